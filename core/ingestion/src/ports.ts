@@ -1,0 +1,75 @@
+/**
+ * Why: the gate holds no credential of its own; what it knows about producers and where it tells what it counted reach it through ports
+ *   that `cli` wires (architecture part 2).
+ * Enforces: the shape of the producer directory (R-13) and of the transmission counters (R-19).
+ * Forbids: I/O in a port that a heart calls: `lookup` answers from memory.
+ */
+import type { ProducerKind } from "ransomeye-pipeline";
+
+/** Whether a producer may speak. Anything but `active` closes its stream at once. */
+export type ProducerStatus = "active" | "suspended" | "revoked";
+
+/** One batch key. A retired key still verifies nothing: frames signed with it are refused from `retiredUs` on. */
+export interface DirectoryKey {
+  /** Raw Ed25519 public key, 32 bytes. */
+  readonly publicKey: Buffer;
+  /** Microseconds since 1970; absent while the key is in use. */
+  readonly retiredUs?: number;
+}
+
+/** What the registry says about one certificate. */
+export interface DirectoryCertificate {
+  readonly revoked: boolean;
+}
+
+/** What the registry says about one producer. */
+export interface DirectoryEntry {
+  readonly producer: string;
+  readonly kind: ProducerKind;
+  readonly status: ProducerStatus;
+  /** Batch keys by key id (16 hex digits). */
+  readonly keys: ReadonlyMap<string, DirectoryKey>;
+  /**
+   * Certificates by SHA-256 fingerprint (64 hex digits, lower case). When present it is the whole list: a certificate that is not on it
+   * is refused. Absent means that the registry does not track certificates.
+   */
+  readonly certificates?: ReadonlyMap<string, DirectoryCertificate>;
+}
+
+/** What changed: the producers named, or everything (a new snapshot). */
+export interface DirectoryChange {
+  readonly version: number;
+  readonly producers: readonly string[] | "all";
+}
+
+/** The registry as a gate sees it: a versioned snapshot in memory, kept fresh by a heartbeat (R-13). */
+export interface ProducerDirectory {
+  /** Version of the snapshot; goes with every append, never runs backwards. */
+  readonly version: number;
+  /** Milliseconds since the registry was last heard; Infinity before the first snapshot. */
+  ageMs(): number;
+  lookup(producer: string): DirectoryEntry | undefined;
+  /** Calls `listener` after each change has been applied; returns the function that stops it. */
+  onChange(listener: (change: DirectoryChange) => void): () => void;
+}
+
+/** What one gate process has counted since it started; totals, so that writing them twice changes nothing. */
+export interface TransmissionTotals {
+  readonly gateway: string;
+  /** One per process start: an unclean end is one without `ended`. */
+  readonly incarnation: string;
+  readonly startedUs: number;
+  readonly updatedUs: number;
+  readonly framesAccepted: number;
+  readonly eventsAccepted: number;
+  readonly framesDuplicate: number;
+  readonly eventsDuplicate: number;
+  /** Refused transmissions by code of `INGEST_CODES`. */
+  readonly refused: Readonly<Record<string, number>>;
+  readonly ended: boolean;
+}
+
+/** Where transmission totals go, about once a second (R-19). They are no part of the events' identity. */
+export interface TransmissionLog {
+  put(totals: TransmissionTotals): Promise<void>;
+}
