@@ -1,0 +1,149 @@
+/**
+ * Why it exists: a command that fails has to say what happened, what to do next, and leave an exit code that a script can branch on.
+ * Enforces: the closed table of CLI_* codes, and the one table of exit codes; each code names its exit.
+ * Forbids: `process.exit` in commands (they return or throw, main.ts alone sets the exit code), and matching on messages.
+ */
+import { type CodeTable, type ErrorOptions, RansomeyeError } from "ransomeye-kernel";
+
+export interface ExitSpec {
+  readonly code: number;
+  readonly meaning: string;
+}
+
+export type ExitName = "ok" | "found" | "usage" | "config" | "unreachable" | "partial" | "interrupted" | "not_found" | "busy" | "defect";
+
+/** Every exit code of `ransomeye`, in one place; `core/docs/cli.md` is generated from it. */
+export const EXITS: Readonly<Record<ExitName, ExitSpec>> = {
+  ok: { code: 0, meaning: "Done; nothing found that needs attention." },
+  found: { code: 1, meaning: "The command worked and found a problem: the ledger does not balance, a proof fails, doctor has a finding." },
+  usage: { code: 2, meaning: "The command line is wrong, or a named file cannot be opened." },
+  config: { code: 3, meaning: "The configuration is not valid; every problem is listed with field and place." },
+  unreachable: { code: 4, meaning: "No running system was found in the data directory, or it does not answer in time." },
+  partial: { code: 5, meaning: "Some records were invalid or refused; all the others are receipted." },
+  interrupted: { code: 6, meaning: "Stopped before the end by a signal; what was receipted is safe, and the run can be resumed." },
+  not_found: { code: 7, meaning: "The named event, producer or run does not exist." },
+  busy: { code: 8, meaning: "The data directory, identity or port is in use by another process." },
+  defect: { code: 70, meaning: "A defect in ransomeye; the stack is printed, please report it." },
+};
+
+export type CliCode =
+  | "CLI_USAGE"
+  | "CLI_NOT_RUNNING"
+  | "CLI_UNREACHABLE"
+  | "CLI_ALREADY_RUNNING"
+  | "CLI_NOT_READY"
+  | "CLI_CHILD_FAILED"
+  | "CLI_IDENTITY_BUSY"
+  | "CLI_IDENTITY_MISSING"
+  | "CLI_KIND_MISMATCH"
+  | "CLI_EVENT_NOT_FOUND"
+  | "CLI_RUN_NOT_FOUND"
+  | "CLI_FILE"
+  | "CLI_REGISTRY_REFUSED"
+  | "CLI_REGISTRY_PROTOCOL"
+  | "CLI_PORT_BUSY"
+  | "CLI_PERMISSION"
+  | "CLI_START_FAILED";
+
+/** What each code means and what the operator does next. */
+export const CLI_CODES: CodeTable<CliCode> = {
+  CLI_USAGE: { stage: "command", disposition: "reject", meaning: "The command line does not say what to do.", next: "Run the command with --help; it ends with examples." },
+  CLI_NOT_RUNNING: {
+    stage: "connect",
+    disposition: "reject",
+    meaning: "No running system belongs to this data directory.",
+    next: "Run `ransomeye start` (or `npm start`), or name the right folder with --data-dir.",
+  },
+  CLI_UNREACHABLE: {
+    stage: "connect",
+    disposition: "retry",
+    meaning: "The system is there but does not answer.",
+    next: "Look at `ransomeye status` and at the files in the data directory's logs folder.",
+  },
+  CLI_ALREADY_RUNNING: {
+    stage: "start",
+    disposition: "reject",
+    meaning: "Another supervisor owns this data directory.",
+    next: "Use the running one, stop it with Ctrl-C or SIGTERM, or start a second one with another --data-dir.",
+  },
+  CLI_NOT_READY: {
+    stage: "start",
+    disposition: "retry",
+    meaning: "The system did not become ready in the time given.",
+    next: "Look at `ransomeye status` for the role that is missing and at its file in the logs folder.",
+  },
+  CLI_CHILD_FAILED: {
+    stage: "supervise",
+    disposition: "retry",
+    meaning: "A role's process ended without being asked to; the supervisor starts it again with back-off.",
+    next: "Nothing, if it comes back. If it keeps ending, its log in the logs folder names the reason.",
+  },
+  CLI_IDENTITY_BUSY: {
+    stage: "ship",
+    disposition: "retry",
+    meaning: "Another process ships under this identity; two would sign one sequence twice.",
+    next: "Wait for it to end, or enrol an identity of its own with `ransomeye producer enroll` and use --producer.",
+  },
+  CLI_IDENTITY_MISSING: {
+    stage: "ship",
+    disposition: "reject",
+    meaning: "No identity of that name lies in the data directory.",
+    next: "Enrol it first: `ransomeye producer enroll NAME --kind KIND`.",
+  },
+  CLI_KIND_MISMATCH: {
+    stage: "ship",
+    disposition: "reject",
+    meaning: "A record's format does not fit the kind of the producer that should sign it (R-35).",
+    next: "Ship it under a producer of the fitting kind, or leave --producer out and let the format choose.",
+  },
+  CLI_EVENT_NOT_FOUND: { stage: "query", disposition: "reject", meaning: "No row or dead letter has this id.", next: "Ids are producer:epoch:sequence as `ransomeye events` prints them; retention may have removed the day." },
+  CLI_RUN_NOT_FOUND: { stage: "ship", disposition: "reject", meaning: "There is no unfinished run to resume.", next: "Ship without --resume; that starts a new run." },
+  CLI_FILE: { stage: "ship", disposition: "reject", meaning: "A file cannot be read or written.", next: "Check its name and permissions." },
+  CLI_REGISTRY_REFUSED: { stage: "registry", disposition: "reject", meaning: "The registry refused a request.", next: "The message names the reason; `ransomeye producer list` shows what is registered." },
+  CLI_REGISTRY_PROTOCOL: {
+    stage: "registry",
+    disposition: "retry",
+    meaning: "The registry's socket carried something that is not its protocol; nothing of it was believed (R-13).",
+    next: "If it repeats, make sure that all processes run the same version.",
+  },
+  CLI_PORT_BUSY: { stage: "start", disposition: "retry", meaning: "The gateway's port is taken.", next: "Set gateway.listen to a free port, or to port 0 for any." },
+  CLI_PERMISSION: { stage: "start", disposition: "fatal", meaning: "A private file or directory can be read by others, or belongs to somebody else.", next: "Run `ransomeye doctor`; it names each path and the mode it needs." },
+  CLI_START_FAILED: { stage: "start", disposition: "fatal", meaning: "The system could not be started.", next: "The message and the logs folder name the part that failed." },
+};
+
+const exitOfCode: Readonly<Record<CliCode, ExitName>> = {
+  CLI_USAGE: "usage",
+  CLI_NOT_RUNNING: "unreachable",
+  CLI_UNREACHABLE: "unreachable",
+  CLI_ALREADY_RUNNING: "busy",
+  CLI_NOT_READY: "unreachable",
+  CLI_CHILD_FAILED: "found",
+  CLI_IDENTITY_BUSY: "busy",
+  CLI_IDENTITY_MISSING: "not_found",
+  CLI_KIND_MISMATCH: "partial",
+  CLI_EVENT_NOT_FOUND: "not_found",
+  CLI_RUN_NOT_FOUND: "not_found",
+  CLI_FILE: "usage",
+  CLI_REGISTRY_REFUSED: "found",
+  CLI_REGISTRY_PROTOCOL: "unreachable",
+  CLI_PORT_BUSY: "busy",
+  CLI_PERMISSION: "found",
+  CLI_START_FAILED: "unreachable",
+};
+
+/** Errors of the command line, the supervisor and the registry. */
+export class CliError extends RansomeyeError<CliCode> {
+  readonly exit: ExitName;
+
+  constructor(code: CliCode, message: string, options?: ErrorOptions) {
+    super(CLI_CODES, code, message, options);
+    this.exit = exitOfCode[code];
+  }
+}
+
+/** The exit name for whatever a command threw: ours by its table, configuration errors as such, anything else is a defect. */
+export function exitOf(error: unknown): ExitName {
+  if (error instanceof CliError) return error.exit;
+  if (error instanceof RansomeyeError) return error.code.startsWith("CONFIG_") ? "config" : "unreachable";
+  return "defect";
+}
