@@ -1,1 +1,30 @@
-export {};
+/**
+ * The door of `ransomeye-pipeline`: the bus port and the ways to open one. Nobody reaches past it.
+ */
+export type {
+  AcquireOptions,
+  AppendOptions,
+  AppendOutcome,
+  Bus,
+  BusControl,
+  BusEntry,
+  BusPressure,
+  EpochEnd,
+  FrameAppend,
+  FrameAppender,
+  FrameKind,
+  FrameLink,
+  FrameLog,
+  FrameReader,
+  GateCounters,
+  GroupLag,
+  Groups,
+  Lease,
+  OpenEpochOutcome,
+  OpenEpochRequest,
+  PartitionTail,
+  Position,
+  ProducerHead,
+  ProducerKind,
+  ReadOptions,
+} from "./bus.ts";
