@@ -1,0 +1,44 @@
+/**
+ * Why: secrets and state files are read by other processes while they are written, and must survive a power cut whole.
+ * Enforces: a reader sees the old file or the new one, never half of one, and the new one is durable when the promise settles.
+ * Forbids: writing in place.
+ */
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+
+let writes = 0;
+
+/**
+ * Replaces `path` by `data` with permission bits `mode` (exactly: the umask does not apply). Writes a file beside it, flushes it, renames it over the
+ * target and flushes the directory, without which a power cut may bring the old name back. Rejects with the file system's own error; then the
+ * target is as it was, unless the error came from the last flush.
+ */
+export async function writeFileAtomic(path: string, data: string | Uint8Array, mode: number): Promise<void> {
+  writes += 1;
+  const temporary = `${path}.${process.pid}.${writes}.tmp`;
+  try {
+    const file = await open(temporary, "wx", mode);
+    try {
+      await file.chmod(mode);
+      await file.writeFile(data);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await syncDirectory(dirname(path));
+}
+
+/** Makes the names in a directory durable: files created, renamed or removed in it. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory: FileHandle = await open(path, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
