@@ -1,1 +1,19 @@
-export {};
+/**
+ * Why: the second door of the gate's room: the wire protocol, shared by gateway, engine and producers.
+ * Enforces: pure functions over bytes; the same bytes mean the same everywhere.
+ * Forbids: sockets, clocks, configuration.
+ */
+
+// The wire: signed bytes, messages, framing.
+export * from "./protocol_errors.ts";
+export { ed25519Sign, ed25519Verify, isUuid, signedBytes, u32, u64, uuidBytes, uuidText } from "./signed_bytes.ts";
+export type { SignedField } from "./signed_bytes.ts";
+export * from "./frame.ts";
+export * from "./ed25519_keys.ts";
+export type { MessageCodec, UnknownMessage } from "./proto.ts";
+export * from "./messages.ts";
+export * from "./grpc_wire.ts";
+export * from "./verdicts.ts";
+export * from "./receipt.ts";
+export * from "./enrolment.ts";
+export * from "./versioning.ts";
