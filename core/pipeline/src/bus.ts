@@ -26,10 +26,10 @@
  *
  *  Epochs (R-6)
  *  - `openEpoch` seals the current epoch and opens the next in one step. After it no frame of an older epoch is accepted.
- *  - The chain of a producer is one chain through all its epochs. A head with `seq` 0 has accepted no frame in its epoch yet; its
- *    `hash` is that of the producer's last frame in whatever epoch (32 zero bytes when there is none). An epoch that is sealed empty
- *    is told as (epoch, 0, that same hash). So "the previous epoch is complete in the sink" can be decided by one comparison:
- *    the sink's chain hash equals the `prevHash` that the new epoch's first frame has signed.
+ *  - The chain of a producer is one chain through all its epochs, and `prev` always names its last accepted frame: an epoch sealed
+ *    without a frame leaves no trace, so `prev.epoch` may lie further back than `epoch - 1` (0, 0, zeros before the first frame ever).
+ *    Whoever signs anew after an opening signs what comes after (prev.epoch, prev.seq): all of a newer epoch. A head with `seq` 0 has
+ *    accepted no frame in its epoch yet; its `hash` equals `prevHash`.
  *
  *  Reading (R-2, R-10)
  *  - `read` returns entries directly after a position, dense, payload hash checked: the bytes are those that were appended, or an error.
@@ -96,7 +96,7 @@ export interface Position {
 
 /**
  * How far a producer's chain has come.
- * `prev*` is the sealed end of the epoch before: what the first frame of `epoch` must sign. `stored*` is how far the sink has come
+ * `prev*` is the chain's end when `epoch` opened: what the first frame of `epoch` must sign. `stored*` is how far the sink has come
  * (0, 0 before the first row); it is advisory, may lag, and never decides a verdict.
  */
 export interface ProducerHead {
@@ -144,7 +144,7 @@ export interface OpenEpochRequest {
   readonly registryVersion: number;
 }
 
-/** End of a sealed epoch. */
+/** The last accepted frame of a producer's chain when an epoch opens: what the new epoch's first frame must sign. */
 export interface EpochEnd {
   readonly epoch: number;
   readonly seq: number;
@@ -172,7 +172,9 @@ export interface GateCounters {
   readonly gateway: string;
   /** Uuid of the process: a restart is a new incarnation. */
   readonly incarnation: string;
+  readonly startedUs: number;
   readonly counters: Readonly<Record<string, number>>;
+  /** True in the last call of a process that ends cleanly. */
   readonly ended: boolean;
 }
 
