@@ -13,6 +13,8 @@ export {
   systemEnvironment,
   type TextRecord,
 } from "./config/load.ts";
+export { configReference } from "./config/reference.ts";
+export { configJsonSchema, type JsonSchema } from "./config/schema.ts";
 export { Secret } from "./config/secret.ts";
 export type { Config } from "./config/types.ts";
 export { type ConfigValue, formatBytes, parseAddress, parseBytes } from "./config/values.ts";

@@ -1,0 +1,58 @@
+/** Atomic files: whole, with the asked-for permissions, and nothing left behind. */
+import assert from "node:assert/strict";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { diskFacts, machineFacts, writeFileAtomic } from "ransomeye-kernel";
+
+async function inDirectory(run: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), "ransomeye-kernel-"));
+  try {
+    await run(directory);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
+test("a file is replaced whole, with exactly the mode asked for whatever the umask", () =>
+  inDirectory(async (directory) => {
+    const path = join(directory, "secret");
+    await writeFile(path, "old");
+    const umask = process.umask(0o077);
+    try {
+      await writeFileAtomic(path, "new", 0o644);
+    } finally {
+      process.umask(umask);
+    }
+    assert.equal(await readFile(path, "utf8"), "new");
+    assert.equal((await stat(path)).mode & 0o777, 0o644);
+    assert.deepEqual(await readdir(directory), ["secret"]);
+  }));
+
+test("writers of one path at once leave one whole file", () =>
+  inDirectory(async (directory) => {
+    const path = join(directory, "state");
+    const contents = Array.from({ length: 8 }, (_, i) => String(i).repeat(50_000));
+    await Promise.all(contents.map((content) => writeFileAtomic(path, content, 0o600)));
+    assert.ok(contents.includes(await readFile(path, "utf8")));
+    assert.deepEqual(await readdir(directory), ["state"]);
+  }));
+
+test("a target that cannot be replaced keeps what it has and leaves no temporary file", () =>
+  inDirectory(async (directory) => {
+    await assert.rejects(writeFileAtomic(join(directory, "missing", "file"), "x", 0o600));
+    const occupied = join(directory, "occupied");
+    await writeFileAtomic(join(directory, "other"), "x", 0o600);
+    await (await import("node:fs/promises")).mkdir(occupied);
+    await assert.rejects(writeFileAtomic(occupied, "x", 0o600));
+    assert.deepEqual((await readdir(directory)).sort(), ["occupied", "other"]);
+  }));
+
+test("the machine's facts are plausible", async () => {
+  const facts = machineFacts();
+  assert.ok(facts.cores >= 1);
+  assert.ok(facts.memoryBytes > 64 * 1024 * 1024);
+  const disk = await diskFacts(tmpdir());
+  assert.ok(disk.freeBytes <= disk.totalBytes);
+});
