@@ -1,7 +1,7 @@
 -- 0004 registry: who may speak to a gateway, and with which keys.
 -- Why: identity comes from here and from certificates, never from a payload; R-13 distributes it, R-12 keeps the gateway out of it.
 -- Enforces: a batch key belongs to one producer for ever; a revoked producer never becomes anything else; the version only grows; the audit
---   trail is append-only for the registry's own role; a revocation and the bus's refusal of it are one transaction.
+--   trail is append-only for the registry's own role (it may insert and read, nothing else).
 -- Danger: new tables only. No existing row is touched, no lock on a table in use, safe to run while the system is up.
 
 CREATE TABLE registry.producers (

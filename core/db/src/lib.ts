@@ -1,1 +1,17 @@
-export {};
+/**
+ * The door of core/db: who may write what. Pool, embedded server, migrations, ownership, partitions, COPY.
+ */
+export { type Connection, type ConnectionTls, describeConnection, parseConnectionUrl } from "./connection.ts";
+export { BinaryCopyDecoder, type BinaryRow, type DecoderOptions, decodeBinaryCopy, readField } from "./copy/decoder.ts";
+export { BinaryCopyEncoder, type EncoderMark, type EncoderOptions } from "./copy/encoder.ts";
+export { isInetText } from "./copy/inet.ts";
+export { copyIn, copyOut } from "./copy/streams.ts";
+export { type EmbeddedOptions, type EmbeddedServer, type ServerExit, type StopMode, startEmbedded } from "./embedded/embedded.ts";
+export { type DbCode, DbError, DB_CODES, sqlState } from "./errors.ts";
+export { type Client, inTransaction, openClient, openPool, type Pool, type PoolClient, type PoolOptions, type Queryable } from "./pool.ts";
+export { type LoginRole, loginRoles, ownerOf, type Schema, schemas } from "./role_names.ts";
+export { type DatabaseSecrets, ensureSecrets, readSecrets, roleConnection, superuserName } from "./secrets.ts";
+export { assertDurable } from "./durability.ts";
+export { ensurePartitions, type PartitionOptions } from "./partitions.ts";
+export { type PrepareOptions, prepareDatabase } from "./prepare.ts";
+export { schemaDump } from "./schema_dump.ts";
