@@ -1,0 +1,211 @@
+// Why: every event passes here at the gate, so the schema's table is turned into a checker that costs less than the parse before it.
+// Enforces: types, required fields, ranges, consistent uids and the depth bound, in one walk over what the event holds.
+// Forbids: regular expressions, exceptions, and allocation for a valid event. What the table does not know is only measured for depth.
+//
+// Rejected: a general JSON Schema validator (with patterns it costs more than JSON.parse) and generated source text (nothing here evals).
+
+import { baseFields, classes, objects, ranges, type ClassSpec, type FieldTable } from "./event_schema.ts";
+import { INVALID_CODES, type InvalidCode } from "./invalid_codes.ts";
+
+/** Why an event is invalid. `reason` is ASCII, bounded, and names the path of the field where there is one. */
+export interface EventFault {
+  readonly code: InvalidCode;
+  readonly reason: string;
+}
+
+const basic = { string: 1, integer: 2, boolean: 3, any: 4, object: 5 } as const;
+type BasicType = (typeof basic)[keyof typeof basic];
+
+interface FieldPlan {
+  readonly type: BasicType;
+  readonly list: boolean;
+  /** What the object holds; set for type `object`. */
+  readonly plan: Plan | null;
+  /** Bits that this field's presence sets. */
+  readonly bits: number;
+}
+
+interface Plan {
+  readonly fields: Map<string, FieldPlan>;
+  /** Bits that must be set at the end: one for each required field, one for `anyOf`. */
+  required: number;
+  readonly spec: { readonly fields: FieldTable; readonly anyOf?: readonly string[] };
+}
+
+const anyOfBit = 1;
+const plansByName = new Map<string, Plan>();
+
+function basicType(name: string): BasicType {
+  return name === "string" ? basic.string : name === "integer" ? basic.integer : name === "boolean" ? basic.boolean : name === "any" ? basic.any : basic.object;
+}
+
+function objectPlan(name: string): Plan {
+  const known = plansByName.get(name);
+  if (known !== undefined) return known;
+  const spec = objects[name];
+  if (spec === undefined) throw new Error(`the event schema names no object ${name}`);
+  const plan: Plan = { fields: new Map(), required: 0, spec };
+  plansByName.set(name, plan); // before its fields: a process has a parent process
+  fillPlan(plan);
+  return plan;
+}
+
+function fillPlan(plan: Plan): void {
+  const anyOf = new Set(plan.spec.anyOf ?? []);
+  plan.required = anyOf.size > 0 ? anyOfBit : 0;
+  let nextBit = anyOfBit << 1;
+  for (const [name, notation] of Object.entries(plan.spec.fields)) {
+    const mandatory = notation.endsWith("!");
+    const bare = mandatory ? notation.slice(0, -1) : notation;
+    const list = bare.endsWith("[]");
+    const typeName = list ? bare.slice(0, -2) : bare;
+    const type = basicType(typeName);
+    let bits = anyOf.delete(name) ? anyOfBit : 0;
+    if (mandatory) {
+      bits |= nextBit;
+      plan.required |= nextBit;
+      nextBit <<= 1;
+    }
+    plan.fields.set(name, { type, list, plan: type === basic.object ? objectPlan(typeName) : null, bits });
+  }
+  for (const name of anyOf) plan.fields.set(name, { type: basic.any, list: false, plan: null, bits: anyOfBit });
+}
+
+function classPlan(spec: ClassSpec): Plan {
+  const plan: Plan = { fields: new Map(), required: 0, spec: { fields: { ...baseFields, ...spec.fields } } };
+  fillPlan(plan);
+  return plan;
+}
+
+const planByClass: ReadonlyMap<number, Plan> = new Map(Object.entries(classes).map(([uid, spec]) => [Number(uid), classPlan(spec)] as const));
+
+/** Set by a failing step, read by `checkEvent`; steps are synchronous, so one is enough. Innermost name first. */
+let faultPath: string[] = [];
+let faultDetail = "";
+
+const ok = 0;
+type Outcome = typeof ok | InvalidCode;
+const tooDeep = INVALID_CODES.EVENT_TOO_DEEP.number;
+const wrongType = INVALID_CODES.EVENT_FIELD_TYPE.number;
+const missing = INVALID_CODES.EVENT_FIELD_MISSING.number;
+const outOfRange = INVALID_CODES.EVENT_FIELD_RANGE.number;
+
+function fail(code: InvalidCode, name: string, detail: string): InvalidCode {
+  faultPath = [name];
+  faultDetail = detail;
+  return code;
+}
+
+/** Measures what the table does not know. */
+function checkDepth(value: object, depthLeft: number): Outcome {
+  if (depthLeft === 0) return fail(tooDeep, "", "nested deeper than json_depth_max");
+  if (Array.isArray(value)) {
+    for (const item of value) if (typeof item === "object" && item !== null && checkDepth(item, depthLeft - 1) !== ok) return tooDeep;
+    return ok;
+  }
+  for (const name in value) {
+    const item: unknown = (value as Record<string, unknown>)[name];
+    if (typeof item === "object" && item !== null && checkDepth(item, depthLeft - 1) !== ok) return tooDeep;
+  }
+  return ok;
+}
+
+function checkValue(field: FieldPlan, name: string, value: unknown, depthLeft: number): Outcome {
+  switch (field.type) {
+    case basic.string:
+      return typeof value === "string" ? ok : fail(wrongType, name, "is not a string");
+    case basic.integer:
+      return Number.isInteger(value) ? ok : fail(wrongType, name, "is not an integer");
+    case basic.boolean:
+      return typeof value === "boolean" ? ok : fail(wrongType, name, "is not true or false");
+    case basic.any:
+      return typeof value === "object" && value !== null ? checkDepth(value, depthLeft) : ok;
+    case basic.object: {
+      if (typeof value !== "object" || value === null || Array.isArray(value)) return fail(wrongType, name, "is not an object");
+      const outcome = checkObject(field.plan as Plan, value as Record<string, unknown>, depthLeft);
+      if (outcome !== ok) faultPath.push(name);
+      return outcome;
+    }
+  }
+}
+
+function checkList(field: FieldPlan, name: string, value: unknown, depthLeft: number): Outcome {
+  if (!Array.isArray(value)) return fail(wrongType, name, "is not a list");
+  if (depthLeft === 0) return fail(tooDeep, name, "nested deeper than json_depth_max");
+  for (let i = 0; i < value.length; i++) {
+    const outcome = checkValue(field, "", value[i], depthLeft - 1);
+    if (outcome !== ok) {
+      faultPath.push(`${name}[${i}]`);
+      return outcome;
+    }
+  }
+  return ok;
+}
+
+function checkObject(plan: Plan, value: Record<string, unknown>, depthLeft: number): Outcome {
+  if (depthLeft === 0) return fail(tooDeep, "", "nested deeper than json_depth_max");
+  const fields = plan.fields;
+  let seen = 0;
+  for (const name in value) {
+    const item = value[name];
+    const field = fields.get(name);
+    if (field === undefined) {
+      if (typeof item === "object" && item !== null && checkDepth(item, depthLeft - 1) !== ok) return tooDeep;
+    } else if (item !== null) {
+      const outcome = field.list ? checkList(field, name, item, depthLeft - 1) : checkValue(field, name, item, depthLeft - 1);
+      if (outcome !== ok) return outcome;
+      seen |= field.bits;
+    }
+  }
+  return (seen & plan.required) === plan.required ? ok : missingField(plan, seen);
+}
+
+function missingField(plan: Plan, seen: number): InvalidCode {
+  for (const [name, field] of plan.fields) {
+    const lacking = field.bits & ~anyOfBit & ~seen;
+    if (lacking !== 0) return fail(missing, name, "is required");
+  }
+  return fail(missing, "", `needs one of ${(plan.spec.anyOf ?? []).join(", ")}`);
+}
+
+function inSmallRange(value: unknown): boolean {
+  return (value as number) >= 0 && (value as number) <= ranges.smallMax;
+}
+
+/** What the table cannot say: ranges, and uids that must agree. Types are checked before. */
+function checkRules(event: Record<string, unknown>, classUid: number): Outcome {
+  const time = event["time"] as number;
+  if (time < ranges.timeMsMin || time > ranges.timeMsMax) return fail(outOfRange, "time", "is outside the years 1900 to 2200 (milliseconds since 1970 UTC)");
+  if (!inSmallRange(event["activity_id"])) return fail(outOfRange, "activity_id", "is outside 0 to 32767");
+  if (!inSmallRange(event["severity_id"])) return fail(outOfRange, "severity_id", "is outside 0 to 32767");
+  if (event["category_uid"] !== (classes[classUid] as ClassSpec).categoryUid) return fail(INVALID_CODES.EVENT_UID_MISMATCH.number, "category_uid", "is not the category of class_uid");
+  if (event["type_uid"] !== classUid * 100 + (event["activity_id"] as number)) return fail(INVALID_CODES.EVENT_UID_MISMATCH.number, "type_uid", "is not class_uid * 100 + activity_id");
+  const version = (event["metadata"] as Record<string, unknown>)["version"] as string;
+  if (!version.startsWith("1.")) return fail(INVALID_CODES.EVENT_SCHEMA_VERSION.number, "metadata.version", "does not begin with 1.");
+  return ok;
+}
+
+function fault(code: InvalidCode): EventFault {
+  const path = faultPath.reverse().filter((part) => part !== "").join(".");
+  return { code, reason: path === "" ? faultDetail : `${path} ${faultDetail}` };
+}
+
+/**
+ * Checks one parsed value against the schema. `null` means valid. A field that is `null` counts as absent. Never throws for anything that
+ * JSON.parse can return; never changes the event.
+ */
+export function checkEvent(event: unknown, jsonDepthMax: number): EventFault | null {
+  if (typeof event !== "object" || event === null || Array.isArray(event)) {
+    return { code: INVALID_CODES.EVENT_NOT_OBJECT.number, reason: `is ${event === null ? "null" : Array.isArray(event) ? "a list" : `a ${typeof event}`}` };
+  }
+  const fields = event as Record<string, unknown>;
+  const classUid = fields["class_uid"];
+  const plan = typeof classUid === "number" ? planByClass.get(classUid) : undefined;
+  if (plan === undefined) {
+    const detail = typeof classUid === "number" ? `class_uid ${classUid} is not in the subset` : classUid === undefined ? "class_uid is required" : "class_uid is not an integer";
+    return { code: INVALID_CODES.EVENT_CLASS_UNKNOWN.number, reason: detail };
+  }
+  let outcome = checkObject(plan, fields, jsonDepthMax);
+  if (outcome === ok) outcome = checkRules(fields, classUid as number);
+  return outcome === ok ? null : fault(outcome);
+}

@@ -1,0 +1,263 @@
+// Why: rows hold canonical, typed columns, while the signed bytes stay as they are; so rows are derived when they are written (R-17).
+// Enforces: one function from event to columns: canonical and non-canonical input give the same values; whatever does not fit its column is
+//   left out and flagged, never refused and never altered in silence. Raise NORMALISER_VERSION when any value would come out differently.
+// Forbids: throwing, for any JSON value at all; clocks; and validating again what the gate has judged.
+
+import { limits } from "ransomeye-kernel";
+import { canonicalDomain, canonicalHash, canonicalIp, parseInstantUs } from "./canonical.ts";
+import { ranges } from "./event_schema.ts";
+
+/** Version of the rules in this file and in canonical.ts, kept in every row. */
+export const NORMALISER_VERSION = 1;
+
+/** Claimed and received time further apart than this are flagged: a clock is wrong, or the event is old. Kerberos draws the same line. */
+export const skewMsMax = 300_000;
+
+/** Bits of a row's `flags` column. */
+export const ROW_FLAGS = {
+  /** Claimed time lies more than skew_ms_max from received time. */
+  clockSkewed: 1,
+  /** A text was cut to column_text_bytes_max; the document has the rest. */
+  textCut: 2,
+  /** NUL or a lone surrogate, which PostgreSQL's text cannot hold, became U+FFFD. */
+  textReplaced: 4,
+  /** A value had no place in its column's type and was left out; the document has it. */
+  valueDropped: 8,
+  /** A value was not in canonical form and was brought into it. */
+  nonCanonical: 16,
+} as const;
+
+/** The columns that come from the event itself; the object is reused from row to row. Texts are bounded and safe for PostgreSQL. */
+export interface RowColumns {
+  eventTimeUs: number;
+  classUid: number;
+  activityId: number;
+  severityId: number;
+  flags: number;
+  host: string | null;
+  userName: string | null;
+  processName: string | null;
+  processPid: number | null;
+  filePath: string | null;
+  /** 32 bytes. */
+  fileSha256: Buffer | null;
+  /** Canonical text. */
+  srcIp: string | null;
+  srcPort: number | null;
+  dstIp: string | null;
+  dstPort: number | null;
+  domain: string | null;
+  message: string | null;
+}
+
+/** An empty set of columns, to be filled again and again by `deriveRow`. */
+export function newRowColumns(): RowColumns {
+  return {
+    eventTimeUs: 0, classUid: 0, activityId: 0, severityId: 0, flags: 0, host: null, userName: null, processName: null, processPid: null,
+    filePath: null, fileSha256: null, srcIp: null, srcPort: null, dstIp: null, dstPort: null, domain: null, message: null,
+  };
+}
+
+type Json = Record<string, unknown>;
+
+/** Flags of the row being derived; deriving is synchronous. */
+let flags = 0;
+
+function objectOf(value: unknown): Json | null {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : null;
+}
+
+function firstOf(value: unknown): Json | null {
+  return Array.isArray(value) ? objectOf(value[0]) : null;
+}
+
+/** A field's text if it is a string with something in it. */
+function textOf(owner: Json | null, name: string): string | null {
+  if (owner === null) return null;
+  const value = owner[name];
+  if (typeof value === "string" && value !== "") return value;
+  if (value !== undefined && value !== null && value !== "") flags |= ROW_FLAGS.valueDropped;
+  return null;
+}
+
+/** Kept apart because the standard library types that we compile against are older than the method, which Node 20 has. */
+interface WellFormed {
+  isWellFormed(): boolean;
+  toWellFormed(): string;
+}
+
+/** A text as its column can hold it: no NUL, no lone surrogate, at most columnTextBytesMax bytes of UTF-8, cut between characters. */
+function columnText(value: string | null): string | null {
+  if (value === null) return null;
+  let text = value;
+  // Cut first: what is cut away need not be looked at. One code unit is at least one byte.
+  if (text.length > limits.columnTextBytesMax) {
+    text = text.slice(0, limits.columnTextBytesMax + 1);
+    flags |= ROW_FLAGS.textCut;
+  }
+  if (!(text as unknown as WellFormed).isWellFormed() && !splitsPairOnly(text, value)) {
+    text = (text as unknown as WellFormed).toWellFormed();
+    flags |= ROW_FLAGS.textReplaced;
+  }
+  if (text.indexOf("\0") >= 0) {
+    text = text.replaceAll("\0", "\ufffd");
+    flags |= ROW_FLAGS.textReplaced;
+  }
+  return text.length * 3 <= limits.columnTextBytesMax ? text : cutToBytes(text, limits.columnTextBytesMax);
+}
+
+/** True if the only thing wrong with `text` is that the cut above fell into a surrogate pair; `cutToBytes` leaves that half out. */
+function splitsPairOnly(text: string, whole: string): boolean {
+  return text.length < whole.length && (text.slice(0, -1) as unknown as WellFormed).isWellFormed();
+}
+
+/** At most `bytesMax` bytes of UTF-8, ending between characters. */
+function cutToBytes(text: string, bytesMax: number): string {
+  let bytes = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    const pair = code >= 0xd800 && code < 0xdc00 && i + 1 < text.length;
+    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : pair ? 4 : 3;
+    if (bytes > bytesMax) {
+      flags |= ROW_FLAGS.textCut;
+      return text.slice(0, i);
+    }
+    if (pair) i++;
+  }
+  return text;
+}
+
+/** An integer of the owner within [min, max], else null. */
+function integerOf(owner: Json | null, name: string, min: number, max: number): number | null {
+  if (owner === null) return null;
+  const value = owner[name];
+  if (value === undefined || value === null) return null;
+  if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value;
+  flags |= ROW_FLAGS.valueDropped;
+  return null;
+}
+
+function ipOf(endpoint: Json | null): string | null {
+  const text = textOf(endpoint, "ip");
+  if (text === null) return null;
+  const ip = canonicalIp(text);
+  if (ip === null) flags |= ROW_FLAGS.valueDropped;
+  else if (ip !== text) flags |= ROW_FLAGS.nonCanonical;
+  return ip;
+}
+
+function domainOf(owner: Json | null, name: string): string | null {
+  const text = textOf(owner, name);
+  if (text === null) return null;
+  const domain = canonicalDomain(text);
+  if (domain !== text) flags |= ROW_FLAGS.nonCanonical;
+  return domain;
+}
+
+const sha256Algorithm = 3;
+
+/** The first SHA-256 among a file's hashes. */
+function sha256Of(file: Json | null): Buffer | null {
+  const hashes = file === null ? undefined : file["hashes"];
+  if (!Array.isArray(hashes)) return null;
+  for (const item of hashes) {
+    const hash = objectOf(item);
+    if (hash === null || hash["algorithm_id"] !== sha256Algorithm) continue;
+    const text = textOf(hash, "value");
+    if (text === null) return null;
+    const canonical = canonicalHash(text, 32);
+    if (canonical === null) {
+      flags |= ROW_FLAGS.valueDropped;
+      return null;
+    }
+    if (canonical !== text) flags |= ROW_FLAGS.nonCanonical;
+    return Buffer.from(canonical, "hex");
+  }
+  return null;
+}
+
+/**
+ * Claimed time in microseconds. `time` (milliseconds) is OCSF's and decides; `time_dt` refines it if it names the same millisecond, and is
+ * otherwise left out and flagged. An event without a usable time, which no valid event is, gets its received time.
+ */
+function eventTimeUs(event: Json, receivedUs: number): number {
+  const time = integerOf(event, "time", ranges.timeMsMin, ranges.timeMsMax);
+  if (time === null) {
+    flags |= ROW_FLAGS.valueDropped;
+    return receivedUs;
+  }
+  const text = textOf(event, "time_dt");
+  if (text !== null) {
+    const us = parseInstantUs(text, false);
+    if (Math.floor(us / 1000) === time) {
+      // Canonical is exactly YYYY-MM-DDThh:mm:ss.ffffffZ.
+      if (text.length !== 27 || text.charCodeAt(26) !== 0x5a || text.charCodeAt(10) !== 0x54) flags |= ROW_FLAGS.nonCanonical;
+      return us;
+    }
+    flags |= ROW_FLAGS.valueDropped;
+  }
+  return time * 1000;
+}
+
+/** The part of a text before its first line end: rendered Windows messages open with a title and go on for pages. */
+function firstLine(text: string | null): string | null {
+  if (text === null) return null;
+  const feed = text.indexOf("\n");
+  const line = feed < 0 ? text : text.slice(0, feed);
+  return line.endsWith("\r") ? line.slice(0, -1) : line;
+}
+
+/** What a row shows of an event in one line: the finding's title, else the command line, else the first line of the message. */
+function messageOf(event: Json, subject: Json, process: Json | null): string | null {
+  return textOf(objectOf(event["finding_info"]), "title")
+    ?? textOf(objectOf(subject["process"]) === null ? null : process, "cmd_line")
+    ?? firstLine(textOf(event, "message"))
+    ?? textOf(objectOf(subject["reg_value"]), "path")
+    ?? textOf(objectOf(subject["reg_key"]), "path")
+    ?? textOf(objectOf(subject["job"]), "name")
+    ?? textOf(objectOf(objectOf(subject["http_request"])?.["url"]), "url_string");
+}
+
+function domainColumn(subject: Json, destination: Json | null): string | null {
+  return domainOf(objectOf(subject["query"]), "hostname")
+    ?? domainOf(objectOf(objectOf(subject["http_request"])?.["url"]), "hostname")
+    ?? domainOf(objectOf(subject["tls"]), "sni")
+    ?? domainOf(objectOf(subject["url"]), "hostname")
+    ?? domainOf(destination, "hostname")
+    ?? domainOf(destination, "domain");
+}
+
+/** Fills `out` from one parsed event. `receivedUs` is the bus's time of its frame. Never throws; see ROW_FLAGS for what it had to do. */
+export function deriveRow(event: unknown, receivedUs: number, out: RowColumns): void {
+  flags = 0;
+  const top = objectOf(event) ?? {};
+  // A finding tells of an activity by its evidence; its columns are that activity's.
+  const subject = firstOf(top["evidences"]) ?? top;
+  const device = objectOf(top["device"]) ?? objectOf(subject["device"]);
+  const actor = objectOf(subject["actor"]);
+  const process = objectOf(subject["process"]) ?? objectOf(actor?.["process"]);
+  const user = objectOf(subject["user"]) ?? objectOf(actor?.["user"]) ?? objectOf(process?.["user"]);
+  const processFile = objectOf(process?.["file"]);
+  const file = objectOf(subject["file"]) ?? objectOf(objectOf(subject["module"])?.["file"]) ?? processFile;
+  const source = objectOf(subject["src_endpoint"]);
+  const destination = objectOf(subject["dst_endpoint"]);
+
+  out.eventTimeUs = eventTimeUs(top, receivedUs);
+  out.classUid = integerOf(top, "class_uid", 0, 2_147_483_647) ?? 0;
+  out.activityId = integerOf(top, "activity_id", 0, ranges.smallMax) ?? 0;
+  out.severityId = integerOf(top, "severity_id", 0, ranges.smallMax) ?? 0;
+  out.host = columnText(textOf(device, "hostname") ?? textOf(device, "name") ?? textOf(source, "hostname"));
+  out.userName = columnText(textOf(user, "name") ?? textOf(user, "uid"));
+  out.processName = columnText(textOf(process, "name") ?? textOf(process, "path") ?? textOf(processFile, "name"));
+  out.processPid = integerOf(process, "pid", 0, Number.MAX_SAFE_INTEGER);
+  out.filePath = columnText(textOf(file, "path") ?? textOf(file, "name"));
+  out.fileSha256 = sha256Of(file);
+  out.srcIp = ipOf(source);
+  out.srcPort = integerOf(source, "port", 0, 65_535);
+  out.dstIp = ipOf(destination);
+  out.dstPort = integerOf(destination, "port", 0, 65_535);
+  out.domain = columnText(domainColumn(subject, destination));
+  out.message = columnText(messageOf(top, subject, process));
+  if (Math.abs(out.eventTimeUs - receivedUs) > skewMsMax * 1000) flags |= ROW_FLAGS.clockSkewed;
+  out.flags = flags;
+}
