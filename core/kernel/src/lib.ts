@@ -35,7 +35,15 @@ export { type CloseMode, type Closer, closeMsMaxDefault, Lifetime } from "./life
 export { assertLimits, type Limits, limits } from "./limits.ts";
 export { type DiskFacts, diskFacts, type MachineFacts, machineFacts } from "./machine.ts";
 export { fullJitterMs, type Random, seededRandom, systemRandom } from "./random.ts";
-export { endOnSignals, onSignal, sameSignalMsMax, type SignalOptions, type SignalSource, type SignalState, type SignalWish } from "./signals.ts";
+export {
+  endOnSignals,
+  onSignal,
+  sameSignalMsMax,
+  type SignalOptions,
+  type SignalSource,
+  type SignalState,
+  type SignalWish,
+} from "./signals.ts";
 export {
   type CounterDefinition,
   defineEvent,

@@ -2,7 +2,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type Clock, DefectError, fullJitterMs, seededRandom, sleep, systemClock, systemRandom, type Timer, timerMsMax } from "ransomeye-kernel";
+import {
+  type Clock,
+  DefectError,
+  fullJitterMs,
+  seededRandom,
+  sleep,
+  systemClock,
+  systemRandom,
+  type Timer,
+  timerMsMax,
+} from "ransomeye-kernel";
 
 /** A clock whose timers fire when the test says so. */
 function handClock(): Clock & { fire(): void; readonly pending: number } {

@@ -50,7 +50,11 @@ test("flags win over environment, environment over file, file over default", () 
 
 test("all problems come together, each with its place, and misspelt fields with a suggestion", () => {
   const text = "log:\n  levle: info\n  format: xml\ngateway:\n  linger_ms: 0\n\n  listen: nowhere\n";
-  const found = problemsOf({ ...file(text), env: { RANSOMEYE_BUS_PARTITION: "3", RANSOMEYE_DEMO_ENABLED: "yes" }, flags: { "engine.writer": "2" } });
+  const found = problemsOf({
+    ...file(text),
+    env: { RANSOMEYE_BUS_PARTITION: "3", RANSOMEYE_DEMO_ENABLED: "yes" },
+    flags: { "engine.writer": "2" },
+  });
   assert.equal(found.length, 7);
   const expected = [
     /^config.yaml:2 log.levle .*did you mean log.level\?/,
@@ -61,7 +65,11 @@ test("all problems come together, each with its place, and misspelt fields with 
     /^RANSOMEYE_DEMO_ENABLED demo.enabled must be true or false/,
     /^--engine.writer .*did you mean engine.writers\?/,
   ];
-  for (const pattern of expected) assert.ok(found.some((problem) => pattern.test(problem)), `${pattern} in\n${found.join("\n")}`);
+  for (const pattern of expected)
+    assert.ok(
+      found.some((problem) => pattern.test(problem)),
+      `${pattern} in\n${found.join("\n")}`,
+    );
 });
 
 test("a file of the wrong form names its line", () => {
@@ -78,7 +86,10 @@ test("a file of the wrong form names its line", () => {
 test("fields that contradict each other are named where they were set", () => {
   const found = problemsOf({ flags: { "gateway.buffer_bytes_max": "8 MiB" } });
   assert.match(found.join(), /^--gateway.buffer_bytes_max gateway.buffer_bytes_max must hold the floor of each of 20000 sessions/);
-  assert.match(problemsOf(file("engine:\n  lease_ms: 1000\n  commit_ms_max: 5000\n")).join(), /^config.yaml:2 engine.lease_ms must be at least four times/);
+  assert.match(
+    problemsOf(file("engine:\n  lease_ms: 1000\n  commit_ms_max: 5000\n")).join(),
+    /^config.yaml:2 engine.lease_ms must be at least four times/,
+  );
 });
 
 test("a secret is never printed: not in problems, explanations, JSON or logs", () => {
@@ -87,7 +98,12 @@ test("a secret is never printed: not in problems, explanations, JSON or logs", (
   const config = loadConfig(good);
   assert.match(config.database.url.reveal(), /hunter2secret/);
   assert.ok(!config.database.url.isEmpty && config.bus.url.isEmpty);
-  for (const shown of [JSON.stringify(config), inspect(config, { depth: 9, showHidden: true }), String(config.database.url), JSON.stringify(explainConfig(good))]) {
+  for (const shown of [
+    JSON.stringify(config),
+    inspect(config, { depth: 9, showHidden: true }),
+    String(config.database.url),
+    JSON.stringify(explainConfig(good)),
+  ]) {
     assert.ok(!shown.includes(password), shown);
   }
   const bad = problemsOf({ env: { RANSOMEYE_DATABASE_URL: `mysql://u:${password}@db` } }).join();
@@ -118,7 +134,10 @@ test("every field says its default three ways: in YAML, in the environment and a
 
 test("the JSON Schema accepts what the loader accepts and refuses unknown fields", () => {
   const validate = new Ajv2020({ strict: false }).compile(configJsonSchema());
-  for (const text of ["log: { level: debug }\ngateway: { buffer_bytes_max: 256 MiB, linger_ms: 30 }", "data_dir: /var/lib/x\ndisk: { free_ratio_min: 0.1 }"]) {
+  for (const text of [
+    "log: { level: debug }\ngateway: { buffer_bytes_max: 256 MiB, linger_ms: 30 }",
+    "data_dir: /var/lib/x\ndisk: { free_ratio_min: 0.1 }",
+  ]) {
     loadConfig(file(text));
     assert.ok(validate(parse(text)), JSON.stringify(validate.errors));
   }
@@ -137,7 +156,9 @@ test("the reference page names every field, its variable and its default", () =>
 });
 
 test("bytes written with a unit are read back the same", () => {
-  fc.assert(fc.property(fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }), (bytes) => assert.equal(parseBytes(formatBytes(bytes)), bytes)));
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }), (bytes) => assert.equal(parseBytes(formatBytes(bytes)), bytes)),
+  );
   assert.equal(parseBytes("1.5 GiB"), 1.5 * 1024 ** 3);
   for (const wrong of ["10k", "1 MB", "-1", "1e9", "0.3 B", "", "9999999 TiB"]) assert.equal(parseBytes(wrong), undefined, wrong);
 });
@@ -145,11 +166,16 @@ test("bytes written with a unit are read back the same", () => {
 test("addresses are host:port", () => {
   assert.deepEqual(parseAddress("127.0.0.1:7443"), { host: "127.0.0.1", port: 7443 });
   assert.deepEqual(parseAddress("[::1]:0"), { host: "::1", port: 0 });
-  for (const wrong of ["7443", ":7443", "::1:7443", "host:65536", "host:", "a b:1", "[x]:1"]) assert.equal(parseAddress(wrong), undefined, wrong);
+  for (const wrong of ["7443", ":7443", "::1:7443", "host:65536", "host:", "a b:1", "[x]:1"])
+    assert.equal(parseAddress(wrong), undefined, wrong);
 });
 
 test("no input makes the loader do anything but load or report problems", () => {
-  const value = fc.oneof(fc.string({ maxLength: 12 }), fc.integer().map(String), fc.constantFrom("true", "1 GiB", "0.5", "[", "{}", "- a", "a: b", "*x", "&a b", "\0"));
+  const value = fc.oneof(
+    fc.string({ maxLength: 12 }),
+    fc.integer().map(String),
+    fc.constantFrom("true", "1 GiB", "0.5", "[", "{}", "- a", "a: b", "*x", "&a b", "\0"),
+  );
   fc.assert(
     fc.property(fc.string({ maxLength: 60 }), fc.constantFrom(...fieldTable.keys()), value, (text, field, raw) => {
       try {

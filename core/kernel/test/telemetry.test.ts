@@ -6,7 +6,17 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createTelemetry, DefectError, defineEvent, defineGauge, hasCode, Lifetime, limits, recordingTelemetry, serveMetrics } from "ransomeye-kernel";
+import {
+  createTelemetry,
+  DefectError,
+  defineEvent,
+  defineGauge,
+  hasCode,
+  Lifetime,
+  limits,
+  recordingTelemetry,
+  serveMetrics,
+} from "ransomeye-kernel";
 
 const frameRefused = defineEvent<{ stage: string; code: string; count: number; ms: number; detail?: string }>({
   name: "frame_refused",
@@ -46,7 +56,10 @@ test("one emit writes one JSON line with role, event and bindings, and moves cou
     const lines = (await readFile(path, "utf8")).trimEnd().split("\n");
     assert.equal(lines.length, 1, "the debug event is not written");
     const line = JSON.parse(lines[0] ?? "") as Record<string, unknown>;
-    assert.deepEqual([line["role"], line["level"], line["event"], line["session"], line["count"]], ["gateway", "warn", "frame_refused", "s1", 3]);
+    assert.deepEqual(
+      [line["role"], line["level"], line["event"], line["session"], line["count"]],
+      ["gateway", "warn", "frame_refused", "s1", 3],
+    );
     assert.ok(String(line["detail"]).length <= limits.logTextBytesMax + 1);
     const metrics = await telemetry.metricsText();
     assert.match(metrics, /^ransomeye_frames_refused_total\{stage="verify",code="INGEST_X"\} 3$/m);
@@ -59,7 +72,8 @@ test("one emit writes one JSON line with role, event and bindings, and moves cou
 test("a label that an attacker chooses cannot grow the memory, and sums stay right", async () => {
   const telemetry = recordingTelemetry();
   const extra = 100;
-  for (let i = 0; i < limits.metricSeriesMax + extra; i += 1) telemetry.emit(frameRefused, { stage: "verify", code: `C${i}`, count: 1, ms: 1 });
+  for (let i = 0; i < limits.metricSeriesMax + extra; i += 1)
+    telemetry.emit(frameRefused, { stage: "verify", code: `C${i}`, count: 1, ms: 1 });
   const text = await telemetry.metricsText();
   const series = text.split("\n").filter((line) => line.startsWith("ransomeye_frames_refused_total{"));
   assert.equal(series.length, limits.metricSeriesMax + 1);
@@ -77,7 +91,12 @@ test("the recording telemetry keeps events, fields and gauges, also of children"
 test("two definitions of one metric with different labels are a defect", () => {
   const telemetry = recordingTelemetry();
   telemetry.emit(quiet, { n: 1 });
-  const other = defineEvent<{ n: number }>({ name: "other", level: "info", help: "", counter: { name: "quiet_total", help: "", labels: ["n"] } });
+  const other = defineEvent<{ n: number }>({
+    name: "other",
+    level: "info",
+    help: "",
+    counter: { name: "quiet_total", help: "", labels: ["n"] },
+  });
   assert.throws(() => telemetry.emit(other, { n: 1 }), DefectError);
 });
 
@@ -104,7 +123,9 @@ test("metrics are served over a private unix socket, which goes with the lifetim
   }));
 
 test("R-23 a socket path that the system would cut is refused", () =>
-  assert.rejects(serveMetrics(recordingTelemetry(), `/tmp/${"x".repeat(limits.socketPathBytesMax)}`, new Lifetime()), (error) => hasCode(error, "KERNEL_SOCKET_PATH_TOO_LONG")));
+  assert.rejects(serveMetrics(recordingTelemetry(), `/tmp/${"x".repeat(limits.socketPathBytesMax)}`, new Lifetime()), (error) =>
+    hasCode(error, "KERNEL_SOCKET_PATH_TOO_LONG"),
+  ));
 
 function get(socketPath: string, path: string): Promise<{ status: number | undefined; body: string }> {
   return new Promise((resolve, reject) => {

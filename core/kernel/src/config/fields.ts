@@ -98,7 +98,8 @@ export const configFields = {
     min: "8 MiB",
     max: "64 GiB",
     reloadable: false,
-    prose: "Bytes of frames that a gateway holds in memory between network and bus. Credit never exceeds it, so honest producers cannot overflow it.",
+    prose:
+      "Bytes of frames that a gateway holds in memory between network and bus. Credit never exceeds it, so honest producers cannot overflow it.",
   },
   "gateway.sessions_max": {
     type: "integer",
@@ -107,7 +108,8 @@ export const configFields = {
     min: 1,
     max: 200000,
     reloadable: false,
-    prose: "Producers that one gateway process serves at once. Each has a small buffer floor of its own, so all floors must fit the buffer.",
+    prose:
+      "Producers that one gateway process serves at once. Each has a small buffer floor of its own, so all floors must fit the buffer.",
   },
   "gateway.linger_ms": {
     type: "integer",
@@ -177,7 +179,8 @@ export const configFields = {
     min: 1,
     max: 1024,
     reloadable: false,
-    prose: "Partitions of the frame log. Appends to one partition are serial, so more of them let more producers append at once. May be raised later.",
+    prose:
+      "Partitions of the frame log. Appends to one partition are serial, so more of them let more producers append at once. May be raised later.",
   },
   "database.url": {
     type: "url",
@@ -185,7 +188,8 @@ export const configFields = {
     protocols: ["postgres:", "postgresql:"],
     secret: true,
     reloadable: false,
-    prose: "An external PostgreSQL, 15 or newer, as a role that may create roles and schemas. Empty: the embedded PostgreSQL, for one host.",
+    prose:
+      "An external PostgreSQL, 15 or newer, as a role that may create roles and schemas. Empty: the embedded PostgreSQL, for one host.",
   },
   "database.pool_connections_max": {
     type: "integer",
@@ -247,7 +251,8 @@ export const configFields = {
     min: "256 MiB",
     max: "1024 TiB",
     reloadable: true,
-    prose: "Bytes of stored days; beyond it the oldest day is dropped. Never today's, and never one with frames that a live group has not read.",
+    prose:
+      "Bytes of stored days; beyond it the oldest day is dropped. Never today's, and never one with frames that a live group has not read.",
   },
   "retention.days_max": {
     type: "integer",
@@ -265,7 +270,8 @@ export const configFields = {
     min: 0,
     max: 0.9,
     reloadable: true,
-    prose: "Share of the disk that stays free. Below it, or below `disk.free_bytes_min`, the gateway pauses with a reason instead of PostgreSQL stopping.",
+    prose:
+      "Share of the disk that stays free. Below it, or below `disk.free_bytes_min`, the gateway pauses with a reason instead of PostgreSQL stopping.",
   },
   "disk.free_bytes_min": {
     type: "bytes",

@@ -26,7 +26,8 @@ export function readFileValues(path: string, text: string): { values: RawValue[]
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, schema: "core", version: "1.2" });
   const placeOf = (offset: number | undefined): string => (offset === undefined ? path : `${path}:${lines.linePos(offset).line}`);
-  for (const error of document.errors) problems.push({ field: "", place: placeOf(error.pos[0]), message: `not valid YAML: ${error.message}` });
+  for (const error of document.errors)
+    problems.push({ field: "", place: placeOf(error.pos[0]), message: `not valid YAML: ${error.message}` });
   if (problems.length > 0 || document.contents === null) return { values, problems };
 
   const walk = (pairs: readonly Pair[], prefix: string): void => {
@@ -41,6 +42,11 @@ export function readFileValues(path: string, text: string): { values: RawValue[]
     }
   };
   if (isMap(document.contents)) walk(document.contents.items as Pair[], "");
-  else problems.push({ field: "", place: placeOf(document.contents.range?.[0]), message: "the file must hold sections of fields, such as `log:` and below it `level: info`" });
+  else
+    problems.push({
+      field: "",
+      place: placeOf(document.contents.range?.[0]),
+      message: "the file must hold sections of fields, such as `log:` and below it `level: info`",
+    });
   return { values, problems };
 }

@@ -95,7 +95,8 @@ function fromEnvironment(sources: ConfigSources, problems: ConfigProblem[]): Raw
   for (const [variable, raw] of Object.entries(sources.env ?? {})) {
     if (!variable.startsWith(environmentPrefix) || otherVariables.test(variable) || raw === undefined) continue;
     const field = byVariable.get(variable);
-    if (field === undefined) problems.push({ field: "", place: variable, message: `is no field's variable${didYouMean(suggest(variable, byVariable.keys()))}` });
+    if (field === undefined)
+      problems.push({ field: "", place: variable, message: `is no field's variable${didYouMean(suggest(variable, byVariable.keys()))}` });
     else values.push({ field, place: variable, raw });
   }
   return values;

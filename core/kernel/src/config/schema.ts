@@ -48,7 +48,13 @@ function schemaOf(spec: FieldSpec): JsonSchema {
       return { ...common, type: "number", minimum: spec.min, maximum: spec.max };
     case "bytes": {
       const bounds = { minimum: parseBytes(spec.min) ?? 0, maximum: parseBytes(spec.max) ?? 0 };
-      return { ...common, anyOf: [{ type: "integer", ...bounds }, { type: "string", pattern: bytesPattern }] };
+      return {
+        ...common,
+        anyOf: [
+          { type: "integer", ...bounds },
+          { type: "string", pattern: bytesPattern },
+        ],
+      };
     }
     case "address":
     case "url":

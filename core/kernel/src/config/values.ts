@@ -52,7 +52,10 @@ export function parseValue(field: FieldSpec, raw: unknown): Parsed {
         `a whole number from ${field.min} to ${field.max} (${field.unit})`,
       );
     case "ratio":
-      return accept(within(toNumber(raw, /^\d{1,9}(\.\d{1,9})?$/), field.min, field.max, false), `a number from ${field.min} to ${field.max} (${field.unit})`);
+      return accept(
+        within(toNumber(raw, /^\d{1,9}(\.\d{1,9})?$/), field.min, field.max, false),
+        `a number from ${field.min} to ${field.max} (${field.unit})`,
+      );
     case "bytes": {
       const bytes = typeof raw === "string" || typeof raw === "number" ? parseBytes(raw) : undefined;
       return accept(
@@ -61,7 +64,10 @@ export function parseValue(field: FieldSpec, raw: unknown): Parsed {
       );
     }
     case "address":
-      return accept(typeof raw === "string" && parseAddress(raw) !== undefined ? raw : undefined, "host:port, such as 127.0.0.1:7443 or [::]:7443");
+      return accept(
+        typeof raw === "string" && parseAddress(raw) !== undefined ? raw : undefined,
+        "host:port, such as 127.0.0.1:7443 or [::]:7443",
+      );
     case "url": {
       const shown = field.protocols.map((protocol) => `${protocol}//`).join(" or ");
       return accept(

@@ -32,7 +32,12 @@ export class MetricStore {
   record<F extends Fields>(event: EventDefinition<F>, fields: Fields): void {
     if (event.counter !== undefined) {
       const { name, help, labels, by } = event.counter;
-      const series = obtain(this.#counters, name, labels, (full) => new Counter<string>({ name: full, help, labelNames: labels, registers: [this.#registry] }));
+      const series = obtain(
+        this.#counters,
+        name,
+        labels,
+        (full) => new Counter<string>({ name: full, help, labelNames: labels, registers: [this.#registry] }),
+      );
       series.metric.inc(labelsOf(series, fields), by === undefined ? 1 : numberOf(event.name, by, fields[by]));
     }
     if (event.histogram !== undefined) {
@@ -71,7 +76,10 @@ function obtain<M>(all: Map<string, Series<M>>, name: string, labels: readonly s
     series = { metric: create(metricName(name)), labels, known: new Set() };
     all.set(name, series);
   }
-  invariant(series.labels.length === labels.length && labels.every((label) => series.labels.includes(label)), `metric ${name} has two sets of labels`);
+  invariant(
+    series.labels.length === labels.length && labels.every((label) => series.labels.includes(label)),
+    `metric ${name} has two sets of labels`,
+  );
   return series;
 }
 

@@ -1,0 +1,73 @@
+/**
+ * Why: `npm test` is one command over every room, and says what it did not run.
+ * Enforces: all compiled tests whose source still exists, two files at a time (the machine's other half serves the databases that tests start);
+ * the exit code of node's own runner, whose summary is the last thing printed.
+ * Forbids: leaving a suite out in silence.
+ *
+ * Usage: npm test [-- WORDS… --node-test-options…]. Only files whose path holds one of the words run.
+ */
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { filesBelow, findRoot, roomsOf } from "./workspace.ts";
+
+/** Files at a time. */
+const concurrency = 2;
+
+/** A test file that waits this long for itself is stuck. */
+const fileMsMax = 300_000;
+
+/** A compiled test file, and why it is left out if it is. */
+export interface Suite {
+  readonly path: string;
+  readonly leftOut?: string;
+}
+
+/** Finds the compiled tests of one checkout. */
+export function findSuites(root: string, words: readonly string[]): Suite[] {
+  const suites: Suite[] = [];
+  for (const room of roomsOf(root)) {
+    for (const path of filesBelow(root, `${room}/dist`)) {
+      if (path.endsWith(".test.js")) suites.push(judge(root, path, words));
+    }
+  }
+  return suites;
+}
+
+function judge(root: string, path: string, words: readonly string[]): Suite {
+  const source = path.replace("/dist/", "/").replace(/\.js$/, ".ts");
+  if (!existsSync(`${root}/${source}`)) return { path, leftOut: "its source is gone; the compiled file is stale" };
+  if (/\/long\//.test(path)) return { path, leftOut: "long: it has a command of its own, see CONTRIBUTING.md" };
+  if (words.length > 0 && !words.some((word) => path.includes(word))) return { path, leftOut: `its path has none of: ${words.join(" ")}` };
+  return { path };
+}
+
+function main(): void {
+  const root = findRoot();
+  const given = process.argv.slice(2);
+  const options = given.filter((argument) => argument.startsWith("-"));
+  const words = given.filter((argument) => !argument.startsWith("-"));
+  const suites = findSuites(root, words);
+  const chosen = suites.filter(({ leftOut }) => leftOut === undefined).map(({ path }) => path);
+  const others = suites.filter(({ leftOut }) => leftOut !== undefined);
+  console.log(`${chosen.length} test files on Node ${process.versions.node}, ${concurrency} at a time; left out: ${others.length}`);
+  for (const { path, leftOut } of others) console.log(`  left out ${path}: ${leftOut}`);
+  if (chosen.length === 0) {
+    console.error("no test file to run");
+    process.exitCode = 1;
+    return;
+  }
+  const settings = [`--test-concurrency=${concurrency}`, `--test-timeout=${fileMsMax}`, "--test-reporter=spec"];
+  const child = spawn(process.execPath, ["--enable-source-maps", "--test", ...settings, ...options, ...chosen], {
+    cwd: root,
+    stdio: "inherit",
+  });
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void child.kill(signal));
+  child.on("error", (error) => {
+    console.error(String(error));
+    process.exitCode = 1;
+  });
+  child.on("exit", (code) => (process.exitCode = code ?? 1));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) main();

@@ -1,0 +1,41 @@
+/** The test command finds what there is and says what it leaves out. */
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { findSuites } from "../src/run_tests.ts";
+
+test("every compiled test with a source is found; stale, long and filtered ones are left out with a reason", () => {
+  const root = mkdtempSync(join(tmpdir(), "ransomeye-tools-"));
+  try {
+    const put = (path: string, text = ""): void => {
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      writeFileSync(join(root, path), text);
+    };
+    put("package.json", JSON.stringify({ workspaces: ["core/a", "core/missing"] }));
+    put("core/a/package.json", "{}");
+    for (const name of ["test/kept.test", "test/deep/also.test", "long/hours.test", "test/helper"]) {
+      put(`core/a/${name}.ts`);
+      put(`core/a/dist/${name}.js`);
+    }
+    put("core/a/dist/test/stale.test.js");
+    const found = Object.fromEntries(findSuites(root, []).map(({ path, leftOut }) => [path, leftOut]));
+    assert.deepEqual(Object.keys(found).sort(), [
+      "core/a/dist/long/hours.test.js",
+      "core/a/dist/test/deep/also.test.js",
+      "core/a/dist/test/kept.test.js",
+      "core/a/dist/test/stale.test.js",
+    ]);
+    assert.equal(found["core/a/dist/test/kept.test.js"], undefined);
+    assert.match(found["core/a/dist/test/stale.test.js"] ?? "", /stale/);
+    assert.match(found["core/a/dist/long/hours.test.js"] ?? "", /long/);
+    const filtered = findSuites(root, ["deep"]).filter(({ leftOut }) => leftOut === undefined);
+    assert.deepEqual(
+      filtered.map(({ path }) => path),
+      ["core/a/dist/test/deep/also.test.js"],
+    );
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+});
