@@ -250,7 +250,7 @@ export interface Lease {
   readonly member: string;
   readonly part: number;
   readonly token: number;
-  /** Where the group stood when the lease was given or renewed. */
+  /** Where the group stood when the lease was given or renewed. A new group begins at the low mark; null: before the first entry ever. */
   readonly position: Position | null;
 }
 
@@ -283,7 +283,7 @@ export interface Groups {
   /** Moves the group's position forward (never backward). An engine moves the same row itself, inside its row transaction (R-3). */
   commit(lease: Lease, position: Position): Promise<"committed" | "fenced">;
   lag(group: string): Promise<GroupLag[]>;
-  /** Operator's: sets a group back (or forward) and voids the current token. `null`: from the first entry that is kept. */
+  /** Operator's: sets a group back (or forward) and voids the current token. `null`: to the low mark, where the first kept entry follows. */
   rewind(group: string, part: number, position: Position | null): Promise<void>;
 }
 

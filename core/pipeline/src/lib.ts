@@ -28,3 +28,7 @@ export type {
   ProducerKind,
   ReadOptions,
 } from "./bus.ts";
+export { advance, type ChainHead, chainEnd, judge, type Known, needsKnown, noHead, openEpoch, partitionOf, type Verdict, zeroHash } from "./append_machine.ts";
+export { BUS_CODES, type BusCode, BusError } from "./errors.ts";
+export { type MemoryBus, openMemoryBus } from "./memory/bus.ts";
+export type { MemoryBusOptions } from "./memory/log.ts";
