@@ -4,7 +4,8 @@
 //
 // Rejected: a general JSON Schema validator (with patterns it costs more than JSON.parse) and generated source text (nothing here evals).
 
-import { baseFields, classes, objects, ranges, type ClassSpec, type FieldTable } from "./event_schema.ts";
+import { objects, type FieldTable } from "./event_objects.ts";
+import { baseFields, classes, ranges, type ClassSpec } from "./event_schema.ts";
 import { INVALID_CODES, type InvalidCode } from "./invalid_codes.ts";
 
 /** Why an event is invalid. `reason` is ASCII, bounded, and names the path of the field where there is one. */
@@ -36,7 +37,15 @@ const anyOfBit = 1;
 const plansByName = new Map<string, Plan>();
 
 function basicType(name: string): BasicType {
-  return name === "string" ? basic.string : name === "integer" ? basic.integer : name === "boolean" ? basic.boolean : name === "any" ? basic.any : basic.object;
+  return name === "string"
+    ? basic.string
+    : name === "integer"
+      ? basic.integer
+      : name === "boolean"
+        ? basic.boolean
+        : name === "any"
+          ? basic.any
+          : basic.object;
 }
 
 function objectPlan(name: string): Plan {
@@ -77,7 +86,9 @@ function classPlan(spec: ClassSpec): Plan {
   return plan;
 }
 
-const planByClass: ReadonlyMap<number, Plan> = new Map(Object.entries(classes).map(([uid, spec]) => [Number(uid), classPlan(spec)] as const));
+const planByClass: ReadonlyMap<number, Plan> = new Map(
+  Object.entries(classes).map(([uid, spec]) => [Number(uid), classPlan(spec)] as const),
+);
 
 /** Set by a failing step, read by `checkEvent`; steps are synchronous, so one is enough. Innermost name first. */
 let faultPath: string[] = [];
@@ -175,18 +186,24 @@ function inSmallRange(value: unknown): boolean {
 /** What the table cannot say: ranges, and uids that must agree. Types are checked before. */
 function checkRules(event: Record<string, unknown>, classUid: number): Outcome {
   const time = event["time"] as number;
-  if (time < ranges.timeMsMin || time > ranges.timeMsMax) return fail(outOfRange, "time", "is outside the years 1900 to 2200 (milliseconds since 1970 UTC)");
+  if (time < ranges.timeMsMin || time > ranges.timeMsMax)
+    return fail(outOfRange, "time", "is outside the years 1900 to 2200 (milliseconds since 1970 UTC)");
   if (!inSmallRange(event["activity_id"])) return fail(outOfRange, "activity_id", "is outside 0 to 32767");
   if (!inSmallRange(event["severity_id"])) return fail(outOfRange, "severity_id", "is outside 0 to 32767");
-  if (event["category_uid"] !== (classes[classUid] as ClassSpec).categoryUid) return fail(INVALID_CODES.EVENT_UID_MISMATCH.number, "category_uid", "is not the category of class_uid");
-  if (event["type_uid"] !== classUid * 100 + (event["activity_id"] as number)) return fail(INVALID_CODES.EVENT_UID_MISMATCH.number, "type_uid", "is not class_uid * 100 + activity_id");
+  if (event["category_uid"] !== (classes[classUid] as ClassSpec).categoryUid)
+    return fail(INVALID_CODES.EVENT_UID_MISMATCH.number, "category_uid", "is not the category of class_uid");
+  if (event["type_uid"] !== classUid * 100 + (event["activity_id"] as number))
+    return fail(INVALID_CODES.EVENT_UID_MISMATCH.number, "type_uid", "is not class_uid * 100 + activity_id");
   const version = (event["metadata"] as Record<string, unknown>)["version"] as string;
   if (!version.startsWith("1.")) return fail(INVALID_CODES.EVENT_SCHEMA_VERSION.number, "metadata.version", "does not begin with 1.");
   return ok;
 }
 
 function fault(code: InvalidCode): EventFault {
-  const path = faultPath.reverse().filter((part) => part !== "").join(".");
+  const path = faultPath
+    .reverse()
+    .filter((part) => part !== "")
+    .join(".");
   return { code, reason: path === "" ? faultDetail : `${path} ${faultDetail}` };
 }
 
@@ -196,13 +213,21 @@ function fault(code: InvalidCode): EventFault {
  */
 export function checkEvent(event: unknown, jsonDepthMax: number): EventFault | null {
   if (typeof event !== "object" || event === null || Array.isArray(event)) {
-    return { code: INVALID_CODES.EVENT_NOT_OBJECT.number, reason: `is ${event === null ? "null" : Array.isArray(event) ? "a list" : `a ${typeof event}`}` };
+    return {
+      code: INVALID_CODES.EVENT_NOT_OBJECT.number,
+      reason: `is ${event === null ? "null" : Array.isArray(event) ? "a list" : `a ${typeof event}`}`,
+    };
   }
   const fields = event as Record<string, unknown>;
   const classUid = fields["class_uid"];
   const plan = typeof classUid === "number" ? planByClass.get(classUid) : undefined;
   if (plan === undefined) {
-    const detail = typeof classUid === "number" ? `class_uid ${classUid} is not in the subset` : classUid === undefined ? "class_uid is required" : "class_uid is not an integer";
+    const detail =
+      typeof classUid === "number"
+        ? `class_uid ${classUid} is not in the subset`
+        : classUid === undefined
+          ? "class_uid is required"
+          : "class_uid is not an integer";
     return { code: INVALID_CODES.EVENT_CLASS_UNKNOWN.number, reason: detail };
   }
   let outcome = checkObject(plan, fields, jsonDepthMax);

@@ -9,7 +9,14 @@ export function printable(text: string, charsMax: number = reasonCharsMax): stri
   let out = "";
   for (const char of text) {
     const code = char.codePointAt(0) as number;
-    const piece = code >= 0x20 && code < 0x7f && code !== 0x5c ? char : code === 0x5c ? "\\\\" : code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
+    const piece =
+      code >= 0x20 && code < 0x7f && code !== 0x5c
+        ? char
+        : code === 0x5c
+          ? "\\\\"
+          : code < 0x100
+            ? `\\x${code.toString(16).padStart(2, "0")}`
+            : `\\u{${code.toString(16)}}`;
     if (out.length + piece.length > charsMax - 3) return `${out}...`;
     out += piece;
   }

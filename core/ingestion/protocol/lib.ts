@@ -19,11 +19,13 @@ export * from "./enrolment.ts";
 export * from "./versioning.ts";
 
 // What an event is: schema, canonical form, verdicts, columns.
+export * from "./event_objects.ts";
 export * from "./event_schema.ts";
 export * from "./invalid_codes.ts";
 export * from "./event_check.ts";
 export { printable } from "./json_fault.ts";
-export { parseLines, parseOne, splitLines, type LineSplit } from "./line_parse.ts";
+export { lineEnd, parseLine, parseLines, splitLines, unparsed, type LineSplit } from "./line_parse.ts";
 export * from "./validation.ts";
 export * from "./canonical.ts";
 export * from "./normalise.ts";
+export { renderEventSchemaPage } from "./schema_page.ts";

@@ -53,8 +53,23 @@ export interface RowColumns {
 /** An empty set of columns, to be filled again and again by `deriveRow`. */
 export function newRowColumns(): RowColumns {
   return {
-    eventTimeUs: 0, classUid: 0, activityId: 0, severityId: 0, flags: 0, host: null, userName: null, processName: null, processPid: null,
-    filePath: null, fileSha256: null, srcIp: null, srcPort: null, dstIp: null, dstPort: null, domain: null, message: null,
+    eventTimeUs: 0,
+    classUid: 0,
+    activityId: 0,
+    severityId: 0,
+    flags: 0,
+    host: null,
+    userName: null,
+    processName: null,
+    processPid: null,
+    filePath: null,
+    fileSha256: null,
+    srcIp: null,
+    srcPort: null,
+    dstIp: null,
+    dstPort: null,
+    domain: null,
+    message: null,
   };
 }
 
@@ -209,22 +224,26 @@ function firstLine(text: string | null): string | null {
 
 /** What a row shows of an event in one line: the finding's title, else the command line, else the first line of the message. */
 function messageOf(event: Json, subject: Json, process: Json | null): string | null {
-  return textOf(objectOf(event["finding_info"]), "title")
-    ?? textOf(objectOf(subject["process"]) === null ? null : process, "cmd_line")
-    ?? firstLine(textOf(event, "message"))
-    ?? textOf(objectOf(subject["reg_value"]), "path")
-    ?? textOf(objectOf(subject["reg_key"]), "path")
-    ?? textOf(objectOf(subject["job"]), "name")
-    ?? textOf(objectOf(objectOf(subject["http_request"])?.["url"]), "url_string");
+  return (
+    textOf(objectOf(event["finding_info"]), "title") ??
+    textOf(objectOf(subject["process"]) === null ? null : process, "cmd_line") ??
+    firstLine(textOf(event, "message")) ??
+    textOf(objectOf(subject["reg_value"]), "path") ??
+    textOf(objectOf(subject["reg_key"]), "path") ??
+    textOf(objectOf(subject["job"]), "name") ??
+    textOf(objectOf(objectOf(subject["http_request"])?.["url"]), "url_string")
+  );
 }
 
 function domainColumn(subject: Json, destination: Json | null): string | null {
-  return domainOf(objectOf(subject["query"]), "hostname")
-    ?? domainOf(objectOf(objectOf(subject["http_request"])?.["url"]), "hostname")
-    ?? domainOf(objectOf(subject["tls"]), "sni")
-    ?? domainOf(objectOf(subject["url"]), "hostname")
-    ?? domainOf(destination, "hostname")
-    ?? domainOf(destination, "domain");
+  return (
+    domainOf(objectOf(subject["query"]), "hostname") ??
+    domainOf(objectOf(objectOf(subject["http_request"])?.["url"]), "hostname") ??
+    domainOf(objectOf(subject["tls"]), "sni") ??
+    domainOf(objectOf(subject["url"]), "hostname") ??
+    domainOf(destination, "hostname") ??
+    domainOf(destination, "domain")
+  );
 }
 
 /** Fills `out` from one parsed event. `receivedUs` is the bus's time of its frame. Never throws; see ROW_FLAGS for what it had to do. */
@@ -236,7 +255,11 @@ export function deriveRow(event: unknown, receivedUs: number, out: RowColumns): 
   const device = objectOf(top["device"]) ?? objectOf(subject["device"]);
   const actor = objectOf(subject["actor"]);
   const process = objectOf(subject["process"]) ?? objectOf(actor?.["process"]);
-  const user = objectOf(subject["user"]) ?? objectOf(actor?.["user"]) ?? objectOf(process?.["user"]);
+  const user =
+    objectOf(subject["user"]) ??
+    objectOf(objectOf(subject["process"])?.["user"]) ??
+    objectOf(actor?.["user"]) ??
+    objectOf(process?.["user"]);
   const processFile = objectOf(process?.["file"]);
   const file = objectOf(subject["file"]) ?? objectOf(objectOf(subject["module"])?.["file"]) ?? processFile;
   const source = objectOf(subject["src_endpoint"]);

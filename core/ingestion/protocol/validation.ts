@@ -8,9 +8,9 @@
 
 import { isUtf8 } from "node:buffer";
 import { limits as kernelLimits } from "ransomeye-kernel";
-import { checkEvent } from "./event_check.ts";
+import { checkEvent, type EventFault } from "./event_check.ts";
 import { INVALID_CODES, type InvalidCode } from "./invalid_codes.ts";
-import { parseLines, splitLines, unparsed } from "./line_parse.ts";
+import { lineEnd, parseLine, splitLines, unparsed } from "./line_parse.ts";
 import { jsonFault } from "./json_fault.ts";
 
 /** The bounds of kernel's `limits` that apply to events. */
@@ -31,33 +31,33 @@ export type PayloadCheck =
   | { readonly kind: "lines"; readonly lineStarts: Uint32Array; readonly invalid: readonly LineFault[] }
   | { readonly kind: "undecodable"; readonly code: InvalidCode; readonly reason: string };
 
-const noInvalid: readonly LineFault[] = Object.freeze([]);
+const noFaults: readonly LineFault[] = Object.freeze([]);
 
-/** Checks a frame's payload against the count in its signed header. Costs one parse and one walk; allocates nothing lasting for valid lines. */
+/** Checks a frame's payload against the count in its signed header. One parse and one walk a line; a valid line leaves nothing behind. */
 export function validatePayload(payload: Buffer, count: number, limits: EventLimits = kernelLimits): PayloadCheck {
   const split = splitLines(payload, count);
   if (split.kind === "undecodable") return split;
   const { lineStarts } = split;
-  const values = parseLines(payload, count, lineStarts);
+  const clean = isUtf8(payload);
   let invalid: LineFault[] | null = null;
   for (let line = 0; line < count; line++) {
-    const start = lineStarts[line] as number;
-    const end = (line + 1 < count ? (lineStarts[line + 1] as number) : payload.length) - 1;
-    const value = values[line];
-    const found =
-      end - start > limits.lineBytesMax ? tooLong(end - start, limits.lineBytesMax)
-      : value === unparsed ? notParsed(payload.subarray(start, end))
-      : checkEvent(value, limits.jsonDepthMax);
-    if (found !== null) (invalid ??= []).push({ line, code: found.code, reason: found.reason });
+    const fault = lineFault(payload, lineStarts[line] as number, lineEnd(payload, lineStarts, line), clean, limits);
+    if (fault !== null) (invalid ??= []).push({ line, code: fault.code, reason: fault.reason });
   }
-  return { kind: "lines", lineStarts, invalid: invalid ?? noInvalid };
+  return { kind: "lines", lineStarts, invalid: invalid ?? noFaults };
 }
 
-function tooLong(bytes: number, bytesMax: number): { code: InvalidCode; reason: string } {
-  return { code: INVALID_CODES.EVENT_TOO_LONG.number, reason: `${bytes} bytes, at most ${bytesMax}` };
+/** The verdict over one line, the bytes [start, end); `null` means valid. `clean` says that they are known to be UTF-8. */
+function lineFault(payload: Buffer, start: number, end: number, clean: boolean, limits: EventLimits): EventFault | null {
+  if (end - start > limits.lineBytesMax)
+    return { code: INVALID_CODES.EVENT_TOO_LONG.number, reason: `${end - start} bytes, at most ${limits.lineBytesMax}` };
+  if (!clean && !isUtf8(payload.subarray(start, end))) return { code: INVALID_CODES.EVENT_NOT_UTF8.number, reason: "is not UTF-8" };
+  const value = parseLine(payload, start, end);
+  if (value === unparsed) return { code: INVALID_CODES.EVENT_NOT_JSON.number, reason: jsonFault(payload.toString("utf8", start, end)) };
+  return checkEvent(value, limits.jsonDepthMax);
 }
 
-function notParsed(line: Buffer): { code: InvalidCode; reason: string } {
-  if (!isUtf8(line)) return { code: INVALID_CODES.EVENT_NOT_UTF8.number, reason: "not UTF-8" };
-  return { code: INVALID_CODES.EVENT_NOT_JSON.number, reason: jsonFault(line.toString("utf8")) };
+/** The verdict over one line by itself, without its line feed: what a producer asks before it signs. */
+export function validateLine(line: Buffer, limits: EventLimits = kernelLimits): EventFault | null {
+  return lineFault(line, 0, line.length, false, limits);
 }
