@@ -1,0 +1,262 @@
+/**
+ * Why: a producer's frames form one chain: (epoch, seq) names each event for ever, and each frame signs the hash of the one before.
+ * Enforces: a sequence is given out once in an epoch; a new epoch links to the sealed end of the old one, and only what lies after that end
+ *   is signed anew (R-6); a head told by the server is found in the chain by sequence *and* hash.
+ * Forbids: I/O, clocks, keys. The header is made here; the signature is put beside it by the shell.
+ */
+import { invariant } from "ransomeye-kernel";
+import { encodeHeader, type FrameKind, frameHash, lastSeqOf, zeroHash } from "ransomeye-ingestion/protocol";
+
+/** Facts of a batch that do not depend on its place in the chain. */
+export interface BatchFacts {
+  readonly index: number;
+  readonly kind: FrameKind;
+  readonly count: number;
+  readonly payloadBytes: number;
+  readonly payloadHash: Buffer;
+  readonly schemaVersion: number;
+  readonly mappingVersion: number;
+  /** When the batch was sealed, microseconds since 1970. */
+  readonly createdUs: number;
+}
+
+/** A batch's place in the chain. */
+export interface Link {
+  readonly epoch: number;
+  readonly firstSeq: number;
+  readonly hash: Buffer;
+}
+
+/** A batch in the spool. */
+export interface Entry extends BatchFacts {
+  /** undefined: not signed yet, or to be signed anew in the current epoch. */
+  link: Link | undefined;
+  /** The link that stands in the batch's own record; a later one stands in a record of its own. */
+  readonly recorded: Link | undefined;
+  /** The batch is on disk, and so is the rest of the call that it belongs to. */
+  batchDurable: boolean;
+  /** Its link is on disk too: it may be transmitted. */
+  linkDurable: boolean;
+  /** Its callers have their answer. */
+  settled: boolean;
+}
+
+/** The end of some prefix of a chain. */
+export interface ChainPoint {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly hash: Buffer;
+}
+
+/** What must survive when no frame of the epoch is left in the spool. */
+export interface ChainState {
+  /** 0: no epoch was ever opened. */
+  readonly epoch: number;
+  /** The end of the epoch before, which this epoch's first frame signs. */
+  readonly prev: ChainPoint;
+  /** Last sequence of this epoch that the spool has forgotten, and its hash. */
+  readonly base: { readonly seq: number; readonly hash: Buffer };
+  readonly offered: number;
+}
+
+/** Where the server's head lies in our chain. `at`: entries before `position` are durable there. */
+export type Located = { readonly kind: "at"; readonly position: number } | { readonly kind: "behind"; readonly lost: number } | { readonly kind: "unknown" };
+
+/** The state of a producer that has never sent. */
+export const emptyChain: ChainState = Object.freeze({
+  epoch: 0,
+  prev: Object.freeze({ epoch: 0, seq: 0, hash: zeroHash }),
+  base: Object.freeze({ seq: 0, hash: zeroHash }),
+  offered: 0,
+});
+
+/** The chain of one producer. One owner: the machine. */
+export class FrameChain {
+  readonly #producer: string;
+  readonly #keyId: string;
+  /** In sequence order: durable frames of earlier epochs, this epoch's signed frames, then what is unsigned. */
+  readonly #entries: Entry[];
+  readonly #byIndex = new Map<number, Entry>();
+  #epoch: number;
+  #prev: ChainPoint;
+  #base: { readonly seq: number; readonly hash: Buffer };
+  #tip: { readonly seq: number; readonly hash: Buffer };
+  #offered: number;
+  #unsigned = 0;
+
+  constructor(producer: string, keyId: string, state: ChainState, entries: readonly Entry[]) {
+    this.#producer = producer;
+    this.#keyId = keyId;
+    this.#epoch = state.epoch;
+    this.#prev = state.prev;
+    this.#base = state.base;
+    this.#tip = state.base;
+    this.#offered = state.offered;
+    this.#entries = [...entries];
+    for (const entry of entries) {
+      this.#byIndex.set(entry.index, entry);
+      if (entry.link === undefined) this.#unsigned += 1;
+      else if (entry.link.epoch === this.#epoch) {
+        invariant(entry.link.firstSeq === this.#tip.seq + 1, `the spool's chain has a hole at seq ${entry.link.firstSeq}`);
+        this.#tip = { seq: lastSeqOf({ firstSeq: entry.link.firstSeq, count: entry.count }), hash: entry.link.hash };
+      }
+    }
+    this.#offered = Math.max(this.#offered, this.#tip.seq);
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Last sequence signed in this epoch. */
+  get tipSeq(): number {
+    return this.#tip.seq;
+  }
+
+  get length(): number {
+    return this.#entries.length;
+  }
+
+  get unsigned(): number {
+    return this.#unsigned;
+  }
+
+  get state(): ChainState {
+    return { epoch: this.#epoch, prev: this.#prev, base: this.#base, offered: this.#offered };
+  }
+
+  at(position: number): Entry | undefined {
+    return this.#entries[position];
+  }
+
+  byIndex(index: number): Entry | undefined {
+    return this.#byIndex.get(index);
+  }
+
+  /** Adds a batch at the end. `sign`: give it its place now, possible only when nothing before it waits for one. Returns the header to sign. */
+  append(facts: BatchFacts, sign: boolean, pendingEvents: number): Buffer | undefined {
+    invariant(!sign || (this.#unsigned === 0 && this.#epoch > 0), "a frame is signed behind an unsigned one");
+    const linked = sign ? this.#linkNext(facts, pendingEvents) : undefined;
+    const entry: Entry = { ...facts, link: linked?.link, recorded: linked?.link, batchDurable: false, linkDurable: false, settled: false };
+    this.#entries.push(entry);
+    this.#byIndex.set(entry.index, entry);
+    if (linked === undefined) this.#unsigned += 1;
+    return linked?.header;
+  }
+
+  /** Gives the next unsigned batches their places, at most `max` of them and only durable ones. Returns their headers to sign. */
+  signNext(max: number, pendingEvents: number): { readonly index: number; readonly header: Buffer; readonly hash: Buffer }[] {
+    const signed: { index: number; header: Buffer; hash: Buffer }[] = [];
+    let waiting = pendingEvents;
+    for (let at = this.#entries.length - this.#unsigned; at < this.#entries.length; at += 1) waiting += this.#entries[at]?.count ?? 0;
+    while (this.#unsigned > 0 && signed.length < max) {
+      const entry = this.#entries[this.#entries.length - this.#unsigned];
+      if (entry === undefined || !entry.batchDurable) break;
+      waiting -= entry.count;
+      const { link, header } = this.#linkNext(entry, waiting);
+      entry.link = link;
+      entry.linkDurable = false;
+      this.#unsigned -= 1;
+      signed.push({ index: entry.index, header, hash: link.hash });
+    }
+    return signed;
+  }
+
+  /** Finds a head of this epoch. */
+  locate(head: ChainPoint): Located {
+    invariant(head.epoch === this.#epoch, "a head of another epoch");
+    if (head.seq < this.#base.seq) return { kind: "behind", lost: this.#base.seq - head.seq };
+    const first = this.#entries.findIndex((entry) => entry.link === undefined || entry.link.epoch === this.#epoch);
+    const start = first < 0 ? this.#entries.length : first;
+    // An epoch without frames has no hash of its own, whatever the server shows for it.
+    if (head.seq === this.#base.seq) return head.seq === 0 || head.hash.equals(this.#base.hash) ? { kind: "at", position: start } : { kind: "unknown" };
+    const position = this.#positionOf(head.seq);
+    return position !== undefined && this.#entries[position]?.link?.hash.equals(head.hash) ? { kind: "at", position: position + 1 } : { kind: "unknown" };
+  }
+
+  /**
+   * Goes on in a new epoch behind the sealed end `prev`. Frames signed in `prev.epoch` after `prev.seq` become unsigned again and keep their order;
+   * returns the first of those positions: everything before it lies within the seal. `gap` is put in front of them.
+   */
+  reopen(epoch: number, prev: ChainPoint, gap: BatchFacts | undefined): number {
+    invariant(epoch > this.#epoch, "epochs grow");
+    const within = (entry: Entry): boolean =>
+      entry.link !== undefined && (entry.link.epoch < prev.epoch || (entry.link.epoch === prev.epoch && lastSeqOf({ firstSeq: entry.link.firstSeq, count: entry.count }) <= prev.seq));
+    const found = this.#entries.findIndex((entry) => !within(entry));
+    const first = found < 0 ? this.#entries.length : found;
+    if (gap !== undefined) {
+      // Nobody waits for a gap: it counts as settled.
+      const entry: Entry = { ...gap, link: undefined, recorded: undefined, batchDurable: false, linkDurable: false, settled: true };
+      this.#entries.splice(first, 0, entry);
+      this.#byIndex.set(entry.index, entry);
+    }
+    for (let at = first; at < this.#entries.length; at += 1) {
+      const entry = this.#entries[at];
+      if (entry === undefined) continue;
+      entry.link = undefined;
+      entry.linkDurable = false;
+    }
+    this.#unsigned = this.#entries.length - first;
+    this.#epoch = epoch;
+    this.#prev = prev;
+    this.#base = { seq: 0, hash: zeroHash };
+    this.#tip = this.#base;
+    this.#offered = 0;
+    return first;
+  }
+
+  /** Position of the frame that ends at this sequence of the current epoch. */
+  #positionOf(seq: number): number | undefined {
+    let low = 0;
+    let high = this.#entries.length - this.#unsigned - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const entry = this.#entries[middle];
+      const link = entry?.link;
+      if (entry === undefined || link === undefined) return undefined;
+      const last = link.epoch < this.#epoch ? 0 : lastSeqOf({ firstSeq: link.firstSeq, count: entry.count });
+      if (last === seq) return middle;
+      if (last < seq) low = middle + 1;
+      else high = middle - 1;
+    }
+    return undefined;
+  }
+
+  /** Forgets the first `count` entries, which must be durable at the server. Returns their indexes. */
+  forget(count: number): number[] {
+    const gone = this.#entries.splice(0, count);
+    for (const entry of gone) {
+      invariant(entry.link !== undefined, "an unsigned batch is not forgotten");
+      this.#byIndex.delete(entry.index);
+      if (entry.link.epoch === this.#epoch) this.#base = { seq: lastSeqOf({ firstSeq: entry.link.firstSeq, count: entry.count }), hash: entry.link.hash };
+    }
+    return gone.map((entry) => entry.index);
+  }
+
+  #linkNext(facts: BatchFacts, pendingEvents: number): { link: Link; header: Buffer } {
+    const firstSeq = this.#tip.seq + 1;
+    const last = firstSeq + facts.count - 1;
+    const prev = firstSeq === 1 ? this.#prev : { epoch: this.#epoch, seq: this.#tip.seq, hash: this.#tip.hash };
+    this.#offered = Math.max(this.#offered, last + pendingEvents);
+    const header = encodeHeader({
+      producer: this.#producer,
+      keyId: this.#keyId,
+      kind: facts.kind,
+      codec: 0,
+      schemaVersion: facts.schemaVersion,
+      mappingVersion: facts.mappingVersion,
+      epoch: this.#epoch,
+      firstSeq,
+      count: facts.count,
+      offered: this.#offered,
+      prevEpoch: prev.epoch,
+      prevSeq: prev.seq,
+      prevHash: prev.hash,
+      payloadHash: facts.payloadHash,
+      payloadBytes: facts.payloadBytes,
+    });
+    const hash = frameHash(header);
+    this.#tip = { seq: last, hash };
+    return { link: { epoch: this.#epoch, firstSeq, hash }, header };
+  }
+}
