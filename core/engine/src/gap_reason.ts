@@ -1,0 +1,23 @@
+// Why: a gap frame says in its payload why sequence numbers will never come; operators read that beside the count.
+// Enforces: bounded printable text, whatever the producer has sent; the count comes from the signed header alone (R-8).
+// Forbids: refusing a gap for its words.
+
+/** Characters of a gap's reason that are kept in its row; the payload has the rest. */
+const reasonCharsMax = 200;
+
+/** The `reason` of a gap frame's JSON payload, or what it is instead. */
+export function reasonOfGap(payload: Buffer): string {
+  try {
+    const value = JSON.parse(payload.toString("utf8")) as unknown;
+    const reason = typeof value === "object" && value !== null ? (value as { reason?: unknown }).reason : undefined;
+    if (typeof reason === "string") return storable(reason);
+    return "the gap names no reason";
+  } catch {
+    return "the gap's reason cannot be read";
+  }
+}
+
+function storable(reason: string): string {
+  // NUL cannot be stored in PostgreSQL's text, and half a surrogate pair cannot be sent as UTF-8.
+  return Buffer.from(reason.slice(0, reasonCharsMax), "utf8").toString("utf8").replaceAll("\0", "\ufffd");
+}
