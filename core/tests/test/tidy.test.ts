@@ -67,7 +67,7 @@ test("files are short, open with their reason, and hold no markers", () => {
   assert.equal(wrongShape("a.ts", `// why\n${"x;\n".repeat(fileLinesMax)}`).length, 1);
   assert.equal(wrongShape("a.ts", "export {};\n").length, 1);
   assert.equal(wrongShape("a.sql", "SELECT 1;\n").length, 1);
-  assert.equal(wrongShape("a.ts", `// ${"TO"}${"DO"} later\n`).length, 1);
+  assert.equal(wrongShape("a.ts", `// ${["TO", "DO"].join("")} later\n`).length, 1);
   assert.deepEqual(wrongShape("bin/a.js", "#!/usr/bin/env node\n/** Why. */\n"), []);
 });
 

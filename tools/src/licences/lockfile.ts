@@ -19,22 +19,46 @@ export interface LockedPackage {
   readonly runsInstallScript: boolean;
 }
 
-interface LockEntry {
+/** As much of an entry as we read. */
+export interface LockEntry {
   readonly version?: string;
   readonly license?: string;
   readonly link?: boolean;
   readonly dev?: boolean;
   readonly devOptional?: boolean;
   readonly hasInstallScript?: boolean;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 
 const folder = "node_modules/";
 
-/** All packages of package-lock.json that are not our own rooms, by name and version. */
-export function lockedPackages(root: string): LockedPackage[] {
-  const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as { packages: Record<string, LockEntry> };
+/** The entries of package-lock.json by path. */
+export type LockEntries = Readonly<Record<string, LockEntry>>;
+
+/** Reads the lockfile. */
+export function lockEntries(root: string): LockEntries {
+  return (JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as { packages: LockEntries }).packages;
+}
+
+/**
+ * Optional packages of other platforms that the lockfile does not hold, one line each. npm leaves them out without a word where a registry mirror cannot
+ * serve them; then `npm ci` refuses the lockfile everywhere, and this check would not see their licences.
+ */
+export function missingPackages(entries: LockEntries): string[] {
+  const lines: string[] = [];
+  for (const [path, entry] of Object.entries(entries)) {
+    for (const name of Object.keys(entry.optionalDependencies ?? {})) {
+      if (entries[`${path}/${folder}${name}`] === undefined && entries[folder + name] === undefined)
+        lines.push(`${name}: missing in the lockfile, wanted by ${path}`);
+    }
+  }
+  return lines;
+}
+
+/** All packages of the lockfile that are not our own rooms, by name and version. */
+export function lockedPackages(root: string, entries: LockEntries): LockedPackage[] {
   const found = new Map<string, LockedPackage>();
-  for (const [path, entry] of Object.entries(lock.packages)) {
+  for (const [path, entry] of Object.entries(entries)) {
     if (!path.includes(folder) || entry.link === true) continue;
     const name = path.slice(path.lastIndexOf(folder) + folder.length);
     const version = entry.version ?? "";

@@ -6,13 +6,18 @@
 import { join } from "node:path";
 import { settlePages } from "../pages.ts";
 import { findRoot, readManifest } from "../workspace.ts";
-import { lockedPackages, offences } from "./lockfile.ts";
+import { lockEntries, lockedPackages, missingPackages, offences } from "./lockfile.ts";
 import { unknownLibraries } from "./native.ts";
 import { thirdPartyPage } from "./third_party.ts";
 
 const root = findRoot();
-const packages = lockedPackages(root);
-const found = [...offences(packages, readManifest(join(root, "package.json")).allowScripts), ...unknownLibraries(root)];
+const entries = lockEntries(root);
+const packages = lockedPackages(root, entries);
+const found = [
+  ...missingPackages(entries),
+  ...offences(packages, readManifest(join(root, "package.json")).allowScripts),
+  ...unknownLibraries(root),
+];
 for (const line of found) console.error(`licences: ${line}`);
 const settled = settlePages(
   root,

@@ -36,12 +36,12 @@ export function readFileValues(path: string, text: string): { values: RawValue[]
       const field = prefix === "" ? name : `${prefix}.${name}`;
       const place = placeOf(isScalar(key) ? key.range?.[0] : undefined);
       if (isScalar(value)) values.push({ field, place, raw: value.value });
-      else if (isMap(value) && prefix === "") walk(value.items as Pair[], name);
+      else if (isMap(value) && prefix === "") walk(value.items, name);
       else if (value === null) problems.push({ field, place, message: "has no value" });
       else problems.push({ field, place, message: "must be one value; lists, aliases and deeper sections have no meaning here" });
     }
   };
-  if (isMap(document.contents)) walk(document.contents.items as Pair[], "");
+  if (isMap(document.contents)) walk(document.contents.items, "");
   else
     problems.push({
       field: "",

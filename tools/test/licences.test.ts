@@ -1,7 +1,7 @@
 /** G-2: which licence expressions pass. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { offences } from "../src/licences/lockfile.ts";
+import { missingPackages, offences } from "../src/licences/lockfile.ts";
 import { isAllowed } from "../src/licences/spdx.ts";
 
 test("G-2 allowed licences pass, alone and where a choice or a sum allows it", () => {
@@ -46,4 +46,10 @@ test("G-2 R-36 offenders are named: licence unknown, not allowed, install script
   assert.match(offences([{ ...one, licence: "GPL-3.0" }])[0] ?? "", /GPL-3.0 is not allowed/);
   assert.match(offences([{ ...one, runsInstallScript: true }])[0] ?? "", /install script/);
   assert.deepEqual(offences([{ ...one, runsInstallScript: true }], { a: true }), []);
+});
+
+test("R-36 an optional package that the lockfile lost is named", () => {
+  const parent = { version: "1.0.0", optionalDependencies: { "x-linux": "1.0.0", "x-darwin": "1.0.0" } };
+  const found = missingPackages({ "node_modules/x": parent, "node_modules/x-linux": { version: "1.0.0" } });
+  assert.deepEqual(found, ["x-darwin: missing in the lockfile, wanted by node_modules/x"]);
 });
