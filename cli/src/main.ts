@@ -1,1 +1,38 @@
-export {};
+/**
+ * Why it exists: the `ransomeye` command begins and ends here.
+ * Enforces: one place turns errors into words and exit codes; each error ends with what to do next.
+ * Forbids: a stack trace for anything but a defect.
+ */
+import { ConfigError, RansomeyeError } from "ransomeye-kernel";
+import { runProgram } from "./commands/program.ts";
+import { commandTable } from "./commands/table.ts";
+import { EXITS, exitOf } from "./errors.ts";
+import { terminalSafe } from "./terminal/terminal_safe.ts";
+import { version } from "./version.ts";
+
+/** Runs one command line; gives the exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const interrupted = new AbortController();
+  try {
+    return EXITS[await runProgram(commandTable, argv, version, interrupted.signal)].code;
+  } catch (error) {
+    process.stderr.write(`${describe(error, argv.includes("--json"))}\n`);
+    return EXITS[exitOf(error)].code;
+  }
+}
+
+function describe(error: unknown, json: boolean): string {
+  if (json) {
+    const known = error instanceof RansomeyeError;
+    return JSON.stringify({ error: { code: known ? error.code : "DEFECT", message: messageOf(error), next: known ? error.next : null } });
+  }
+  if (error instanceof ConfigError) return messageOf(error).split("\n").map((line) => terminalSafe(line)).join("\n");
+  if (error instanceof RansomeyeError) return `${error.code}: ${terminalSafe(messageOf(error))}\n  ${error.next}`;
+  return error instanceof Error ? (error.stack ?? error.message).split("\n").map((line) => terminalSafe(line)).join("\n") : terminalSafe(String(error));
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,81 @@
+/**
+ * Why it exists: what the supervisor, the registry and the other roles report, in one list.
+ * Enforces: one definition gives the log line and the metric.
+ * Forbids: free log text; ERROR for anything but data at risk or an operator needed.
+ */
+import { defineEvent, type EventDefinition } from "ransomeye-kernel";
+
+export const registryRequest: EventDefinition<{ op: string; outcome: string }> = defineEvent({
+  name: "registry_request",
+  level: "info",
+  help: "The registry answered a request.",
+  counter: { name: "registry_requests_total", help: "Requests answered by the registry.", labels: ["op", "outcome"] },
+});
+export const registryConnectionFailed: EventDefinition<{ reason: string }> = defineEvent({
+  name: "registry_connection_failed",
+  level: "warn",
+  help: "A connection to the registry's socket ended badly.",
+  counter: { name: "registry_connections_failed_total", help: "Connections to the registry's socket that ended badly.", labels: [] },
+});
+export const registryLost: EventDefinition<{ reason: string; version: number }> = defineEvent({
+  name: "registry_lost",
+  level: "warn",
+  help: "The registry is not heard; its last word ages until it is.",
+  counter: { name: "registry_lost_total", help: "Times that the connection to the registry ended.", labels: [] },
+});
+export const registrySynced: EventDefinition<{ version: number }> = defineEvent({
+  name: "registry_synced",
+  level: "debug",
+  help: "A snapshot or change of the registry was taken over.",
+  counter: { name: "registry_changes_total", help: "Snapshots and changes taken over.", labels: [] },
+});
+export const producerEnrolled: EventDefinition<{ producer: string; kind: string; name: string; known: boolean }> = defineEvent({
+  name: "producer_enrolled",
+  level: "info",
+  help: "A producer was enrolled, or asked again with a known key.",
+  counter: { name: "producers_enrolled_total", help: "Enrolments answered.", labels: ["kind"] },
+});
+export const producerBarred: EventDefinition<{ producer: string; status: string }> = defineEvent({
+  name: "producer_status_changed",
+  level: "warn",
+  help: "A producer was suspended, resumed or revoked.",
+  counter: { name: "producer_status_changes_total", help: "Suspensions, resumptions and revocations.", labels: ["status"] },
+});
+export const roleReady: EventDefinition<{ ms: number }> = defineEvent({ name: "role_ready", level: "info", help: "The role does its work now." });
+export const roleStopped: EventDefinition<{ reason: string }> = defineEvent({ name: "role_stopped", level: "info", help: "The role ends." });
+export const roleFailed: EventDefinition<{ code: string; reason: string }> = defineEvent({
+  name: "role_failed",
+  level: "error",
+  help: "The role cannot go on; the supervisor starts it again.",
+});
+export const childEnded: EventDefinition<{ child: string; how: string; restartMs: number; restarts: number }> = defineEvent({
+  name: "child_ended",
+  level: "error",
+  help: "A process ended without being asked to; it is started again after a pause.",
+  counter: { name: "child_restarts_total", help: "Processes that ended without being asked to.", labels: ["child"] },
+});
+export const retentionDropped: EventDefinition<{ day: string; bytes: number; reason: string }> = defineEvent({
+  name: "retention_dropped",
+  level: "info",
+  help: "A day was dropped, by age or by bytes (R-33).",
+  counter: { name: "retention_days_dropped_total", help: "Days dropped by retention.", labels: ["reason"] },
+});
+export const retentionHeld: EventDefinition<{ day: string; reason: string }> = defineEvent({
+  name: "retention_held",
+  level: "warn",
+  help: "A day is due to be dropped but still holds what a group has not read, or is today's.",
+});
+export const busPaused: EventDefinition<{ reason: string; freeBytes: number }> = defineEvent({
+  name: "bus_paused",
+  level: "error",
+  help: "Appends are paused until the reason is gone; producers keep their events (R-33).",
+  counter: { name: "bus_pauses_total", help: "Times that appends were paused.", labels: ["reason"] },
+});
+export const busResumed: EventDefinition<{ freeBytes: number }> = defineEvent({ name: "bus_resumed", level: "info", help: "Appends go on." });
+export const keeperFailed: EventDefinition<{ task: string; reason: string }> = defineEvent({
+  name: "keeper_failed",
+  level: "warn",
+  help: "A housekeeping task failed; it is tried again at the next round.",
+  counter: { name: "keeper_failures_total", help: "Housekeeping tasks that failed.", labels: ["task"] },
+});
+export const demoTold: EventDefinition<{ chapter: string; host: string }> = defineEvent({ name: "demo_told", level: "info", help: "The demo's story reached a chapter." });

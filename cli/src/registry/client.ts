@@ -1,0 +1,123 @@
+/**
+ * Why it exists: commands ask the registry, gateways follow it; both over its private unix socket.
+ * Enforces: reconnects for ever with full jitter, counted and logged; a peer that breaks the protocol is dropped and nothing of that line believed.
+ * Forbids: caching across processes: a gate that starts knows nothing until the registry has spoken.
+ */
+import { connect } from "node:net";
+import type { ProducerDirectory } from "ransomeye-ingestion";
+import { type Clock, fullJitterMs, type Lifetime, type Random, sleep, type Telemetry, type Timer } from "ransomeye-kernel";
+import { CliError } from "../errors.ts";
+import { registryLost, registrySynced } from "../events.ts";
+import { DirectoryMemory } from "./directory.ts";
+import { heartbeatMs, LineSplitter, parsePush, type Reply, type Request, requestLine } from "./wire.ts";
+
+const requestMsMax = 15_000;
+/** A connection without a word for this long is taken for dead; three heartbeats. */
+const silenceMsMax = 3 * heartbeatMs;
+const reconnectBaseMs = 50;
+const reconnectCapMs = 1000;
+
+/** Asks one question. @throws CliError CLI_REGISTRY_REFUSED with the registry's reason, CLI_UNREACHABLE when it does not answer */
+export function registryRequest(socketPath: string, request: Exclude<Request, { op: "subscribe" }>, clock: Clock): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(socketPath);
+    const lines = new LineSplitter();
+    const timer = clock.setTimer(requestMsMax, () => fail(new CliError("CLI_UNREACHABLE", "the registry did not answer in time")));
+    const end = (): void => {
+      timer.cancel();
+      socket.destroy();
+    };
+    const fail = (error: unknown): void => {
+      end();
+      reject(error);
+    };
+    socket.on("connect", () => socket.write(requestLine(request)));
+    socket.on("error", (cause) => fail(new CliError("CLI_UNREACHABLE", `the registry's socket ${socketPath} cannot be reached`, { cause })));
+    socket.on("close", () => fail(new CliError("CLI_UNREACHABLE", "the registry closed the connection without an answer")));
+    socket.on("data", (chunk: Buffer) => {
+      try {
+        const line = lines.push(chunk)[0];
+        if (line === undefined) return;
+        const reply = JSON.parse(line) as Reply;
+        end();
+        if (reply.ok) resolve(reply.result);
+        else reject(new CliError("CLI_REGISTRY_REFUSED", reply.message, { fields: { code: reply.code } }));
+      } catch (error) {
+        fail(error);
+      }
+    });
+  });
+}
+
+/** Follows the registry until the lifetime ends. Resolves with the first whole snapshot. */
+export async function followRegistry(o: {
+  readonly socketPath: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly telemetry: Telemetry;
+  readonly lifetime: Lifetime;
+}): Promise<ProducerDirectory> {
+  const memory = new DirectoryMemory(o.clock);
+  const ended = new AbortController();
+  // Registered once and first, so that it closes last: a gate that drains still has to know who was revoked.
+  o.lifetime.defer("registry subscription", () => ended.abort(new Error("shutting down")));
+  const first = new Promise<void>((resolve, reject) => {
+    const stop = memory.onChange(() => {
+      stop();
+      resolve();
+    });
+    ended.signal.addEventListener("abort", () => reject(ended.signal.reason as Error), { once: true });
+  });
+  void follow();
+  await first;
+  return memory;
+
+  async function follow(): Promise<void> {
+    for (let attempt = 0; !ended.signal.aborted; attempt += 1) {
+      const before = memory.version;
+      const reason = await session(memory, ended.signal, o);
+      memory.disconnected();
+      if (ended.signal.aborted) return;
+      o.telemetry.emit(registryLost, { reason, version: memory.version });
+      if (memory.version !== before) attempt = 0;
+      await sleep(o.clock, fullJitterMs(o.random, Math.min(attempt, 10), reconnectBaseMs, reconnectCapMs), ended.signal).catch(() => undefined);
+    }
+  }
+}
+
+/** One connection from subscribe to its end; resolves with the reason. */
+function session(memory: DirectoryMemory, ended: AbortSignal, o: { readonly socketPath: string; readonly clock: Clock; readonly telemetry: Telemetry }): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect(o.socketPath);
+    const lines = new LineSplitter();
+    let reason = "closed by the registry";
+    const close = (why: string): void => {
+      reason = why;
+      socket.destroy();
+    };
+    const onAbort = (): void => close("shutting down");
+    const watch = (): Timer => o.clock.setTimer(silenceMsMax, () => close("silent"));
+    ended.addEventListener("abort", onAbort, { once: true });
+    let silence = watch();
+    socket.on("connect", () => socket.write(requestLine({ op: "subscribe" })));
+    socket.on("error", (error) => {
+      reason = error.message;
+    });
+    socket.on("data", (chunk: Buffer) => {
+      silence.cancel();
+      silence = watch();
+      try {
+        for (const line of lines.push(chunk)) {
+          if (memory.apply(parsePush(line)) === "changed") o.telemetry.emit(registrySynced, { version: memory.version });
+        }
+      } catch (error) {
+        close(error instanceof Error ? error.message : String(error));
+      }
+    });
+    socket.on("close", () => {
+      silence.cancel();
+      ended.removeEventListener("abort", onAbort);
+      resolve(reason);
+    });
+  });
+}

@@ -1,0 +1,100 @@
+/**
+ * Why it exists: every role's process begins and ends in the same way, whatever it does in between.
+ * Enforces: it begins on the supervisor's word with what the supervisor hands it; it drains on that word; when the channel closes it leaves at once
+ * (R-22); a failure that nobody caught ends the process, so that the supervisor starts a clean one.
+ * Forbids: acting on Ctrl-C: a role stops on the supervisor's word alone.
+ */
+import { type Clock, createTelemetry, Lifetime, type Random, RansomeyeError, sleep, systemClock, systemRandom, type Telemetry } from "ransomeye-kernel";
+import { CliError } from "../errors.ts";
+import { roleFailed, roleReady, roleStopped } from "../events.ts";
+import type { DownMessage, RoleBegin, UpMessage } from "../supervisor/ipc.ts";
+import { dataDirAt, type DataDir } from "../supervisor/data_dir.ts";
+import type { RoleName } from "../supervisor/runtime_file.ts";
+
+/** What a role is given. */
+export interface RoleContext {
+  readonly begin: RoleBegin;
+  readonly dataDir: DataDir;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly telemetry: Telemetry;
+  readonly lifetime: Lifetime;
+}
+
+/** Resolves when the role does its work; from then on it lives in the lifetime. */
+export type Role = (context: RoleContext) => Promise<void>;
+
+const beginMsMax = 10_000;
+/** After the channel has closed, closers get this long; nothing that matters is only in memory. */
+const orphanMsMax = 3000;
+
+/** Runs `role` until the supervisor says drain or is gone. @throws CliError CLI_USAGE when no supervisor started this process */
+export async function runRole(name: RoleName, role: Role): Promise<void> {
+  if (process.send === undefined) throw new CliError("CLI_USAGE", "`role` is what the supervisor starts; use `ransomeye start`");
+  const clock = systemClock;
+  const lifetime = new Lifetime(clock);
+  for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => undefined);
+  const begin = await received(clock);
+  const telemetry = createTelemetry({ role: name, level: begin.config.log.level });
+  const startedMs = clock.monotonicMs();
+
+  let leaving = false;
+  const leave = async (mode: "drain" | "destroy", reason: string): Promise<void> => {
+    if (leaving && mode === "drain") return;
+    leaving = true;
+    telemetry.emit(roleStopped, { reason });
+    if (mode === "destroy") void sleep(clock, orphanMsMax).then(() => process.exit(1));
+    await (mode === "drain" ? lifetime.drain() : lifetime.destroy()).catch((error: unknown) => fail(telemetry, error));
+    telemetry.flush();
+    process.exit(0);
+  };
+  process.on("message", (message: DownMessage) => {
+    if (message.type === "drain") void leave("drain", "asked to");
+  });
+  process.on("disconnect", () => void leave("destroy", "the supervisor is gone"));
+  process.on("SIGTERM", () => void leave("drain", "SIGTERM"));
+  const onDefect = (error: unknown): void => {
+    fail(telemetry, error);
+    telemetry.flush();
+    process.exit(1);
+  };
+  process.on("uncaughtException", onDefect);
+  process.on("unhandledRejection", onDefect);
+
+  try {
+    await role({ begin, dataDir: dataDirAt(begin.dataDir), clock, random: systemRandom, telemetry, lifetime });
+  } catch (error) {
+    if (leaving) return;
+    fail(telemetry, error);
+    await lifetime.destroy().catch(() => undefined);
+    telemetry.flush();
+    process.exit(1);
+  }
+  telemetry.emit(roleReady, { ms: Math.round(clock.monotonicMs() - startedMs) });
+  say({ type: "ready" });
+}
+
+function received(clock: Clock): Promise<RoleBegin> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.setTimer(beginMsMax, () => reject(new CliError("CLI_USAGE", "the supervisor did not say what to do")));
+    const orphaned = (): void => process.exit(1);
+    process.once("disconnect", orphaned);
+    process.once("message", (message: DownMessage) => {
+      timer.cancel();
+      process.off("disconnect", orphaned);
+      if (message.type === "begin") resolve(message);
+      else process.exit(0);
+    });
+  });
+}
+
+function fail(telemetry: Telemetry, error: unknown): void {
+  const code = error instanceof RansomeyeError ? error.code : "DEFECT";
+  const message = error instanceof Error ? (error instanceof RansomeyeError ? error.message : (error.stack ?? error.message)) : String(error);
+  telemetry.emit(roleFailed, { code, reason: message });
+  say({ type: "failed", code, message, next: error instanceof RansomeyeError ? error.next : "This is a defect; please report it with the log." });
+}
+
+function say(message: UpMessage): void {
+  if (process.connected === true) process.send?.(message, () => undefined);
+}

@@ -1,0 +1,184 @@
+/**
+ * Why it exists: one role's process, from start to end, again and again.
+ * Enforces: its own process session, so that Ctrl-C reaches the supervisor alone (R-22); a log file; restarts with back-off, loudly.
+ * Forbids: knowing what the role does.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Clock, systemEnvironment, type Timer } from "ransomeye-kernel";
+import { nextBackoff, type BackoffBounds } from "./backoff.ts";
+import type { DownMessage, RoleBegin, UpMessage } from "./ipc.ts";
+import { LogFile } from "./log_file.ts";
+import { processStartTime } from "./process_facts.ts";
+import type { ChildState, RoleName } from "./runtime_file.ts";
+
+const entryPoint = fileURLToPath(new URL("../../../bin/ransomeye.js", import.meta.url));
+
+/** Heap bound of each role in MiB (R-34): reaching it ends the process, which comes back; growing without bound would take the host along. */
+const heapMibMax: Readonly<Record<RoleName, number>> = { registry: 512, gateway: 768, engine: 1024, keeper: 256, demo: 256 };
+
+export interface ChildEnd {
+  readonly how: string;
+  readonly pauseMs: number;
+  readonly restarts: number;
+}
+
+export interface ChildOptions {
+  readonly begin: RoleBegin;
+  readonly logs: string;
+  readonly clock: Clock;
+  readonly backoff: BackoffBounds;
+  /** Ready, ended or restarted: runtime.json wants to know. */
+  readonly onChange: () => void;
+  /** The process ended without being asked to. */
+  readonly onCrash: (end: ChildEnd) => void;
+  /** A line of its log. */
+  readonly onLine: (line: string) => void;
+}
+
+/** A supervised role. */
+export class Child {
+  readonly role: RoleName;
+  readonly #o: ChildOptions;
+  readonly #log: LogFile;
+  #process: ChildProcess | undefined;
+  #startTime = "";
+  #startedMs = 0;
+  #ready = false;
+  #restarts = 0;
+  #endsInARow = 0;
+  #stopping = false;
+  #retry: Timer | undefined;
+  #failure: Extract<UpMessage, { type: "failed" }> | undefined;
+  #readyWaiters: (() => void)[] = [];
+  #endWaiters: (() => void)[] = [];
+
+  constructor(o: ChildOptions) {
+    this.role = o.begin.role;
+    this.#o = o;
+    this.#log = new LogFile(join(o.logs, `${o.begin.role}.log`));
+  }
+
+  state(): ChildState {
+    return { role: this.role, pid: this.#process?.pid ?? null, startTime: this.#startTime, restarts: this.#restarts, ready: this.#ready };
+  }
+
+  /** What the role said when it last gave up. */
+  get failure(): { readonly code: string; readonly message: string; readonly next: string } | undefined {
+    return this.#failure;
+  }
+
+  get endsInARow(): number {
+    return this.#endsInARow;
+  }
+
+  start(): void {
+    const child = spawn(process.execPath, [`--max-old-space-size=${heapMibMax[this.role]}`, entryPoint, "role", this.role, "--data-dir", this.#o.begin.dataDir], {
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+      env: childEnvironment(),
+    });
+    this.#process = child;
+    this.#startedMs = this.#o.clock.monotonicMs();
+    this.#startTime = child.pid === undefined ? "" : (processStartTime(child.pid) ?? "");
+    this.#failure = undefined;
+    for (const stream of [child.stdout, child.stderr]) if (stream !== null) splitLines(stream, (line) => this.#line(line));
+    child.on("message", (message: UpMessage) => this.#said(message));
+    child.on("error", (error) => this.#line(JSON.stringify({ level: "error", event: "process_error", reason: error.message })));
+    child.once("exit", (code, signal) => this.#ended(signal === null ? `exit code ${code}` : `signal ${signal}`));
+    this.#send(this.#o.begin);
+    this.#o.onChange();
+  }
+
+  /** Resolves when the role is ready, also if that takes a few restarts. */
+  ready(): Promise<void> {
+    return this.#ready ? Promise.resolve() : new Promise((resolve) => this.#readyWaiters.push(resolve));
+  }
+
+  /** Asks the role to finish and leave; after `boundMs` it is killed. Resolves with whether it left by itself. */
+  async drain(boundMs: number): Promise<boolean> {
+    this.#stopping = true;
+    this.#retry?.cancel();
+    if (this.#process === undefined) return true;
+    this.#send({ type: "drain" });
+    let inTime = true;
+    const timer = this.#o.clock.setTimer(boundMs, () => {
+      inTime = false;
+      this.#process?.kill("SIGKILL");
+    });
+    await this.#end();
+    timer.cancel();
+    return inTime;
+  }
+
+  /** Ends the process now. */
+  async destroy(): Promise<void> {
+    this.#stopping = true;
+    this.#retry?.cancel();
+    this.#process?.kill("SIGKILL");
+    await this.#end();
+  }
+
+  #end(): Promise<void> {
+    return this.#process === undefined ? Promise.resolve() : new Promise((resolve) => this.#endWaiters.push(resolve));
+  }
+
+  #send(message: DownMessage): void {
+    // A process that has just died cannot be told; its end is on the way.
+    if (this.#process?.connected === true) this.#process.send(message, () => undefined);
+  }
+
+  #said(message: UpMessage): void {
+    if (message.type === "failed") {
+      this.#failure = message;
+      return;
+    }
+    this.#ready = true;
+    for (const resolve of this.#readyWaiters.splice(0)) resolve();
+    this.#o.onChange();
+  }
+
+  #ended(how: string): void {
+    this.#process = undefined;
+    this.#ready = false;
+    for (const resolve of this.#endWaiters.splice(0)) resolve();
+    if (!this.#stopping) {
+      const { endsInARow, pauseMs } = nextBackoff(this.#endsInARow, this.#o.clock.monotonicMs() - this.#startedMs, this.#o.backoff);
+      this.#endsInARow = endsInARow;
+      this.#restarts += 1;
+      this.#o.onCrash({ how, pauseMs, restarts: this.#restarts });
+      this.#retry = this.#o.clock.setTimer(pauseMs, () => this.start());
+    }
+    this.#o.onChange();
+  }
+
+  #line(line: string): void {
+    this.#log.line(line);
+    this.#o.onLine(line);
+  }
+}
+
+/** A role's environment has none of our variables: an administrator's database URL must not reach the gateway that way (R-12). */
+function childEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(systemEnvironment()).filter(([name]) => !name.startsWith("RANSOMEYE_") && name !== "NODE_CHANNEL_FD"));
+}
+
+/** Longest log line; the rest of a longer one comes as further lines. */
+const lineCharsMax = 16_384;
+
+function splitLines(stream: NodeJS.ReadableStream, onLine: (line: string) => void): void {
+  let rest = "";
+  stream.setEncoding("utf8");
+  stream.on("data", (chunk: string) => {
+    rest += chunk;
+    for (let end = rest.indexOf("\n"); end >= 0 || rest.length > lineCharsMax; end = rest.indexOf("\n")) {
+      const cut = end >= 0 && end <= lineCharsMax ? end : lineCharsMax;
+      onLine(rest.slice(0, cut));
+      rest = rest.slice(end === cut ? cut + 1 : cut);
+    }
+  });
+  stream.on("end", () => {
+    if (rest !== "") onLine(rest);
+  });
+}

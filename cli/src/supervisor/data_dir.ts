@@ -1,0 +1,82 @@
+/**
+ * Why it exists: everything that a running system keeps lies in one folder, and every command finds it there.
+ * Enforces: one layout, private permissions (0700) on all of it, and a short private folder for sockets (R-23: a unix socket's path has 107 bytes).
+ * Forbids: paths put together anywhere else.
+ */
+import { createHash } from "node:crypto";
+import { chmod, lstat, mkdir, realpath } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { machineFacts } from "ransomeye-kernel";
+import { CliError } from "../errors.ts";
+
+export interface DataDir {
+  readonly root: string;
+  readonly configFile: string;
+  readonly secrets: string;
+  readonly databaseSecrets: string;
+  readonly postgres: string;
+  readonly identities: string;
+  readonly spool: string;
+  readonly logs: string;
+  readonly runs: string;
+  readonly runtimeFile: string;
+  readonly lockFile: string;
+}
+
+/** The layout under `root`; touches nothing. */
+export function dataDirAt(root: string): DataDir {
+  const at = resolve(root);
+  return {
+    root: at,
+    configFile: join(at, "config.yaml"),
+    secrets: join(at, "secrets"),
+    databaseSecrets: join(at, "secrets", "database.json"),
+    postgres: join(at, "postgres"),
+    identities: join(at, "identities"),
+    spool: join(at, "spool"),
+    logs: join(at, "logs"),
+    runs: join(at, "runs"),
+    runtimeFile: join(at, "runtime.json"),
+    lockFile: join(at, "supervisor.lock"),
+  };
+}
+
+/** Makes what is missing. The database's folder is left to the database's room: it may have to belong to another user. */
+export async function createDataDir(dir: DataDir): Promise<void> {
+  for (const path of [dir.root, dir.secrets, dir.identities, dir.spool, dir.logs, dir.runs]) await makePrivate(path);
+}
+
+/** Makes `path` with mode 0700, or checks that it is ours and closes it to others. @throws CliError CLI_PERMISSION */
+export async function makePrivate(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    throw new CliError("CLI_PERMISSION", `cannot create ${path}`, { cause });
+  });
+  const facts = await lstat(path);
+  const me = machineFacts().userId;
+  if (!facts.isDirectory() || (me !== undefined && me !== 0 && facts.uid !== me)) {
+    throw new CliError("CLI_PERMISSION", `${path} is not a directory of ours`);
+  }
+  if ((facts.mode & 0o077) !== 0) await chmod(path, 0o700);
+}
+
+/**
+ * The folder for sockets: `/tmp/rey-…`, named after the data directory so that each start finds the same one.
+ * @throws CliError CLI_PERMISSION when somebody else holds that name
+ */
+export async function createSocketDir(dir: DataDir): Promise<string> {
+  const name = createHash("sha256").update(await realpath(dir.root)).digest("hex").slice(0, 12);
+  // tmpdir() may be long (macOS, nix); /tmp is short wherever it exists.
+  const path = join((await lstat("/tmp").catch(() => undefined)) === undefined ? tmpdir() : "/tmp", `rey-${name}`);
+  await mkdir(path, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EEXIST") throw error;
+  });
+  const facts = await lstat(path);
+  const me = machineFacts().userId;
+  if (!facts.isDirectory() || (me !== undefined && facts.uid !== me)) {
+    throw new CliError("CLI_PERMISSION", `${path} exists and is not ours; somebody else on this host has taken the name`);
+  }
+  // 0711: the database's own user passes through to its subfolder by name; nobody can list, and each socket has its own mode.
+  await chmod(path, 0o711);
+  return path;
+}

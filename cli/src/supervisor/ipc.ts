@@ -1,0 +1,32 @@
+/**
+ * Why it exists: what the supervisor and its roles say to each other, over the channel that Node opens between them.
+ * Enforces: a role gets the credentials of its own database role and no other's (R-12): they come over this channel, never from a shared file,
+ * the command line or the environment.
+ * Forbids: roles that live on when the channel closes (R-22).
+ */
+import type { Connection } from "ransomeye-db";
+import type { Config } from "ransomeye-kernel";
+import type { RoleName } from "./runtime_file.ts";
+
+/** Everything a role needs to begin. Secrets inside `config` arrive as `[secret]`: a role has no use for an administrator's URL. */
+export interface RoleBegin {
+  readonly type: "begin";
+  readonly role: RoleName;
+  readonly config: Config;
+  readonly dataDir: string;
+  readonly socketDir: string;
+  readonly registrySocket: string;
+  readonly gateway: { readonly host: string; readonly port: number };
+  /** As this role's own database role; absent for roles that have none (demo). */
+  readonly connection?: Connection;
+}
+
+export type DownMessage = RoleBegin | { readonly type: "drain" };
+
+export type UpMessage =
+  | { readonly type: "ready" }
+  /** The role cannot go on; its process ends after this. */
+  | { readonly type: "failed"; readonly code: string; readonly message: string; readonly next: string };
+
+/** Socket of the registry inside the socket folder. */
+export const registrySocketName = "registry.sock";

@@ -1,0 +1,64 @@
+/**
+ * Why it exists: two supervisors over one data directory would be two truths.
+ * Enforces: one owner at a time; a lock whose owner is gone (kill -9, power cut) is taken over without a hand.
+ * Forbids: trusting a process id without its start time.
+ */
+import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { CliError } from "../errors.ts";
+import { isRunning, type ProcessName, thisProcess } from "./process_facts.ts";
+
+let drafts = 0;
+
+/** Takes the lock; the function returned gives it back. @throws CliError CLI_ALREADY_RUNNING */
+export async function acquireLock(path: string): Promise<() => Promise<void>> {
+  const mine = JSON.stringify(thisProcess());
+  drafts += 1;
+  const draft = `${path}.${process.pid}.${drafts}`;
+  await writeFile(draft, mine, { mode: 0o600 });
+  try {
+    while (!(await claim(draft, path))) {
+      const text = await readFile(path, "utf8").catch(() => undefined);
+      if (text === undefined) continue;
+      const owner = parseOwner(text);
+      if (owner !== undefined && isRunning(owner)) throw new CliError("CLI_ALREADY_RUNNING", `process ${owner.pid} runs this data directory`, { fields: { pid: owner.pid } });
+      await removeStale(path, text);
+    }
+  } finally {
+    await rm(draft, { force: true });
+  }
+  return async () => {
+    if ((await readFile(path, "utf8").catch(() => "")) === mine) await rm(path, { force: true });
+  };
+}
+
+/** `link` fails where the name exists, so of two that try at once one wins. */
+async function claim(draft: string, path: string): Promise<boolean> {
+  try {
+    await link(draft, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw new CliError("CLI_PERMISSION", `cannot create ${path}`, { cause: error });
+  }
+}
+
+/** Moves the stale lock away; if another starter's fresh lock was caught instead, it is put back. */
+async function removeStale(path: string, stale: string): Promise<void> {
+  const aside = `${path}.stale.${process.pid}.${drafts}`;
+  try {
+    await rename(path, aside);
+  } catch {
+    return;
+  }
+  if ((await readFile(aside, "utf8").catch(() => stale)) !== stale) await link(aside, path).catch(() => undefined);
+  await rm(aside, { force: true });
+}
+
+function parseOwner(text: string): ProcessName | undefined {
+  try {
+    const value = JSON.parse(text) as Partial<ProcessName>;
+    return typeof value.pid === "number" && typeof value.startTime === "string" ? { pid: value.pid, startTime: value.startTime } : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,226 @@
+/**
+ * Why it exists: one command runs the whole data plane: it starts each part when what it needs is there, keeps it running, and stops all of it
+ * in the order that loses nothing (R-22).
+ * Enforces: PostgreSQL before roles, registry before gateway, the fleet last; and back: fleet, gateway, engine until idle, PostgreSQL. "ready" is
+ * said only when rows can flow. Whatever ends unasked is started again, loudly.
+ * Forbids: data passing through this process: it holds none, so killing it loses none.
+ */
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Connection, LoginRole } from "ransomeye-db";
+import { type Clock, type Config, type Random, sleep, type Telemetry } from "ransomeye-kernel";
+import { CliError } from "../errors.ts";
+import { Child } from "./child.ts";
+import type { Console } from "./console.ts";
+import { createDataDir, createSocketDir, type DataDir } from "./data_dir.ts";
+import { type Database, openDatabase } from "./database.ts";
+import { resolveGatewayAddress } from "./gateway_address.ts";
+import { type RoleBegin, registrySocketName } from "./ipc.ts";
+import { acquireLock } from "./lock.ts";
+import { thisProcess } from "./process_facts.ts";
+import { type Phase, type RoleName, type RuntimeFile, writeRuntime } from "./runtime_file.ts";
+import { takeOver } from "./takeover.ts";
+
+/** The database role of each process; the demo fleet has none: it is a producer like any other. */
+const databaseRole: Readonly<Record<RoleName, LoginRole | undefined>> = {
+  registry: "ransomeye_registry",
+  gateway: "ransomeye_gate",
+  engine: "ransomeye_engine",
+  keeper: "ransomeye_keeper",
+  demo: undefined,
+};
+
+/** A role that ends this often in a row before it was ever ready will not become ready by itself. */
+const startAttemptsMax = 5;
+const idlePollMs = 100;
+
+export interface SupervisorOptions {
+  readonly config: Config;
+  readonly dataDir: DataDir;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly telemetry: Telemetry;
+  readonly console: Console;
+}
+
+/** What the supervisor asks of whoever reads the ledger. */
+export interface IdleProbe {
+  /** Sequence numbers accepted and not yet stored; undefined when it cannot be read now. */
+  inFlight(): Promise<number | undefined>;
+}
+
+/** The running system. */
+export class Supervisor {
+  readonly #o: SupervisorOptions;
+  readonly #children = new Map<RoleName, Child>();
+  #database: Database | undefined;
+  #socketDir = "";
+  #gateway: { readonly host: string; readonly port: number } | null = null;
+  #phase: Phase = "starting";
+  #startedUs = 0;
+  #release: (() => Promise<void>) | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #writeAgain = false;
+  #stopped = false;
+
+  constructor(o: SupervisorOptions) {
+    this.#o = o;
+  }
+
+  /** Where the reader connects; only after `start`. */
+  readerConnection(): Connection {
+    if (this.#database === undefined) throw new CliError("CLI_NOT_READY", "the database has not been opened");
+    return this.#database.role("ransomeye_reader");
+  }
+
+  get gateway(): { readonly host: string; readonly port: number } | null {
+    return this.#gateway;
+  }
+
+  /** Resolves when rows can flow. @throws what kept it from starting, after everything that had been started is stopped again */
+  async start(): Promise<void> {
+    const { config, dataDir, clock, random, telemetry, console } = this.#o;
+    if (!config.bus.url.isEmpty && config.bus.url.reveal() !== config.database.url.reveal()) {
+      throw new CliError("CLI_START_FAILED", "bus.url names another database than database.url; rows and offset must share one transaction (R-3)");
+    }
+    await createDataDir(dataDir);
+    this.#release = await acquireLock(dataDir.lockFile);
+    try {
+      await takeOver(dataDir, clock, console.say);
+      this.#startedUs = clock.nowUs();
+      this.#socketDir = await createSocketDir(dataDir);
+      this.#gateway = await resolveGatewayAddress(config.gateway.listen);
+      this.#changed();
+      this.#database = await openDatabase({ config, dataDir, socketDir: this.#socketDir, clock, random, telemetry, say: console.say, onChange: () => this.#changed() });
+      await this.#startRoles(["registry"]);
+      await this.#startRoles(["gateway", "engine", "keeper"]);
+      if (this.#stopped) return;
+      this.#phase = "ready";
+      this.#changed();
+      // The fleet is a guest: the system is ready without it.
+      if (config.demo.enabled) void this.#launch("demo").catch((error: unknown) => console.say(String(error)));
+    } catch (error) {
+      if (!this.#stopped) await this.destroy();
+      throw error;
+    }
+  }
+
+  /** Ends everything in order; nothing that was receipted is left unstored unless a bound is passed, and then it is recovered at the next start. */
+  async drain(probe: IdleProbe, beforeDatabaseStops: () => Promise<void>): Promise<void> {
+    this.#stopped = true;
+    this.#phase = "draining";
+    this.#changed();
+    for (const role of ["demo", "gateway"] as const) await this.#drainRole(role);
+    await this.#untilIdle(probe);
+    for (const role of ["engine", "keeper", "registry"] as const) await this.#drainRole(role);
+    await beforeDatabaseStops();
+    await this.#database?.stop("fast");
+    await this.#forget();
+  }
+
+  /** Ends everything now. What was receipted is recovered at the next start. */
+  async destroy(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all([...this.#children.values()].map((child) => child.destroy()));
+    await this.#database?.stop("immediate");
+    await this.#forget();
+  }
+
+  async #forget(): Promise<void> {
+    await this.#writing;
+    await rm(this.#o.dataDir.runtimeFile, { force: true });
+    if (this.#socketDir !== "") await rm(this.#socketDir, { recursive: true, force: true });
+    await this.#release?.();
+  }
+
+  async #startRoles(roles: readonly RoleName[]): Promise<void> {
+    if (this.#stopped) return;
+    await Promise.all(roles.map((role) => this.#launch(role)));
+  }
+
+  /** Starts a role; resolves when it is ready. @throws CliError CLI_START_FAILED if it keeps ending before that */
+  #launch(role: RoleName): Promise<void> {
+    const { config, clock, console, dataDir } = this.#o;
+    return new Promise((resolve, reject) => {
+      let ready = false;
+      const child: Child = new Child({
+        begin: this.#begin(role),
+        logs: dataDir.logs,
+        clock,
+        backoff: { minMs: config.supervisor.restartMsMin, maxMs: config.supervisor.restartMsMax },
+        onChange: () => this.#changed(),
+        onLine: (line) => console.roleLine(role, line),
+        onCrash: (end) => {
+          console.say(`${role} ended (${end.how}); starting it again in ${end.pauseMs} ms (restart ${end.restarts})`);
+          if (!ready && child.endsInARow >= startAttemptsMax) {
+            const why = child.failure === undefined ? "" : `: ${child.failure.code} ${child.failure.message} — ${child.failure.next}`;
+            reject(new CliError("CLI_START_FAILED", `${role} does not start${why} (log: ${join(dataDir.logs, `${role}.log`)})`));
+          }
+        },
+      });
+      this.#children.set(role, child);
+      child.start();
+      void child.ready().then(() => {
+        ready = true;
+        console.say(role === "gateway" ? `gateway ready on ${this.#gateway?.host}:${this.#gateway?.port}` : `${role} ready`);
+        resolve();
+      });
+    });
+  }
+
+  #begin(role: RoleName): RoleBegin {
+    const databaseRoleName = databaseRole[role];
+    return {
+      type: "begin",
+      role,
+      config: this.#o.config,
+      dataDir: this.#o.dataDir.root,
+      socketDir: this.#socketDir,
+      registrySocket: join(this.#socketDir, registrySocketName),
+      gateway: this.#gateway ?? { host: "127.0.0.1", port: 0 },
+      ...(databaseRoleName === undefined || this.#database === undefined ? {} : { connection: this.#database.role(databaseRoleName) }),
+    };
+  }
+
+  async #drainRole(role: RoleName): Promise<void> {
+    const child = this.#children.get(role);
+    if (child === undefined) return;
+    const boundMs = this.#o.config.supervisor.drainMsMax;
+    if (await child.drain(boundMs)) this.#o.console.say(`${role} stopped`);
+    else this.#o.console.say(`${role} did not finish within ${boundMs} ms and was ended; the next start recovers`);
+  }
+
+  /** The gateway is closed, so what is in flight can only shrink. */
+  async #untilIdle(probe: IdleProbe): Promise<void> {
+    const untilMs = this.#o.clock.monotonicMs() + this.#o.config.supervisor.drainMsMax;
+    while (this.#o.clock.monotonicMs() < untilMs) {
+      if ((await probe.inFlight()) === 0) return;
+      await sleep(this.#o.clock, idlePollMs);
+    }
+    this.#o.console.say("the engine still has accepted events to store; they are safe on the bus and will be stored after the next start");
+  }
+
+  /** Writes runtime.json; while one write runs, the next waits and takes the newest state. */
+  #changed(): void {
+    if (this.#writeAgain) return;
+    this.#writeAgain = true;
+    this.#writing = this.#writing.then(async () => {
+      this.#writeAgain = false;
+      await writeRuntime(this.#o.dataDir, this.#state()).catch((error: unknown) => this.#o.console.say(`runtime.json cannot be written: ${String(error)}`));
+    });
+  }
+
+  #state(): RuntimeFile {
+    return {
+      version: 1,
+      phase: this.#phase,
+      supervisor: thisProcess(),
+      startedUs: this.#startedUs,
+      socketDir: this.#socketDir,
+      postgres: this.#database?.state() ?? null,
+      gateway: this.#gateway,
+      registrySocket: join(this.#socketDir, registrySocketName),
+      children: [...this.#children.values()].map((child) => child.state()),
+    };
+  }
+}

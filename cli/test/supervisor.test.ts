@@ -1,0 +1,111 @@
+/** Signals, back-off, lock, runtime file and log files. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtemp, readFile, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { CliError } from "../src/errors.ts";
+import { nextBackoff, stableRunMs } from "../src/supervisor/backoff.ts";
+import { createDataDir, dataDirAt } from "../src/supervisor/data_dir.ts";
+import { resolveGatewayAddress, splitAddress } from "../src/supervisor/gateway_address.ts";
+import { acquireLock } from "../src/supervisor/lock.ts";
+import { LogFile } from "../src/supervisor/log_file.ts";
+import { isRunning, processStartTime, thisProcess } from "../src/supervisor/process_facts.ts";
+import { readRuntime, requireRuntime, type RuntimeFile, writeRuntime } from "../src/supervisor/runtime_file.ts";
+import { noSignal, onSignal } from "../src/supervisor/signals.ts";
+
+const temp = (): Promise<string> => mkdtemp(join(tmpdir(), "rey-test-"));
+
+test("R-22 the first signal drains, its echo within a second is ignored, a later one destroys", () => {
+  const first = onSignal(noSignal, 5000);
+  assert.equal(first.action, "drain");
+  const echo = onSignal(first.state, 5900);
+  assert.equal(echo.action, "ignore");
+  const second = onSignal(echo.state, 6001);
+  assert.equal(second.action, "destroy");
+  assert.equal(onSignal(second.state, 20_000).action, "ignore");
+});
+
+test("R-22 the pause before a restart doubles up to its bound and starts over after a run that lasted", () => {
+  const bounds = { minMs: 100, maxMs: 1000 };
+  const pauses: number[] = [];
+  let ends = 0;
+  for (let i = 0; i < 6; i += 1) {
+    const next = nextBackoff(ends, 10, bounds);
+    ends = next.endsInARow;
+    pauses.push(next.pauseMs);
+  }
+  assert.deepEqual(pauses, [100, 200, 400, 800, 1000, 1000]);
+  assert.deepEqual(nextBackoff(ends, stableRunMs, bounds), { endsInARow: 1, pauseMs: 100 });
+});
+
+test("a process is recognised by id and start time together", async () => {
+  assert.ok(isRunning(thisProcess()));
+  assert.ok(!isRunning({ pid: process.pid, startTime: "1" }));
+  const child = spawn(process.execPath, ["-e", "setTimeout(() => {}, 60000)"], { stdio: "ignore" });
+  const name = { pid: child.pid ?? 0, startTime: processStartTime(child.pid ?? 0) ?? "" };
+  assert.ok(isRunning(name));
+  child.kill("SIGKILL");
+  await new Promise((resolve) => child.once("exit", resolve));
+  assert.ok(!isRunning(name));
+});
+
+test("one supervisor at a time owns a data directory, and a dead one's lock is taken over", async () => {
+  const path = join(await temp(), "supervisor.lock");
+  const release = await acquireLock(path);
+  await assert.rejects(acquireLock(path), (error) => error instanceof CliError && error.code === "CLI_ALREADY_RUNNING");
+  await release();
+  await writeFile(path, JSON.stringify({ pid: process.pid, startTime: "long ago" }));
+  const again = await acquireLock(path);
+  assert.deepEqual(JSON.parse(await readFile(path, "utf8")), thisProcess());
+  await again();
+  await assert.rejects(stat(path));
+});
+
+test("of many that take a stale lock at once, one wins", async () => {
+  const path = join(await temp(), "supervisor.lock");
+  await writeFile(path, "not a lock");
+  // One process has one name, so in-process rivals are told apart by who succeeded.
+  const results = await Promise.allSettled([acquireLock(path), acquireLock(path), acquireLock(path)]);
+  assert.equal(results.filter((result) => result.status === "fulfilled").length, 1);
+});
+
+test("runtime.json is believed only while its supervisor runs", async () => {
+  const dir = dataDirAt(await temp());
+  const state: RuntimeFile = {
+    version: 1, phase: "ready", supervisor: thisProcess(), startedUs: 1, socketDir: "/tmp/x", postgres: null, gateway: null, registrySocket: "/tmp/x/r", children: [],
+  };
+  await writeRuntime(dir, state);
+  assert.deepEqual(await requireRuntime(dir), state);
+  assert.equal((await stat(dir.runtimeFile)).mode & 0o777, 0o600);
+  await writeRuntime(dir, { ...state, supervisor: { pid: process.pid, startTime: "0" } });
+  await assert.rejects(requireRuntime(dir), (error) => error instanceof CliError && error.exit === "unreachable");
+  assert.equal((await readRuntime(dir))?.phase, "ready");
+});
+
+test("the data directory and what lies in it are closed to others", async () => {
+  const dir = dataDirAt(join(await temp(), "data"));
+  await createDataDir(dir);
+  for (const path of [dir.root, dir.secrets, dir.logs, dir.spool, dir.identities]) assert.equal((await stat(path)).mode & 0o777, 0o700);
+});
+
+test("R-33 a log file turns over by size and keeps the newest lines", async () => {
+  const path = join(await temp(), "role.log");
+  const log = new LogFile(path, 100);
+  for (let i = 0; i < 40; i += 1) log.line(`line ${i}`);
+  log.close();
+  assert.ok((await stat(path)).size <= 100 && (await stat(`${path}.1`)).size <= 100);
+  assert.ok((await readFile(path, "utf8")).endsWith("line 39\n"));
+});
+
+test("port 0 becomes a port once; a taken port has a name", async () => {
+  const free = await resolveGatewayAddress("127.0.0.1:0");
+  assert.ok(free.port > 0);
+  assert.deepEqual(splitAddress("[::1]:7443"), { host: "::1", port: 7443 });
+  const { createServer } = await import("node:net");
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(free.port, "127.0.0.1", resolve));
+  await assert.rejects(resolveGatewayAddress(`127.0.0.1:${free.port}`), (error) => error instanceof CliError && error.code === "CLI_PORT_BUSY");
+  server.close();
+});

@@ -1,0 +1,65 @@
+/** Text from attackers on a terminal, figures, and what of a role's log is shown. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { importantLine } from "../src/supervisor/console.ts";
+import { formatBytes, formatCount, formatSeconds, formatTable, formatTimeUs } from "../src/terminal/format.ts";
+import { progressBar, startProgress } from "../src/terminal/progress.ts";
+import { terminalSafe, terminalSafeJson } from "../src/terminal/terminal_safe.ts";
+import { manualClock } from "./manual_clock.ts";
+
+test("escape sequences, control characters and bidi overrides become visible text", () => {
+  assert.equal(terminalSafe("\u001b[31mred\u001b[0m"), "\\x1b[31mred\\x1b[0m");
+  assert.equal(terminalSafe("\u009b2J\u0007\u0000"), "\\x9b2J\\x07\\x00");
+  assert.equal(terminalSafe("gpj.\u202eexe"), "gpj.\\u{202e}exe");
+  assert.equal(terminalSafe("a\nb\r\tc"), "a\\nb\\r\\tc");
+  assert.equal(terminalSafe("zero\u200bwidth \u{e0041} \ud800"), "zero\\u{200b}width \\u{e0041} \\u{d800}");
+  assert.equal(terminalSafe("größer 🦊 日本"), "größer 🦊 日本");
+});
+
+test("no text leaves a character behind that a terminal acts on", () => {
+  const acted = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
+  fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => !acted.test(terminalSafe(text)) && !/\p{Cs}/u.test(terminalSafe(text))));
+});
+
+test("JSON for a terminal parses to the same value", () => {
+  fc.assert(fc.property(fc.jsonValue(), (value) => {
+    const json = JSON.stringify(value, null, 2);
+    assert.deepEqual(JSON.parse(terminalSafeJson(json)), JSON.parse(json));
+  }));
+  assert.ok(!terminalSafeJson(JSON.stringify("\u009b\u202e")).includes("\u009b"));
+});
+
+test("a cut never leaves half a character", () => {
+  assert.equal(terminalSafe("ab🦊cd", 4), "ab…");
+});
+
+test("figures have one form", () => {
+  assert.equal(formatCount(1_234_567), "1,234,567");
+  assert.equal(formatBytes(1536), "1.5 KiB");
+  assert.equal(formatSeconds(125), "2 min 5 s");
+  assert.equal(formatTimeUs(1_700_000_000_123_456), "2023-11-14T22:13:20.123456Z");
+  assert.equal(formatTable(["a", "b"], [["1", "\u001b"]]), "a  b\n1  \\x1b");
+  assert.equal(progressBar(1, 2, 4), "[##--]  50%");
+});
+
+test("progress moves in place on a terminal and prints whole lines elsewhere", () => {
+  for (const isTTY of [true, false]) {
+    const clock = manualClock();
+    let out = "";
+    let n = 0;
+    const progress = startProgress({ isTTY, write: (text) => (out += text) }, clock, () => `n=${n}`, 1000);
+    n = 1;
+    clock.advance(1000);
+    progress.line("event");
+    progress.stop();
+    assert.equal(out.includes("\u001b["), isTTY);
+    assert.ok(out.includes("n=1") && out.includes("event\n"));
+  }
+});
+
+test("of a role's log, warnings and crashes are shown, the rest is not", () => {
+  assert.equal(importantLine('{"level":"info","event":"x"}'), undefined);
+  assert.equal(importantLine('{"level":"error","event":"sink_failed","code":"E1"}'), "ERROR sink_failed code=E1");
+  assert.equal(importantLine("Error: boom"), "Error: boom");
+});
