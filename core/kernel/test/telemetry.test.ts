@@ -47,7 +47,7 @@ test("one emit writes one JSON line with role, event and bindings, and moves cou
     const path = join(directory, "log");
     const fd = openSync(path, "w");
     const telemetry = createTelemetry({ role: "gateway", level: "info", destination: fd });
-    const session = telemetry.child({ session: "s1" });
+    const session = telemetry.child({ session: "s1", level: 9 });
     session.emit(frameRefused, { stage: "verify", code: "INGEST_X", count: 3, ms: 4, detail: "x".repeat(limits.logTextBytesMax * 2) });
     session.emit(quiet, { n: 1 });
     session.set(depth, 7, { queue: "in" });
@@ -57,8 +57,8 @@ test("one emit writes one JSON line with role, event and bindings, and moves cou
     assert.equal(lines.length, 1, "the debug event is not written");
     const line = JSON.parse(lines[0] ?? "") as Record<string, unknown>;
     assert.deepEqual(
-      [line["role"], line["level"], line["event"], line["session"], line["count"]],
-      ["gateway", "warn", "frame_refused", "s1", 3],
+      [line["process_role"], line["level"], line["event"], line["session"], line["field_level"]],
+      ["gateway", "warn", "frame_refused", "s1", 9],
     );
     assert.ok(String(line["detail"]).length <= limits.logTextBytesMax + 1);
     const metrics = await telemetry.metricsText();

@@ -38,9 +38,8 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   const logger = pino(
     {
       level: options.level,
-      base: { role: options.role, pid: process.pid },
+      base: { process_role: options.role, process_pid: process.pid },
       timestamp: stdTimeFunctions.isoTime,
-      messageKey: "help",
       formatters: { level: (label) => ({ level: label }) },
     },
     destination,
@@ -55,7 +54,7 @@ function telemetryOver(logger: Logger, metrics: MetricStore, bindings: Fields, f
     emit(event, fields) {
       const all: Fields = { ...bindings, ...fields };
       metrics.record(event, all);
-      if (logger.isLevelEnabled(event.level)) logger[event.level]({ event: event.name, ...bounded(all) });
+      if (logger.isLevelEnabled(event.level)) logger[event.level]({ event: event.name, ...lineFields(all) });
     },
     set: (gauge, value, labels = {}) => metrics.set(gauge, value, labels),
     child: (more) => telemetryOver(logger, metrics, { ...bindings, ...more }, flush),
@@ -64,11 +63,15 @@ function telemetryOver(logger: Logger, metrics: MetricStore, bindings: Fields, f
   };
 }
 
+/** Names that every line has of its own; a field of that name is written as `field_…`. */
+const lineNames: ReadonlySet<string> = new Set(["event", "level", "time"]);
+
 /** Cuts texts to `limits.logTextBytesMax`, so that no peer decides how long our lines are. */
-function bounded(fields: Fields): Record<string, FieldValue> {
+function lineFields(fields: Fields): Record<string, FieldValue> {
   const out: Record<string, FieldValue> = {};
   for (const [name, value] of Object.entries(fields)) {
-    out[name] = typeof value === "string" && value.length > limits.logTextBytesMax ? `${value.slice(0, limits.logTextBytesMax)}…` : value;
+    const isLong = typeof value === "string" && value.length > limits.logTextBytesMax;
+    out[lineNames.has(name) ? `field_${name}` : name] = isLong ? `${value.slice(0, limits.logTextBytesMax)}…` : value;
   }
   return out;
 }
