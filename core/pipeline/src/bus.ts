@@ -232,12 +232,12 @@ export interface FrameReader extends BusFacts {
   tails(): Promise<PartitionTail[]>;
   /**
    * Entries directly after a position, oldest first; empty at the end of the partition.
-   * Throws BUS_HOLE, BUS_CORRUPT, BUS_HISTORY_DIVERGED (another generation), BUS_TRIMMED, BUS_UNAVAILABLE.
+   * Throws BUS_HOLE, BUS_CORRUPT, BUS_HISTORY_DIVERGED (another generation, or behind the end), BUS_TRIMMED, BUS_UNAVAILABLE.
    */
   read(part: number, after: Position | null, options: ReadOptions): Promise<BusEntry[]>;
   /** Whether the log still has, at this position, the entry that the reader has worked on (R-2). Ask before reading on after a start. */
   checkPosition(position: Position): Promise<"same" | "diverged" | "trimmed">;
-  /** The last entry received strictly before a time: `read` from there replays from that time. */
+  /** The last entry received strictly before a time (or the low mark): `read` from there replays from that time. */
   seek(part: number, receivedUs: number): Promise<Position | null>;
   close(): Promise<void>;
 }

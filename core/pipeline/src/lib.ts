@@ -32,3 +32,7 @@ export { advance, type ChainHead, chainEnd, judge, type Known, needsKnown, noHea
 export { BUS_CODES, type BusCode, BusError } from "./errors.ts";
 export { type MemoryBus, openMemoryBus } from "./memory/bus.ts";
 export type { MemoryBusOptions } from "./memory/log.ts";
+export { openPostgresAppender, type PostgresAppenderOptions } from "./postgres/appender.ts";
+export {
+  type Consumer, openPostgresBus, openPostgresConsumer, openPostgresControl, type PostgresBusOptions, type PostgresConsumerOptions,
+} from "./postgres/bus.ts";

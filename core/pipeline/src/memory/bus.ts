@@ -7,7 +7,7 @@
 import type { Clock } from "ransomeye-kernel";
 import type { AcquireOptions, Bus, BusControl, GroupLag, Lease, Position } from "../bus.ts";
 import { BusError } from "../errors.ts";
-import { groupQuota } from "../group_share.ts";
+import { byMember, groupQuota } from "../group_share.ts";
 import { type MemoryBusOptions, MemoryLog } from "./log.ts";
 
 interface Slot {
@@ -161,15 +161,4 @@ function heldSlot(group: Group, lease: Lease): Slot | undefined {
 function free(slot: Slot): void {
   slot.owner = null;
   slot.fence += 1;
-}
-
-function byMember(leases: readonly Lease[]): [group: string, member: string, own: Lease[]][] {
-  const found = new Map<string, [string, string, Lease[]]>();
-  for (const lease of leases) {
-    const key = `${lease.group}\n${lease.member}`;
-    const entry = found.get(key) ?? [lease.group, lease.member, []];
-    entry[2].push(lease);
-    found.set(key, entry);
-  }
-  return [...found.values()];
 }

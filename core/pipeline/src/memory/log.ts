@@ -154,6 +154,7 @@ export class MemoryLog implements FrameLog, BusControl {
     const { low, entries } = this.#partition(part);
     if (after !== null && after.generation !== this.generation) throw new BusError("BUS_HISTORY_DIVERGED", "the position is of another generation", { fields: { part } });
     const from = after === null ? low.off : after.off;
+    if (from > low.off + entries.length) throw new BusError("BUS_HISTORY_DIVERGED", "the position lies behind the end of the partition", { fields: { part, off: from } });
     if (from < low.off) throw new BusError("BUS_TRIMMED", "entries after the position have been removed", { fields: { part, off: from, low: low.off } });
     const found: BusEntry[] = [];
     let bytes = 0;

@@ -1,0 +1,88 @@
+/**
+ * Why it exists: consumer groups on bus.consumer_offset, the very rows that the engine moves in its row transaction (R-3).
+ * Enforces: expiry by the server's clock; tokens, shares and locks are the functions' of 0002_bus.sql, one call each.
+ * Forbids: deciding here: a lease in memory proves nothing, only a commit does.
+ */
+import type { Pool } from "ransomeye-db";
+import type { Telemetry } from "ransomeye-kernel";
+import type { AcquireOptions, GroupLag, Groups, Lease, Position } from "../bus.ts";
+import { BusError } from "../errors.ts";
+import { byMember } from "../group_share.ts";
+import { queryOnce } from "./connections.ts";
+
+interface LeaseRow {
+  readonly part: number;
+  readonly token: number;
+  readonly off: number;
+  readonly generation: string;
+  readonly entry_hash: Buffer;
+  readonly entry_received_us: number;
+}
+
+const acquireSql = "SELECT * FROM bus.group_acquire($1, $2, $3, $4) ORDER BY part";
+const renewSql = "SELECT * FROM bus.group_renew($1, $2, $3::int[], $4::bigint[], $5) ORDER BY part";
+const releaseSql = "SELECT bus.group_release($1, $2, $3::int[], $4::bigint[])";
+const commitSql = "SELECT bus.group_commit($1, $2, $3, $4, $5, $6, $7) AS verdict";
+const rewindSql = "SELECT bus.group_rewind($1, $2, $3, $4, $5, $6)";
+const lagSql = `
+  SELECT p.part, greatest(coalesce(o.off, 0), p.low_off) AS off, p.off AS tail
+  FROM bus.partition_head p LEFT JOIN bus.consumer_offset o ON o.part = p.part AND o.grp = $1 ORDER BY p.part`;
+
+export class PostgresGroups implements Groups {
+  readonly #pool: Pool;
+  readonly #telemetry: Telemetry;
+
+  constructor(pool: Pool, telemetry: Telemetry) {
+    this.#pool = pool;
+    this.#telemetry = telemetry;
+  }
+
+  async acquire(group: string, member: string, options: AcquireOptions): Promise<Lease[]> {
+    const rows = await this.#change<LeaseRow>("bus_group_acquire", acquireSql, [group, member, options.leaseMs, options.partsMax]);
+    return rows.map((row) => leaseOf(row, group, member));
+  }
+
+  async renew(leases: readonly Lease[], leaseMs: number): Promise<Lease[]> {
+    const kept: Lease[] = [];
+    for (const [group, member, own] of byMember(leases)) {
+      const values = [group, member, own.map(({ part }) => part), own.map(({ token }) => token), leaseMs];
+      const rows = await this.#change<LeaseRow>("bus_group_renew", renewSql, values);
+      kept.push(...rows.map((row) => leaseOf(row, group, member)));
+    }
+    return kept;
+  }
+
+  async release(leases: readonly Lease[]): Promise<void> {
+    for (const [group, member, own] of byMember(leases)) {
+      await this.#change("bus_group_release", releaseSql, [group, member, own.map(({ part }) => part), own.map(({ token }) => token)]);
+    }
+  }
+
+  async commit(lease: Lease, position: Position): Promise<"committed" | "fenced"> {
+    const values = [lease.group, lease.part, lease.token, position.off, position.generation, position.hash, position.receivedUs];
+    const [row] = position.part === lease.part ? await this.#change<{ readonly verdict: string }>("bus_group_commit", commitSql, values) : [];
+    if (row?.verdict === "committed" || row?.verdict === "fenced") return row.verdict;
+    throw new BusError("BUS_BAD_ARGUMENT", "a commit never moves backward", { fields: { part: lease.part, off: position.off } });
+  }
+
+  async lag(group: string): Promise<GroupLag[]> {
+    type Row = { readonly part: number; readonly off: number; readonly tail: number };
+    const rows = await queryOnce<Row>(this.#pool, this.#telemetry, "read", { name: "bus_lag", text: lagSql, values: [group] });
+    return rows.map(({ part, off, tail }) => ({ part, off, tail, entries: tail - off }));
+  }
+
+  async rewind(group: string, part: number, position: Position | null): Promise<void> {
+    if (position !== null && position.part !== part) throw new BusError("BUS_BAD_ARGUMENT", "the position is of another partition", { fields: { part } });
+    const values = [group, part, position?.off ?? 0, position?.generation ?? null, position?.hash ?? null, position?.receivedUs ?? null];
+    await this.#change("bus_group_rewind", rewindSql, values);
+  }
+
+  #change<Row extends object>(name: string, text: string, values: unknown[]): Promise<Row[]> {
+    return queryOnce<Row>(this.#pool, this.#telemetry, "change", { name, text, values });
+  }
+}
+
+function leaseOf(row: LeaseRow, group: string, member: string): Lease {
+  const { part, token, off, generation, entry_hash: hash, entry_received_us: receivedUs } = row;
+  return { group, member, part, token, position: off === 0 ? null : { generation, part, off, receivedUs, hash } };
+}
