@@ -14,8 +14,14 @@ import { filesBelow, findRoot, roomsOf } from "./workspace.ts";
 /** Files at a time. */
 const concurrency = 2;
 
+/** Why a file is left out that the caller's words do not name. */
+const unasked = "not asked for";
+
 /** A test file that waits this long for itself is stuck. */
 const fileMsMax = 300_000;
+
+/** `….test.ts` anywhere, and the suites that keep the names their specification gave them (ING-2): `core/tests/overload_tests.ts`. */
+const isSuite = /\.test\.js$|^core\/tests\/dist\/[a-z_]+_tests\.js$/;
 
 /** A compiled test file, and why it is left out if it is. */
 export interface Suite {
@@ -28,7 +34,7 @@ export function findSuites(root: string, words: readonly string[]): Suite[] {
   const suites: Suite[] = [];
   for (const room of roomsOf(root)) {
     for (const path of filesBelow(root, `${room}/dist`)) {
-      if (path.endsWith(".test.js")) suites.push(judge(root, path, words));
+      if (isSuite.test(path)) suites.push(judge(root, path, words));
     }
   }
   return suites;
@@ -38,7 +44,7 @@ function judge(root: string, path: string, words: readonly string[]): Suite {
   const source = path.replace("/dist/", "/").replace(/\.js$/, ".ts");
   if (!existsSync(`${root}/${source}`)) return { path, leftOut: "its source is gone; the compiled file is stale" };
   if (/\/long\//.test(path)) return { path, leftOut: "long: it has a command of its own, see CONTRIBUTING.md" };
-  if (words.length > 0 && !words.some((word) => path.includes(word))) return { path, leftOut: `its path has none of: ${words.join(" ")}` };
+  if (words.length > 0 && !words.some((word) => path.includes(word))) return { path, leftOut: unasked };
   return { path };
 }
 
@@ -51,7 +57,8 @@ function main(): void {
   const chosen = suites.filter(({ leftOut }) => leftOut === undefined).map(({ path }) => path);
   const others = suites.filter(({ leftOut }) => leftOut !== undefined);
   console.log(`${chosen.length} test files on Node ${process.versions.node}, ${concurrency} at a time; left out: ${others.length}`);
-  for (const { path, leftOut } of others) console.log(`  left out ${path}: ${leftOut}`);
+  for (const { path, leftOut } of others) if (leftOut !== unasked) console.log(`  left out ${path}: ${leftOut}`);
+  if (words.length > 0) console.log(`  only files whose path holds one of: ${words.join(" ")}`);
   if (chosen.length === 0) {
     console.error("no test file to run");
     process.exitCode = 1;

@@ -13,11 +13,16 @@ test("every compiled test with a source is found; stale, long and filtered ones 
       mkdirSync(dirname(join(root, path)), { recursive: true });
       writeFileSync(join(root, path), text);
     };
-    put("package.json", JSON.stringify({ workspaces: ["core/a", "core/missing"] }));
+    put("package.json", JSON.stringify({ workspaces: ["core/a", "core/missing", "core/tests"] }));
     put("core/a/package.json", "{}");
     for (const name of ["test/kept.test", "test/deep/also.test", "long/hours.test", "test/helper"]) {
       put(`core/a/${name}.ts`);
       put(`core/a/dist/${name}.js`);
+    }
+    put("core/tests/package.json", "{}");
+    for (const name of ["core/tests/overload_tests", "core/tests/synthetic_events"]) {
+      put(`${name}.ts`);
+      put(`${name.replace("core/tests/", "core/tests/dist/")}.js`);
     }
     put("core/a/dist/test/stale.test.js");
     const found = Object.fromEntries(findSuites(root, []).map(({ path, leftOut }) => [path, leftOut]));
@@ -26,6 +31,7 @@ test("every compiled test with a source is found; stale, long and filtered ones 
       "core/a/dist/test/deep/also.test.js",
       "core/a/dist/test/kept.test.js",
       "core/a/dist/test/stale.test.js",
+      "core/tests/dist/overload_tests.js",
     ]);
     assert.equal(found["core/a/dist/test/kept.test.js"], undefined);
     assert.match(found["core/a/dist/test/stale.test.js"] ?? "", /stale/);
