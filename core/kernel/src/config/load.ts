@@ -30,8 +30,8 @@ export interface ExplainedField {
 
 const environmentPrefix = "RANSOMEYE_";
 
-/** Variables with our prefix that are no fields: the file's place, the command under test, and what tests hand to each other. */
-const otherVariables = /^RANSOMEYE_(CONFIG|BIN|TEST_.*)$/;
+/** Variables with our prefix that are no fields: the file's place, and what tests hand to each other. */
+const otherVariables = /^RANSOMEYE_(CONFIG|TEST_.*)$/;
 
 /** The environment variable of a field: `gateway.listen` is `RANSOMEYE_GATEWAY_LISTEN`. */
 export function environmentName(field: string): string {
