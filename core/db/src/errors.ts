@@ -29,7 +29,6 @@ export type DbCode =
   | "DB_MIGRATION_UNKNOWN"
   | "DB_MIGRATION_INVALID"
   | "DB_MIGRATION_FAILED"
-  | "DB_MATRIX_DRIFT"
   | "DB_PARTITION_LOCKED"
   | "DB_COPY_MALFORMED"
   | "DB_VALUE_UNSAFE";
@@ -145,11 +144,6 @@ export const DB_CODES: CodeTable<DbCode> = {
     stage: "prepare", disposition: "fatal",
     meaning: "A migration raised an error; it was rolled back as a whole.",
     next: "Read PostgreSQL's message in the error; the database is as it was before that file.",
-  },
-  DB_MATRIX_DRIFT: {
-    stage: "prepare", disposition: "fatal",
-    meaning: "The ownership matrix and the live catalogue do not name the same objects (DB-2).",
-    next: "Give every table, view and function a row in core/db/ownership, or remove the row that has no object.",
   },
   DB_PARTITION_LOCKED: {
     stage: "partitions", disposition: "retry",

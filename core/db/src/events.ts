@@ -57,7 +57,12 @@ export const partitionRetried: EventDefinition<{ attempt: number; reason: string
   counter: { name: "ransomeye_db_partition_retries_total", help: "Attempts that ended at lock_timeout.", labels: [] },
 });
 
-export const dayDropped: EventDefinition<{ day: string; tables: number; bytes: number }> = defineEvent({
+export const dayDropped: EventDefinition<{ day: string; bytes: number }> = defineEvent({
   name: "db_day_dropped", level: "info", help: "Retention dropped a day's partitions.",
   counter: { name: "ransomeye_db_dropped_bytes_total", help: "Bytes freed by retention.", labels: [], by: "bytes" },
+});
+
+export const matrixDrifted: EventDefinition<{ unlisted: string; missing: string }> = defineEvent({
+  name: "db_matrix_drifted", level: "warn",
+  help: "Objects and ownership matrix do not name the same things; what is not listed has no rights at all.",
 });

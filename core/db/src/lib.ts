@@ -13,6 +13,9 @@ export { type Client, inTransaction, openClient, openPool, type Pool, type PoolC
 export { type LoginRole, loginRoles, ownerOf, type Schema, schemas } from "./role_names.ts";
 export { type DatabaseSecrets, ensureSecrets, readSecrets, roleConnection, superuserName } from "./secrets.ts";
 export { assertDurable } from "./durability.ts";
-export { ensurePartitions, type PartitionOptions } from "./partitions.ts";
+export { type DaySize, daySizes, dropDay, ensurePartitions, type PartitionOptions, utcDay } from "./partitions.ts";
 export { type PrepareOptions, prepareDatabase } from "./prepare.ts";
 export { schemaDump } from "./schema_dump.ts";
+export { type Migration, type MigrateOptions, migrate, readMigrations } from "./migrate.ts";
+export { applyOwnership, type MatrixDrift } from "../ownership/apply.ts";
+export { type MatrixRow, ownershipMatrix } from "../ownership/matrix.ts";

@@ -1,0 +1,169 @@
+/**
+ * Why it exists: who may do what to which object of the database, in one typed table (DB-2). Grants, the permission test and the
+ * documentation page come from it; nothing is granted anywhere else.
+ * Enforces: every table, view and function that we make has a row here; a right that is not written here does not exist, and PostgreSQL
+ * answers 42501 (promise 6).
+ * Forbids: rights for PUBLIC, for agents (they have no role), and for the gate beyond five functions (R-12).
+ */
+import type { LoginRole, Schema } from "../src/role_names.ts";
+
+/** Rights on a table or view. A list of columns narrows update. */
+export interface TableRights {
+  readonly select?: true;
+  readonly insert?: true;
+  readonly update?: true | readonly string[];
+  readonly delete?: true;
+}
+
+/** Whom rights are given to: roles that log in, and owners of other schemas, whose functions and views read on others' behalf. */
+export type Grantee = LoginRole | "ransomeye_bus_owner" | "ransomeye_views_owner" | "ransomeye_ops_owner";
+
+/** A table or a view. `byDay` tables have partitions, which nobody has any right on: they are reached through the table. */
+export interface RelationRow {
+  readonly kind: "table" | "view";
+  readonly name: `${Schema}.${string}`;
+  readonly byDay?: true;
+  /** How it is written and read: the matrix' "method". */
+  readonly method: string;
+  readonly rights: Readonly<Partial<Record<Grantee, TableRights>>>;
+}
+
+/** A function, by name: we have no overloads. */
+export interface FunctionRow {
+  readonly kind: "function";
+  readonly name: `${Schema}.${string}`;
+  readonly method: string;
+  readonly execute: readonly Grantee[];
+}
+
+export type MatrixRow = RelationRow | FunctionRow;
+
+const read: TableRights = { select: true };
+const append: TableRights = { insert: true };
+
+function table(name: RelationRow["name"], method: string, rights: RelationRow["rights"]): RelationRow {
+  return { kind: "table", name, method, rights };
+}
+function tableByDay(name: RelationRow["name"], method: string, rights: RelationRow["rights"]): RelationRow {
+  return { kind: "table", byDay: true, name, method, rights };
+}
+function view(name: RelationRow["name"], method: string): RelationRow {
+  return { kind: "view", name, method, rights: { ransomeye_reader: read } };
+}
+function callable(name: FunctionRow["name"], method: string, execute: readonly Grantee[]): FunctionRow {
+  return { kind: "function", name, method, execute };
+}
+/** A function that only functions and views of its own schema call. */
+function internal(name: FunctionRow["name"]): FunctionRow {
+  return { kind: "function", name, method: "called inside its own schema", execute: [] };
+}
+
+const gate = "ransomeye_gate";
+const engine = "ransomeye_engine";
+const registry = "ransomeye_registry";
+const keeper = "ransomeye_keeper";
+const reader = "ransomeye_reader";
+const busOwner = "ransomeye_bus_owner";
+const viewsOwner = "ransomeye_views_owner";
+
+const bus: readonly MatrixRow[] = [
+  tableByDay("bus.frames", "written by bus.append; read by COPY of the log's readers and by views", { [engine]: read, [viewsOwner]: read }),
+  table("bus.generation", "written once, at creation", { [engine]: read, [keeper]: read }),
+  table("bus.state", "written by bus.pause and bus.configure", { [engine]: read, [keeper]: read }),
+  table("bus.registry_version", "written by bus.set_registry", {}),
+  table("bus.revoked", "written by bus.set_registry", {}),
+  table("bus.partition_head", "written by bus.append and bus.trim; one query over all heads wakes readers", { [engine]: read, [keeper]: read, [viewsOwner]: read }),
+  table("bus.producer_head", "written by bus.append and bus.open_epoch", { [engine]: read, [viewsOwner]: read }),
+  table("bus.epoch_log", "written by bus.open_epoch", { [viewsOwner]: read }),
+  table("bus.consumer_offset", "leases by functions; the engine moves the place itself in its row transaction, under its token (R-3)", {
+    [engine]: { select: true, update: ["off", "generation", "entry_hash", "entry_received_us"] },
+    [keeper]: read,
+    [viewsOwner]: read,
+  }),
+  table("bus.consumer_group", "written by bus.group_acquire", {}),
+  table("bus.group_member", "written by bus.group_acquire and group_renew", {}),
+  table("bus.gate_incarnation", "written by bus.counters_put", { [viewsOwner]: read }),
+  table("bus.gate_counters", "written by bus.counters_put", { [viewsOwner]: read }),
+  callable("bus.append", "the gate's way to the log (R-12)", [gate]),
+  callable("bus.open_epoch", "the gate's way to the log (R-12)", [gate]),
+  callable("bus.heads_of", "the gate's way to the log (R-12)", [gate, engine]),
+  callable("bus.pressure", "the gate's way to the log (R-12)", [gate, keeper]),
+  callable("bus.counters_put", "the gate's way to the log (R-12)", [gate]),
+  callable("bus.group_acquire", "leases of a reader", [engine]),
+  callable("bus.group_renew", "leases of a reader", [engine]),
+  callable("bus.group_release", "leases of a reader", [engine]),
+  callable("bus.group_commit", "the place of a reader that writes no rows", [engine]),
+  callable("bus.group_rewind", "an operator's", [keeper]),
+  callable("bus.seek", "finding a place by time", [engine, keeper]),
+  callable("bus.set_registry", "revocation reaches the log (R-13)", [registry]),
+  callable("bus.pause", "disk state (R-33)", [keeper]),
+  callable("bus.trim", "low mark, before retention", [keeper]),
+  callable("bus.trim_day", "low mark, before retention", [keeper]),
+  callable("bus.configure", "number of partitions, from the configuration", [keeper]),
+  internal("bus.clock_us"),
+  internal("bus.to_time"),
+  internal("bus.paused_reason"),
+  internal("bus.force_barrier"),
+  internal("bus.known_frame"),
+  internal("bus.group_quota"),
+];
+
+const data: readonly MatrixRow[] = [
+  tableByDay("data.events_dpi", "binary COPY in the row transaction; read through views", { [engine]: append, [viewsOwner]: read }),
+  tableByDay("data.events_agent", "binary COPY in the row transaction; read through views", { [engine]: append, [viewsOwner]: read }),
+  tableByDay("data.events_honeypot", "binary COPY in the row transaction; read through views", { [engine]: append, [viewsOwner]: read }),
+  tableByDay("data.event_dead_letters", "binary COPY in the row transaction; read through views", { [engine]: append, [viewsOwner]: read }),
+  tableByDay("data.gaps", "binary COPY in the row transaction; read through views", { [engine]: append, [viewsOwner]: read }),
+  table("data.sink_head", "locked, compared and moved in the row transaction (R-2); the bus tells producers how far it has come", {
+    [engine]: { select: true, insert: true, update: true },
+    [busOwner]: read,
+    [viewsOwner]: read,
+  }),
+  table("data.sink_epochs", "written when the sink leaves an epoch (R-7)", { [engine]: { select: true, insert: true }, [viewsOwner]: read }),
+];
+
+const registryRows: readonly MatrixRow[] = [
+  table("registry.producers", "the registry process alone", { [registry]: { select: true, insert: true, update: true } }),
+  table("registry.producer_keys", "the registry process alone", { [registry]: { select: true, insert: true, update: true } }),
+  table("registry.certificates", "the registry process alone", { [registry]: { select: true, insert: true, update: true } }),
+  table("registry.version", "raised with every change, never lowered", { [registry]: { select: true, update: true } }),
+  table("registry.audit", "append-only", { [registry]: { select: true, insert: true } }),
+  internal("registry.refuse_regress"),
+];
+
+const ops: readonly MatrixRow[] = [
+  table("ops.migration", "written by the runner of migrations, as administrator", { [keeper]: read, [reader]: read }),
+  table("ops.day_table", "written by migrations", {}),
+  table("ops.expired", "written by ops.drop_day", { [viewsOwner]: read }),
+  callable("ops.ensure_partitions", "days ahead, and on demand when a day is missing", [keeper, engine]),
+  callable("ops.finish_detaches", "at start", [keeper]),
+  callable("ops.day_sizes", "disk state (R-33)", [keeper, reader]),
+  callable("ops.drop_day", "retention (R-33)", [keeper]),
+  internal("ops.partition_name"),
+  internal("ops.count_day"),
+];
+
+const views: readonly MatrixRow[] = [
+  view("views.events", "all sources"),
+  view("views.dead_letters", "events that could not become rows"),
+  view("views.gaps", "declared losses"),
+  view("views.ledger_producer", "recounted, per producer and epoch (R-19)"),
+  view("views.ledger", "recounted, the whole system (R-19)"),
+  view("views.transmissions", "counters of the gates (R-19)"),
+  view("views.consumer_lag", "how far readers of the log are behind"),
+  callable("views.event", "one event by its id", [reader]),
+  callable("views.event_bytes", "the bytes that were signed (R-18)", [reader]),
+  callable("views.event_document", "the same as text (R-18)", [reader]),
+  callable("views.frame", "for the check of a proof", [reader]),
+  callable("views.frame_of", "where an event's frame is", [reader]),
+  callable("views.kind_name", "names of kinds of producers", [reader]),
+];
+
+/** The matrix: every object that we make in the database. */
+export const ownershipMatrix: readonly MatrixRow[] = [...bus, ...data, ...registryRows, ...ops, ...views];
+
+/** Owners that act in other schemas altogether: the functions of ops make and drop partitions there. */
+export const memberships: readonly { readonly member: Grantee; readonly of: "ransomeye_bus_owner" | "ransomeye_data_owner" }[] = [
+  { member: "ransomeye_ops_owner", of: "ransomeye_bus_owner" },
+  { member: "ransomeye_ops_owner", of: "ransomeye_data_owner" },
+];
