@@ -6,7 +6,7 @@
 
 // The wire: signed bytes, messages, framing.
 export * from "./protocol_errors.ts";
-export { ed25519Sign, ed25519Verify, isUuid, signedBytes, u32, u64, uuidBytes, uuidText } from "./signed_bytes.ts";
+export { ed25519Sign, ed25519Verify, isUuid, readU64, signedBytes, u32, u64, uuidBytes, uuidText, writeU64 } from "./signed_bytes.ts";
 export type { SignedField } from "./signed_bytes.ts";
 export * from "./frame.ts";
 export * from "./ed25519_keys.ts";

@@ -1,0 +1,56 @@
+/**
+ * Why: what a producer notices must reach an operator as one log line and one metric.
+ * Enforces: every event of this room is defined here. Forbids: event contents and secrets in fields.
+ */
+import { defineEvent, defineGauge, type EventDefinition, type GaugeDefinition } from "ransomeye-kernel";
+
+export const sessionOpened: EventDefinition<{ producer: string; gateway: string; epoch: number }> = defineEvent({
+  name: "sdk_session_opened",
+  level: "info",
+  help: "A gateway welcomed the producer.",
+  counter: { name: "sdk_sessions_total", help: "Sessions that reached Welcome.", labels: [] },
+});
+
+export const sessionEnded: EventDefinition<{ producer: string; code: string; detail: string }> = defineEvent({
+  name: "sdk_session_ended",
+  level: "warn",
+  help: "A session or an attempt to open one ended; the producer connects again.",
+  counter: { name: "sdk_session_ends_total", help: "Ended sessions and attempts by code.", labels: ["code"] },
+});
+
+export const producerAlarmed: EventDefinition<{ producer: string; code: string; detail: string }> = defineEvent({
+  name: "sdk_producer_alarmed",
+  level: "error",
+  help: "History diverged or was lost on one side, or a receipt was false.",
+  counter: { name: "sdk_alarms_total", help: "Alarms by code.", labels: ["code"] },
+});
+
+export const producerStopped: EventDefinition<{ producer: string; code: string; detail: string }> = defineEvent({
+  name: "sdk_producer_stopped",
+  level: "error",
+  help: "The producer works no more until an operator has acted; its spool is kept.",
+  counter: { name: "sdk_stops_total", help: "Stops by code.", labels: ["code"] },
+});
+
+export const spoolRecovered: EventDefinition<{ producer: string; frames: number; cut_bytes: number; dropped_batches: number }> = defineEvent({
+  name: "sdk_spool_recovered",
+  level: "info",
+  help: "A spool was opened: frames found, bytes of a torn tail cut off, batches of an incomplete call dropped.",
+});
+
+export const spoolStalled: EventDefinition<{ producer: string; code: string; detail: string }> = defineEvent({
+  name: "sdk_spool_stalled",
+  level: "error",
+  help: "The disk has no room for the spool. Callers wait; nothing is lost.",
+  counter: { name: "sdk_spool_stalls_total", help: "Failed attempts to write the spool.", labels: ["code"] },
+});
+
+export const framesSettled: EventDefinition<{ producer: string; frames: number; events: number; invalid: number; answer: string }> = defineEvent({
+  name: "sdk_frames_settled",
+  level: "debug",
+  help: "Frames got their answer.",
+  counter: { name: "sdk_events_settled_total", help: "Events that got their answer, by answer.", labels: ["answer"], by: "events" },
+});
+
+export const spoolBytes: GaugeDefinition = defineGauge({ name: "sdk_spool_bytes", help: "Bytes of the spool on disk.", unit: "bytes", labels: ["producer"] });
+export const spoolFrames: GaugeDefinition = defineGauge({ name: "sdk_spool_frames", help: "Frames in the spool.", unit: "frames", labels: ["producer"] });

@@ -1,0 +1,399 @@
+/**
+ * Why: the shell around the producer's heart: it turns what happens to spool, session and timers into signals, and effects into what they do.
+ * Enforces: one signal at a time, effects in order; the intent to open an epoch is on disk before the question is asked (R-6); the state file is written
+ *   before a segment that it stands for is deleted; a receipt that does not verify is not a signal.
+ * Forbids: decisions. What is sent, settled and forgotten is decided in `producer_machine.ts`.
+ */
+import { type Clock, fullJitterMs, invariant, limits, type Random, type Telemetry, type Timer } from "ransomeye-kernel";
+import { ed25519Sign, frameHash, keyIdOf, openEpochBytes, protocolVersions, rawPublicKey, type Receipt, schemaVersions, type ServerMessage, signHeader } from "ransomeye-ingestion/protocol";
+import type { Sealed } from "./batcher.ts";
+import { type SdkCode, SdkError } from "./codes.ts";
+import { producerAlarmed, producerStopped, sessionEnded, sessionOpened, spoolStalled } from "./events.ts";
+import type { ProducerIdentity } from "./identity.ts";
+import type { Effect, MachineStats, SealedBatch, Signal } from "./machine_types.ts";
+import type { ResolvedOptions } from "./options.ts";
+import { ProducerMachine } from "./producer_machine.ts";
+import { ReceiptTrust } from "./receipt_trust.ts";
+import { Session } from "./session.ts";
+import type { Spool, SpooledFrame } from "./spool.ts";
+import type { OpenedSpool } from "./spool_open.ts";
+import { type SpoolState, writeSpoolState } from "./spool_state.ts";
+
+/** What a runner needs from around it. */
+export interface RunnerContext {
+  readonly identity: ProducerIdentity;
+  readonly gateway: { readonly host: string; readonly port: number };
+  readonly spoolDir: string;
+  readonly options: ResolvedOptions;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly telemetry: Telemetry;
+}
+
+/** What a runner tells the application side. */
+export interface RunnerListener {
+  settled(effect: Extract<Effect, { kind: "settle" }>): void;
+  /** Calls up to this batch are durable here. */
+  spooled(through: number): void;
+  /** Something left the spool or got its answer. */
+  progressed(): void;
+  linger(ms: number): void;
+  stopped(error: SdkError): void;
+}
+
+/** The schema version that this SDK's callers write. */
+export const schemaVersion: number = schemaVersions[0] ?? 1;
+
+/** Runs one machine. */
+export class Runner {
+  readonly #context: RunnerContext;
+  readonly #listener: RunnerListener;
+  readonly #opened: OpenedSpool;
+  readonly #machine: ProducerMachine;
+  readonly #trust: ReceiptTrust;
+  readonly #keyId: Buffer;
+  readonly #signals: Signal[] = [];
+  #stepping = false;
+  #session: Session | undefined;
+  #sessionNonce: Buffer = Buffer.alloc(0);
+  /** The last frame filled the transport's buffer. */
+  #blocked = false;
+  #reconnect: Timer | undefined;
+  #wake: Timer | undefined;
+  #cursor: string | undefined;
+  readonly #cursors: { readonly index: number; readonly cursor: string }[] = [];
+  #lastReceipt: SpoolState["lastReceipt"];
+  #callOpen = false;
+  #saving: Promise<void> = Promise.resolve();
+  #stalled: SdkCode | undefined;
+  #stopped: SdkError | undefined;
+  /** The batch that an `append` effect without payload of its own is about. */
+  #handed: Sealed | undefined;
+  #handedIndex = 0;
+
+  constructor(context: RunnerContext, opened: OpenedSpool, listener: RunnerListener) {
+    const { identity } = context;
+    const keyId = keyIdOf(rawPublicKey(identity.batchKey));
+    this.#context = context;
+    this.#listener = listener;
+    this.#opened = opened;
+    this.#keyId = Buffer.from(keyId, "hex");
+    this.#machine = new ProducerMachine(identity.producer, keyId, schemaVersion, opened.machine, opened.entries);
+    this.#trust = new ReceiptTrust(identity.producer, identity.receiptKeys ?? [], opened.state?.receiptKeys ?? {});
+    this.#cursor = opened.cursor;
+    this.#lastReceipt = opened.state?.lastReceipt;
+  }
+
+  get stats(): MachineStats {
+    return this.#machine.stats;
+  }
+
+  get cursor(): string | undefined {
+    return this.#cursor;
+  }
+
+  get stalled(): SdkCode | undefined {
+    return this.#stalled;
+  }
+
+  get stopped(): SdkError | undefined {
+    return this.#stopped;
+  }
+
+  linkOf(index: number): ReturnType<ProducerMachine["linkOf"]> {
+    return this.#machine.linkOf(index);
+  }
+
+  /** Hands a sealed frame over; returns its index. */
+  append(sealed: Sealed, pendingEvents: number): number {
+    invariant(!this.#stepping, "a frame is handed over within a step");
+    this.#handed = sealed;
+    this.signal({ kind: "batch", batch: sealed.batch, pendingEvents });
+    return this.#handedIndex;
+  }
+
+  /** Feeds one signal; the effects are carried out before it returns, unless it is called from within one. */
+  signal(signal: Signal): void {
+    this.#signals.push(signal);
+    if (this.#stepping) return;
+    this.#stepping = true;
+    try {
+      for (let next = this.#signals.shift(); next !== undefined; next = this.#signals.shift()) {
+        const { clock } = this.#context;
+        for (const effect of this.#machine.step(next, { ms: clock.monotonicMs(), us: clock.nowUs() })) this.#run(effect);
+      }
+    } finally {
+      this.#stepping = false;
+    }
+  }
+
+  /** The spool's words, to be given to `openSpool` before there is a runner. */
+  spoolBatches(through: number): void {
+    this.#stalled = undefined;
+    while (this.#cursors[0] !== undefined && this.#cursors[0].index <= through) this.#cursor = this.#cursors.shift()?.cursor;
+    this.signal({ kind: "durable", through });
+    this.#listener.spooled(through);
+  }
+
+  spoolLinks(links: readonly { readonly index: number; readonly header: Buffer }[]): void {
+    this.#stalled = undefined;
+    this.signal({ kind: "signed", links: links.map(({ index, header }) => ({ index, hash: frameHash(header) })) });
+  }
+
+  spoolStalled(error: SdkError): void {
+    this.#stalled = error.code;
+    this.#context.telemetry.emit(spoolStalled, { ...this.#who, code: error.code, detail: error.message });
+  }
+
+  /** The end: nothing that the spool holds is lost, but this runner does no more. */
+  stop(error: SdkError): void {
+    if (this.#stopped !== undefined) return;
+    this.#stopped = error;
+    if (error.code !== "SDK_CLOSED") this.#context.telemetry.emit(producerStopped, { ...this.#who, code: error.code, detail: error.message });
+    this.signal({ kind: "close" });
+    this.#reconnect?.cancel();
+    this.#wake?.cancel();
+    this.#listener.stopped(error);
+  }
+
+  /** Writes the state file with what is true now; one write at a time. */
+  saveState(): Promise<void> {
+    return this.#afterSaves(async () => {
+      const { spoolDir, identity } = this.#context;
+      await writeSpoolState(spoolDir, {
+        producer: identity.producer,
+        machine: this.#machine.state,
+        cursor: this.#cursor,
+        receiptKeys: this.#trust.pins,
+        lastReceipt: this.#lastReceipt,
+      });
+    });
+  }
+
+  #afterSaves(work: () => Promise<void>): Promise<void> {
+    this.#saving = this.#saving.then(work);
+    this.#saving.catch((error: unknown) => this.#spoolFailed(error));
+    return this.#saving;
+  }
+
+  async #removeFree(): Promise<void> {
+    await this.#spool.removeFree();
+    this.#listener.progressed();
+  }
+
+  get #spool(): Spool {
+    return this.#opened.spool;
+  }
+
+  get #who(): { readonly producer: string } {
+    return { producer: this.#context.identity.producer };
+  }
+
+  #run(effect: Effect): void {
+    switch (effect.kind) {
+      case "append":
+        this.#append(effect);
+        return;
+      case "sign":
+        this.#spool.appendLinks(effect.links.map(({ index, header }) => ({ index, signed: this.#sign(header) })));
+        return;
+      case "send":
+        void this.#send(effect.index);
+        return;
+      case "settle":
+        this.#listener.settled(effect);
+        this.#listener.progressed();
+        return;
+      case "forget":
+        if (this.#spool.forget(effect.indexes)) {
+          // In this order: what a segment told must be in the state file before the segment goes.
+          void this.saveState();
+          void this.#afterSaves(() => this.#removeFree());
+        }
+        this.#listener.progressed();
+        return;
+      case "connect":
+        this.#scheduleConnect(effect.attempt, effect.afterMs);
+        return;
+      case "hello":
+        this.#session?.send({
+          ...effect,
+          protocolVersions,
+          schemaVersions: [schemaVersion],
+          agent: this.#context.options.agent,
+          clockUs: this.#context.clock.nowUs(),
+          keyId: this.#keyId,
+        });
+        return;
+      case "openEpoch":
+        void this.#openEpoch(effect.expectedEpoch);
+        return;
+      case "demand":
+        this.#session?.send(effect);
+        return;
+      case "linger":
+        this.#listener.linger(effect.ms);
+        return;
+      case "wake":
+        this.#wake?.cancel();
+        this.#wake = this.#context.clock.setTimer(effect.afterMs, () => this.signal({ kind: "tick" }));
+        return;
+      case "disconnect":
+        this.#disconnect(effect.code, effect.detail);
+        return;
+      case "alarm":
+        this.#alarm(effect.code, effect.detail);
+        return;
+      case "stop":
+        this.stop(new SdkError(effect.code, effect.detail));
+        return;
+    }
+  }
+
+  #append(effect: Extract<Effect, { kind: "append" }>): void {
+    const { batch, index, createdUs, payload: ownPayload } = effect;
+    const sealed = ownPayload === undefined ? this.#handed : undefined;
+    if (sealed !== undefined) {
+      this.#callOpen = sealed.more;
+      this.#handedIndex = index;
+      this.#handed = undefined;
+      if (sealed.cursor !== undefined) this.#cursors.push({ index, cursor: sealed.cursor });
+    }
+    const { payloadBytes: _, ...facts }: SealedBatch = batch;
+    const payload = ownPayload ?? sealed?.payload ?? Buffer.alloc(0);
+    // A batch that the machine makes within an open call belongs to it, for all that recovery can tell.
+    const record = { ...facts, type: "batch" as const, index, createdUs, payloadBytes: payload.length, more: this.#callOpen, cursor: sealed?.cursor };
+    this.#spool.appendBatch({ ...record, signed: effect.header === undefined ? undefined : this.#sign(effect.header) }, payload);
+  }
+
+  #sign(header: Buffer): { readonly header: Buffer; readonly signature: Buffer } {
+    return { header, signature: signHeader(header, this.#context.identity.batchKey) };
+  }
+
+  async #send(index: number): Promise<void> {
+    const session = this.#session;
+    let frame: SpooledFrame;
+    try {
+      const read = this.#spool.read(index);
+      frame = read instanceof Promise ? await read : read;
+    } catch (error) {
+      this.#spoolFailed(error);
+      return;
+    }
+    if (session === undefined || session !== this.#session) return;
+    this.#spool.release(index);
+    if (session.send({ kind: "frame", ...frame })) this.signal({ kind: "sent" });
+    else this.#blocked = true;
+  }
+
+  async #openEpoch(expectedEpoch: number): Promise<void> {
+    const session = this.#session;
+    const nonce = this.#sessionNonce;
+    try {
+      await this.saveState();
+    } catch {
+      return;
+    }
+    if (session === undefined || session !== this.#session) return;
+    const { identity } = this.#context;
+    const signature = ed25519Sign(openEpochBytes(identity.producer, expectedEpoch, nonce), identity.batchKey);
+    session.send({ kind: "openEpoch", expectedEpoch, keyId: this.#keyId, signature });
+  }
+
+  #scheduleConnect(attempt: number, afterMs: number): void {
+    const { clock, random, options } = this.#context;
+    const jitter = attempt === 0 ? 0 : fullJitterMs(random, attempt - 1, options.backoffBaseMs, options.backoffCapMs);
+    this.#reconnect?.cancel();
+    this.#reconnect = clock.setTimer(Math.min(afterMs + jitter, comeBackMsMax), () => this.#connect());
+  }
+
+  #connect(): void {
+    const { identity, gateway, options, clock } = this.#context;
+    const { tlsKeyPem, tlsCertPem, caPem, trustDomain } = identity;
+    const own = (then: () => void): void => {
+      if (session === this.#session) then();
+    };
+    let session: Session | undefined;
+    this.#blocked = false;
+    try {
+      session = new Session(
+        { ...gateway, tlsKeyPem, tlsCertPem, caPem, trustDomain, connectMs: options.connectMs, pingMs: options.pingMs, clock },
+        {
+          connected: () => own(() => this.signal({ kind: "connected" })),
+          message: (message) => own(() => this.#message(message)),
+          writable: () => own(() => this.#writable()),
+          closed: (code, detail) => own(() => this.#closed(code, detail)),
+        },
+      );
+    } catch (error) {
+      this.#closed("SDK_CONNECT_FAILED", error instanceof Error ? error.message : String(error));
+      return;
+    }
+    this.#session = session;
+  }
+
+  /** Room again: of interest only where a frame, and not some small message, had filled the transport. */
+  #writable(): void {
+    if (!this.#blocked) return;
+    this.#blocked = false;
+    this.signal({ kind: "sent" });
+  }
+
+  #message(message: ServerMessage): void {
+    if (message.kind === "welcome") {
+      const trust = this.#trust.welcome(message);
+      if (trust instanceof SdkError) {
+        this.#alarm(trust.code, trust.message);
+        this.#disconnect(trust.code, trust.message);
+        return;
+      }
+      this.#sessionNonce = Buffer.from(message.sessionNonce);
+      if (trust.pinned) void this.saveState();
+    } else if (message.kind === "receipt") {
+      if (!this.#trust.believes(message)) {
+        this.#disconnect("SDK_RECEIPT_INVALID", "a receipt's signature does not verify");
+        return;
+      }
+      this.#lastReceipt = receiptJson(message);
+    }
+    this.signal({ kind: "message", message });
+    if (message.kind === "welcome") this.#context.telemetry.emit(sessionOpened, { ...this.#who, gateway: message.gateway.slice(0, 64), epoch: message.head.epoch });
+  }
+
+  #disconnect(code: SdkCode, detail: string): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    const polite = code === "SDK_CLOSED" || code === "SDK_DISCONNECTED";
+    if (code === "SDK_CLOSED") session.send({ kind: "goodbye", code, message: detail, comeBackAfterMs: 0 });
+    session.close(polite);
+    this.#closed(code, detail);
+  }
+
+  #closed(code: SdkCode, detail: string): void {
+    this.#session = undefined;
+    this.signal({ kind: "disconnected", code, detail });
+  }
+
+  #alarm(code: SdkCode, detail: string): void {
+    const text = detail.slice(0, limits.logTextBytesMax);
+    const definition = alarming.has(code) ? producerAlarmed : sessionEnded;
+    this.#context.telemetry.emit(definition, { ...this.#who, code, detail: text });
+  }
+
+  #spoolFailed(error: unknown): void {
+    this.stop(error instanceof SdkError ? error : new SdkError("SDK_SPOOL_FAILED", "the spool cannot be used", { cause: error }));
+  }
+}
+
+/** The longest that a gateway may keep a producer away, whatever it says. */
+const comeBackMsMax = 86_400_000;
+
+/** Codes that mean data at risk or somebody false at the other end; the others are the network's ordinary life. */
+const alarming: ReadonlySet<SdkCode> = new Set<SdkCode>(["SDK_HISTORY_DIVERGED", "SDK_RECEIPT_INVALID", "SDK_RECEIPT_KEY_CHANGED", "SDK_SERVER_IDENTITY"]);
+
+/** The newest receipt in a form that the state file keeps: the proof of what a server has signed for (R-5). */
+function receiptJson(receipt: Receipt): Readonly<Record<string, string | number>> {
+  const { epoch, durableSeq, storedEpoch, storedSeq, receivedUs, invalidMore } = receipt;
+  const hex = { chainHash: receipt.chainHash.toString("hex"), signature: receipt.signature.toString("hex") };
+  return { epoch, durableSeq, storedEpoch, storedSeq, receivedUs, invalidMore, invalid: JSON.stringify(receipt.invalid), ...hex };
+}

@@ -1,0 +1,160 @@
+/**
+ * Why: opening a spool is recovery: the directory may be new, cleanly closed, or what kill -9 left.
+ * Enforces: lock first; then read every segment, cut the torn tail (see spool.ts), drop an incomplete call, put the chain together.
+ * Forbids: opening another producer's spool.
+ */
+import { chmod, mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "ransomeye-kernel";
+import { SdkError } from "./codes.ts";
+import type { Entry } from "./frame_chain.ts";
+import type { MachineState } from "./machine_types.ts";
+import { freshMachineState } from "./producer_machine.ts";
+import { type Segment, type Slot, Spool, type SpoolListener } from "./spool.ts";
+import type { OpenSpoolFile } from "./spool_files.ts";
+import { lockSpool } from "./spool_lock.ts";
+import { type BatchRecord, decodeRecord, type FoundRecord, type LinkRecord, segmentMagic } from "./spool_record.ts";
+import { incompleteTail, recoverChain } from "./spool_recovery.ts";
+import { readSpoolState, type SpoolState } from "./spool_state.ts";
+
+export interface OpenSpoolOptions {
+  readonly directory: string;
+  readonly producer: string;
+  readonly bytesMax: number;
+  readonly openFile: OpenSpoolFile;
+  readonly clock: Clock;
+}
+
+/** An open spool and what was found in it. */
+export interface OpenedSpool {
+  readonly spool: Spool;
+  readonly machine: MachineState;
+  readonly entries: Entry[];
+  readonly state: SpoolState | undefined;
+  readonly cursor: string | undefined;
+  readonly cutBytes: number;
+  readonly droppedBatches: number;
+  release(): Promise<void>;
+}
+
+interface Found extends FoundRecord {
+  readonly segment: Segment;
+  readonly at: number;
+}
+
+const segmentPattern = /^(\d{12})\.seg$/;
+const mib = 1024 * 1024;
+
+/** Opens, and where needed repairs, the spool of a producer. Rejects with SDK_SPOOL_LOCKED, SDK_SPOOL_CORRUPT or SDK_SPOOL_FAILED. */
+export async function openSpool(options: OpenSpoolOptions, listener: SpoolListener): Promise<OpenedSpool> {
+  await mkdir(options.directory, { recursive: true, mode: 0o700 });
+  await chmod(options.directory, 0o700);
+  const release = await lockSpool(options.directory);
+  const segments: Segment[] = [];
+  try {
+    const state = await readSpoolState(options.directory);
+    if (state !== undefined && state.producer !== options.producer) {
+      throw new SdkError("SDK_OPTIONS_INVALID", `this spool belongs to producer ${state.producer}`, { fields: { directory: options.directory } });
+    }
+    const read = await readSegments(options, segments);
+    const batches = read.found.filter((f): f is Found & { record: BatchRecord } => f.record.type === "batch").map((f) => f.record);
+    const dropped = incompleteTail(batches);
+    const droppedBytes = await dropFrom(read.found, dropped[0]?.index);
+    const kept = dropped.length === 0 ? read.found : read.found.filter((f) => f.record.index < (dropped[0]?.index ?? 0));
+    const links = kept.map((f) => f.record).filter((record): record is LinkRecord => record.type === "link");
+    const { chain, entries, cursor } = recoverChain(state?.machine, batches.slice(0, batches.length - dropped.length), links);
+    const nextIndex = batches.reduce((next, batch) => Math.max(next, batch.index + 1), state?.machine.nextIndex ?? 1);
+    const slots = slotsOf(kept, new Set(entries.map((entry) => entry.index)));
+    const spool = new Spool(
+      {
+        directory: options.directory,
+        segmentBytesMax: Math.min(8 * mib, Math.max(mib / 4, Math.floor(options.bytesMax / 16))),
+        cacheBytesMax: Math.min(16 * mib, Math.floor(options.bytesMax / 4)),
+        openFile: options.openFile,
+        clock: options.clock,
+      },
+      listener,
+      segments,
+      slots,
+    );
+    const machine = { ...(state?.machine ?? freshMachineState), chain, nextIndex };
+    return { spool, machine, entries, state, cursor: cursor ?? state?.cursor, cutBytes: read.cutBytes + droppedBytes, droppedBatches: dropped.length, release };
+  } catch (error) {
+    for (const segment of segments) await segment.file.close();
+    await release();
+    throw error instanceof SdkError ? error : new SdkError("SDK_SPOOL_FAILED", "the spool cannot be opened", { cause: error, fields: { directory: options.directory } });
+  }
+}
+
+async function readSegments(options: OpenSpoolOptions, segments: Segment[]): Promise<{ found: Found[]; cutBytes: number }> {
+  const numbers = (await readdir(options.directory)).flatMap((name) => segmentPattern.exec(name)?.[1] ?? []).sort();
+  const found: Found[] = [];
+  let cutBytes = 0;
+  for (const [at, number] of numbers.entries()) {
+    const path = join(options.directory, `${number}.seg`);
+    const file = await options.openFile(path, false);
+    const segment: Segment = { number: Number(number), path, file, bytes: segmentMagic.length, users: 0 };
+    segments.push(segment);
+    const content = await file.readAll();
+    const newest = at === numbers.length - 1;
+    const whole = content.subarray(0, segmentMagic.length).equals(segmentMagic);
+    if (!whole && !newest) throw new SdkError("SDK_SPOOL_CORRUPT", "a segment does not begin as one", { fields: { path } });
+    for (let record = whole ? decodeRecord(content, segment.bytes) : undefined; record !== undefined; record = decodeRecord(content, segment.bytes)) {
+      found.push({ ...record, segment, at: segment.bytes });
+      segment.bytes += record.bytes;
+    }
+    if (segment.bytes >= content.length && whole) {
+      // What a killed process wrote may still be in the page cache only; it is about to count as durable.
+      if (newest) await file.sync();
+      continue;
+    }
+    if (!newest) throw new SdkError("SDK_SPOOL_CORRUPT", "a record that had been durable cannot be read", { fields: { path, offset: segment.bytes } });
+    cutBytes += Math.max(0, content.length - segment.bytes);
+    if (!whole) await file.write([segmentMagic], 0);
+    await file.truncate(segment.bytes);
+    await file.sync();
+  }
+  return { found, cutBytes };
+}
+
+/** Takes an incomplete call off the end of the files. */
+async function dropFrom(found: readonly Found[], index: number | undefined): Promise<number> {
+  if (index === undefined) return 0;
+  const cut = new Map<Segment, number>();
+  for (const record of found) if (record.record.index >= index && !cut.has(record.segment)) cut.set(record.segment, record.at);
+  let bytes = 0;
+  // The newest first: a crash in the middle leaves a shorter incomplete call, not a hole.
+  for (const [segment, at] of [...cut].reverse()) {
+    bytes += segment.bytes - at;
+    segment.bytes = at;
+    await segment.file.truncate(at);
+    await segment.file.sync();
+  }
+  return bytes;
+}
+
+function slotsOf(found: readonly Found[], wanted: ReadonlySet<number>): Slot[] {
+  const slots = new Map<number, Slot>();
+  for (const { record, segment, at, payloadOffset } of found) {
+    if (!wanted.has(record.index)) continue;
+    const slot = slots.get(record.index);
+    if (record.type === "batch") {
+      slots.set(record.index, {
+        index: record.index,
+        segment,
+        payloadAt: at + payloadOffset,
+        payloadBytes: record.payloadBytes,
+        payloadHash: record.payloadHash,
+        signed: record.signed,
+        linkSegment: undefined,
+      });
+      segment.users += 1;
+    } else if (slot !== undefined) {
+      if (slot.linkSegment !== undefined) slot.linkSegment.users -= 1;
+      slot.linkSegment = segment;
+      slot.signed = record.signed;
+      segment.users += 1;
+    }
+  }
+  return [...slots.values()];
+}
