@@ -3,6 +3,15 @@
  * Enforces: what other rooms may know of it: how it is started, its ports, its codes and its pure heart (for the simulation).
  * Forbids: reaching past this file.
  */
+export { grpcStatus, INGEST_CODES, type IngestCode, type IngestCodeSpec, IngestError } from "../errors/ingest_errors.ts";
+export { type GatewayConfig, type GatewaySettings, gatewaySettings, settingsFaults } from "../config/validation.ts";
+export type { CertificateFacts, Identity } from "../security/identity.ts";
+export type { Checks, Trusted, Untrusted, Verdict } from "../security/trust_enforcement.ts";
+export { Gate, type GateFigures, type GatePorts } from "./gate.ts";
+export type { GateEffect, GateSignal, Moment } from "./gate_signals.ts";
+export type { Phase, Session, SessionSignal } from "./session_state.ts";
+export { type Batch, toAppend } from "./dispatcher.ts";
+export { type Gateway, type GatewayOptions, realChecks, startGateway } from "./main.ts";
 export type {
   DirectoryCertificate,
   DirectoryChange,
@@ -10,6 +19,4 @@ export type {
   DirectoryKey,
   ProducerDirectory,
   ProducerStatus,
-  TransmissionLog,
-  TransmissionTotals,
 } from "./ports.ts";

@@ -1,7 +1,7 @@
 /**
- * Why: the gate holds no credential of its own; what it knows about producers and where it tells what it counted reach it through ports
- *   that `cli` wires (architecture part 2).
- * Enforces: the shape of the producer directory (R-13) and of the transmission counters (R-19).
+ * Why: the gate holds no credential of its own; what it knows about producers reaches it through a port that `cli` wires (architecture
+ *   part 2). The other port, where frames go, is the bus's `FrameAppender`.
+ * Enforces: the shape of the producer directory (R-13).
  * Forbids: I/O in a port that a heart calls: `lookup` answers from memory.
  */
 import type { ProducerKind } from "ransomeye-pipeline";
@@ -9,7 +9,7 @@ import type { ProducerKind } from "ransomeye-pipeline";
 /** Whether a producer may speak. Anything but `active` closes its stream at once. */
 export type ProducerStatus = "active" | "suspended" | "revoked";
 
-/** One batch key. A retired key still verifies nothing: frames signed with it are refused from `retiredUs` on. */
+/** One batch key. From `retiredUs` on, frames signed with it are refused; before, old and new key overlap. */
 export interface DirectoryKey {
   /** Raw Ed25519 public key, 32 bytes. */
   readonly publicKey: Buffer;
@@ -51,25 +51,4 @@ export interface ProducerDirectory {
   lookup(producer: string): DirectoryEntry | undefined;
   /** Calls `listener` after each change has been applied; returns the function that stops it. */
   onChange(listener: (change: DirectoryChange) => void): () => void;
-}
-
-/** What one gate process has counted since it started; totals, so that writing them twice changes nothing. */
-export interface TransmissionTotals {
-  readonly gateway: string;
-  /** One per process start: an unclean end is one without `ended`. */
-  readonly incarnation: string;
-  readonly startedUs: number;
-  readonly updatedUs: number;
-  readonly framesAccepted: number;
-  readonly eventsAccepted: number;
-  readonly framesDuplicate: number;
-  readonly eventsDuplicate: number;
-  /** Refused transmissions by code of `INGEST_CODES`. */
-  readonly refused: Readonly<Record<string, number>>;
-  readonly ended: boolean;
-}
-
-/** Where transmission totals go, about once a second (R-19). They are no part of the events' identity. */
-export interface TransmissionLog {
-  put(totals: TransmissionTotals): Promise<void>;
 }

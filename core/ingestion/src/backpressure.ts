@@ -1,0 +1,117 @@
+/**
+ * Backpressure: how much each producer may send, and what it is told (ING-6, R-14, R-15).
+ *
+ * Why: a gate that accepts first and finds no room afterwards must drop; a gate that hands out only room that exists never has to.
+ * Enforces: credit goes to those who ask for it, max-min fair up to one quantum, above a floor that every session keeps; it is never
+ *   more than the free buffer, the producer's rate and the session's own cap allow. States OPEN, THROTTLED, PAUSED with hysteresis.
+ *   The time that producers gather events before they sign is set here, so that a quiet fleet does not send a frame per event.
+ * Forbids: taking granted credit back, giving credit nobody asked for, and any drop policy: at the bound the answer is slower, never lost.
+ */
+import type { ThrottleState } from "../protocol/lib.ts";
+
+/** Levels of held bytes over the buffer between which the states change. */
+export interface PressureBounds {
+  readonly openBelowRatio: number;
+  readonly throttleAtRatio: number;
+  readonly pauseAtRatio: number;
+}
+
+/** The bounds in force. */
+export const pressureBounds: PressureBounds = Object.freeze({ openBelowRatio: 0.3, throttleAtRatio: 0.5, pauseAtRatio: 0.8 });
+
+type Band = "low" | "middle" | "high" | "full";
+
+function bandOf(level: number, bounds: PressureBounds): Band {
+  if (level >= bounds.pauseAtRatio) return "full";
+  if (level >= bounds.throttleAtRatio) return "high";
+  return level >= bounds.openBelowRatio ? "middle" : "low";
+}
+
+/** The next state by band. Each state is left at a lower level than it is entered at: `middle` never opens and `high` never resumes. */
+const byLevel: Readonly<Record<ThrottleState, Readonly<Record<Band, ThrottleState>>>> = Object.freeze({
+  open: { low: "open", middle: "open", high: "throttled", full: "paused" },
+  throttled: { low: "open", middle: "throttled", high: "throttled", full: "paused" },
+  paused: { low: "open", middle: "throttled", high: "paused", full: "paused" },
+});
+
+/** The gate's next state from the level of its buffer (held bytes over the bound) and whether the bus takes frames at all. */
+export function nextPressure(state: ThrottleState, level: number, busPaused: boolean, bounds: PressureBounds = pressureBounds): ThrottleState {
+  return busPaused ? "paused" : byLevel[state][bandOf(level, bounds)];
+}
+
+/** One session that wants credit. */
+export interface Claim {
+  readonly session: number;
+  /** Bytes that it asked for and may have: demand, bounded by rate and by the session's cap. */
+  readonly wantBytes: number;
+  /** Bytes that it was granted and holds already. */
+  readonly usedBytes: number;
+  /** Bytes reserved for it whether it uses them or not; what it has left of them costs nothing. */
+  readonly floorBytes: number;
+}
+
+/**
+ * Shares free room among claims: the session that has least is served first, a quantum at a time, until wants or room end. Whoever cannot
+ * be given its whole quantum ends the round, so that small claims never starve a large one: its turn comes first in the next.
+ * Pure. Returns bytes by session; their cost (beyond floors) never exceeds `freeBytes`.
+ */
+export function shareCredit(claims: readonly Claim[], freeBytes: number, quantumBytes: number): ReadonlyMap<number, number> {
+  const granted = new Map<number, number>();
+  const waiting = claims.filter((claim) => claim.wantBytes > 0).map((claim, turn) => ({ claim, turn, has: claim.usedBytes }));
+  const order = (a: (typeof waiting)[number], b: (typeof waiting)[number]): number => a.has - b.has || a.turn - b.turn;
+  waiting.sort(order);
+  let free = freeBytes;
+  while (waiting.length > 0) {
+    const next = waiting[0];
+    if (next === undefined) break;
+    const { claim } = next;
+    const already = granted.get(claim.session) ?? 0;
+    const more = Math.min(quantumBytes, claim.wantBytes - already);
+    const cost = beyondFloor(next.has + more, claim.floorBytes) - beyondFloor(next.has, claim.floorBytes);
+    if (cost > free) break;
+    free -= cost;
+    granted.set(claim.session, already + more);
+    next.has += more;
+    waiting.shift();
+    if (already + more < claim.wantBytes) insertSorted(waiting, next, order);
+  }
+  return granted;
+}
+
+function beyondFloor(usedBytes: number, floorBytes: number): number {
+  return Math.max(0, usedBytes - floorBytes);
+}
+
+function insertSorted<T>(list: T[], item: T, order: (a: T, b: T) => number): void {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const other = list[middle];
+    if (other !== undefined && order(other, item) <= 0) low = middle + 1;
+    else high = middle;
+  }
+  list.splice(low, 0, item);
+}
+
+/** Longest time that a producer is asked to gather events (R-15). */
+export const lingerMsMax = 60_000;
+
+/**
+ * The next linger: grows while frames arrive faster than the gate wants to verify them, shrinks back to the configured one when they do
+ * not. It at most doubles or halves a step, so that one burst does not make a fleet sluggish.
+ */
+export function nextLingerMs(lingerMs: number, framesPerSecond: number, framesPerSecondTarget: number, lingerMsMin: number): number {
+  const factor = Math.min(2, Math.max(0.5, framesPerSecond / framesPerSecondTarget));
+  return Math.round(Math.min(lingerMsMax, Math.max(lingerMsMin, lingerMs * factor)));
+}
+
+/** HTTP/2 receive windows: small while a session has its floor only, larger while it has credit to fill them with (R-14). */
+export const idleWindowBytes = 16_384;
+export const busyWindowBytes = 262_144;
+
+/** The window that a session's outstanding credit justifies. Two steps only: each change costs a SETTINGS round trip. */
+export function windowBytes(outstandingBytes: number, currentBytes: number): number {
+  if (outstandingBytes >= busyWindowBytes) return busyWindowBytes;
+  return outstandingBytes <= idleWindowBytes ? idleWindowBytes : currentBytes;
+}

@@ -1,0 +1,58 @@
+/**
+ * What can happen to a gate, and what it wants done.
+ *
+ * Why: shell and simulation drive the same heart by the same words.
+ * Enforces: every way in and every way out is listed here.
+ * Forbids: callbacks into the heart.
+ */
+import type { AppendOutcome, BusPressure, OpenEpochOutcome, OpenEpochRequest, ProducerHead } from "ransomeye-pipeline";
+import type { EventDefinition, Fields } from "ransomeye-kernel";
+import type { IngestCode } from "../errors/ingest_errors.ts";
+import type { ClientMessage, ServerMessage } from "../protocol/lib.ts";
+import type { Identity } from "../security/identity.ts";
+import type { Batch } from "./dispatcher.ts";
+
+/** When a signal arrives: monotonic milliseconds for durations, microseconds since 1970 for what is told and signed. */
+export interface Moment {
+  readonly nowMs: number;
+  readonly nowUs: number;
+}
+
+/** What can happen to a gate. `session` is a number that the shell gives out once per stream. */
+export type GateSignal =
+  /** Step 1 has succeeded on a new stream. `nonce` is fresh randomness, 32 bytes. */
+  | { readonly kind: "opened"; readonly session: number; readonly identity: Identity; readonly nonce: Buffer }
+  /** Step 1 or the transport has refused somebody; only counted here. */
+  | { readonly kind: "turnedAway"; readonly code: IngestCode; readonly producer: string | undefined }
+  | { readonly kind: "message"; readonly session: number; readonly message: ClientMessage }
+  | { readonly kind: "ponged"; readonly session: number }
+  | { readonly kind: "broken"; readonly session: number; readonly code: IngestCode }
+  | { readonly kind: "lost"; readonly session: number }
+  | { readonly kind: "appended"; readonly batch: number; readonly outcomes: readonly AppendOutcome[] }
+  | { readonly kind: "appendFailed"; readonly batch: number; readonly code: string }
+  | { readonly kind: "headsRead"; readonly asked: readonly string[]; readonly heads: ReadonlyMap<string, ProducerHead> }
+  | { readonly kind: "headsFailed"; readonly asked: readonly string[]; readonly code: string }
+  | { readonly kind: "epochAnswered"; readonly session: number; readonly outcome: OpenEpochOutcome }
+  | { readonly kind: "epochFailed"; readonly session: number; readonly code: string }
+  | { readonly kind: "directory"; readonly producers: readonly string[] | "all" }
+  | { readonly kind: "pressure"; readonly pressure: BusPressure }
+  | { readonly kind: "tick"; readonly registryAgeMs: number }
+  | { readonly kind: "drain" };
+
+/** What a gate wants done. */
+export type GateEffect =
+  | { readonly kind: "send"; readonly session: number; readonly message: ServerMessage }
+  /** Say Goodbye and end the stream; without a code in order. */
+  | { readonly kind: "end"; readonly session: number; readonly code: IngestCode | undefined; readonly comeBackAfterMs: number }
+  | { readonly kind: "ping"; readonly session: number }
+  /** Set the stream's receive window, and up to what length a message may be announced. */
+  | { readonly kind: "window"; readonly session: number; readonly bytes: number }
+  | { readonly kind: "append"; readonly batch: Batch; readonly registryVersion: number }
+  | { readonly kind: "openEpoch"; readonly session: number; readonly request: OpenEpochRequest }
+  | { readonly kind: "readHeads"; readonly producers: readonly string[] }
+  | { readonly kind: "note"; readonly event: EventDefinition<Fields>; readonly fields: Fields };
+
+/** An effect that reports an event with its own fields. */
+export function note<F extends Fields>(event: EventDefinition<F>, fields: F): GateEffect {
+  return { kind: "note", event: event as unknown as EventDefinition<Fields>, fields };
+}

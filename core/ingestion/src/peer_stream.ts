@@ -1,0 +1,167 @@
+/**
+ * One gRPC stream as the heart sees it: messages in, messages out.
+ *
+ * Why: framing, bounds and the end of a stream are the transport's matter; what the messages mean is not.
+ * Enforces: a message may be announced only within the credit that the session has left, or within a small allowance for words; what we
+ *   have to say to a peer that does not read is bounded; Goodbye and gRPC status end every stream.
+ * Forbids: deciding anything about a producer.
+ */
+import { constants, type ServerHttp2Stream } from "node:http2";
+import type { Clock } from "ransomeye-kernel";
+import { grpcStatus, INGEST_CODES, type IngestCode } from "../errors/ingest_errors.ts";
+import { type ClientMessage, clientMessage, GrpcDeframer, grpcParts, type ServerMessage, serverMessage } from "../protocol/lib.ts";
+import { busyWindowBytes } from "./backpressure.ts";
+
+/** What a stream tells its owner. None is called after `ended`. */
+export interface PeerEvents {
+  message(message: ClientMessage): void;
+  /** The bytes are not the protocol, or the peer does not read. */
+  broken(code: IngestCode): void;
+  /** The peer closed its side, or the connection broke. */
+  lost(): void;
+  ponged(): void;
+  /** Bytes that the next message may announce beside the allowance for words: the session's unused credit. */
+  creditBytes(): number;
+}
+
+/** Bounds of one stream. */
+export interface PeerBounds {
+  readonly messageBytesMax: number;
+  /** Length of the longest message that is no frame, and of what surrounds a frame's own bytes. */
+  readonly wordsBytesMax: number;
+  readonly outboundBytesMax: number;
+  /** How long a peer may take to read our last words. */
+  readonly lingerMsMax: number;
+}
+
+/** Length of a `Content-Type` that this server understands. */
+const contentType = "application/grpc+proto";
+
+/** One open stream. */
+export class PeerStream {
+  readonly #stream: ServerHttp2Stream;
+  readonly #clock: Clock;
+  readonly #bounds: PeerBounds;
+  readonly #deframer: GrpcDeframer;
+  readonly #status = { code: grpcStatus.ok as number, message: "" };
+  #events: PeerEvents | undefined;
+  #corked = false;
+
+  constructor(stream: ServerHttp2Stream, clock: Clock, bounds: PeerBounds) {
+    this.#stream = stream;
+    this.#clock = clock;
+    this.#bounds = bounds;
+    this.#deframer = new GrpcDeframer(bounds.messageBytesMax);
+    stream.on("error", () => this.#lost());
+    stream.on("aborted", () => this.#lost());
+    stream.on("close", () => this.#lost());
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": String(this.#status.code), "grpc-message": encodeURIComponent(this.#status.message) }));
+    stream.respond({ ":status": 200, "content-type": contentType }, { waitForTrailers: true });
+  }
+
+  /** Begins to listen. */
+  open(events: PeerEvents): void {
+    this.#events = events;
+    this.#stream.on("data", (chunk: Buffer) => this.#take(chunk));
+    this.#stream.on("end", () => this.#lost());
+  }
+
+  /** Writes a message. Several within one turn leave as one. */
+  send(message: ServerMessage): void {
+    const stream = this.#stream;
+    if (stream.destroyed || stream.writableEnded) return;
+    if (!this.#corked) {
+      this.#corked = true;
+      stream.cork();
+      process.nextTick(() => {
+        this.#corked = false;
+        stream.uncork();
+      });
+    }
+    stream.write(Buffer.concat(grpcParts(serverMessage.encode(message))));
+    if (stream.writableLength > this.#bounds.outboundBytesMax) this.#events?.broken("INGEST_SLOW_READER");
+  }
+
+  /** Says Goodbye and ends the stream with the code's gRPC status. The peer has a moment to read it, then the connection is closed. */
+  end(code: IngestCode | undefined, comeBackAfterMs: number): void {
+    const stream = this.#stream;
+    this.#events = undefined;
+    if (stream.destroyed) return;
+    if (code !== undefined) {
+      const { grpc, meaning } = INGEST_CODES[code];
+      this.#status.code = grpc;
+      this.#status.message = `${code}: ${meaning}`;
+      if (stream.writableLength <= this.#bounds.outboundBytesMax) this.send({ kind: "goodbye", code, message: meaning, comeBackAfterMs });
+    }
+    // What still arrives is not read: the window closes, and the sender with it.
+    stream.pause();
+    stream.end();
+    const { session } = stream;
+    stream.once("close", () => session?.close());
+    const timer = this.#clock.setTimer(this.#bounds.lingerMsMax, () => stream.close(constants.NGHTTP2_NO_ERROR));
+    stream.once("close", () => timer.cancel());
+    stream.once("finish", () => {
+      if (stream.readableEnded) session?.close();
+    });
+  }
+
+  /** Asks the peer for a sign of life. */
+  ping(): void {
+    const { session } = this.#stream;
+    if (session === undefined || session.destroyed) return;
+    session.ping((error) => {
+      if (error === null) this.#events?.ponged();
+    });
+  }
+
+  /** Sets how much the peer may send before we read it: stream and connection alike, one conversation a connection (R-14). */
+  window(bytes: number): void {
+    const { session } = this.#stream;
+    if (session === undefined || session.destroyed) return;
+    session.settings({ initialWindowSize: bytes });
+    if (bytes >= busyWindowBytes) session.setLocalWindowSize(bytes);
+  }
+
+  #take(chunk: Buffer): void {
+    const deframed = this.#deframer.push(chunk);
+    if (deframed.kind === "refused") {
+      this.#events?.broken(deframed.code === "PROTOCOL_BOUND" ? "INGEST_MESSAGE_TOO_LARGE" : "INGEST_MESSAGE_MALFORMED");
+      return;
+    }
+    for (const bytes of deframed.messages) {
+      if (this.#events === undefined) return;
+      const decoded = clientMessage.decode(compact(bytes));
+      if (decoded.kind === "refused") this.#events.broken("INGEST_MESSAGE_MALFORMED");
+      else this.#events.message(decoded.value);
+    }
+    const events = this.#events;
+    if (events === undefined) return;
+    const allowed = events.creditBytes() + this.#bounds.wordsBytesMax;
+    if (this.#deframer.declaredBytes > allowed) events.broken("INGEST_CREDIT_EXCEEDED");
+  }
+
+  #lost(): void {
+    const events = this.#events;
+    this.#events = undefined;
+    events?.lost();
+  }
+}
+
+/** A message that holds no more memory than its own: a small view would keep the whole network chunk alive while its frame is in flight. */
+function compact(bytes: Buffer): Buffer {
+  if (bytes.length * 2 > bytes.buffer.byteLength) return bytes;
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
+}
+
+/** Answers a request that opens no conversation. */
+export function refuseRequest(stream: ServerHttp2Stream, code: IngestCode): void {
+  const { grpc, meaning } = INGEST_CODES[code];
+  stream.on("error", () => undefined);
+  stream.respond(
+    { ":status": 200, "content-type": contentType, "grpc-status": String(grpc), "grpc-message": encodeURIComponent(`${code}: ${meaning}`) },
+    { endStream: true },
+  );
+  stream.close(constants.NGHTTP2_NO_ERROR);
+}

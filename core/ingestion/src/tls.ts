@@ -1,0 +1,70 @@
+/**
+ * How the gateway speaks TLS, and what its refusals are called.
+ *
+ * Why: authentication begins in the handshake; a client without a certificate of ours never reaches our code.
+ * Enforces: TLS 1.3 only, a client certificate always, no session tickets and so no resumption and no 0-RTT: a resumed session would skip
+ *   the check of a certificate that has been revoked or has expired since.
+ * Forbids: HTTP/1, compression, and limits left to Node's defaults (`maxConcurrentStreams` is 2^32-1 there).
+ */
+import { constants } from "node:crypto";
+import type { SecureServerOptions } from "node:http2";
+import type { IngestCode } from "../errors/ingest_errors.ts";
+import { idleWindowBytes } from "./backpressure.ts";
+
+/** The gateway's key and certificate and the authority of its producers, as PEM. */
+export interface TlsMaterial {
+  readonly key: string | Buffer;
+  readonly cert: string | Buffer;
+  readonly ca: string | Buffer;
+}
+
+/** Streams on one connection: one conversation, and one more so that a late request is answered instead of reset. */
+export const streamsPerConnectionMax = 2;
+
+/** Options of the listening server. */
+export function serverOptions(tls: TlsMaterial, handshakeMsMax: number): SecureServerOptions {
+  return {
+    key: tls.key,
+    cert: tls.cert,
+    ca: tls.ca,
+    requestCert: true,
+    rejectUnauthorized: true,
+    minVersion: "TLSv1.3",
+    maxVersion: "TLSv1.3",
+    secureOptions: constants.SSL_OP_NO_TICKET,
+    handshakeTimeout: handshakeMsMax,
+    allowHTTP1: false,
+    settings: {
+      headerTableSize: 4096,
+      initialWindowSize: idleWindowBytes,
+      maxConcurrentStreams: streamsPerConnectionMax,
+      maxFrameSize: 16_384,
+      maxHeaderListSize: 8192,
+      enableConnectProtocol: false,
+    },
+    maxHeaderListPairs: 64,
+    maxSettings: 16,
+    maxSessionMemory: 2,
+    maxOutstandingPings: 2,
+    maxSessionInvalidFrames: 16,
+    maxSessionRejectedStreams: 16,
+    peerMaxConcurrentStreams: 1,
+    paddingStrategy: 0,
+    unknownProtocolTimeout: 1000,
+  } as SecureServerOptions;
+}
+
+/** OpenSSL's verdicts on a client certificate, as Node names them. Everything else is "not issued by our authority". */
+const byVerdict: Readonly<Record<string, IngestCode>> = Object.freeze({
+  CERT_HAS_EXPIRED: "INGEST_CERT_EXPIRED",
+  CERT_NOT_YET_VALID: "INGEST_CERT_NOT_YET_VALID",
+  INVALID_PURPOSE: "INGEST_CERT_USAGE",
+  CERT_REVOKED: "INGEST_CERT_REVOKED",
+});
+
+/** The code of a failed handshake, from OpenSSL's error code and its verdict on the certificate. */
+export function handshakeCode(errorCode: string | undefined, verdict: string | undefined): IngestCode {
+  if (errorCode === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE") return "INGEST_CERT_MISSING";
+  if (verdict !== undefined) return byVerdict[verdict] ?? "INGEST_CERT_UNTRUSTED";
+  return "INGEST_TLS_REFUSED";
+}
