@@ -507,6 +507,7 @@ RETURNS SETOF bus.lease_answer LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET se
 DECLARE
   v_until timestamptz;
   v_room  int;
+  v_free  int[];
 BEGIN
   INSERT INTO bus.consumer_group (grp) VALUES (p_group) ON CONFLICT DO NOTHING;
   PERFORM FROM bus.consumer_group g WHERE g.grp = p_group FOR UPDATE;
@@ -519,12 +520,13 @@ BEGIN
   WHERE NOT EXISTS (SELECT FROM bus.consumer_offset o WHERE o.grp = p_group AND o.part = p.part);
   SELECT bus.group_quota(p_group, p_member) - count(*) INTO v_room FROM bus.consumer_offset o
   WHERE o.grp = p_group AND o.owner = p_member AND o.lease_until > clock_timestamp();
+  -- First chosen, then changed: as a subquery of the UPDATE the choice could be made again for every row, and its LIMIT with it.
+  SELECT coalesce(array_agg(free.part), '{}') INTO v_free FROM (
+    SELECT f.part FROM bus.consumer_offset f WHERE f.grp = p_group AND (f.owner IS NULL OR f.lease_until <= clock_timestamp())
+    ORDER BY f.part LIMIT greatest(v_room, 0) FOR UPDATE SKIP LOCKED) free;
   RETURN QUERY
     UPDATE bus.consumer_offset o SET owner = p_member, lease_until = v_until, fence = o.fence + 1
-    FROM (SELECT f.part FROM bus.consumer_offset f
-          WHERE f.grp = p_group AND (f.owner IS NULL OR f.lease_until <= clock_timestamp())
-          ORDER BY f.part LIMIT greatest(v_room, 0) FOR UPDATE SKIP LOCKED) free
-    WHERE o.grp = p_group AND o.part = free.part
+    WHERE o.grp = p_group AND o.part = ANY (v_free)
     RETURNING o.part, o.fence, o.off, o.generation, o.entry_hash, o.entry_received_us;
 END $$;
 

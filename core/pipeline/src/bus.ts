@@ -283,8 +283,6 @@ export interface Groups {
   /** Moves the group's position forward (never backward). An engine moves the same row itself, inside its row transaction (R-3). */
   commit(lease: Lease, position: Position): Promise<"committed" | "fenced">;
   lag(group: string): Promise<GroupLag[]>;
-  /** Operator's: sets a group back (or forward) and voids the current token. `null`: to the low mark, where the first kept entry follows. */
-  rewind(group: string, part: number, position: Position | null): Promise<void>;
 }
 
 /** What registry and keeper may do; no gate and no consumer has it. */
@@ -301,6 +299,8 @@ export interface BusControl {
    * entries may now be removed. Where the log is the archive (PostgreSQL) this is a mark and only retention deletes (R-11).
    */
   trim(part: number, off: number): Promise<number>;
+  /** Sets a group back (or forward) and voids the current token. `null`: to the low mark, where the first kept entry follows. */
+  rewind(group: string, part: number, position: Position | null): Promise<void>;
 }
 
 export type Bus = FrameLog & Groups;

@@ -100,14 +100,14 @@ export function groupContract(open: OpenSubject): void {
     });
 
     test("a rewind voids the current token and the group goes on from there", async () => {
-      const { bus } = subject();
+      const { bus, control } = subject();
       const mine = await leaseOf(bus, "group:g", "one");
       await bus.commit(mine, at(9));
-      await bus.rewind("group:g", part, at(3));
+      await control.rewind("group:g", part, at(3));
       assert.equal(await bus.commit(mine, at(9)), "fenced");
       const again = await leaseOf(bus, "group:g", "one");
       assert.deepEqual(again.position, at(3));
-      await bus.rewind("group:g", part, null);
+      await control.rewind("group:g", part, null);
       assert.equal((await leaseOf(bus, "group:g", "one")).position, null);
     });
 

@@ -44,7 +44,7 @@ interface Producer {
 const defaultGeneration = "00000000-0000-4000-8000-000000000001";
 const retryAfterMs = 1000;
 
-export class MemoryLog implements FrameLog, BusControl {
+export class MemoryLog implements FrameLog, Omit<BusControl, "rewind"> {
   readonly generation: string;
   readonly partitions: number;
   readonly #clock: Clock;

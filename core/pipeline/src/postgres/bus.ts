@@ -7,6 +7,7 @@
 import type { Pool } from "ransomeye-db";
 import type { Clock, Telemetry } from "ransomeye-kernel";
 import type { Bus, BusControl, FrameReader, Groups } from "../bus.ts";
+import { BusError } from "../errors.ts";
 import { openPostgresAppender } from "./appender.ts";
 import { queryOnce } from "./connections.ts";
 import { readFacts } from "./facts.ts";
@@ -46,7 +47,6 @@ export async function openPostgresConsumer(options: PostgresConsumerOptions): Pr
     release: (leases) => groups.release(leases),
     commit: (lease, position) => groups.commit(lease, position),
     lag: (group) => groups.lag(group),
-    rewind: (group, part, position) => groups.rewind(group, part, position),
     close: () => reader.close(),
   };
 }
@@ -77,5 +77,10 @@ export function openPostgresControl(options: PostgresConsumerOptions): BusContro
     setRegistry: ({ versionMin, revoked }) => call<boolean>("bus_set_registry", "SELECT bus.set_registry($1, $2::uuid[]) AS answer", [versionMin, revoked]),
     pause: (reason) => call<void>("bus_pause", "SELECT bus.pause($1) AS answer", [reason]),
     trim: (part, off) => call<number>("bus_trim", "SELECT bus.trim($1, $2) AS answer", [part, off]),
+    rewind: async (group, part, position) => {
+      if (position !== null && position.part !== part) throw new BusError("BUS_BAD_ARGUMENT", "the position is of another partition", { fields: { part } });
+      const values = [group, part, position?.off ?? 0, position?.generation ?? null, position?.hash ?? null, position?.receivedUs ?? null];
+      await call<void>("bus_rewind", "SELECT bus.group_rewind($1, $2, $3, $4, $5, $6) AS answer", values);
+    },
   };
 }

@@ -23,7 +23,6 @@ const acquireSql = "SELECT * FROM bus.group_acquire($1, $2, $3, $4) ORDER BY par
 const renewSql = "SELECT * FROM bus.group_renew($1, $2, $3::int[], $4::bigint[], $5) ORDER BY part";
 const releaseSql = "SELECT bus.group_release($1, $2, $3::int[], $4::bigint[])";
 const commitSql = "SELECT bus.group_commit($1, $2, $3, $4, $5, $6, $7) AS verdict";
-const rewindSql = "SELECT bus.group_rewind($1, $2, $3, $4, $5, $6)";
 const lagSql = `
   SELECT p.part, greatest(coalesce(o.off, 0), p.low_off) AS off, p.off AS tail
   FROM bus.partition_head p LEFT JOIN bus.consumer_offset o ON o.part = p.part AND o.grp = $1 ORDER BY p.part`;
@@ -69,12 +68,6 @@ export class PostgresGroups implements Groups {
     type Row = { readonly part: number; readonly off: number; readonly tail: number };
     const rows = await queryOnce<Row>(this.#pool, this.#telemetry, "read", { name: "bus_lag", text: lagSql, values: [group] });
     return rows.map(({ part, off, tail }) => ({ part, off, tail, entries: tail - off }));
-  }
-
-  async rewind(group: string, part: number, position: Position | null): Promise<void> {
-    if (position !== null && position.part !== part) throw new BusError("BUS_BAD_ARGUMENT", "the position is of another partition", { fields: { part } });
-    const values = [group, part, position?.off ?? 0, position?.generation ?? null, position?.hash ?? null, position?.receivedUs ?? null];
-    await this.#change("bus_group_rewind", rewindSql, values);
   }
 
   #change<Row extends object>(name: string, text: string, values: unknown[]): Promise<Row[]> {
