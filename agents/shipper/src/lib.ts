@@ -1,1 +1,10 @@
-export {};
+/**
+ * Why: the door of the shipper: real formats in, canonical OCSF events out.
+ * Enforces: whoever ships reads through `readRecords`; formats, kinds and codes are told from here.
+ * Forbids: reaching a reader past detection and accounting.
+ */
+export { type InputCode, type RecordCode, SHIP_CODES, type ShipCode, ShipError } from "./errors.ts";
+export { detectKind, type Format, formatNames, type FormatSpec, formats, fitsKind, isFormat } from "./formats.ts";
+export { originalOf } from "./mapping/draft.ts";
+export type { Batch, EventItem, InvalidItem, Item, Place } from "./records.ts";
+export { readRecords, type ReadOptions, recordBytesMax } from "./read_records.ts";

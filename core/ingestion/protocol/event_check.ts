@@ -162,7 +162,7 @@ function checkObject(plan: Plan, value: Record<string, unknown>, depthLeft: numb
     const field = fields.get(name);
     if (field === undefined) {
       if (typeof item === "object" && item !== null && checkDepth(item, depthLeft - 1) !== ok) return tooDeep;
-    } else if (item !== null) {
+    } else if (item !== null && item !== undefined) {
       const outcome = field.list ? checkList(field, name, item, depthLeft - 1) : checkValue(field, name, item, depthLeft - 1);
       if (outcome !== ok) return outcome;
       seen |= field.bits;
@@ -208,8 +208,8 @@ function fault(code: InvalidCode): EventFault {
 }
 
 /**
- * Checks one parsed value against the schema. `null` means valid. A field that is `null` counts as absent. Never throws for anything that
- * JSON.parse can return; never changes the event.
+ * Checks one parsed value against the schema. `null` means valid. A field that is `null` or
+ * `undefined` (in an event that is still being built) counts as absent. Never throws for a JSON value; never changes the event.
  */
 export function checkEvent(event: unknown, jsonDepthMax: number): EventFault | null {
   if (typeof event !== "object" || event === null || Array.isArray(event)) {

@@ -1,0 +1,68 @@
+// Why: whoever ships a file should not have to say what it is, and must be told plainly when it cannot be read.
+// Enforces: formats are known by what records hold, never by a file's name alone; what is recognised and has no reader is named.
+// Forbids: reading on when nothing is recognised.
+
+import { packedOtherwise } from "./input/gunzip.ts";
+import { type Format, formatNames } from "./formats.ts";
+import { asObject, type Json } from "./mapping/json.ts";
+import { looksLikeWindows } from "./mapping/windows_record.ts";
+import { looksLikeZeek } from "./mapping/zeek_names.ts";
+
+/** The format of one record; undefined if it shows none. `fileHint` is the input's name. */
+export function detectRecord(record: Json, fileHint: string): Format | undefined {
+  if (typeof record["class_uid"] === "number" && asObject(record["metadata"]) !== undefined) return "ocsf_ndjson";
+  if (typeof record["event_type"] === "string" && ["timestamp", "flow_id", "src_ip"].some((name) => record[name] !== undefined))
+    return "suricata_eve";
+  if (looksLikeWindows(record)) return "windows_event_json";
+  return looksLikeZeek(record, fileHint) ? "zeek_json" : undefined;
+}
+
+/** Formats that show themselves in text, with what to do instead. Each looks at the beginning of the input. */
+const unsupported: readonly (readonly [name: string, pattern: RegExp, advice: string])[] = [
+  [
+    "Zeek TSV",
+    /^#(?:separator|fields)[ \t|]|^(?:#|PREFIX<>)(?:separator|set_separator)/m,
+    "have Zeek write JSON (LogAscii::use_json=T); a TSV reader is planned",
+  ],
+  ["Windows event XML", /^\s*<(?:\?xml|Events?\b)/, "export the events as JSON"],
+  ["auditd", /^(?:node=\S+ )?type=\w+ msg=audit\(/m, "a reader for auditd is planned"],
+  ["syslog", /^<\d{1,3}>(?:1 |[A-Z][a-z]{2} )/m, "a reader for syslog is planned"],
+  ["Windows EVTX", /^ElfFile\0/, "export the events as JSON, for example with evtx_dump"],
+  [
+    "pcap",
+    /^(?:\u00d4\u00c3\u00b2\u00a1|\u00a1\u00b2\u00c3\u00d4|\n\r\r\n)/,
+    "run Suricata or Zeek over the capture and ship what they write",
+  ],
+];
+
+/** What an input is that no reader takes; undefined if it is nothing known. `head` is its beginning. */
+export function recognise(head: Buffer): { name: string; advice: string } | undefined {
+  const packed = packedOtherwise(head);
+  if (packed !== undefined)
+    return {
+      name: `${packed} compression`,
+      advice: `unpack it, or pipe it: ${packed === "zip" ? "unzip -p" : packed} … | ransomeye ship -`,
+    };
+  const text = head.toString("latin1", 0, 4096);
+  for (const [name, pattern, advice] of unsupported) if (pattern.test(text)) return { name, advice };
+  return undefined;
+}
+
+/** UTF-16 or UTF-32 by byte order mark, or by the NULs beside ASCII; undefined for UTF-8. */
+export function foreignEncoding(head: Buffer): string | undefined {
+  const hex = head.toString("hex", 0, 4);
+  if (hex === "fffe0000" || hex === "0000feff") return "UTF-32";
+  if (hex.startsWith("fffe") || hex.startsWith("feff")) return "UTF-16";
+  if (
+    head.length >= 4 &&
+    ((head[0] !== 0 && head[1] === 0 && head[2] !== 0 && head[3] === 0) ||
+      (head[0] === 0 && head[1] !== 0 && head[2] === 0 && head[3] !== 0))
+  )
+    return "UTF-16";
+  return undefined;
+}
+
+/** What may be shipped, for error messages. */
+export function supportedFormats(): string {
+  return formatNames.join(", ");
+}

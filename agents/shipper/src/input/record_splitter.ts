@@ -1,0 +1,203 @@
+// Why: a file of any size is cut into records while it streams by, in memory that does not depend on the file (promise 5).
+// Enforces: every byte that is not white space between records belongs to exactly one record; a record beyond `recordBytesMax` is passed over
+//   and costs only itself; each record knows its line and byte offset.
+// Forbids: I/O, and keeping more than one record.
+//
+// Three layouts are told apart by their first bytes: one value a line (the usual one), one array around all, and objects over several lines one
+// after another. Once a record has fitted on a line, lines are trusted: then a broken line costs that line and nothing else.
+
+import { isSpace, JsonFrame } from "./json_frame.ts";
+
+const lineFeed = 0x0a;
+const carriageReturn = 0x0d;
+const openBrace = 0x7b;
+const openBracket = 0x5b;
+const closeBracket = 0x5d;
+const comma = 0x2c;
+
+/** What is kept of a record beyond the bound, to show what it was. */
+export const oversizeKeptBytes = 4096;
+
+/** One record as it stands in the input, without the white space and commas around it. */
+export interface RawRecord {
+  readonly bytes: Buffer;
+  /** Length in the input; greater than `bytes.length` only where `oversize`. */
+  readonly length: number;
+  readonly oversize: boolean;
+  readonly record: number;
+  readonly line: number;
+  readonly byteOffset: number;
+}
+
+type Layout = "unknown" | "lines" | "objects" | "array";
+
+/** Cuts a stream of bytes into records. Push chunks, then end once; records come out in order through `take`. */
+export class RecordSplitter {
+  readonly #recordBytesMax: number;
+  readonly #take: (record: RawRecord) => void;
+  readonly #frame: JsonFrame = new JsonFrame();
+  #layout: Layout = "unknown";
+  /** Bytes of the open record from earlier chunks. */
+  #kept: Buffer[] = [];
+  #keptBytes = 0;
+  #length = 0;
+  /** The open record is followed by brackets; otherwise it is a line, or junk up to a separator. */
+  #framed = false;
+  #inRecord = false;
+  #recordLine = 0;
+  #recordOffset = 0;
+  #records = 0;
+  #line = 1;
+  #offset = 0;
+  #column = 0;
+
+  constructor(recordBytesMax: number, take: (record: RawRecord) => void) {
+    this.#recordBytesMax = recordBytesMax;
+    this.#take = take;
+  }
+
+  /** Bytes pushed so far. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** Line of the next byte, from 1. */
+  get line(): number {
+    return this.#line;
+  }
+
+  push(chunk: Buffer): void {
+    let at = 0;
+    const base = this.#offset;
+    while (at < chunk.length) {
+      if (!this.#inRecord) at = this.#findStart(chunk, at, base);
+      if (!this.#inRecord) break;
+      at = this.#framed ? this.#followFrame(chunk, at, base) : this.#followLine(chunk, at, base);
+    }
+    this.#offset = base + chunk.length;
+  }
+
+  /** Ends the input; what is open is the last record. */
+  end(): void {
+    if (this.#inRecord) this.#finish();
+  }
+
+  /** Skips what lies between records; returns where the next one starts, which is then open. */
+  #findStart(chunk: Buffer, from: number, base: number): number {
+    for (let at = from; at < chunk.length; at++) {
+      const byte = chunk[at] as number;
+      if (byte === lineFeed) {
+        this.#line++;
+        this.#column = 0;
+        continue;
+      }
+      const column = this.#column++;
+      if (isSpace(byte)) continue;
+      if (this.#layout === "array") {
+        if (byte === comma) continue;
+        if (byte === closeBracket) {
+          this.#layout = "unknown";
+          continue;
+        }
+      } else if (this.#layout === "unknown" && byte === openBracket) {
+        this.#layout = "array";
+        continue;
+      }
+      this.#open(byte, column, base + at);
+      return at;
+    }
+    return chunk.length;
+  }
+
+  #open(byte: number, column: number, offset: number): void {
+    this.#inRecord = true;
+    this.#framed = this.#layout !== "lines" && (byte === openBrace || byte === openBracket);
+    this.#recordLine = this.#line;
+    this.#recordOffset = offset;
+    // The first byte is looked at again by whoever follows the record.
+    this.#column = column;
+    if (this.#framed) this.#frame.begin(column);
+  }
+
+  /** Follows a record by its brackets. */
+  #followFrame(chunk: Buffer, from: number, base: number): number {
+    const frame = this.#frame;
+    for (let at = from; at < chunk.length; at++) {
+      const byte = chunk[at] as number;
+      const step = frame.step(byte);
+      if (step === "cut") {
+        this.#append(chunk, from, at);
+        this.#finish();
+        this.#open(byte, this.#column, base + at);
+        return at;
+      }
+      if (byte === lineFeed) {
+        // In a file of lines the first line is whole, or else broken: it does not go on unless it may.
+        if (this.#layout === "unknown" && this.#recordLine === this.#line && !frame.open) {
+          this.#append(chunk, from, at);
+          this.#finish();
+          return at;
+        }
+        this.#line++;
+        this.#column = 0;
+      } else this.#column++;
+      if (step === "done") {
+        if (this.#layout === "unknown") this.#layout = this.#recordLine === this.#line ? "lines" : "objects";
+        this.#append(chunk, from, at + 1);
+        if (this.#layout === "lines") {
+          // Whatever follows on this line belongs to it; a second object there makes the line no JSON.
+          this.#framed = false;
+          return at + 1;
+        }
+        this.#finish();
+        return at + 1;
+      }
+    }
+    this.#append(chunk, from, chunk.length);
+    return chunk.length;
+  }
+
+  /** Follows a line, or in an array whatever stands up to the next separator. The line feed is left for `#findStart`. */
+  #followLine(chunk: Buffer, from: number, base: number): number {
+    let end = chunk.indexOf(lineFeed, from);
+    if (end < 0) end = chunk.length;
+    if (this.#layout === "array") {
+      for (let at = from; at < end; at++) {
+        const byte = chunk[at] as number;
+        if ((byte === comma || byte === closeBracket) && base + at > this.#recordOffset) end = at;
+      }
+    }
+    this.#append(chunk, from, end);
+    this.#column += end - from;
+    if (end < chunk.length) this.#finish();
+    return end;
+  }
+
+  #append(chunk: Buffer, from: number, to: number): void {
+    this.#length += to - from;
+    const room = (this.#length > this.#recordBytesMax ? oversizeKeptBytes : this.#recordBytesMax) - this.#keptBytes;
+    if (room <= 0 || to === from) return;
+    const piece = chunk.subarray(from, Math.min(to, from + room));
+    this.#kept.push(piece);
+    this.#keptBytes += piece.length;
+  }
+
+  #finish(): void {
+    const oversize = this.#length > this.#recordBytesMax;
+    const whole = this.#kept.length === 1 ? (this.#kept[0] as Buffer) : Buffer.concat(this.#kept);
+    const bytes = oversize ? Buffer.from(whole.subarray(0, oversizeKeptBytes)) : trimEnd(whole);
+    this.#records++;
+    const length = oversize ? this.#length : bytes.length;
+    this.#kept = [];
+    this.#keptBytes = 0;
+    this.#length = 0;
+    this.#inRecord = false;
+    this.#take({ bytes, length, oversize, record: this.#records, line: this.#recordLine, byteOffset: this.#recordOffset });
+  }
+}
+
+function trimEnd(bytes: Buffer): Buffer {
+  let end = bytes.length;
+  while (end > 0 && (isSpace(bytes[end - 1] as number) || bytes[end - 1] === carriageReturn)) end--;
+  return bytes.subarray(0, end);
+}

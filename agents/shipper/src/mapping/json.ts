@@ -1,0 +1,134 @@
+// Why: mappings read foreign objects of any shape, and nothing that they leave behind may get lost.
+// Enforces: a field is taken once and only if it has the type that its place wants; whatever is not taken stays and goes to `unmapped`.
+// Forbids: taking a value that has to be thrown away.
+
+/** A JSON object. */
+export type Json = Record<string, unknown>;
+
+/** The value as an object, if it is one. */
+export function asObject(value: unknown): Json | undefined {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : undefined;
+}
+
+/** The object, or undefined where nothing in it has a value: an empty object says nothing and may be invalid. */
+export function some(object: Json): Json | undefined {
+  for (const name in object) if (object[name] !== undefined) return object;
+  return undefined;
+}
+
+/** A view on one object of a record, from which fields are taken. What is taken is set to `undefined`, which JSON.stringify leaves out. */
+export class Fields {
+  readonly #object: Json;
+  readonly #nested = new Map<string, Fields>();
+
+  constructor(object: Json) {
+    this.#object = object;
+  }
+
+  /** Looks without taking. */
+  peek(name: string): unknown {
+    return this.#object[name];
+  }
+
+  has(name: string): boolean {
+    return this.#object[name] !== undefined;
+  }
+
+  /** Takes whatever is there. */
+  take(name: string): unknown {
+    const value = this.#object[name];
+    if (value !== undefined) this.#object[name] = undefined;
+    return value;
+  }
+
+  /** Takes a text that says something: not empty, not `-`. A number counts as its text. */
+  text(name: string): string | undefined {
+    const value = this.#object[name];
+    const text = typeof value === "number" ? String(value) : value;
+    if (typeof text !== "string" || text === "" || text === "-") return undefined;
+    this.#object[name] = undefined;
+    return text;
+  }
+
+  /** Takes an integer, also from decimal text. */
+  integer(name: string): number | undefined {
+    const value = toInteger(this.#object[name]);
+    if (value !== undefined) this.#object[name] = undefined;
+    return value;
+  }
+
+  /** Takes true or false. */
+  flag(name: string): boolean | undefined {
+    const value = this.#object[name];
+    if (typeof value !== "boolean") return undefined;
+    this.#object[name] = undefined;
+    return value;
+  }
+
+  /** Takes a list of texts; only if every element is one. */
+  texts(name: string): string[] | undefined {
+    const value = this.#object[name];
+    if (!Array.isArray(value) || !value.every((item) => typeof item === "string")) return undefined;
+    this.#object[name] = undefined;
+    return value;
+  }
+
+  /** Takes the one text of a list that has no more. */
+  onlyText(name: string): string | undefined {
+    const value = this.#object[name];
+    return Array.isArray(value) && value.length === 1 ? this.texts(name)?.[0] : undefined;
+  }
+
+  /** A view on a nested object; an empty one if there is none. What stays in it stays in the record. */
+  nested(name: string): Fields {
+    let fields = this.#nested.get(name);
+    if (fields === undefined) {
+      fields = new Fields(asObject(this.#object[name]) ?? {});
+      this.#nested.set(name, fields);
+    }
+    return fields;
+  }
+
+  /** What was left, for `unmapped`; undefined if nothing was. Objects that have been emptied are left out. */
+  rest(): Json | undefined {
+    for (const [name, fields] of this.#nested) {
+      if (asObject(this.#object[name]) !== undefined && fields.rest() === undefined) this.#object[name] = undefined;
+    }
+    return some(this.#object);
+  }
+}
+
+/** An integer that a double holds exactly, from a number or from decimal or 0x-hexadecimal text. */
+export function toInteger(value: unknown): number | undefined {
+  if (typeof value === "number") return Number.isSafeInteger(value) ? value : undefined;
+  if (typeof value !== "string" || value.length > 18 || !/^(?:-?\d+|0[xX][0-9a-fA-F]+)$/.test(value)) return undefined;
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : undefined;
+}
+
+/** Levels of nesting of a value, counted no further than `max + 1`. */
+export function depthOf(value: unknown, max: number): number {
+  if (typeof value !== "object" || value === null) return 0;
+  if (max === 0) return 1;
+  let deepest = 0;
+  for (const name in value) {
+    const depth = depthOf((value as Json)[name], max - 1);
+    if (depth > deepest) deepest = depth;
+    if (deepest >= max) break;
+  }
+  return deepest + 1;
+}
+
+/**
+ * Writes numbers that a double cannot hold exactly (integers beyond 2^53, exponents beyond its range) as texts, so that they survive the way
+ * through JSON.parse. `text` must be JSON; anything else comes back changed or not, and is no JSON either way.
+ */
+export function keepExactNumbers(text: string): string {
+  if (!/\d{16}|\d[eE][+-]?\d/.test(text)) return text;
+  return text.replace(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g, (token) => {
+    if (token.charCodeAt(0) === 0x22) return token;
+    const number = Number(token);
+    const whole = !/[.eE]/.test(token);
+    return (whole && !Number.isSafeInteger(number)) || !Number.isFinite(number) ? `"${token}"` : token;
+  });
+}

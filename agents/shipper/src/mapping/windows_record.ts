@@ -1,0 +1,156 @@
+// Why: one Windows event wears many coats: flat (Mordor, NXLog), Elastic's winlogbeat, evtx_dump, Azure Monitor with XML inside JSON.
+// Enforces: one view on all of them: channel, event id, host, time, and the event's own data fields.
+// Forbids: throwing anything away: what the view does not take stays in the record.
+
+import { asObject, Fields, type Json, toInteger } from "./json.ts";
+import { domainText } from "./ocsf_parts.ts";
+import { windowsTime } from "./windows_time.ts";
+
+/** A Windows event, whatever wrote it down. */
+export interface WindowsRecord {
+  readonly eventId: number | undefined;
+  readonly channel: string | undefined;
+  readonly provider: string | undefined;
+  readonly host: string | undefined;
+  readonly timeUs: number;
+  readonly originalTime: string | undefined;
+  /** OCSF severity. */
+  readonly severityId: number;
+  readonly message: string | undefined;
+  /** Number of the record in its channel, as text. */
+  readonly recordId: string | undefined;
+  /** The event's own fields (EventData). In flat records these are the record itself. */
+  readonly data: Fields;
+  /** What nobody took. */
+  rest(): Json | undefined;
+}
+
+/** Windows levels and NXLog's severity values as OCSF severities. */
+const levels: Readonly<Record<string, number>> = {
+  "0": 1,
+  "1": 5,
+  "2": 4,
+  "3": 3,
+  "4": 1,
+  "5": 1,
+  critical: 5,
+  error: 4,
+  warning: 3,
+  information: 1,
+  info: 1,
+  verbose: 1,
+};
+const severityValues: Readonly<Record<string, number>> = { "1": 1, "2": 1, "3": 3, "4": 4, "5": 5 };
+
+function severity(system: Fields): number {
+  const nxlog = system.peek("SeverityValue");
+  if (nxlog !== undefined) return severityValues[String(nxlog)] ?? 0;
+  const level = system.peek("Level") ?? system.peek("level") ?? system.peek("LevelDisplayName");
+  return level === undefined ? 1 : (levels[String(level).toLowerCase()] ?? 0);
+}
+
+const entities: Readonly<Record<string, string>> = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'" };
+
+function unescapeXml(text: string): string {
+  return text.replace(
+    /&(?:(lt|gt|amp|quot|apos)|#(\d{1,7})|#x([0-9a-fA-F]{1,6}));/g,
+    (whole, name?: string, decimal?: string, hex?: string) => {
+      if (name !== undefined) return entities[name] as string;
+      const code = decimal === undefined ? Number.parseInt(hex as string, 16) : Number(decimal);
+      return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
+    },
+  );
+}
+
+/** `<Data Name="x">value</Data>` pairs of an EventData element; undefined where the text holds none. */
+export function eventDataFromXml(xml: string): Json | undefined {
+  const data: Json = {};
+  let found = false;
+  for (const [, name, value] of xml.matchAll(/<Data\s+Name=["']([^"'<>]*)["']\s*(?:\/>|>([^<]*)<\/Data>)/g)) {
+    data[unescapeXml(name as string)] = unescapeXml(value ?? "");
+    found = true;
+  }
+  return found ? data : undefined;
+}
+
+/** evtx_dump writes attributes and text of an element apart. */
+function elementText(value: unknown): unknown {
+  const element = asObject(value);
+  return element === undefined ? value : (element["#text"] ?? element["$t"]);
+}
+
+interface Shape {
+  readonly system: Fields;
+  readonly data: Fields;
+  /** Names of the fields in this shape, the first that is there counts. */
+  readonly eventId: readonly string[];
+}
+
+function shapeOf(record: Json, fields: Fields): Shape {
+  const event = asObject(record["Event"]);
+  if (event !== undefined && asObject(event["System"]) !== undefined) {
+    const inner = fields.nested("Event");
+    const system = event["System"] as Json;
+    for (const name of ["EventID", "Channel", "Computer", "Level", "EventRecordID"])
+      if (system[name] !== undefined) system[name] = elementText(system[name]);
+    return { system: inner.nested("System"), data: inner.nested("EventData"), eventId: ["EventID"] };
+  }
+  const winlog = asObject(record["winlog"]);
+  if (winlog !== undefined)
+    return { system: fields.nested("winlog"), data: fields.nested("winlog").nested("event_data"), eventId: ["event_id"] };
+  const xml = record["EventData"];
+  const parsed = typeof xml === "string" ? eventDataFromXml(xml) : undefined;
+  if (parsed !== undefined) record["EventData"] = parsed;
+  if (asObject(record["EventData"]) !== undefined) return { system: fields, data: fields.nested("EventData"), eventId: ["EventID"] };
+  return { system: fields, data: fields, eventId: ["EventID", "event_id", "EventId"] };
+}
+
+function firstText(owner: Fields, names: readonly string[]): string | undefined {
+  for (const name of names) {
+    const text = owner.text(name);
+    if (text !== undefined) return text;
+  }
+  return undefined;
+}
+
+/** The view; undefined where the record has no time. */
+export function windowsRecord(record: Json): WindowsRecord | undefined {
+  const fields = new Fields(record);
+  const { system, data, eventId } = shapeOf(record, fields);
+  const idName = eventId.find((name) => toInteger(system.peek(name)) !== undefined);
+  const time = windowsTime(fields, system, data);
+  if (time === undefined) return undefined;
+  const provider = asObject(system.peek("Provider"));
+  const attributes = asObject(provider?.["#attributes"]) ?? provider;
+  const named = attributes?.["Name"];
+  return {
+    eventId: idName === undefined ? undefined : system.integer(idName),
+    channel: firstText(system, ["Channel", "channel"]),
+    provider:
+      firstText(system, ["SourceName", "provider_name", "EventSourceName", "ProviderName", "Source"]) ??
+      (typeof named === "string" ? named : undefined),
+    host: domainText(firstText(system, ["Hostname", "Computer", "computer_name", "ComputerName"]) ?? hostOf(fields)),
+    timeUs: time.us,
+    originalTime: time.text,
+    severityId: severity(system),
+    message: fields.text("Message") ?? fields.text("message"),
+    recordId: firstText(system, ["RecordNumber", "EventRecordID", "record_id"]),
+    data,
+    rest: () => fields.rest(),
+  };
+}
+
+/** winlogbeat's `host.name`; a flat `host` is the collector's and is left where it is. */
+function hostOf(fields: Fields): string | undefined {
+  return asObject(fields.peek("host")) === undefined ? undefined : fields.nested("host").text("name");
+}
+
+/** True if a record may be a Windows event: an event id beside something that only Windows events have. */
+export function looksLikeWindows(record: Json): boolean {
+  const event = asObject(record["Event"]);
+  if (event !== undefined && asObject(event["System"]) !== undefined) return true;
+  const winlog = asObject(record["winlog"]);
+  if (winlog !== undefined && toInteger(winlog["event_id"]) !== undefined) return true;
+  if (toInteger(record["EventID"] ?? record["EventId"] ?? record["event_id"]) === undefined) return false;
+  return ["Channel", "channel", "SourceName", "ProviderGuid", "EventSourceName", "ProviderName"].some((name) => record[name] !== undefined);
+}
