@@ -40,6 +40,6 @@ export type { OpenSpoolFile, SpoolFile } from "./spool_files.ts";
 export { freshMachineState, frameOverheadBytes, ProducerMachine } from "./producer_machine.ts";
 export type { Effect, EpochReason, MachineState, MachineStats, Now, Phase, SealedBatch, SettleAnswer, SettledFrame, Signal } from "./machine_types.ts";
 export { type BatchFacts, type ChainPoint, type ChainState, emptyChain, type Entry, type Link } from "./frame_chain.ts";
-export { incompleteTail, recoverChain, type RecoveredChain } from "./spool_recovery.ts";
+export { type CursorAt, incompleteTail, newerCursor, recoverChain, type RecoveredChain } from "./spool_recovery.ts";
 export type { BatchRecord, LinkRecord, SignedHeader } from "./spool_record.ts";
 export * from "./events.ts";

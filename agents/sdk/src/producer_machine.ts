@@ -94,6 +94,11 @@ export class ProducerMachine {
     };
   }
 
+  /** Whether a batch is still kept. */
+  has(index: number): boolean {
+    return this.#chain.byIndex(index) !== undefined;
+  }
+
   /** The place of a spooled batch, where it has one. */
   linkOf(index: number): Entry["link"] {
     return this.#chain.byIndex(index)?.link;

@@ -17,6 +17,7 @@ import { ReceiptTrust } from "./receipt_trust.ts";
 import { Session } from "./session.ts";
 import type { Spool, SpooledFrame } from "./spool.ts";
 import type { OpenedSpool } from "./spool_open.ts";
+import type { CursorAt } from "./spool_recovery.ts";
 import { type SpoolState, writeSpoolState } from "./spool_state.ts";
 
 /** What a runner needs from around it. */
@@ -60,8 +61,8 @@ export class Runner {
   #blocked = false;
   #reconnect: Timer | undefined;
   #wake: Timer | undefined;
-  #cursor: string | undefined;
-  readonly #cursors: { readonly index: number; readonly cursor: string }[] = [];
+  #cursor: CursorAt | undefined;
+  readonly #cursors: CursorAt[] = [];
   #lastReceipt: SpoolState["lastReceipt"];
   #callOpen = false;
   #saving: Promise<void> = Promise.resolve();
@@ -89,7 +90,7 @@ export class Runner {
   }
 
   get cursor(): string | undefined {
-    return this.#cursor;
+    return this.#cursor?.cursor;
   }
 
   get stalled(): SdkCode | undefined {
@@ -130,7 +131,7 @@ export class Runner {
   /** The spool's words, to be given to `openSpool` before there is a runner. */
   spoolBatches(through: number): void {
     this.#stalled = undefined;
-    while (this.#cursors[0] !== undefined && this.#cursors[0].index <= through) this.#cursor = this.#cursors.shift()?.cursor;
+    while (this.#cursors[0] !== undefined && this.#cursors[0].index <= through) this.#cursor = this.#cursors.shift();
     this.signal({ kind: "durable", through });
     this.#listener.spooled(through);
   }
@@ -277,7 +278,9 @@ export class Runner {
       const read = this.#spool.read(index);
       frame = read instanceof Promise ? await read : read;
     } catch (error) {
-      this.#spoolFailed(error);
+      // A frame of an earlier session may have arrived after all, and be stored and forgotten while it was read to be sent again.
+      if (this.#machine.has(index)) this.#spoolFailed(error);
+      else if (session === this.#session) this.signal({ kind: "sent" });
       return;
     }
     if (session === undefined || session !== this.#session) return;

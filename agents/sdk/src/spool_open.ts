@@ -14,7 +14,7 @@ import { type Segment, type Slot, Spool, type SpoolListener } from "./spool.ts";
 import type { OpenSpoolFile } from "./spool_files.ts";
 import { lockSpool } from "./spool_lock.ts";
 import { type BatchRecord, decodeRecord, type FoundRecord, type LinkRecord, segmentMagic } from "./spool_record.ts";
-import { incompleteTail, recoverChain } from "./spool_recovery.ts";
+import { type CursorAt, incompleteTail, newerCursor, recoverChain } from "./spool_recovery.ts";
 import { readSpoolState, type SpoolState } from "./spool_state.ts";
 
 export interface OpenSpoolOptions {
@@ -31,7 +31,7 @@ export interface OpenedSpool {
   readonly machine: MachineState;
   readonly entries: Entry[];
   readonly state: SpoolState | undefined;
-  readonly cursor: string | undefined;
+  readonly cursor: CursorAt | undefined;
   readonly cutBytes: number;
   readonly droppedBatches: number;
   release(): Promise<void>;
@@ -78,7 +78,7 @@ export async function openSpool(options: OpenSpoolOptions, listener: SpoolListen
       slots,
     );
     const machine = { ...(state?.machine ?? freshMachineState), chain, nextIndex };
-    return { spool, machine, entries, state, cursor: cursor ?? state?.cursor, cutBytes: read.cutBytes + droppedBytes, droppedBatches: dropped.length, release };
+    return { spool, machine, entries, state, cursor: newerCursor(state?.cursor, cursor), cutBytes: read.cutBytes + droppedBytes, droppedBatches: dropped.length, release };
   } catch (error) {
     for (const segment of segments) await segment.file.close();
     await release();

@@ -16,7 +16,18 @@ export interface RecoveredChain {
   /** In sequence order, as `FrameChain` wants them. */
   readonly entries: Entry[];
   /** Cursor of the newest batch that has one. */
-  readonly cursor: string | undefined;
+  readonly cursor: CursorAt | undefined;
+}
+
+/** Where the source stood behind a batch. */
+export interface CursorAt {
+  readonly index: number;
+  readonly cursor: string;
+}
+
+/** The newer of two: a segment that went may have told a later one than any that stayed. */
+export function newerCursor(a: CursorAt | undefined, b: CursorAt | undefined): CursorAt | undefined {
+  return a === undefined || (b !== undefined && b.index > a.index) ? b : a;
 }
 
 /** The tail of batches, newest last, that belongs to a call whose end is not on disk. */
@@ -51,7 +62,7 @@ export function recoverChain(state: MachineState | undefined, batches: readonly 
   }
   entries.sort(byPlace);
   checkNoHole(chain, entries);
-  const cursor = batches.reduce<string | undefined>((last, batch) => batch.cursor ?? last, undefined);
+  const cursor = batches.reduce<CursorAt | undefined>((last, { index, cursor: own }) => (own === undefined ? last : newerCursor(last, { index, cursor: own })), undefined);
   return { chain, entries, cursor };
 }
 

@@ -8,12 +8,13 @@ import { join } from "node:path";
 import { writeFileAtomic } from "ransomeye-kernel";
 import { SdkError } from "./codes.ts";
 import type { MachineState } from "./machine_types.ts";
+import type { CursorAt } from "./spool_recovery.ts";
 
 /** The state file's content. */
 export interface SpoolState {
   readonly producer: string;
   readonly machine: MachineState;
-  readonly cursor: string | undefined;
+  readonly cursor: CursorAt | undefined;
   /** Receipt keys by gateway, hex, pinned at the first Welcome where enrolment gave none. */
   readonly receiptKeys: Readonly<Record<string, string>>;
   /** The newest receipt: what the server has signed for, in case it forgets. */
@@ -60,6 +61,7 @@ function reviveState(json: unknown): SpoolState {
   const prev = object(chain["prev"]);
   const base = object(chain["base"]);
   const reopened = machine["reopenedUs"];
+  const cursor = root["cursor"] === undefined ? undefined : object(root["cursor"]);
   return {
     producer: text(root["producer"]),
     machine: {
@@ -73,7 +75,7 @@ function reviveState(json: unknown): SpoolState {
       reopenedUs: Array.isArray(reopened) ? reopened.map(integer) : [],
       nextIndex: integer(machine["nextIndex"]),
     },
-    cursor: root["cursor"] === undefined ? undefined : text(root["cursor"]),
+    cursor: cursor === undefined ? undefined : { index: integer(cursor["index"]), cursor: text(cursor["cursor"]) },
     receiptKeys: Object.fromEntries(Object.entries(object(root["receiptKeys"])).map(([gateway, key]) => [gateway, text(key)])),
     lastReceipt: root["lastReceipt"] === undefined ? undefined : (object(root["lastReceipt"]) as Record<string, string | number>),
   };

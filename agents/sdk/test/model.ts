@@ -1,0 +1,372 @@
+/**
+ * Why: the machine's promises hold against every order of events, not only the likely one. This is its world: a spool that keeps what was synced,
+ * a network that cuts, a gateway that knows one rule (append if next), an application that hands over numbered events from its cursor on.
+ * Enforces: nothing itself; the test's oracle looks at `World`.
+ */
+import { decodeHeader, type FrameHeader, type Head, lastSeqOf, mustDecode, payloadHash, type ServerMessage, zeroHash } from "ransomeye-ingestion/protocol";
+import { seededRandom, type Random } from "ransomeye-kernel";
+import {
+  type BatchRecord,
+  type CursorAt,
+  newerCursor,
+  type Effect,
+  freshMachineState,
+  frameOverheadBytes,
+  incompleteTail,
+  type LinkRecord,
+  type MachineState,
+  ProducerMachine,
+  recoverChain,
+  type Signal,
+} from "../src/lib.ts";
+
+export const producer = "0190a0b0-c0d0-7000-8000-000000000001";
+export const keyId = "0011223344556677";
+
+type ClientWord = { readonly kind: "hello" } | { readonly kind: "frame"; readonly header: FrameHeader; readonly payload: Buffer } | { readonly kind: "openEpoch"; readonly expectedEpoch: number };
+
+interface Accepted {
+  readonly header: FrameHeader;
+  readonly payload: Buffer;
+}
+
+/** The gateway, the bus and the rows, as far as a producer can tell. */
+export class ServerModel {
+  head: Head = { epoch: 0, seq: 0, hash: zeroHash, prevEpoch: 0, prevSeq: 0, prevHash: zeroHash };
+  stored: { epoch: number; seq: number } = { epoch: 0, seq: 0 };
+  accepted: Accepted[] = [];
+  /** Contents ever seen for a sequence: a second one is equivocation. */
+  readonly seen: Map<string, string> = new Map();
+  equivocations = 0;
+  epochsOpened = 0;
+
+  openEpoch(expected: number): ServerMessage {
+    if (expected !== this.head.epoch) return this.reject(0, 0);
+    const { epoch, seq, hash } = this.head;
+    this.head = { epoch: epoch + 1, seq: 0, hash: zeroHash, prevEpoch: epoch, prevSeq: seq, prevHash: hash };
+    this.epochsOpened += 1;
+    return { kind: "epochOpened", epoch: epoch + 1, prevEpoch: epoch, prevSeq: seq, prevHash: hash };
+  }
+
+  frame(header: FrameHeader, payload: Buffer): ServerMessage {
+    const name = `${header.epoch}:${header.firstSeq}`;
+    const known = this.seen.get(name);
+    if (known !== undefined && known !== header.hash.toString("hex")) this.equivocations += 1;
+    this.seen.set(name, header.hash.toString("hex"));
+    const { head } = this;
+    const last = lastSeqOf(header);
+    if (header.epoch !== head.epoch) return { ...this.reject(header.firstSeq, last), kind: "reject", code: "INGEST_FENCED", next: "stop" } as ServerMessage;
+    if (last <= head.seq) return this.receipt();
+    const prev = head.seq === 0 ? { epoch: head.prevEpoch, seq: head.prevSeq, hash: head.prevHash } : head;
+    const next = header.firstSeq === head.seq + 1 && header.prevEpoch === prev.epoch && header.prevSeq === prev.seq && header.prevHash.equals(prev.hash);
+    if (!next) return this.reject(header.firstSeq, last);
+    this.accepted.push({ header, payload });
+    this.head = { ...head, seq: last, hash: header.hash };
+    return this.receipt();
+  }
+
+  receipt(): ServerMessage {
+    const { epoch, seq, hash } = this.head;
+    return {
+      kind: "receipt", epoch, durableSeq: seq, chainHash: hash, storedEpoch: this.stored.epoch, storedSeq: this.stored.seq, receivedUs: 1, invalid: [], invalidMore: 0, signature: Buffer.alloc(64),
+    };
+  }
+
+  welcome(credit: { bytes: number; events: number }): ServerMessage {
+    return {
+      kind: "welcome", protocolVersion: 1, schemaVersion: 1, head: this.head, storedEpoch: this.stored.epoch, storedSeq: this.stored.seq,
+      limits: { frameBytesMax: 1, frameEventsMax: 1, lineBytesMax: 1 }, lingerMs: 20, creditBytesTotal: credit.bytes, creditEventsTotal: credit.events,
+      sessionNonce: Buffer.alloc(16), receiptPublicKey: Buffer.alloc(32), clockUs: 1, gateway: "model",
+    };
+  }
+
+  reject(firstSeq: number, lastSeq: number): ServerMessage {
+    return { kind: "reject", epoch: this.head.epoch, firstSeq, lastSeq, code: "INGEST_GAP", message: "", next: "resend", expected: this.head };
+  }
+
+  /** Everything that a reader of rows would see, in order. */
+  get events(): number[] {
+    return this.accepted.flatMap(({ header, payload }) => (header.kind === "gap" ? [] : (JSON.parse(payload.toString()) as number[])));
+  }
+}
+
+/** A spool: what was synced survives a crash, and any prefix of what was not. */
+class SpoolModel {
+  records: (BatchRecord | LinkRecord)[] = [];
+  pending: (BatchRecord | LinkRecord)[] = [];
+  readonly payloads: Map<number, Buffer> = new Map();
+  state: MachineState | undefined;
+  cursor: CursorAt | undefined;
+  durableCursor: CursorAt | undefined;
+
+  sync(): Signal[] {
+    const group = this.pending;
+    this.pending = [];
+    this.records.push(...group);
+    const signals: Signal[] = [];
+    const complete = group.findLast((record): record is BatchRecord => record.type === "batch" && !record.more);
+    if (complete !== undefined) {
+      signals.push({ kind: "durable", through: complete.index });
+      this.durableCursor = { index: complete.index, cursor: complete.cursor ?? "" };
+    }
+    const links = group.filter((record) => record.type === "link").map((record) => ({ index: record.index, hash: mustDecode(decodeHeader(record.signed?.header ?? zeroHash)).hash }));
+    if (links.length > 0) signals.push({ kind: "signed", links });
+    return signals;
+  }
+
+  crash(keep: number): void {
+    this.records.push(...this.pending.slice(0, keep));
+    this.pending = [];
+    const dropped = new Set(incompleteTail(this.batches).map((batch) => batch.index));
+    this.records = this.records.filter((record) => !dropped.has(record.index));
+  }
+
+  get batches(): BatchRecord[] {
+    return this.records.filter((record) => record.type === "batch");
+  }
+}
+
+/** One producer and its world. Every choice comes from the seed. */
+export class World {
+  readonly random: Random;
+  readonly server: ServerModel = new ServerModel();
+  readonly spool: SpoolModel = new SpoolModel();
+  machine: ProducerMachine;
+  readonly settledNow: Set<number> = new Set();
+  /** Batches answered twice by one process: never. */
+  doubleSettles = 0;
+  /** Batches answered before the server had them: never. */
+  earlySettles = 0;
+  stopped: string | undefined;
+  handed = 0;
+  #callLeft = 0;
+  toServer: ClientWord[] = [];
+  /** Words of cut sessions that the server still works on. */
+  late: ClientWord[] = [];
+  toClient: ServerMessage[] = [];
+  connected = false;
+  wantsConnect = false;
+  #sending: number | undefined;
+  #nowMs = 0;
+  #credit = { bytes: 0, events: 0 };
+  readonly eventsMax: number;
+  readonly log: string[] = [];
+
+  constructor(seed: number | string, eventsMax: number) {
+    this.random = seededRandom(seed);
+    this.eventsMax = eventsMax;
+    this.machine = new ProducerMachine(producer, keyId, 1);
+    this.signal({ kind: "start" });
+  }
+
+  pick(n: number): number {
+    return this.random.uint32() % n;
+  }
+
+  signal(signal: Signal): void {
+    this.#nowMs += 1;
+    this.log.push(`> ${signal.kind}${signal.kind === "message" ? ` ${signal.message.kind}` : ""}`);
+    for (const effect of this.machine.step(signal, { ms: this.#nowMs, us: this.#nowMs * 1000 })) this.#run(effect);
+  }
+
+  #run(effect: Effect): void {
+    this.log.push(`< ${effect.kind} ${effect.kind === "send" || effect.kind === "append" ? effect.index : "detail" in effect ? effect.detail : ""}`);
+    switch (effect.kind) {
+      case "append": {
+        const payload = effect.payload ?? this.#payload;
+        this.spool.payloads.set(effect.index, payload);
+        const { payloadBytes, ...facts } = effect.batch;
+        const signed = effect.header === undefined ? undefined : { header: effect.header, signature: Buffer.alloc(64) };
+        this.spool.pending.push({ ...facts, type: "batch", index: effect.index, createdUs: effect.createdUs, payloadBytes, more: this.#callLeft > 0, cursor: effect.payload === undefined && this.#callLeft === 0 ? String(this.handed) : undefined, signed });
+        return;
+      }
+      case "sign":
+        for (const { index, header } of effect.links) this.spool.pending.push({ type: "link", index, signed: { header, signature: Buffer.alloc(64) } });
+        return;
+      case "send":
+        this.#sending = effect.index;
+        return;
+      case "settle":
+        for (const { index } of effect.frames) {
+          if (this.settledNow.has(index)) this.doubleSettles += 1;
+          this.settledNow.add(index);
+          const hash = payloadHash(this.spool.payloads.get(index) ?? zeroHash);
+          if (effect.answer !== "diverged" && !this.server.accepted.some(({ header }) => header.payloadHash.equals(hash))) this.earlySettles += 1;
+        }
+        return;
+      case "forget":
+        // A segment goes now and then, never before the state was written.
+        if (this.pick(3) === 0) {
+          this.spool.state = this.machine.state;
+          this.spool.cursor = this.spool.durableCursor;
+          const kept = new Set(effect.indexes);
+          this.spool.records = this.spool.records.filter((record) => !kept.has(record.index));
+        }
+        return;
+      case "connect":
+        this.wantsConnect = true;
+        return;
+      case "hello":
+        this.toServer.push({ kind: "hello" });
+        return;
+      case "openEpoch":
+        this.spool.state = this.machine.state;
+        this.toServer.push({ kind: "openEpoch", expectedEpoch: effect.expectedEpoch });
+        return;
+      case "disconnect":
+        this.cut();
+        return;
+      case "stop":
+        this.stopped = `${effect.code} ${effect.detail}`;
+        return;
+      case "demand":
+      case "linger":
+      case "wake":
+      case "alarm":
+        return;
+    }
+  }
+
+  #payload: Buffer = Buffer.alloc(0);
+
+  /** The application hands over a batch, sometimes a call of several. */
+  hand(): void {
+    if (this.handed >= this.eventsMax) return;
+    if (this.#callLeft === 0) this.#callLeft = this.pick(4) === 0 ? 1 + this.pick(3) : 1;
+    const count = Math.min(1 + this.pick(4), this.eventsMax - this.handed);
+    const ids = Array.from({ length: count }, (_, i) => this.handed + i + 1);
+    this.#payload = Buffer.from(JSON.stringify(ids));
+    this.handed += count;
+    this.#callLeft = this.handed >= this.eventsMax ? 0 : this.#callLeft - 1;
+    const batch = { kind: "events" as const, count, payloadBytes: this.#payload.length, payloadHash: payloadHash(this.#payload), schemaVersion: 1, mappingVersion: 0 };
+    this.signal({ kind: "batch", batch, pendingEvents: this.pick(5) });
+  }
+
+  sync(): void {
+    for (const signal of this.spool.sync()) this.signal(signal);
+  }
+
+  connect(): void {
+    if (!this.wantsConnect || this.connected) return;
+    this.wantsConnect = false;
+    this.connected = true;
+    this.toClient = [];
+    this.signal({ kind: "connected" });
+  }
+
+  /** The transport takes the frame that is being sent. */
+  transmit(): void {
+    const index = this.#sending;
+    if (index === undefined || !this.connected) return;
+    this.#sending = undefined;
+    // A late commit may have made it superfluous: stored and forgotten by now.
+    if (this.machine.has(index)) this.toServer.push({ kind: "frame", header: this.headerOnDisk(index), payload: this.spool.payloads.get(index) ?? Buffer.alloc(0) });
+    this.signal({ kind: "sent" });
+  }
+
+  /** What the disk says, synced records only: a frame that is not there must not be sent. */
+  headerOnDisk(index: number): FrameHeader {
+    const signed = this.spool.records.findLast((record) => record.index === index && record.signed !== undefined)?.signed;
+    if (signed === undefined) throw new Error(`frame ${index} is sent before it is durable`);
+    return mustDecode(decodeHeader(signed.header));
+  }
+
+  serve(): void {
+    const word = this.late.length > 0 && this.pick(2) === 0 ? this.late.shift() : undefined;
+    if (word !== undefined) {
+      this.#handle(word);
+      return;
+    }
+    const next = this.toServer.shift();
+    if (next !== undefined) this.toClient.push(...this.#handle(next));
+  }
+
+  #handle(word: ClientWord): ServerMessage[] {
+    if (word.kind === "hello") {
+      this.#credit = { bytes: this.pick(400), events: this.pick(20) };
+      return [this.server.welcome(this.#credit)];
+    }
+    if (word.kind === "openEpoch") return [this.server.openEpoch(word.expectedEpoch)];
+    const answers = [this.server.frame(word.header, word.payload)];
+    // Seen twice by the server: the second is a duplicate.
+    if (this.pick(6) === 0) this.server.frame(word.header, word.payload);
+    return answers;
+  }
+
+  credit(): void {
+    if (!this.connected) return;
+    this.#credit = { bytes: this.#credit.bytes + frameOverheadBytes * 2 + this.pick(2000), events: this.#credit.events + this.pick(40) };
+    this.toClient.push({ kind: "credit", bytesTotal: this.#credit.bytes, eventsTotal: this.#credit.events, lingerMs: 20 });
+  }
+
+  deliver(): void {
+    const message = this.toClient.shift();
+    if (message !== undefined && this.connected) this.signal({ kind: "message", message });
+  }
+
+  store(): void {
+    const { epoch, seq } = this.server.head;
+    this.server.stored = { epoch, seq: this.pick(3) === 0 ? seq : Math.max(this.server.stored.epoch === epoch ? this.server.stored.seq : 0, this.pick(seq + 1)) };
+    // Rows end at frames, and only frames are ever stored.
+    const last = this.server.accepted.filter(({ header }) => header.epoch < epoch || lastSeqOf(header) <= this.server.stored.seq).at(-1)?.header;
+    this.server.stored = last === undefined ? { epoch: 0, seq: 0 } : { epoch: last.epoch, seq: lastSeqOf(last) };
+    if (this.connected) this.toClient.push({ kind: "stored", ...this.server.stored });
+  }
+
+  /** The connection is gone. The server may go on with what it had received. */
+  cut(): void {
+    if (!this.connected) return;
+    this.connected = false;
+    const received = this.toServer.filter((word) => word.kind !== "hello").slice(0, this.pick(this.toServer.length + 1));
+    this.late.push(...received);
+    this.toServer = [];
+    this.toClient = [];
+    this.#sending = undefined;
+    this.signal({ kind: "disconnected", code: "SDK_DISCONNECTED", detail: "cut" });
+  }
+
+  /** kill -9 and a new process on the same spool. */
+  crash(): void {
+    this.connected = false;
+    this.late.push(...this.toServer.filter((word) => word.kind !== "hello").slice(0, this.pick(this.toServer.length + 1)));
+    this.toServer = [];
+    this.toClient = [];
+    this.#sending = undefined;
+    this.spool.crash(this.pick(this.spool.pending.length + 1));
+    this.log.push("CRASH");
+    const { batches } = this.spool;
+    const links = this.spool.records.filter((record) => record.type === "link");
+    const recovered = recoverChain(this.spool.state, batches, links);
+    this.spool.durableCursor = newerCursor(this.spool.cursor, recovered.cursor);
+    this.handed = Number(this.spool.durableCursor?.cursor ?? 0);
+    this.#callLeft = 0;
+    this.settledNow.clear();
+    this.wantsConnect = false;
+    const state = this.spool.state ?? freshMachineState;
+    const nextIndex = batches.reduce((next, batch) => Math.max(next, batch.index + 1), state.nextIndex);
+    this.machine = new ProducerMachine(producer, keyId, 1, { ...state, chain: recovered.chain, nextIndex }, recovered.entries);
+    this.signal({ kind: "start" });
+  }
+
+  /** One step by chance. */
+  chance(faults: boolean): void {
+    const steps = [this.hand, this.hand, this.sync, this.sync, this.connect, this.transmit, this.transmit, this.transmit, this.serve, this.serve, this.serve, this.deliver, this.deliver, this.deliver, this.credit, this.store];
+    const step = faults && this.pick(40) === 0 ? (this.pick(2) === 0 ? this.cut : this.crash) : steps[this.pick(steps.length)];
+    step?.call(this);
+  }
+
+  /** Lets everything come to rest without faults. */
+  settle(): void {
+    for (let i = 0; i < 4000; i += 1) {
+      this.hand();
+      this.sync();
+      this.connect();
+      this.transmit();
+      this.serve();
+      this.deliver();
+      if (i % 4 === 0) this.credit();
+      if (i % 16 === 0 || this.handed >= this.eventsMax) this.store();
+      if (this.handed >= this.eventsMax && this.machine.stats.frames === 0) return;
+    }
+  }
+}
