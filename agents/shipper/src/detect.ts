@@ -5,8 +5,8 @@
 import { packedOtherwise } from "./input/gunzip.ts";
 import { type Format, formatNames } from "./formats.ts";
 import { asObject, type Json } from "./mapping/json.ts";
-import { looksLikeWindows } from "./mapping/windows_record.ts";
-import { looksLikeZeek } from "./mapping/zeek_names.ts";
+import { looksLikeWindows } from "./mapping/windows/record.ts";
+import { logOfFile, looksLikeZeek } from "./mapping/zeek/names.ts";
 
 /** The format of one record; undefined if it shows none. `fileHint` is the input's name. */
 export function detectRecord(record: Json, fileHint: string): Format | undefined {
@@ -15,6 +15,24 @@ export function detectRecord(record: Json, fileHint: string): Format | undefined
     return "suricata_eve";
   if (looksLikeWindows(record)) return "windows_event_json";
   return looksLikeZeek(record, fileHint) ? "zeek_json" : undefined;
+}
+
+/** Words that a format's records hold even where they are damaged and no JSON. */
+const traces: readonly (readonly [format: Format, pattern: RegExp])[] = [
+  ["ocsf_ndjson", /"class_uid"\s*:\s*\d/],
+  ["suricata_eve", /"event_type"\s*:\s*"/],
+  ["windows_event_json", /"(?:EventID|winlog)"\s*:/],
+  ["zeek_json", /"(?:id[._](?:orig|resp)_h|_path)"\s*:\s*"/],
+];
+
+/** The format that a damaged record once had; undefined if nothing shows it. Asked only where no whole record shows a format. */
+export function detectText(text: string): Format | undefined {
+  return traces.find(([, pattern]) => pattern.test(text))?.[0];
+}
+
+/** The last resort for objects that show nothing: a file named after a log of Zeek's. Their records are then named as invalid one by one. */
+export function detectName(name: string): Format | undefined {
+  return logOfFile(name) === undefined ? undefined : "zeek_json";
 }
 
 /** Formats that show themselves in text, with what to do instead. Each looks at the beginning of the input. */

@@ -7,4 +7,5 @@ export { type InputCode, type RecordCode, SHIP_CODES, type ShipCode, ShipError }
 export { detectKind, type Format, formatNames, type FormatSpec, formats, fitsKind, isFormat } from "./formats.ts";
 export { originalOf } from "./mapping/draft.ts";
 export type { Batch, EventItem, InvalidItem, Item, Place } from "./records.ts";
-export { readRecords, type ReadOptions, recordBytesMax } from "./read_records.ts";
+export { readRecords } from "./read_records.ts";
+export { type ReadOptions, recordBytesMax } from "./record_reader.ts";

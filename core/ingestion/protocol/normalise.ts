@@ -222,13 +222,20 @@ function firstLine(text: string | null): string | null {
   return line.endsWith("\r") ? line.slice(0, -1) : line;
 }
 
+/** A registry value as people write it: its key's path and its name. */
+function registryValue(value: Json | null): string | null {
+  const path = textOf(value, "path");
+  const name = textOf(value, "name");
+  return path === null || name === null ? path : `${path}\\${name}`;
+}
+
 /** What a row shows of an event in one line: the finding's title, else the command line, else the first line of the message. */
 function messageOf(event: Json, subject: Json, process: Json | null): string | null {
   return (
     textOf(objectOf(event["finding_info"]), "title") ??
     textOf(objectOf(subject["process"]) === null ? null : process, "cmd_line") ??
     firstLine(textOf(event, "message")) ??
-    textOf(objectOf(subject["reg_value"]), "path") ??
+    registryValue(objectOf(subject["reg_value"])) ??
     textOf(objectOf(subject["reg_key"]), "path") ??
     textOf(objectOf(subject["job"]), "name") ??
     textOf(objectOf(objectOf(subject["http_request"])?.["url"]), "url_string")

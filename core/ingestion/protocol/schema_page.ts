@@ -55,7 +55,7 @@ const columns: readonly (readonly [string, string])[] = [
     "domain",
     "`query.hostname`, `http_request.url.hostname`, `tls.sni`, `url.hostname`, `dst_endpoint.hostname`, `dst_endpoint.domain`; canonical: lower case, no dot at the end",
   ],
-  ["message", "`finding_info.title`, `process.cmd_line`, the first line of `message`, a registry path, `job.name`, a URL"],
+  ["message", "`finding_info.title`, `process.cmd_line`, the first line of `message`, a registry key or value, `job.name`, a URL"],
 ];
 
 function fieldRows(fields: FieldTable): string {

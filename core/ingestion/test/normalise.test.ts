@@ -34,7 +34,7 @@ test("columns come from where the page says", () => {
   assert.equal(row(sampleEvents[10]).domain, "example.org");
   assert.equal(row(sampleEvents[11]).domain, "example.com");
   assert.equal(row(sampleEvents[2]).filePath, "C:\\x.dll");
-  assert.equal(row(sampleEvents[6]).message, "HKLM\\Software\\X");
+  assert.equal(row(sampleEvents[6]).message, "HKLM\\Software\\X\\Run");
 });
 
 test("R-17 canonical and non-canonical spelling give the same row but for the flag that says so", () => {

@@ -31,32 +31,31 @@ const pieceBytes = 16 * 1024;
  */
 export async function* gunzip(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const unpacker = createGunzip();
-  let ready: Buffer[] = [];
-  let fault: Error | undefined;
-  let settle: (() => void) | undefined;
-  unpacker.on("data", (chunk: Buffer) => ready.push(chunk));
+  const state: { ready: Buffer[]; fault: Error | undefined; settle: () => void } = { ready: [], fault: undefined, settle: () => undefined };
+  unpacker.on("data", (chunk: Buffer) => state.ready.push(chunk));
   unpacker.on("error", (error: Error) => {
-    fault = error;
-    settle?.();
+    state.fault = error;
+    state.settle();
   });
-  const step = (start: (done: () => void) => void): Promise<void> =>
-    new Promise((resolve) => {
-      settle = resolve;
-      if (fault === undefined) start(resolve);
-      else resolve();
-    });
+  const step = async function* (start: (done: () => void) => void): AsyncGenerator<Buffer> {
+    if (state.fault === undefined) {
+      await new Promise<void>((resolve) => {
+        state.settle = resolve;
+        start(resolve);
+      });
+    }
+    const ready = state.ready;
+    state.ready = [];
+    yield* ready;
+  };
   try {
     for await (const chunk of input) {
-      for (let at = 0; at < chunk.length && fault === undefined; at += pieceBytes) {
-        await step((done) => unpacker.write(chunk.subarray(at, at + pieceBytes), done));
-        yield* ready;
-        ready = [];
-      }
-      if (fault !== undefined) break;
+      for (let at = 0; at < chunk.length; at += pieceBytes)
+        yield* step((done) => unpacker.write(chunk.subarray(at, at + pieceBytes), done));
+      if (state.fault !== undefined) break;
     }
-    await step((done) => unpacker.once("end", done).end());
-    yield* ready;
-    if (fault !== undefined) throw damaged(fault);
+    yield* step((done) => unpacker.once("end", done).end());
+    if (state.fault !== undefined) throw damaged(state.fault);
   } finally {
     unpacker.destroy();
   }

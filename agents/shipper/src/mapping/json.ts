@@ -124,7 +124,8 @@ export function depthOf(value: unknown, max: number): number {
  * through JSON.parse. `text` must be JSON; anything else comes back changed or not, and is no JSON either way.
  */
 export function keepExactNumbers(text: string): string {
-  if (!/\d{16}|\d[eE][+-]?\d/.test(text)) return text;
+  // Most records have none; a number stands behind a colon, comma or bracket. Texts that look so only cost the careful way below.
+  if (!/[:,[]\s*-?(?:\d{16}|\d+(?:\.\d+)?[eE])/.test(text)) return text;
   return text.replace(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g, (token) => {
     if (token.charCodeAt(0) === 0x22) return token;
     const number = Number(token);

@@ -10,9 +10,9 @@ import type { RecordCode } from "../errors.ts";
 import type { Format } from "../formats.ts";
 import { type Draft, finish, type Mapped } from "./draft.ts";
 import { depthOf, type Json, keepExactNumbers } from "./json.ts";
-import { mapSuricata } from "./suricata.ts";
-import { mapWindows } from "./windows.ts";
-import { mapZeek } from "./zeek.ts";
+import { mapSuricata } from "./suricata/suricata.ts";
+import { mapWindows } from "./windows/windows.ts";
+import { mapZeek } from "./zeek/zeek.ts";
 
 /** What a mapping is told beside the record. */
 export interface MapOptions {

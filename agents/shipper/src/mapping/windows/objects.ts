@@ -2,11 +2,11 @@
 // Enforces: the object's type chooses the class, the access asked for chooses the activity; types without a class stay base events.
 // Forbids: calling an access a deletion where the mask asks for more than that: the first of delete, write, permissions, read counts.
 
-import type { Fields, Json } from "./json.ts";
-import { toInteger } from "./json.ts";
-import { actorOf, baseName, endpoint, fileAt, processOf } from "./ocsf_parts.ts";
-import { maskOf, type Part, processBy, sessionBy, table, userBy } from "./windows_parts.ts";
-import { securityValueChange } from "./windows_registry.ts";
+import type { Fields, Json } from "../json.ts";
+import { toInteger } from "../json.ts";
+import { actorOf, baseName, endpoint, fileAt, processOf } from "../ocsf_parts.ts";
+import { maskOf, type Part, processBy, sessionBy, table, userBy } from "./parts.ts";
+import { securityValueChange } from "./registry.ts";
 
 const accessDelete = 0x1_0000;
 const accessReadControl = 0x2_0000;

@@ -4,7 +4,7 @@
 // Forbids: reading a local time as UTC where the record itself shows the difference.
 
 import { parseInstantUs } from "ransomeye-ingestion/protocol";
-import { asObject, type Fields } from "./json.ts";
+import { asObject, type Fields } from "../json.ts";
 
 /** An instant and the text that it was read from. */
 export interface SourceTime {

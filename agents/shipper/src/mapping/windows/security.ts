@@ -2,9 +2,9 @@
 // Enforces: each event id goes to the class and activity that it means; ids that have none stay base events.
 // Forbids: taking the subject (who asked) for the target (who it was about).
 
-import type { Fields, Json } from "./json.ts";
-import { actorOf, connection, direction, endpoint, processOf } from "./ocsf_parts.ts";
-import { type Part, processBy, sessionBy, table, userBy } from "./windows_parts.ts";
+import type { Fields, Json } from "../json.ts";
+import { actorOf, connection, direction, endpoint, processOf } from "../ocsf_parts.ts";
+import { type Part, processBy, sessionBy, table, userBy } from "./parts.ts";
 
 function subject(data: Fields, process?: Json): Json | undefined {
   return actorOf({ user: userBy(data, "Subject"), session: sessionBy(data, "Subject"), process });

@@ -2,8 +2,8 @@
 // Enforces: one reader a log, each taking only what its class has a place for.
 // Forbids: addresses and time, which are alike for all of them.
 
-import { type Fields, type Json, some, toInteger } from "./json.ts";
-import { baseName, domainText, fileAt, fingerprint, fingerprints, httpActivity, ipText, rcodeId, urlOf } from "./ocsf_parts.ts";
+import { type Fields, type Json, some, toInteger } from "../json.ts";
+import { baseName, domainText, fileAt, fingerprint, fingerprints, httpActivity, ipText, rcodeId, urlOf } from "../ocsf_parts.ts";
 
 /** Class, activity and fields of a record; severity where it is not informational. */
 export interface ZeekPart {

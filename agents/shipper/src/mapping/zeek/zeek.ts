@@ -4,11 +4,11 @@
 // Forbids: trusting a file's name before the record itself.
 
 import { parseInstantUs } from "ransomeye-ingestion/protocol";
-import type { Draft } from "./draft.ts";
-import { Fields, type Json } from "./json.ts";
-import { connection, endpoint } from "./ocsf_parts.ts";
-import { type ZeekPart, zeekParts } from "./zeek_logs.ts";
-import { zeekLogName } from "./zeek_names.ts";
+import type { Draft } from "../draft.ts";
+import { Fields, type Json } from "../json.ts";
+import { connection, endpoint } from "../ocsf_parts.ts";
+import { type ZeekPart, zeekParts } from "./logs.ts";
+import { zeekLogName } from "./names.ts";
 
 const product: Json = { name: "Zeek", vendor_name: "Zeek" };
 const informational = 1;

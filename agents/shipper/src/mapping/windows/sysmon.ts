@@ -2,10 +2,10 @@
 // Enforces: each event id goes to the class and activity that it means; ids that have none stay base events.
 // Forbids: inventing an actor: driver loads and service states have none and stay base events.
 
-import type { Fields, Json } from "./json.ts";
-import { connection, direction, domainText, endpoint, fileAt, processOf, userNamed } from "./ocsf_parts.ts";
-import { hashesOf, maskOf, type Part, processBy, table } from "./windows_parts.ts";
-import { registryParts } from "./windows_registry.ts";
+import type { Fields, Json } from "../json.ts";
+import { connection, direction, domainText, endpoint, fileAt, processOf, userNamed } from "../ocsf_parts.ts";
+import { hashesOf, maskOf, type Part, processBy, table } from "./parts.ts";
+import { registryParts } from "./registry.ts";
 
 /** The process that an event is about or by, with its user. */
 function image(data: Fields): Json | undefined {

@@ -2,8 +2,8 @@
 // Enforces: one reader a protocol, each taking only what its class has a place for.
 // Forbids: addresses and time, which are alike for all of them.
 
-import { asObject, type Fields, type Json, some } from "./json.ts";
-import { baseName, domainText, fileAt, fingerprint, fingerprints, httpActivity, rcodeId, urlOf } from "./ocsf_parts.ts";
+import { asObject, type Fields, type Json, some } from "../json.ts";
+import { baseName, domainText, fileAt, fingerprint, fingerprints, httpActivity, rcodeId, urlOf } from "../ocsf_parts.ts";
 
 /** Class, activity and fields of a record. */
 export interface Part {

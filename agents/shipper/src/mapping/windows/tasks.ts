@@ -2,9 +2,9 @@
 // Enforces: registration, change, removal and start as activities of scheduled jobs.
 // Forbids: events without a task's name.
 
-import type { Fields } from "./json.ts";
-import { userNamed } from "./ocsf_parts.ts";
-import { type Part, table } from "./windows_parts.ts";
+import type { Fields } from "../json.ts";
+import { userNamed } from "../ocsf_parts.ts";
+import { type Part, table } from "./parts.ts";
 
 function task(activityId: number): (data: Fields) => Part | undefined {
   return (data) => {

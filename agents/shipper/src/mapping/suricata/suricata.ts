@@ -4,10 +4,10 @@
 // Forbids: reading direction into addresses: Suricata's src and dest are those of the packet that it names.
 
 import { parseInstantUs } from "ransomeye-ingestion/protocol";
-import type { Draft } from "./draft.ts";
-import { asObject, Fields, type Json, some } from "./json.ts";
-import { connection, endpoint } from "./ocsf_parts.ts";
-import { type Part, protocolParts } from "./suricata_protocols.ts";
+import type { Draft } from "../draft.ts";
+import { asObject, Fields, type Json, some } from "../json.ts";
+import { connection, endpoint } from "../ocsf_parts.ts";
+import { type Part, protocolParts } from "./protocols.ts";
 
 const product: Json = { name: "Suricata", vendor_name: "OISF" };
 

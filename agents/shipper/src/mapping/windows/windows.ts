@@ -2,15 +2,15 @@
 // Enforces: Sysmon and Security events go to the class that suits them, all others become base events with host, message and log.
 // Forbids: knowledge of single events, which stands in the tables beside this file.
 
-import type { Draft } from "./draft.ts";
-import type { Json } from "./json.ts";
-import { userNamed } from "./ocsf_parts.ts";
-import { securityParts } from "./windows_security.ts";
-import { objectAccessParts } from "./windows_objects.ts";
-import { sysmonParts } from "./windows_sysmon.ts";
-import { taskParts } from "./windows_tasks.ts";
-import type { WindowsPart } from "./windows_parts.ts";
-import { type WindowsRecord, windowsRecord } from "./windows_record.ts";
+import type { Draft } from "../draft.ts";
+import type { Json } from "../json.ts";
+import { userNamed } from "../ocsf_parts.ts";
+import { securityParts } from "./security.ts";
+import { objectAccessParts } from "./objects.ts";
+import { sysmonParts } from "./sysmon.ts";
+import { taskParts } from "./tasks.ts";
+import type { WindowsPart } from "./parts.ts";
+import { type WindowsRecord, windowsRecord } from "./record.ts";
 
 const tables: Readonly<Record<string, ReadonlyMap<number, WindowsPart>>> = {
   "microsoft-windows-sysmon/operational": sysmonParts,

@@ -2,9 +2,9 @@
 // Enforces: one way from those words to OCSF's objects.
 // Forbids: taking a field that the object has no place for.
 
-import type { Fields, Json } from "./json.ts";
-import { toInteger } from "./json.ts";
-import { fingerprint, fingerprints, processOf, userOf } from "./ocsf_parts.ts";
+import type { Fields, Json } from "../json.ts";
+import { toInteger } from "../json.ts";
+import { fingerprint, fingerprints, processOf, userOf } from "../ocsf_parts.ts";
 
 /** Class, activity and fields of an event. */
 export interface Part {

@@ -2,7 +2,7 @@
 // Enforces: the same answer for the same record and file name, used by detection and mapping alike.
 // Forbids: claiming a log by one common field.
 
-import type { Json } from "./json.ts";
+import type { Json } from "../json.ts";
 
 /** Logs by fields that together only they have, most telling first. A dot in a name stands for dotted and underscored spelling alike. */
 const shapes: readonly (readonly [log: string, fields: readonly string[]])[] = [
@@ -40,7 +40,7 @@ function hasField(record: Json, name: string): boolean {
 }
 
 /** The log that a file is named after: `conn.log`, `conn.10-00-00.log.gz`, `scripts.base__conn.log`. */
-function logOfFile(name: string): string | undefined {
+export function logOfFile(name: string): string | undefined {
   const base = name.slice(Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1);
   const parts = base.split(/[.]|__/);
   return parts.find((part) => known.has(part));

@@ -2,9 +2,9 @@
 // Enforces: keys and values are told apart by what was done to them.
 // Forbids: guessing a value's type, which Sysmon does not say.
 
-import type { Fields, Json } from "./json.ts";
-import { userNamed } from "./ocsf_parts.ts";
-import { type Part, processBy, sessionBy, table, userBy } from "./windows_parts.ts";
+import type { Fields, Json } from "../json.ts";
+import { userNamed } from "../ocsf_parts.ts";
+import { type Part, processBy, sessionBy, table, userBy } from "./parts.ts";
 
 const keyActivity = 201_001;
 const valueActivity = 201_002;

@@ -2,9 +2,8 @@
 // Enforces: one view on all of them: channel, event id, host, time, and the event's own data fields.
 // Forbids: throwing anything away: what the view does not take stays in the record.
 
-import { asObject, Fields, type Json, toInteger } from "./json.ts";
-import { domainText } from "./ocsf_parts.ts";
-import { windowsTime } from "./windows_time.ts";
+import { asObject, Fields, type Json, toInteger } from "../json.ts";
+import { windowsTime } from "./time.ts";
 
 /** A Windows event, whatever wrote it down. */
 export interface WindowsRecord {
@@ -129,7 +128,7 @@ export function windowsRecord(record: Json): WindowsRecord | undefined {
     provider:
       firstText(system, ["SourceName", "provider_name", "EventSourceName", "ProviderName", "Source"]) ??
       (typeof named === "string" ? named : undefined),
-    host: domainText(firstText(system, ["Hostname", "Computer", "computer_name", "ComputerName"]) ?? hostOf(fields)),
+    host: firstText(system, ["Hostname", "Computer", "computer_name", "ComputerName"]) ?? hostOf(fields),
     timeUs: time.us,
     originalTime: time.text,
     severityId: severity(system),
