@@ -27,8 +27,8 @@ export interface EvidenceEvent {
 export interface EvidenceInput {
   readonly frame: EvidenceFrame;
   readonly event: EvidenceEvent;
-  /** Raw public key that the registry holds for the frame's key id, if any. */
-  readonly publicKey: Buffer | undefined;
+  /** Raw public key that the registry holds for this producer under a key id, if any. */
+  readonly publicKeyOf: (keyId: string) => Buffer | undefined;
   /** Header of the producer's frame before this one, wherever its chain has it; undefined if there is none any more. */
   readonly previousHeader: Buffer | undefined;
 }
@@ -80,7 +80,8 @@ export function proveEvent(input: EvidenceInput): Proof {
   return { ok: checks.every((one) => one.ok), checks, line, keyId: header.keyId, frameHash: hash };
 }
 
-function signatureCheck({ frame, publicKey }: EvidenceInput, keyId: string): Check {
+function signatureCheck({ frame, publicKeyOf }: EvidenceInput, keyId: string): Check {
+  const publicKey = publicKeyOf(keyId);
   if (publicKey === undefined) return check("signature", false, `the registry holds no key ${keyId} of this producer`);
   const key = importPublicKey(publicKey);
   if (key.kind === "refused") return check("signature", false, key.detail);

@@ -1,10 +1,10 @@
 /**
  * Why it exists: "nothing was lost" is a sum that anybody may add up again; this reads it (R-19).
  * Enforces: stored and dead-lettered are recounted from the tables by the views, never derived by subtraction, so the check can fail;
- * one snapshot, so that both sides of the sum belong to one moment.
+ * one statement and so one snapshot: both sides of the sum belong to one moment.
  * Forbids: reading tables: role ransomeye_reader sees views only (DB-2).
  */
-import { inTransaction, type Pool } from "ransomeye-db";
+import type { Pool } from "ransomeye-db";
 
 /** The ledger of one producer. All counts are sequence numbers, summed over its epochs. */
 export interface ProducerLedger {
@@ -17,8 +17,12 @@ export interface ProducerLedger {
   readonly dead_lettered: number;
   readonly gaps: number;
   readonly in_flight: number;
-  /** accepted − stored − dead_lettered − gaps − in_flight: anything but 0 is a broken promise. */
+  /** What retention has removed; it is part of the counts before, so that the sum still closes. */
+  readonly expired: number;
+  /** accepted − stored − dead_lettered − gaps − in_flight, without its sign: anything but 0 is a broken promise. */
   readonly imbalance: number;
+  /** Epochs in which the sum of the sequence numbers found is not that of 1 to the last: one lost and one doubled would show here. */
+  readonly misplaced_epochs: number;
 }
 
 /** The whole ledger, as `audit --json` prints it. */
@@ -33,6 +37,63 @@ export interface Ledger {
   readonly refused: number;
   readonly refused_by_code: Readonly<Record<string, number>>;
   readonly gaps: number;
+  readonly expired: number;
   readonly imbalance: number;
+  readonly misplaced_epochs: number;
   readonly producers: readonly ProducerLedger[];
+}
+
+interface LedgerRow {
+  readonly producer_id: string;
+  readonly kind: string | null;
+  readonly offered: number;
+  readonly accepted: number;
+  readonly stored: number;
+  readonly dead_lettered: number;
+  readonly gaps: number;
+  readonly expired: number;
+  readonly in_flight: number;
+  readonly imbalance: number;
+  readonly misplaced_epochs: number;
+}
+
+const producersSql = `
+  SELECT producer_id, kind, sum(offered)::bigint AS offered, sum(bus_head)::bigint AS accepted, sum(stored)::bigint AS stored,
+    sum(dead_lettered)::bigint AS dead_lettered, sum(gap_declared)::bigint AS gaps, sum(expired)::bigint AS expired,
+    sum(in_flight)::bigint AS in_flight, sum(abs(imbalance))::bigint AS imbalance, (count(*) FILTER (WHERE misplaced <> 0))::bigint AS misplaced_epochs
+  FROM views.ledger_producer GROUP BY producer_id, kind ORDER BY producer_id`;
+
+const refusedSql = `SELECT name, sum(value)::bigint AS value FROM views.transmissions WHERE starts_with(name, $1) GROUP BY name ORDER BY name`;
+
+/** Prefix of the gateways' counters of refused transmissions; the code follows. */
+export const refusedPrefix = "refused_";
+
+/** Adds up the whole ledger. The cost grows with the rows stored: it counts them. */
+export async function readLedger(pool: Pool): Promise<Ledger> {
+  const producers = (await pool.query<LedgerRow>(producersSql)).rows.map(({ producer_id, ...counts }) => ({ producer: producer_id, ...counts }));
+  const refusals = (await pool.query<{ name: string; value: number }>(refusedSql, [refusedPrefix])).rows;
+  const sum = (column: "offered" | "accepted" | "stored" | "dead_lettered" | "gaps" | "expired" | "in_flight" | "imbalance" | "misplaced_epochs"): number =>
+    producers.reduce((total, producer) => total + producer[column], 0);
+  const imbalance = sum("imbalance");
+  const misplaced = sum("misplaced_epochs");
+  return {
+    balanced: imbalance === 0 && misplaced === 0 && producers.every((producer) => producer.in_flight >= 0),
+    offered: sum("offered"),
+    accepted: sum("accepted"),
+    stored: sum("stored"),
+    dead_lettered: sum("dead_lettered"),
+    in_flight: sum("in_flight"),
+    refused: refusals.reduce((total, { value }) => total + value, 0),
+    refused_by_code: Object.fromEntries(refusals.map(({ name, value }) => [name.slice(refusedPrefix.length), value])),
+    gaps: sum("gaps"),
+    expired: sum("expired"),
+    imbalance,
+    misplaced_epochs: misplaced,
+    producers,
+  };
+}
+
+/** Batches accepted by the bus that some group has not read yet: cheap, from heads alone. */
+export async function readLag(pool: Pool): Promise<number> {
+  return (await pool.query<{ entries: number }>("SELECT coalesce(sum(entries), 0)::bigint AS entries FROM views.consumer_lag")).rows[0]?.entries ?? 0;
 }

@@ -10,10 +10,10 @@ import type { ProducerKind } from "ransomeye-pipeline";
 import { CliError } from "../errors.ts";
 
 /** Longest line either side accepts. A snapshot is cut into parts far below it. */
-export const wireLineBytesMax = 1024 * 1024;
+export const wireLineBytesMax: number = 1024 * 1024;
 /** Producers in one part of a snapshot. */
-export const snapshotPartProducersMax = 500;
-export const heartbeatMs = 1000;
+export const snapshotPartProducersMax: number = 500;
+export const heartbeatMs: number = 1000;
 
 const statuses: readonly ProducerStatus[] = ["active", "suspended", "revoked"];
 

@@ -16,6 +16,8 @@ export interface RoleBegin {
   readonly dataDir: string;
   readonly socketDir: string;
   readonly registrySocket: string;
+  /** Whether PostgreSQL is ours, on this host's disk. */
+  readonly embedded: boolean;
   readonly gateway: { readonly host: string; readonly port: number };
   /** As this role's own database role; absent for roles that have none (demo). */
   readonly connection?: Connection;

@@ -12,7 +12,7 @@ import { isRunning, type ProcessName } from "./process_facts.ts";
 export type Phase = "starting" | "ready" | "draining";
 
 /** Roles that run as processes of their own, in the order of start. */
-export const roleNames = ["registry", "gateway", "engine", "keeper", "demo"] as const;
+export const roleNames = ["registry", "keeper", "gateway", "engine", "demo"] as const;
 export type RoleName = (typeof roleNames)[number];
 
 export interface ChildState {

@@ -92,8 +92,8 @@ export class Supervisor {
       this.#gateway = await resolveGatewayAddress(config.gateway.listen);
       this.#changed();
       this.#database = await openDatabase({ config, dataDir, socketDir: this.#socketDir, clock, random, telemetry, say: console.say, onChange: () => this.#changed() });
-      await this.#startRoles(["registry"]);
-      await this.#startRoles(["gateway", "engine", "keeper"]);
+      await this.#startRoles(["registry", "keeper"]);
+      await this.#startRoles(["gateway", "engine"]);
       if (this.#stopped) return;
       this.#phase = "ready";
       this.#changed();
@@ -177,6 +177,7 @@ export class Supervisor {
       dataDir: this.#o.dataDir.root,
       socketDir: this.#socketDir,
       registrySocket: join(this.#socketDir, registrySocketName),
+      embedded: this.#o.config.database.url.isEmpty,
       gateway: this.#gateway ?? { host: "127.0.0.1", port: 0 },
       ...(databaseRoleName === undefined || this.#database === undefined ? {} : { connection: this.#database.role(databaseRoleName) }),
     };

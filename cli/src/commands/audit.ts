@@ -1,0 +1,70 @@
+/**
+ * Why it exists: anybody may check, at any time, that nothing was lost (R-19).
+ * Enforces: the sum is made from the tables again at each call; an imbalance leaves with its own exit code.
+ * Forbids: repairing anything.
+ */
+import { sleep } from "ransomeye-kernel";
+import { CliError } from "../errors.ts";
+import { type Ledger, readLag, readLedger } from "../queries/ledger.ts";
+import { ledgerText } from "../queries/ledger_text.ts";
+import { producerNames } from "../queries/names.ts";
+import { type CommandContext, type CommandSpec, textOption } from "./command.ts";
+import { openReader, type Reader } from "./context.ts";
+
+const pollMs = 100;
+
+export const auditCommand: CommandSpec = {
+  path: "audit",
+  aliases: ["ledger"],
+  summary: "add up the ledger: every sequence number a producer signed is stored, dead-lettered, declared a gap or in flight",
+  prose:
+    "`accepted` is what the bus has receipted, `stored` and `dead_lettered` are counted from the tables, `gaps` were declared by their producers, `in_flight` is on the bus and not yet stored. `offered` is the producers' own signed count. Refused transmissions are counted beside the sum. `expired` is what retention has removed; it is contained in the other counts.",
+  options: [{ flags: "--wait-idle <seconds>", help: "first wait until nothing is in flight, at most this long" }],
+  examples: [
+    { line: "ransomeye audit", says: "The ledger of every producer, and whether it balances." },
+    { line: "ransomeye audit --wait-idle 30 --json", says: "For a script: exit code 1 if anything is wrong." },
+  ],
+  json: `{"balanced": boolean, "idle": boolean, "offered": n, "accepted": n, "stored": n, "dead_lettered": n, "in_flight": n, "refused": n,
+ "refused_by_code": {CODE: n}, "gaps": n, "expired": n, "imbalance": n, "misplaced_epochs": n,
+ "producers": [{"producer": uuid, "name": string | null, "kind": string | null, "offered": n, "accepted": n, "stored": n, "dead_lettered": n,
+   "gaps": n, "expired": n, "in_flight": n, "imbalance": n, "misplaced_epochs": n}]}`,
+  exits: ["ok", "found", "usage", "config", "unreachable"],
+  async run(context, _args, options) {
+    const waitS = secondsOption(textOption(options, "waitIdle"));
+    await using reader = await openReader(context);
+    const idle = await waitIdle(context, reader, waitS);
+    const ledger: Ledger = await readLedger(reader.pool);
+    const names = await producerNames(reader.runtime.registrySocket, context.clock);
+    const producers = ledger.producers.map((p) => ({ producer: p.producer, name: names.get(p.producer) ?? null, ...withoutProducer(p) }));
+    context.result({ balanced: ledger.balanced, idle: ledger.in_flight === 0, ...withoutBalanced(ledger), producers }, ledgerText(ledger, names));
+    if (!idle) context.note(`still ${ledger.in_flight} in flight after ${waitS} s`);
+    return ledger.balanced && idle ? "ok" : "found";
+  },
+};
+
+async function waitIdle(context: CommandContext, reader: Reader, waitS: number): Promise<boolean> {
+  if (waitS === 0) return true;
+  const untilMs = context.clock.monotonicMs() + waitS * 1000;
+  for (;;) {
+    // The database may be starting again: that is a moment to wait, not to give up.
+    const lag = await readLag(reader.pool).catch(() => undefined);
+    if (lag === 0) return true;
+    if (context.clock.monotonicMs() >= untilMs) return false;
+    await sleep(context.clock, pollMs);
+  }
+}
+
+function withoutProducer<T extends { readonly producer: string }>({ producer: _producer, ...rest }: T): Omit<T, "producer"> {
+  return rest;
+}
+function withoutBalanced<T extends { readonly balanced: boolean }>({ balanced: _balanced, ...rest }: T): Omit<T, "balanced"> {
+  return rest;
+}
+
+/** Seconds as a number from 0 on. @throws CliError CLI_USAGE */
+export function secondsOption(text: string | undefined): number {
+  if (text === undefined) return 0;
+  const seconds = Number(text);
+  if (!Number.isFinite(seconds) || seconds < 0 || seconds > 86_400) throw new CliError("CLI_USAGE", `${text} is not a number of seconds from 0 to 86400`);
+  return seconds;
+}

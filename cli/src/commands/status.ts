@@ -1,0 +1,133 @@
+/**
+ * Why it exists: is it up, is it ready, how much comes in, and how long will the disk last (R-33).
+ * Enforces: works in every phase; `--wait ready` returns only when rows can flow.
+ * Forbids: counting all rows: this is to be asked often.
+ */
+import { diskFacts, sleep } from "ransomeye-kernel";
+import type { ExitName } from "../errors.ts";
+import { readLag } from "../queries/ledger.ts";
+import { bytesPerDay, daysStored } from "../queries/storage.ts";
+import type { DataDir } from "../supervisor/data_dir.ts";
+import { isRunning } from "../supervisor/process_facts.ts";
+import { type RuntimeFile, readRuntime } from "../supervisor/runtime_file.ts";
+import { formatBytes, formatSeconds, formatTable } from "../terminal/format.ts";
+import { terminalSafe } from "../terminal/terminal_safe.ts";
+import { type CommandContext, type CommandSpec, textOption } from "./command.ts";
+import { openReader } from "./context.ts";
+import { secondsOption } from "./audit.ts";
+
+const waitDefaultS = "300";
+const pollMs = 100;
+
+export const statusCommand: CommandSpec = {
+  path: "status",
+  summary: "what runs, where producers connect, how much is stored and how long the disk lasts",
+  options: [
+    { flags: "--wait <state>", help: "wait until the system is ready: rows can flow", choices: ["ready"] },
+    { flags: "--timeout <seconds>", help: `how long to wait (default ${waitDefaultS})` },
+  ],
+  examples: [
+    { line: "ransomeye status", says: "At a glance." },
+    { line: "ransomeye status --wait ready --json", says: "In a script, after starting the system in the background." },
+  ],
+  json: `{"running": boolean, "ready": boolean, "phase": "stopped" | "starting" | "ready" | "draining", "data_dir": string, "supervisor_pid": n | null,
+ "uptime_seconds": n | null, "gateway": {"host": string, "port": n} | null,
+ "roles": [{"role": string, "pid": n | null, "restarts": n, "ready": boolean}],
+ "postgres": {"embedded": boolean, "pid": n | null, "restarts": n} | null,
+ "storage": {"bytes": n, "bytes_per_day": n, "days": [{"day": string, "bytes": n}], "retention_bytes_max": n, "retention_days_max": n,
+   "disk_free_bytes": n, "disk_total_bytes": n, "seconds_until_full": n | null} | null,
+ "lag_batches": n | null}
+seconds_until_full: until retention begins to drop days or the disk's floor is reached, whichever is first, at today's rate; null if nothing comes in.`,
+  exits: ["ok", "usage", "config", "unreachable"],
+  async run(context, _args, options) {
+    const dir = await context.dataDir();
+    const ready = options["wait"] === "ready" ? await waitReady(context, dir, secondsOption(textOption(options, "timeout") ?? waitDefaultS)) : true;
+    const runtime = await readRuntime(dir);
+    const running = runtime !== undefined && isRunning(runtime.supervisor);
+    const status = { ...processFacts(context, dir, running ? runtime : undefined), ...(running ? await storageFacts(context, dir) : { storage: null, lag_batches: null }) };
+    context.result(status, statusText(status));
+    if (!running || !ready) return "unreachable" satisfies ExitName;
+    return "ok";
+  },
+};
+
+type ProcessFacts = ReturnType<typeof processFacts>;
+type StorageFacts = Awaited<ReturnType<typeof storageFacts>>;
+
+function isReady(runtime: RuntimeFile): boolean {
+  return runtime.phase === "ready" && runtime.children.every((child) => child.ready || child.role === "demo");
+}
+
+async function waitReady(context: CommandContext, dir: DataDir, seconds: number): Promise<boolean> {
+  const untilMs = context.clock.monotonicMs() + seconds * 1000;
+  for (;;) {
+    const runtime = await readRuntime(dir);
+    if (runtime !== undefined && isRunning(runtime.supervisor) && isReady(runtime)) return true;
+    if (context.clock.monotonicMs() >= untilMs) return false;
+    await sleep(context.clock, pollMs);
+  }
+}
+
+function processFacts(context: CommandContext, dir: DataDir, runtime: RuntimeFile | undefined) {
+  return {
+    running: runtime !== undefined,
+    ready: runtime !== undefined && isReady(runtime),
+    phase: runtime?.phase ?? ("stopped" as const),
+    data_dir: dir.root,
+    supervisor_pid: runtime?.supervisor.pid ?? null,
+    uptime_seconds: runtime === undefined ? null : Math.round((context.clock.nowUs() - runtime.startedUs) / 1_000_000),
+    gateway: runtime?.gateway ?? null,
+    roles: (runtime?.children ?? []).map(({ role, pid, restarts, ready }) => ({ role, pid, restarts, ready })),
+    postgres: runtime?.postgres == null ? null : { embedded: runtime.postgres.embedded, pid: runtime.postgres.pid, restarts: runtime.postgres.restarts },
+  };
+}
+
+async function storageFacts(context: CommandContext, dir: DataDir) {
+  try {
+    const config = await context.config();
+    await using reader = await openReader(context);
+    const days = await daysStored(reader.pool);
+    const bytes = days.reduce((sum, day) => sum + day.bytes, 0);
+    const perDay = bytesPerDay(days, context.clock.nowUs());
+    const disk = await diskFacts(reader.runtime.postgres?.embedded === true ? dir.postgres : dir.root);
+    const floor = Math.max(config.disk.freeBytesMin, disk.totalBytes * config.disk.freeRatioMin);
+    const room = Math.max(0, Math.min(config.retention.bytesMax - bytes, disk.freeBytes - floor));
+    return {
+      storage: {
+        bytes,
+        bytes_per_day: perDay,
+        days,
+        retention_bytes_max: config.retention.bytesMax,
+        retention_days_max: config.retention.daysMax,
+        disk_free_bytes: disk.freeBytes,
+        disk_total_bytes: disk.totalBytes,
+        seconds_until_full: perDay === 0 ? null : Math.round((room / perDay) * 86_400),
+      },
+      lag_batches: await readLag(reader.pool),
+    };
+  } catch {
+    // Starting, or PostgreSQL on its way back: the rest of the status still holds.
+    return { storage: null, lag_batches: null };
+  }
+}
+
+function statusText(status: ProcessFacts & StorageFacts): string {
+  if (!status.running) return `not running  (data directory ${terminalSafe(status.data_dir)})`;
+  const lines = [
+    `${status.ready ? "ready" : status.phase}  data in ${terminalSafe(status.data_dir)}, up ${formatSeconds(status.uptime_seconds ?? 0)}`,
+    `gateway    ${status.gateway === null ? "not yet" : `${status.gateway.host}:${status.gateway.port}`}`,
+    `postgres   ${status.postgres === null ? "not yet" : status.postgres.embedded ? `embedded, process ${status.postgres.pid ?? "starting again"}, restarts ${status.postgres.restarts}` : "external"}`,
+    "",
+    formatTable(["role", "process", "restarts", "state"], status.roles.map((role) => [role.role, String(role.pid ?? "-"), String(role.restarts), role.ready ? "ready" : "starting"])),
+  ];
+  const { storage } = status;
+  if (storage !== null) {
+    lines.push(
+      "",
+      `stored     ${formatBytes(storage.bytes)} of ${formatBytes(storage.retention_bytes_max)}, about ${formatBytes(storage.bytes_per_day)} a day; disk free ${formatBytes(storage.disk_free_bytes)}`,
+      `full in    ${storage.seconds_until_full === null ? "nothing comes in" : formatSeconds(storage.seconds_until_full)} (then retention drops the oldest day, or the gateway pauses)`,
+      `waiting    ${status.lag_batches ?? 0} signed batches between bus and rows`,
+    );
+  }
+  return lines.join("\n");
+}

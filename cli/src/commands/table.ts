@@ -1,0 +1,37 @@
+/**
+ * Why it exists: every command of `ransomeye`, in the order of help and reference page.
+ * Enforces: one list; what is not in it does not exist.
+ * Forbids: nothing beyond that.
+ */
+import { auditCommand } from "./audit.ts";
+import type { CommandSpec } from "./command.ts";
+import { configShowCommand, configValidateCommand } from "./config.ts";
+import { doctorCommand } from "./doctor.ts";
+import { eventCommand } from "./event.ts";
+import { eventsCommand } from "./events.ts";
+import { initCommand } from "./init.ts";
+import { enrollCommand, listCommand, resumeCommand, revokeCommand, suspendCommand } from "./producer.ts";
+import { roleCommand } from "./role.ts";
+import { shipCommand } from "./ship.ts";
+import { startCommand } from "./start.ts";
+import { statusCommand } from "./status.ts";
+
+/** The table. */
+export const commandTable: readonly CommandSpec[] = [
+  startCommand,
+  statusCommand,
+  shipCommand,
+  eventsCommand,
+  eventCommand,
+  auditCommand,
+  enrollCommand,
+  listCommand,
+  suspendCommand,
+  resumeCommand,
+  revokeCommand,
+  initCommand,
+  configValidateCommand,
+  configShowCommand,
+  doctorCommand,
+  roleCommand,
+];

@@ -1,0 +1,22 @@
+/**
+ * Why it exists: the ledger in words, the same at the end of `start` and in `audit`.
+ * Enforces: both sides of the sum are shown, so that a reader can add up.
+ * Forbids: I/O.
+ */
+import { formatCount, formatTable } from "../terminal/format.ts";
+import type { Ledger } from "./ledger.ts";
+
+/** The ledger as people read it. `names` gives producers their names where they are known. */
+export function ledgerText(ledger: Ledger, names: ReadonlyMap<string, string> = new Map()): string {
+  const rows = [
+    ...ledger.producers.map((p) => [names.get(p.producer) ?? p.producer, p.kind ?? "?", p.offered, p.accepted, p.stored, p.dead_lettered, p.gaps, p.in_flight, p.imbalance + p.misplaced_epochs === 0 ? "balanced" : "NOT BALANCED"]),
+    ["all", "", ledger.offered, ledger.accepted, ledger.stored, ledger.dead_lettered, ledger.gaps, ledger.in_flight, ledger.balanced ? "balanced" : "NOT BALANCED"],
+  ].map((row) => row.map((cell) => (typeof cell === "number" ? formatCount(cell) : cell)));
+  const refused = Object.entries(ledger.refused_by_code).map(([code, count]) => `${code} ${formatCount(count)}`);
+  return [
+    formatTable(["producer", "kind", "offered", "accepted", "stored", "dead-lettered", "gaps", "in flight", "ledger"], rows),
+    "",
+    `accepted ${formatCount(ledger.accepted)} = stored ${formatCount(ledger.stored)} + dead-lettered ${formatCount(ledger.dead_lettered)} + gaps ${formatCount(ledger.gaps)} + in flight ${formatCount(ledger.in_flight)}${ledger.balanced ? "" : "   DOES NOT ADD UP"}`,
+    `refused beside it: ${formatCount(ledger.refused)}${refused.length === 0 ? "" : ` (${refused.join(", ")})`}${ledger.expired === 0 ? "" : `; removed by retention: ${formatCount(ledger.expired)}`}`,
+  ].join("\n");
+}

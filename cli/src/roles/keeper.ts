@@ -1,0 +1,79 @@
+/**
+ * Why it exists: somebody has to make tomorrow's partition, drop last month's, and stop the intake before the disk is full (R-16, R-33).
+ * Enforces: days are there ahead of time; retention by age and by bytes, oldest first, never today's and never what a group has yet to read;
+ * below the floor of free disk the bus pauses with a reason, and goes on by itself when there is room again.
+ * Forbids: deleting rows; only whole days go, and the database counts them first.
+ */
+import { ensurePartitions, type Pool } from "ransomeye-db";
+import { type DiskFacts, diskFacts, sleep } from "ransomeye-kernel";
+import { type BusControl, openPostgresControl } from "ransomeye-pipeline";
+import { busPaused, busResumed, keeperFailed, retentionDropped, retentionHeld } from "../events.ts";
+import { daysToDrop, diskVerdict, type DaySize } from "./keeper_rules.ts";
+import { openRolePool } from "./pools.ts";
+import type { Role, RoleContext } from "./role_process.ts";
+
+const connectionsMax = 2;
+const diskMs = 1000;
+const retentionMs = 60_000;
+const partitionsMs = 600_000;
+
+/** The keeper's process. */
+export const keeperRole: Role = async (context) => {
+  const { begin, clock, telemetry, lifetime } = context;
+  const pool = openRolePool(context, connectionsMax);
+  const control = openPostgresControl({ pool, telemetry });
+  await pool.query("SELECT ops.finish_detaches()");
+  await pool.query("SELECT bus.configure($1)", [begin.config.bus.partitions]);
+  await ensurePartitions({ pool, clock, telemetry });
+
+  const tasks: readonly (readonly [name: string, everyMs: number, work: () => Promise<void>])[] = [
+    ["disk", diskMs, () => watchDisk(context, pool, control)],
+    ["retention", retentionMs, () => retain(context, pool)],
+    ["partitions", partitionsMs, async () => void (await ensurePartitions({ pool, clock, telemetry }))],
+  ];
+  const ended = new AbortController();
+  const loops = tasks.map(async ([name, everyMs, work]) => {
+    while (!ended.signal.aborted) {
+      await work().catch((error: unknown) => telemetry.emit(keeperFailed, { task: name, reason: error instanceof Error ? error.message : String(error) }));
+      await sleep(clock, everyMs, ended.signal).catch(() => undefined);
+    }
+  });
+  lifetime.defer("housekeeping", async () => {
+    ended.abort(new Error("stopping"));
+    await Promise.all(loops);
+  });
+};
+
+/** Reason under which the keeper pauses; another's reason is left alone. */
+const diskReason = "disk_floor";
+
+async function watchDisk({ begin, dataDir, telemetry }: RoleContext, pool: Pool, control: BusControl): Promise<void> {
+  // An external server's disk is its operator's to watch.
+  if (!begin.embedded) return;
+  const facts: DiskFacts = await diskFacts(dataDir.postgres);
+  const reason = (await pool.query<{ paused_reason: string | null }>("SELECT paused_reason FROM bus.state")).rows[0]?.paused_reason ?? null;
+  const { freeBytesMin, freeRatioMin } = begin.config.disk;
+  const verdict = diskVerdict(facts, { freeBytesMin, freeRatioMin }, reason === diskReason);
+  if (verdict === "pause" && reason === null) {
+    await control.pause(diskReason);
+    telemetry.emit(busPaused, { reason: diskReason, freeBytes: facts.freeBytes });
+  } else if (verdict === "resume" && reason === diskReason) {
+    await control.pause(null);
+    telemetry.emit(busResumed, { freeBytes: facts.freeBytes });
+  }
+}
+
+async function retain({ begin, clock, telemetry }: RoleContext, pool: Pool): Promise<void> {
+  const sizes = (await pool.query<DaySize>("SELECT day, sum(bytes)::bigint AS bytes FROM ops.day_sizes() GROUP BY day ORDER BY day")).rows;
+  const { bytesMax, daysMax } = begin.config.retention;
+  for (const { day, reason } of daysToDrop(sizes, { bytesMax, daysMax, nowUs: clock.nowUs() })) {
+    await pool.query("SELECT bus.trim_day($1)", [day]);
+    const bytes = (await pool.query<{ bytes: number | null }>("SELECT ops.drop_day($1) AS bytes", [day])).rows[0]?.bytes ?? null;
+    if (bytes === null) {
+      // A later day must not go before an earlier one: the log is trimmed from its low end.
+      telemetry.emit(retentionHeld, { day, reason });
+      return;
+    }
+    telemetry.emit(retentionDropped, { day, bytes, reason });
+  }
+}

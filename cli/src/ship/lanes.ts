@@ -1,0 +1,126 @@
+/**
+ * Why it exists: a run may need several identities: one for each kind of producer that its formats belong to (R-35).
+ * Enforces: one open producer for each identity at a time; each is shown when it is first used and noted in the run before its first record.
+ * Forbids: shipping under an identity whose kind does not fit the record's format.
+ */
+import { join } from "node:path";
+import type { Clock, Random, Telemetry } from "ransomeye-kernel";
+import { detectKind, fitsKind, formats, type Format } from "ransomeye-shipper";
+import { loadIdentity, openProducer, type Producer, type ProducerIdentity } from "ransomeye-sdk";
+import { hasCode } from "ransomeye-kernel";
+import { CliError } from "../errors.ts";
+import type { DataDir } from "../supervisor/data_dir.ts";
+import { makePrivate } from "../supervisor/data_dir.ts";
+import { ensureIdentity, hasIdentity, localName } from "./identities.ts";
+import { type GateInvalid, Lane } from "./lane.ts";
+
+export interface LanesOptions {
+  readonly dataDir: DataDir;
+  readonly gateway: { readonly host: string; readonly port: number };
+  readonly registrySocket: string;
+  /** Identity asked for by --producer; without it one local identity for each kind. */
+  readonly producer: string | undefined;
+  readonly agent: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly telemetry: Telemetry;
+  /** Called before an identity is used for the first time in this run. */
+  readonly onIdentity: (name: string, identity: ProducerIdentity) => Promise<void>;
+}
+
+interface OpenLane {
+  readonly name: string;
+  readonly identity: ProducerIdentity;
+  readonly producer: Producer;
+  readonly lane: Lane;
+  readonly mappingVersion: number;
+}
+
+/** The lanes of one run. */
+export class Lanes {
+  readonly #o: LanesOptions;
+  readonly #open = new Map<string, OpenLane>();
+
+  constructor(o: LanesOptions) {
+    this.#o = o;
+  }
+
+  /** The lane for records of a format. @throws CliError CLI_KIND_MISMATCH, CLI_IDENTITY_MISSING, CLI_IDENTITY_BUSY */
+  async laneFor(format: Format, onInvalid: (invalid: GateInvalid) => void): Promise<{ readonly lane: Lane; readonly name: string; readonly producer: string }> {
+    const name = this.#o.producer ?? localName(detectKind(format));
+    const known = this.#open.get(name);
+    const { mappingVersion } = formats[format];
+    if (known !== undefined && known.mappingVersion === mappingVersion) return this.#fitting(known, format);
+    const identity = known?.identity ?? (await this.#identity(name, format));
+    if (!fitsKind(format, identity.kind)) throw mismatch(name, identity, format);
+    if (known === undefined) await this.#o.onIdentity(name, identity);
+    else {
+      // The mapping's version is signed with every batch, so another one needs another producer over the same spool.
+      await known.lane.drain("receipt");
+      await known.producer.close();
+    }
+    const producer = await this.#openProducer(name, identity, mappingVersion);
+    const opened: OpenLane = { name, identity, producer, lane: new Lane(producer, identity.producer, onInvalid), mappingVersion };
+    this.#open.set(name, opened);
+    return this.#fitting(opened, format);
+  }
+
+  /** The cursor that an identity's spool holds, opening it for a moment. */
+  async cursorOf(name: string): Promise<string | undefined> {
+    const directory = join(this.#o.dataDir.identities, name);
+    if (!(await hasIdentity(directory))) return undefined;
+    const producer = await this.#openProducer(name, await loadIdentity(directory), 0);
+    try {
+      return producer.cursor();
+    } finally {
+      await producer.close();
+    }
+  }
+
+  lanes(): readonly Lane[] {
+    return [...this.#open.values()].map(({ lane }) => lane);
+  }
+
+  /** Who shipped in this run. */
+  identities(): { readonly name: string; readonly producer: string; readonly kind: string }[] {
+    return [...this.#open.values()].map(({ name, identity }) => ({ name, producer: identity.producer, kind: identity.kind }));
+  }
+
+  /** Bytes that wait in the spools, over all lanes: what a progress line shows. */
+  spoolBytes(): number {
+    return [...this.#open.values()].reduce((sum, { producer }) => sum + producer.stats().spoolBytes, 0);
+  }
+
+  async close(): Promise<void> {
+    for (const { producer } of this.#open.values()) await producer.close();
+  }
+
+  #fitting(open: OpenLane, format: Format): { lane: Lane; name: string; producer: string } {
+    if (!fitsKind(format, open.identity.kind)) throw mismatch(open.name, open.identity, format);
+    return { lane: open.lane, name: open.name, producer: open.identity.producer };
+  }
+
+  async #identity(name: string, format: Format): Promise<ProducerIdentity> {
+    const { dataDir, registrySocket, clock, random } = this.#o;
+    const directory = join(dataDir.identities, name);
+    if (this.#o.producer === undefined) return ensureIdentity({ directory, name, kind: detectKind(format), registrySocket, clock, random });
+    if (!(await hasIdentity(directory))) throw new CliError("CLI_IDENTITY_MISSING", `there is no identity ${name} in ${dataDir.identities}`);
+    return loadIdentity(directory);
+  }
+
+  async #openProducer(name: string, identity: ProducerIdentity, mappingVersion: number): Promise<Producer> {
+    const { dataDir, gateway, clock, random, telemetry, agent } = this.#o;
+    const spoolDir = join(dataDir.spool, name);
+    await makePrivate(spoolDir);
+    try {
+      return await openProducer({ identity, gateway, spoolDir, options: { agent, mappingVersion }, clock, random, telemetry });
+    } catch (error) {
+      if (hasCode(error, "SDK_SPOOL_LOCKED")) throw new CliError("CLI_IDENTITY_BUSY", `another process ships as ${name}`, { cause: error });
+      throw error;
+    }
+  }
+}
+
+function mismatch(name: string, identity: ProducerIdentity, format: Format): CliError {
+  return new CliError("CLI_KIND_MISMATCH", `${name} is a producer of kind ${identity.kind}; ${formats[format].title} belongs to ${formats[format].kinds.join(" or ")}`);
+}
