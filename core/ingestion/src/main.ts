@@ -7,7 +7,7 @@
  * Forbids: decisions, files, and a database credential (R-34, R-12).
  */
 import type { KeyObject } from "node:crypto";
-import { type Clock, invariant, type Lifetime, limits, parseAddress, type Random, RansomeyeError, type Telemetry, type Timer } from "ransomeye-kernel";
+import { type Clock, invariant, type Lifetime, limits, parseAddress, type Random, RansomeyeError, sleep, type Telemetry, type Timer } from "ransomeye-kernel";
 import type { AppendOutcome, FrameAppender } from "ransomeye-pipeline";
 import { type GatewayConfig, gatewaySettings } from "../config/validation.ts";
 import { IngestError } from "../errors/ingest_errors.ts";
@@ -55,6 +55,7 @@ export interface Gateway {
 
 const tickMs = 100;
 const drainMsMax = 10_000;
+const lastWordsMsMax = 1500;
 const drainPollMs = 20;
 const housekeepingMs = 1000;
 const clockDriftMsMax = 2000;
@@ -217,7 +218,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         messageBytesMax: limits.messageBytesMax,
         wordsBytesMax: settings.sessionFloorBytes,
         outboundBytesMax: limits.messageBytesMax,
-        lingerMsMax: 1000,
+        lingerMsMax: lastWordsMsMax / 2,
       },
       directory: registry,
       clock,
@@ -233,12 +234,16 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   async function drainAll(): Promise<void> {
     listener.stop();
     signal({ kind: "drain" });
-    const untilMs = clock.monotonicMs() + drainMsMax;
-    while (gate.figures().framesUnanswered > 0 && clock.monotonicMs() < untilMs && !closed) {
-      await new Promise<void>((resolve) => void clock.setTimer(drainPollMs, resolve));
-    }
+    await waitUntil(() => gate.figures().framesUnanswered === 0, drainMsMax);
+    // Our last words are on their way; a peer that does not read them is cut at the bound.
+    await waitUntil(() => listener.connections === 0, lastWordsMsMax);
     close();
     await putCounters(true);
+  }
+
+  async function waitUntil(holds: () => boolean, msMax: number): Promise<void> {
+    const untilMs = clock.monotonicMs() + msMax;
+    while (!holds() && clock.monotonicMs() < untilMs && !closed) await sleep(clock, drainPollMs);
   }
 
   function close(): void {
@@ -257,7 +262,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     destroy: close,
     figures: () => gate.figures(),
   };
-  lifetime.defer("gateway", (mode) => (mode === "drain" ? gateway.drain() : gateway.destroy()), drainMsMax + 2000);
+  lifetime.defer("gateway", (mode) => (mode === "drain" ? gateway.drain() : gateway.destroy()), drainMsMax + lastWordsMsMax + 1000);
   const { host, port } = gateway.address;
   telemetry.emit(events.gatewayListening, { address: `${host}:${port}`, sessions_max: settings.sessionsMax, buffer_bytes_max: settings.bufferBytesMax });
   return gateway;

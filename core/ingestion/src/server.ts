@@ -45,6 +45,8 @@ export interface ServerOptions {
 export interface Listener {
   readonly host: string;
   readonly port: number;
+  /** Open connections. */
+  readonly connections: number;
   /** Takes no more connections; open ones live on. */
   stop(): void;
   /** Closes everything now. */
@@ -88,6 +90,9 @@ export async function listen(options: ServerOptions, events: ServerEvents): Prom
   return {
     host: address.address,
     port: address.port,
+    get connections(): number {
+      return sessions.size;
+    },
     stop: () => void server.close(),
     destroy(): void {
       server.close();

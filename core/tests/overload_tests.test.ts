@@ -1,0 +1,182 @@
+/**
+ * Why: credit is a reservation (R-14); a gate that is pressed answers slower, and loses nothing (promise 5).
+ * Enforces: the bounds of the buffer, of messages and of sessions through the real listener; the pause of the bus and its end.
+ * Forbids: production data, and timed assertions.
+ */
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { INGEST_CODES } from "ransomeye-ingestion";
+import { limits, systemClock } from "ransomeye-kernel";
+import { type FrameAppend, type MemoryBus, openMemoryBus } from "ransomeye-pipeline";
+import { plainHello } from "./src/gate/test_client.ts";
+import { startTestGate, until } from "./src/gate/test_gate.ts";
+import { syntheticEvent, syntheticPayload } from "./synthetic_events.ts";
+
+suite("bounds and backpressure", { concurrency: 8 }, () => {
+  const timeout = 60_000;
+
+  test("BP a frame beyond credit ends the session, and nothing of it is stored", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const { who, certificate } = await gate.enrol(1);
+    const { client, chain, say, welcome } = await gate.begin(who, certificate);
+    assert.equal(welcome.creditBytesTotal, limits.sessionFloorBytes, "the floor, and no more");
+    say(chain.next(100).message);
+    const ended = await client.ended;
+    assert.equal(ended.code, "INGEST_CREDIT_EXCEEDED");
+    assert.equal(ended.grpcStatus, INGEST_CODES.INGEST_CREDIT_EXCEEDED.grpc);
+    assert.equal(await gate.stored(), 0);
+    await until(() => gate.refused("INGEST_CREDIT_EXCEEDED") === 1);
+  });
+
+  test("BP more events than credited, in few bytes", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const { who, certificate } = await gate.enrol(1);
+    const { client, chain, say } = await gate.begin(who, certificate);
+    say(chain.next(200, Buffer.from("{}\n".repeat(200))).message);
+    assert.equal((await client.ended).code, "INGEST_CREDIT_EXCEEDED");
+    assert.equal(await gate.stored(), 0);
+  });
+
+  test("BP an announced message that no credit covers is refused at its prefix, before its bytes are gathered", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const { who, certificate } = await gate.enrol(1);
+    const { client } = await gate.begin(who, certificate);
+    const prefix = Buffer.alloc(5);
+    prefix.writeUInt32BE(200_000, 1);
+    client.sayRaw(prefix);
+    assert.equal((await client.ended).code, "INGEST_CREDIT_EXCEEDED");
+  });
+
+  test("BP an oversized message", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const { certificate } = await gate.enrol(1);
+    const client = gate.connect(certificate);
+    client.say(plainHello());
+    await client.next("welcome");
+    const prefix = Buffer.alloc(5);
+    prefix.writeUInt32BE(limits.messageBytesMax + 1, 1);
+    client.sayRaw(prefix);
+    assert.equal((await client.ended).code, "INGEST_MESSAGE_TOO_LARGE");
+    await until(() => gate.refused("INGEST_MESSAGE_TOO_LARGE") === 1);
+    assert.equal(await gate.stored(), 0);
+  });
+
+  test("BP demand earns credit, the largest frame passes, and its room comes back", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const { who, certificate } = await gate.enrol(1);
+    const { client, chain, say, credit } = await gate.begin(who, certificate);
+    for (let i = 0; i < 8; i += 1) {
+      const line = syntheticEvent(i, { raw_data: "x".repeat(limits.lineBytesMax - 1024) });
+      const payload = Buffer.from(`${line}\n${line}\n`);
+      await credit(payload.length + 1024, 2);
+      say(chain.next(2, payload).message);
+      assert.equal((await client.next("receipt")).durableSeq, chain.seq);
+    }
+    assert.equal(await gate.stored(), 8);
+    const figures = gate.gateway.figures();
+    assert.equal(figures.heldBytes, 0);
+    assert.ok(figures.reservedBytesPeak <= figures.bufferBytesMax);
+  });
+
+  test("BP sessions beyond the bound are told to come back", { timeout }, async (t) => {
+    const gate = await startTestGate(t, { config: { sessionsMax: 2 } });
+    for (const seed of [1, 2]) {
+      const { who, certificate } = await gate.enrol(seed);
+      await gate.begin(who, certificate);
+    }
+    const { certificate } = await gate.enrol(3);
+    const client = gate.connect(certificate);
+    client.say(plainHello());
+    assert.equal((await client.ended).code, "INGEST_SESSIONS_MAX");
+  });
+
+  test("promise 5: while the bus is paused producers are told so, frames are kept, no credit is given; afterwards all of it is stored once", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const { who, certificate } = await gate.enrol(1);
+    const { client, chain, say } = await gate.begin(who, certificate);
+    await gate.bus.pause("disk_floor");
+    say(chain.next(2).message);
+    const throttle = await client.next("throttle");
+    assert.deepEqual([throttle.state, throttle.reason], ["paused", "disk_floor"]);
+    assert.ok(throttle.retryAfterMs > 0);
+    say({ kind: "demand", bytes: 100_000, events: 100, oldestUs: 0 });
+    say(chain.next(1).message);
+    await until(() => gate.gateway.figures().framesUnanswered === 2);
+    assert.equal(client.heard.filter(({ kind }) => kind === "credit" || kind === "receipt").length, 0);
+    await gate.bus.pause(null);
+    assert.equal((await client.next("receipt")).epoch, 1);
+    await until(async () => (await gate.stored()) === 2);
+    await until(() => client.heard.some((message) => message.kind === "throttle" && message.state === "open"));
+    await until(() => client.heard.some((message) => message.kind === "credit"));
+    assert.equal(gate.gateway.figures().heldBytes, 0);
+  });
+
+  /** A bus whose next appends fail, before or after they happened. */
+  function flakyBus(): { readonly bus: MemoryBus; failures: ("before" | "after")[] } {
+    const bus = openMemoryBus({ clock: systemClock });
+    const append = bus.append.bind(bus);
+    const flaky = { bus, failures: [] as ("before" | "after")[] };
+    bus.append = async (part: number, frames: readonly FrameAppend[], options) => {
+      const failure = flaky.failures.shift();
+      if (failure === "before") throw new Error("connection refused");
+      const outcomes = await append(part, frames, options);
+      if (failure === "after") throw new Error("connection reset");
+      return outcomes;
+    };
+    return flaky;
+  }
+
+  test("promise 1: an append without an answer is sent again; what had happened comes back as duplicate, and the receipt follows", { timeout }, async (t) => {
+    const flaky = flakyBus();
+    const gate = await startTestGate(t, { bus: flaky.bus });
+    const { who, certificate } = await gate.enrol(1);
+    const { client, chain, say } = await gate.begin(who, certificate);
+    flaky.failures.push("before", "after", "before");
+    say(chain.next(2).message);
+    assert.equal((await client.next("receipt")).durableSeq, 2);
+    assert.equal(await gate.stored(), 1);
+    assert.equal(gate.telemetry.events.filter(({ name }) => name === "append_failed").length, 3);
+    say(chain.next(2).message);
+    assert.equal((await client.next("receipt")).durableSeq, 4);
+  });
+
+  test("BP a producer beyond its rate is throttled with the time to wait, and loses nothing", { timeout }, async (t) => {
+    const gate = await startTestGate(t, { config: { rateBytesPerSecondMax: 64 * 1024, rateEventsPerSecondMax: 2000 } });
+    const { who, certificate } = await gate.enrol(1);
+    const { client, chain, say, credit } = await gate.begin(who, certificate);
+    let sent = 0;
+    const frame = 250;
+    const bytes = syntheticPayload(0, frame).length + 4096;
+    for (let i = 0; i < 8; i += 1) {
+      await credit(bytes, frame);
+      say(chain.next(frame).message);
+      sent += frame;
+    }
+    await until(() => client.heard.some((message) => message.kind === "receipt" && message.durableSeq === sent));
+    const throttle = client.heard.find((message) => message.kind === "throttle");
+    assert.ok(throttle?.kind === "throttle" && throttle.state === "throttled" && throttle.reason === "rate" && throttle.retryAfterMs > 0);
+  });
+
+  test("R-5 what the engine has stored is told, so that spools may forget", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const { who, certificate } = await gate.enrol(1);
+    const { client, chain, say } = await gate.begin(who, certificate);
+    say(chain.next(2).message);
+    await client.next("receipt");
+    gate.bus.noteStored(who.producer, 1, 2);
+    const stored = await client.next("stored");
+    assert.deepEqual([stored.epoch, stored.seq], [1, 2]);
+  });
+
+  test("drain: frames in flight are receipted, then Goodbye with a time to come back; counters say that the end was clean", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const { who, certificate } = await gate.enrol(1);
+    const { client, chain, say } = await gate.begin(who, certificate);
+    say(chain.next(2).message);
+    await client.next("receipt");
+    await gate.gateway.drain();
+    const goodbye = await client.next("goodbye");
+    assert.equal(goodbye.code, "INGEST_DRAINING");
+    assert.equal((await client.ended).code, "INGEST_DRAINING");
+  });
+});
