@@ -1,0 +1,189 @@
+/**
+ * Why: the SDK's shell is tested against a gateway that does exactly what a test wants, over real TLS and HTTP/2.
+ * Enforces: the rules that matter here: append if next, signatures, credit never exceeded, receipts signed.
+ */
+import { createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { createSecureServer, type Http2SecureServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { AddressInfo } from "node:net";
+import { recordingTelemetry, seededRandom, systemClock } from "ransomeye-kernel";
+import {
+  type ClientMessage,
+  clientMessage,
+  decodeHeader,
+  type FrameHeader,
+  gatewaySpiffeId,
+  GrpcDeframer,
+  grpcParts,
+  type Head,
+  type InvalidEvent,
+  lastSeqOf,
+  mustDecode,
+  openEpochBytes,
+  ed25519Verify,
+  payloadHash,
+  producerSpiffeId,
+  rawPublicKey,
+  type ServerMessage,
+  serverMessage,
+  signReceipt,
+  verifyHeader,
+  zeroHash,
+} from "ransomeye-ingestion/protocol";
+import { createEnrolmentRequest, type OpenProducer, type ProducerIdentity, type ProducerOptions } from "../src/lib.ts";
+import { issue, type Issued } from "./certificates.ts";
+
+export const producer = "0190a0b0-c0d0-7000-8000-0000000000aa";
+export const trustDomain = "test.local";
+
+const authority: Issued = issue("test authority", []);
+
+/** An identity as enrolment would give it. */
+export function testIdentity(): ProducerIdentity {
+  const { batchKey } = createEnrolmentRequest({ kind: "linux", name: "test" }, seededRandom(1));
+  const tls = issue("producer", [producerSpiffeId(trustDomain, "linux", producer)], { common: "test authority", key: authority.key });
+  return { producer, kind: "linux", trustDomain, tlsKeyPem: tls.keyPem, tlsCertPem: tls.certPem, caPem: authority.certPem, batchKey };
+}
+
+/** What `openProducer` needs. */
+export function settings(identity: ProducerIdentity, port: number, spoolDir: string, options: ProducerOptions = {}): OpenProducer & { telemetry: ReturnType<typeof recordingTelemetry> } {
+  return {
+    identity,
+    gateway: { host: "127.0.0.1", port },
+    spoolDir,
+    options: { lingerMs: 2, backoffBaseMs: 5, backoffCapMs: 50, connectMs: 5000, ...options },
+    clock: systemClock,
+    random: seededRandom("sdk"),
+    telemetry: recordingTelemetry(),
+  };
+}
+
+export interface DoubleOptions {
+  readonly uris?: readonly string[];
+  readonly issuer?: Issued;
+  readonly receiptKey?: KeyObject;
+}
+
+/** A gateway of one producer. */
+export class GatewayDouble {
+  readonly #publicKey: KeyObject;
+  head: Head = { epoch: 0, seq: 0, hash: zeroHash, prevEpoch: 0, prevSeq: 0, prevHash: zeroHash };
+  readonly lines: string[] = [];
+  readonly hellos: Extract<ClientMessage, { kind: "hello" }>[] = [];
+  readonly violations: string[] = [];
+  frames = 0;
+  /** Called with every frame before it is judged; "hold" swallows it. */
+  onFrame: ((header: FrameHeader, double: GatewayDouble) => "hold" | "cut" | undefined) | undefined;
+  /** Called with every message; true: do not answer it. */
+  onMessage: ((message: ClientMessage, double: GatewayDouble) => boolean) | undefined;
+  invalid: (header: FrameHeader) => InvalidEvent[] = () => [];
+  store = true;
+  credit: { bytes: number; events: number } = { bytes: 64 * 1024 * 1024, events: 10_000_000 };
+  receiptKey: KeyObject;
+  forgeReceipts = false;
+  #server: Http2SecureServer;
+  #sessions: Set<ServerHttp2Session> = new Set();
+  #stream: ServerHttp2Stream | undefined;
+  #nonce: Buffer = Buffer.alloc(16, 5);
+  #spent = { bytes: 0, events: 0 };
+
+  constructor(identity: ProducerIdentity, options: DoubleOptions = {}) {
+    this.#publicKey = createPublicKey(identity.batchKey);
+    this.receiptKey = options.receiptKey ?? generateKeyPairSync("ed25519").privateKey;
+    const issuer = options.issuer ?? authority;
+    const tls = issue("gateway", options.uris ?? [gatewaySpiffeId(trustDomain, "gw-1")], { common: "test authority", key: issuer.key });
+    this.#server = createSecureServer({ key: tls.keyPem, cert: tls.certPem, ca: authority.certPem, requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.3" });
+    this.#server.on("session", (session) => {
+      this.#sessions.add(session);
+      session.on("error", () => undefined);
+      session.on("close", () => this.#sessions.delete(session));
+    });
+    this.#server.on("sessionError", () => undefined);
+    this.#server.on("stream", (stream, headers) => this.#accept(stream, headers[":path"] ?? ""));
+  }
+
+  async listen(port = 0): Promise<number> {
+    await new Promise<void>((resolve) => this.#server.listen(port, "127.0.0.1", resolve));
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Tears every connection down. */
+  cut(): void {
+    for (const session of this.#sessions) session.destroy();
+  }
+
+  async close(): Promise<void> {
+    this.cut();
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  say(message: ServerMessage): void {
+    const stream = this.#stream;
+    if (stream === undefined || stream.destroyed) return;
+    for (const part of grpcParts(serverMessage.encode(message))) stream.write(part);
+  }
+
+  receipt(invalid: InvalidEvent[] = []): void {
+    const { epoch, seq, hash } = this.head;
+    const stored = this.store ? { storedEpoch: epoch, storedSeq: seq } : { storedEpoch: 0, storedSeq: 0 };
+    const fields = { epoch, durableSeq: seq, chainHash: hash, ...stored, receivedUs: 1, invalid, invalidMore: 0 };
+    const signature = signReceipt(producer, fields, this.receiptKey);
+    this.say({ kind: "receipt", ...fields, signature: this.forgeReceipts ? signature.fill(0, 0, 1) : signature });
+  }
+
+  #accept(stream: ServerHttp2Stream, path: string): void {
+    stream.on("error", () => undefined);
+    if (path !== "/ransomeye.ingest.v1.Ingest/Stream") this.violations.push(`path ${path}`);
+    stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    stream.on("end", () => stream.end());
+    this.#stream = stream;
+    this.#spent = { bytes: 0, events: 0 };
+    const deframer = new GrpcDeframer(1024 * 1024);
+    stream.on("data", (chunk: Buffer) => {
+      const step = deframer.push(chunk);
+      if (step.kind === "refused") throw new Error(step.detail);
+      for (const bytes of step.messages) this.#hear(mustDecode(clientMessage.decode(bytes)));
+    });
+  }
+
+  #hear(message: ClientMessage): void {
+    if (this.onMessage?.(message, this) === true) return;
+    if (message.kind === "hello") {
+      this.hellos.push(message);
+      this.say({
+        kind: "welcome", protocolVersion: 1, schemaVersion: 1, head: this.head, storedEpoch: 0, storedSeq: 0, limits: { frameBytesMax: 262_144, frameEventsMax: 4096, lineBytesMax: 131_072 },
+        lingerMs: 2, creditBytesTotal: this.credit.bytes, creditEventsTotal: this.credit.events, sessionNonce: this.#nonce, receiptPublicKey: rawPublicKey(this.receiptKey), clockUs: 1, gateway: "gw-1",
+      });
+    } else if (message.kind === "openEpoch") {
+      if (!ed25519Verify(openEpochBytes(producer, message.expectedEpoch, this.#nonce), message.signature, this.#publicKey)) this.violations.push("epoch signature");
+      const { epoch, seq, hash } = this.head;
+      this.head = { epoch: epoch + 1, seq: 0, hash: zeroHash, prevEpoch: epoch, prevSeq: seq, prevHash: hash };
+      this.say({ kind: "epochOpened", epoch: epoch + 1, prevEpoch: epoch, prevSeq: seq, prevHash: hash });
+    } else if (message.kind === "frame") {
+      this.#frame(message);
+    }
+  }
+
+  #frame(frame: Extract<ClientMessage, { kind: "frame" }>): void {
+    const header = mustDecode(decodeHeader(frame.header));
+    this.frames += 1;
+    this.#spent = { bytes: this.#spent.bytes + frame.header.length + 64 + frame.payload.length, events: this.#spent.events + header.count };
+    if (this.#spent.bytes > this.credit.bytes || this.#spent.events > this.credit.events) this.violations.push("credit exceeded");
+    if (!verifyHeader(frame.header, frame.signature, this.#publicKey)) this.violations.push("signature");
+    if (!payloadHash(frame.payload).equals(header.payloadHash)) this.violations.push("payload hash");
+    const verdict = this.onFrame?.(header, this);
+    if (verdict === "cut") this.cut();
+    if (verdict !== undefined) return;
+    const { head } = this;
+    const last = lastSeqOf(header);
+    if (header.epoch === head.epoch && last <= head.seq) {
+      this.receipt();
+    } else if (header.epoch === head.epoch && header.firstSeq === head.seq + 1 && (head.seq === 0 || header.prevHash.equals(head.hash))) {
+      this.head = { ...head, seq: last, hash: Buffer.from(header.hash) };
+      this.lines.push(...frame.payload.toString().split("\n").slice(0, -1));
+      this.receipt(this.invalid(header));
+    } else {
+      this.say({ kind: "reject", epoch: header.epoch, firstSeq: header.firstSeq, lastSeq: last, code: "INGEST_GAP", message: "", next: "resend", expected: head });
+    }
+  }
+}
