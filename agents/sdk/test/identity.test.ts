@@ -1,0 +1,58 @@
+/**
+ * Why: keys are the identity. Enforces: promise 4 at the producer: proof of both keys, private files.
+ */
+import assert from "node:assert/strict";
+import { chmod, mkdtemp, readFile, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { verifyEnrolment } from "ransomeye-ingestion/protocol";
+import { hasCode, seededRandom } from "ransomeye-kernel";
+import { createEnrolmentRequest, loadIdentity, SDK_CODES, saveIdentity } from "../src/lib.ts";
+import { testIdentity } from "./gateway_double.ts";
+
+test("ING-7 an enrolment request proves both keys, and two are never alike", () => {
+  const one = createEnrolmentRequest({ kind: "dpi", name: "probe" }, seededRandom(1));
+  const two = createEnrolmentRequest({ kind: "dpi", name: "probe" }, seededRandom(1));
+  assert.equal(verifyEnrolment(one.request).kind, "decoded");
+  assert.notDeepEqual(one.request.batchPublicKey, two.request.batchPublicKey);
+  assert.ok(!JSON.stringify(one.request).includes("PRIVATE"));
+});
+
+test("promise 4: an identity is written for its owner alone, and refused where others may read it", async () => {
+  const directory = join(await mkdtemp(join(tmpdir(), "identity-")), "producer");
+  const identity = { ...testIdentity(), receiptKeys: [Buffer.alloc(32, 5)] };
+  await saveIdentity(directory, identity);
+  const loaded = await loadIdentity(directory);
+  assert.ok(loaded.batchKey.equals(identity.batchKey));
+  assert.deepEqual({ ...loaded, batchKey: 0 }, { ...identity, batchKey: 0 });
+  const files = ["identity.json", "tls.key", "tls.crt", "ca.crt", "batch.key"];
+  for (const name of files) assert.equal((await stat(join(directory, name))).mode & 0o777, 0o600, name);
+  assert.equal((await stat(directory)).mode & 0o777, 0o700);
+  for (const name of [...files, "."]) {
+    const path = join(directory, name);
+    await chmod(path, name === "." ? 0o750 : 0o640);
+    await assert.rejects(loadIdentity(directory), (error) => hasCode(error, "SDK_IDENTITY_EXPOSED"), name);
+    await chmod(path, name === "." ? 0o700 : 0o600);
+  }
+  await loadIdentity(directory);
+});
+
+test("an identity that is not one is refused with a code", async () => {
+  const directory = join(await mkdtemp(join(tmpdir(), "identity-")), "producer");
+  await assert.rejects(loadIdentity(directory), (error) => hasCode(error, "SDK_IDENTITY_INVALID"));
+  await saveIdentity(directory, testIdentity());
+  const path = join(directory, "identity.json");
+  const good = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
+  for (const change of [{ producer: "x" }, { kind: "mac" }, { trust_domain: "" }, { receipt_keys: ["00"] }]) {
+    await writeFile(path, JSON.stringify({ ...good, ...change }), { mode: 0o600 });
+    await assert.rejects(loadIdentity(directory), (error) => hasCode(error, "SDK_IDENTITY_INVALID"), JSON.stringify(change));
+  }
+  await writeFile(path, JSON.stringify(good));
+  await writeFile(join(directory, "batch.key"), testIdentity().tlsKeyPem);
+  await assert.rejects(loadIdentity(directory), (error) => hasCode(error, "SDK_IDENTITY_INVALID"));
+});
+
+test("every code says what it means and what comes next", () => {
+  for (const [code, { meaning, next, stage }] of Object.entries(SDK_CODES)) assert.ok(code.startsWith("SDK_") && meaning && next && stage, code);
+});

@@ -1,0 +1,255 @@
+/**
+ * Why: what a producer confirmed must be on the disk after anything. Enforces: X-6 and promise 1 at the spool: kill -9, torn tails, full and failing disks, two processes.
+ */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { appendFile, copyFile, mkdtemp, readdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { hasCode, seededRandom, sleep, systemClock } from "ransomeye-kernel";
+import { payloadHash } from "ransomeye-ingestion/protocol";
+import { openProducer, type OpenSpoolFile, saveIdentity, type SdkError } from "../src/lib.ts";
+import { openSpoolFile } from "../src/spool_files.ts";
+import { lockSpool } from "../src/spool_lock.ts";
+import { type OpenedSpool, openSpool } from "../src/spool_open.ts";
+import type { BatchRecord } from "../src/spool_record.ts";
+import { GatewayDouble, producer, settings, testIdentity } from "./gateway_double.ts";
+
+const identity = testIdentity();
+const fresh = (): Promise<string> => mkdtemp(join(tmpdir(), "spool-"));
+
+interface Told {
+  through: number[];
+  stalled: SdkError[];
+  failed: SdkError[];
+}
+
+async function open(directory: string, openFile: OpenSpoolFile = openSpoolFile, bytesMax = 4 * 1024 * 1024): Promise<OpenedSpool & { told: Told }> {
+  const told: Told = { through: [], stalled: [], failed: [] };
+  const opened = await openSpool(
+    { directory, producer, bytesMax, openFile, clock: systemClock },
+    { batches: (through) => told.through.push(through), links: () => undefined, stalled: (error) => told.stalled.push(error), failed: (error) => told.failed.push(error) },
+  );
+  return { ...opened, told };
+}
+
+const done = async (opened: OpenedSpool): Promise<void> => {
+  await opened.spool.close();
+  await opened.release();
+};
+
+function batch(index: number, more = false): { record: BatchRecord; payload: Buffer } {
+  const payload = Buffer.from(`{"n":${index}}\n`.repeat(1 + (index % 5)));
+  const facts = { kind: "events" as const, count: 1 + (index % 5), schemaVersion: 1, mappingVersion: 0, createdUs: index };
+  return { record: { type: "batch", index, ...facts, payloadHash: payloadHash(payload), payloadBytes: payload.length, more, cursor: more ? undefined : `c${index}`, signed: undefined }, payload };
+}
+
+const append = (opened: OpenedSpool, index: number, more = false): void => {
+  const { record, payload } = batch(index, more);
+  opened.spool.appendBatch(record, payload);
+};
+
+test("X-6 a spool that is cut at any byte opens with the whole records before the cut", async () => {
+  const directory = await fresh();
+  const first = await open(directory);
+  const ends: number[] = [8];
+  for (let index = 1; index <= 6; index += 1) {
+    append(first, index);
+    await first.spool.finish();
+    ends.push(first.spool.bytes);
+  }
+  await done(first);
+  const segment = join(directory, "000000000001.seg");
+  const whole = await readFile(segment);
+  assert.equal(whole.length, ends.at(-1));
+  for (let length = 0; length <= whole.length; length += length < 20 ? 1 : 3) {
+    const copy = await fresh();
+    await writeFile(join(copy, "000000000001.seg"), whole.subarray(0, length));
+    const opened = await open(copy);
+    const expected = ends.filter((end) => end <= length).length - 1;
+    assert.equal(opened.entries.length, Math.max(0, expected), `cut at ${length}`);
+    assert.equal((await stat(join(copy, "000000000001.seg"))).size, expected < 0 ? 8 : ends[expected], "the torn tail is gone");
+    append(opened, 50);
+    await done(opened);
+    const again = await open(copy);
+    assert.deepEqual(again.entries.map((entry) => entry.index), [...Array.from({ length: Math.max(0, expected) }, (_, i) => i + 1), 50]);
+    await done(again);
+  }
+});
+
+test("a flipped byte in the newest segment ends it there; in an older one the spool is corrupt", async () => {
+  const directory = await fresh();
+  const opened = await open(directory, openSpoolFile, 1024 * 1024);
+  for (let index = 1; index <= 12; index += 1) {
+    const payload = Buffer.alloc(60_000, index);
+    opened.spool.appendBatch({ ...batch(index).record, payloadHash: payloadHash(payload), payloadBytes: payload.length }, payload);
+    await opened.spool.finish();
+  }
+  await done(opened);
+  const segments = (await readdir(directory)).filter((name) => name.endsWith(".seg")).sort();
+  assert.ok(segments.length > 1);
+  for (const [at, name] of segments.entries()) {
+    const copy = await fresh();
+    for (const other of segments) await copyFile(join(directory, other), join(copy, other));
+    const bytes = await readFile(join(copy, name));
+    bytes[bytes.length - 30_000] = (bytes[bytes.length - 30_000] ?? 0) ^ 1;
+    await writeFile(join(copy, name), bytes);
+    if (at < segments.length - 1) await assert.rejects(open(copy), (error) => hasCode(error, "SDK_SPOOL_CORRUPT"));
+    else {
+      const cut = await open(copy);
+      assert.equal(cut.entries.length, 11);
+      assert.ok(cut.cutBytes >= 60_000);
+      await done(cut);
+    }
+  }
+});
+
+test("a call that is not complete on disk is dropped whole, across segments", async () => {
+  const directory = await fresh();
+  const opened = await open(directory, openSpoolFile, 1024 * 1024);
+  append(opened, 1);
+  await opened.spool.finish();
+  for (let index = 2; index <= 8; index += 1) {
+    const payload = Buffer.alloc(90_000, index);
+    opened.spool.appendBatch({ ...batch(index, true).record, payloadHash: payloadHash(payload), payloadBytes: payload.length }, payload);
+    await opened.spool.finish();
+  }
+  assert.deepEqual(opened.told.through, [1], "nothing of an open call counts as durable");
+  await done(opened);
+  const again = await open(directory);
+  assert.deepEqual(again.entries.map((entry) => entry.index), [1]);
+  assert.equal(again.droppedBatches, 7);
+  assert.equal(again.cursor?.cursor, "c1");
+  assert.equal(again.machine.nextIndex, 9, "indexes are not used twice");
+  await done(again);
+  const third = await open(directory);
+  assert.equal(third.droppedBatches, 0);
+  await done(third);
+});
+
+test("ENOSPC makes the spool wait, with a code; when there is room everything is written, once", async () => {
+  for (const where of ["write", "sync"] as const) {
+    const directory = await fresh();
+    let failures = 0;
+    const full: OpenSpoolFile = async (path, create) => {
+      const file = await openSpoolFile(path, create);
+      const fail = (): never => {
+        failures += 1;
+        throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+      };
+      return {
+        ...file,
+        write: async (parts, at) => {
+          // Half of it reaches the disk, as a real one would do.
+          if (where === "write" && at > 100 && failures < 1) await file.write([Buffer.concat([...parts]).subarray(0, 50)], at).then(fail);
+          await file.write(parts, at);
+        },
+        sync: () => (where === "sync" && failures < 1 ? fail() : file.sync()),
+      };
+    };
+    const opened = await open(directory, full);
+    for (let index = 1; index <= 5; index += 1) append(opened, index);
+    for (let i = 0; i < 400 && opened.told.through.at(-1) !== 5; i += 1) await sleep(systemClock, 10);
+    assert.equal(opened.told.through.at(-1), 5);
+    assert.ok(opened.told.stalled.length > 0 && opened.told.stalled.every((error) => error.code === "SDK_DISK_FULL"));
+    await done(opened);
+    const again = await open(directory);
+    assert.deepEqual(again.entries.map((entry) => entry.index), [1, 2, 3, 4, 5]);
+    assert.equal(again.cutBytes, 0);
+    await done(again);
+  }
+});
+
+test("a disk that fails to flush ends the producer: what was not durable is never confirmed", async () => {
+  const directory = await fresh();
+  const failing: OpenSpoolFile = async (path, create) => ({ ...(await openSpoolFile(path, create)), sync: () => Promise.reject(Object.assign(new Error("io"), { code: "EIO" })) });
+  const one = await openProducer(settings(identity, 9, directory, { openFile: failing }));
+  await assert.rejects(one.sendMany([Buffer.from("{}")]), (error) => hasCode(error, "SDK_SPOOL_FAILED"));
+  assert.equal(one.stats().stopped, "SDK_SPOOL_FAILED");
+  await one.close();
+});
+
+test("a spool has one process: a second is refused, a dead one's lock is taken over, whatever its pid is now", async () => {
+  const directory = await fresh();
+  const one = await openProducer(settings(identity, 9, directory));
+  await assert.rejects(openProducer(settings(identity, 9, directory)), (error) => hasCode(error, "SDK_SPOOL_LOCKED"));
+  const identityDir = join(await fresh(), "identity");
+  await saveIdentity(identityDir, identity);
+  const other = spawn(process.execPath, [fileURLToPath(new URL("./spool_child.js", import.meta.url)), directory, "1", identityDir, "9"], { stdio: ["ignore", "ignore", "pipe"] });
+  let complaint = "";
+  other.stderr.on("data", (chunk: Buffer) => (complaint += chunk.toString()));
+  const [code] = (await once(other, "close")) as [number];
+  assert.notEqual(code, 0);
+  assert.match(complaint, /SDK_SPOOL_LOCKED/);
+  await one.close();
+  const boot = (await readFile("/proc/sys/kernel/random/boot_id", "latin1").catch(() => "unknown")).trim();
+  // Dead: a pid that cannot be; our own pid with another start time; another boot.
+  for (const stale of [`lock-${boot}-4194999-1`, `lock-${boot}-${process.pid}-1`, `lock-00000000-0000-0000-0000-000000000000-${process.pid}-1`]) await writeFile(join(directory, stale), "");
+  const release = await lockSpool(directory);
+  assert.equal((await readdir(directory)).filter((name) => name.startsWith("lock-")).length, 1);
+  await release();
+});
+
+test("another producer's spool is refused", async () => {
+  const directory = await fresh();
+  await (await openProducer(settings(identity, 9, directory))).close();
+  const other = { ...identity, producer: "0190a0b0-c0d0-7000-8000-0000000000bb" };
+  await assert.rejects(openProducer(settings(other, 9, directory)), (error) => hasCode(error, "SDK_OPTIONS_INVALID"));
+});
+
+test("a state file that is not one is corrupt, not ignored", async () => {
+  const directory = await fresh();
+  await (await openProducer(settings(identity, 9, directory))).close();
+  await appendFile(join(directory, "state.json"), "x");
+  await assert.rejects(openProducer(settings(identity, 9, directory)), (error) => hasCode(error, "SDK_SPOOL_CORRUPT"));
+  await truncate(join(directory, "state.json"), 0);
+  await assert.rejects(openProducer(settings(identity, 9, directory)), (error) => hasCode(error, "SDK_SPOOL_CORRUPT"));
+});
+
+test("X-6 kill -9 at any moment: what was confirmed is in the spool, and each event arrives once, in order", async (t) => {
+  const child = fileURLToPath(new URL("./spool_child.js", import.meta.url));
+  const directory = await fresh();
+  const identityDir = join(await fresh(), "identity");
+  await saveIdentity(identityDir, identity);
+  const gateway = new GatewayDouble(identity);
+  // Receipts come, and some frames are swallowed with their connection; nothing is stored until the end, so that the spool keeps it all.
+  gateway.store = false;
+  gateway.onFrame = () => (gateway.frames % 50 === 0 ? "cut" : undefined);
+  const port = await gateway.listen();
+  t.after(() => gateway.close());
+  const random = seededRandom("kill");
+  const count = 9_000;
+  let confirmed = 0;
+  let finished = false;
+  for (let round = 0; !finished; round += 1) {
+    // The first rounds know no gateway: port 9 of loopback does not answer.
+    const run = spawn(process.execPath, [child, directory, String(count), identityDir, String(round < 3 ? 9 : port)], { stdio: ["ignore", "pipe", "inherit"] });
+    let output = "";
+    let target = 10 + (random.uint32() % 120);
+    run.stdout.on("data", (chunk: Buffer) => {
+      output += chunk.toString();
+      // Killed by progress and not by time, so that the machine's speed does not matter.
+      target -= chunk.toString().split("durable").length - 1;
+      if (target <= 0 && round < 9) run.kill("SIGKILL");
+    });
+    await once(run, "close");
+    const from = Number(/^from (\d+)$/m.exec(output)?.[1] ?? 0);
+    assert.ok(from > confirmed, `the cursor ${from - 1} is behind what was confirmed, ${confirmed}`);
+    for (const [, cursor] of output.matchAll(/^durable (\d+)$/gm)) confirmed = Math.max(confirmed, Number(cursor));
+    finished = output.includes("done\n");
+    assert.ok(finished || round < 9);
+  }
+  gateway.onFrame = undefined;
+  gateway.store = true;
+  const one = await openProducer(settings(identity, port, directory));
+  await one.drain("receipt");
+  await one.close();
+  const numbers = gateway.lines.map((line) => (JSON.parse(line) as { n: number }).n);
+  assert.equal(numbers.findIndex((n, at) => n !== at + 1), -1, "in order, none missing, none twice");
+  assert.ok(numbers.length >= count && numbers.length >= confirmed);
+  assert.equal(gateway.head.epoch, 1, "no state was lost");
+  assert.deepEqual(gateway.violations, []);
+});
