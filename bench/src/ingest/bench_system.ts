@@ -1,0 +1,70 @@
+/**
+ * Why: the bench measures a system that runs as a stranger would run it, and needs a few more facts about it than a stranger does.
+ * Enforces: the administrator's connection is used for looking only (and for the raw limit's scratch schema); what is measured goes through the gateway.
+ * Forbids: a shortcut into the running processes.
+ */
+import { join } from "node:path";
+import { type Client, type Connection, openClient, readSecrets, superuserName } from "ransomeye-db";
+import type { ProducerIdentity } from "ransomeye-sdk";
+import { type Runtime, RunningSystem } from "ransomeye-tests";
+import { enrolProducers } from "./enrol.ts";
+
+/** The ledger as `ransomeye audit --json` prints it, as far as the bench judges it. */
+interface Ledger {
+  readonly balanced: boolean;
+  readonly stored: number;
+  readonly dead_lettered: number;
+  readonly in_flight: number;
+}
+
+/** A started system with its facts. */
+export class BenchSystem implements AsyncDisposable {
+  readonly runtime: Runtime;
+  readonly administrator: Connection;
+  readonly postgresPid: number;
+  readonly #system: RunningSystem;
+
+  private constructor(system: RunningSystem, runtime: Runtime, administrator: Connection, postgresPid: number) {
+    this.#system = system;
+    this.runtime = runtime;
+    this.administrator = administrator;
+    this.postgresPid = postgresPid;
+  }
+
+  /** @param environment variables for the system's processes, such as a probe to load */
+  static async start(environment: Readonly<Record<string, string>> = {}): Promise<BenchSystem> {
+    const system = await RunningSystem.start([], environment);
+    const runtime = await system.runtime();
+    const { postgres } = runtime;
+    if (postgres === null) throw new Error("the bench needs the embedded PostgreSQL");
+    const { passwords } = await readSecrets(join(system.dataDir, "secrets", "database.json"));
+    const { host, port, database, pid } = postgres;
+    return new BenchSystem(system, runtime, { host, port, database, user: superuserName, password: passwords[superuserName] ?? "" }, pid);
+  }
+
+  enrol(prefix: string, count: number): Promise<ProducerIdentity[]> {
+    return enrolProducers(this.runtime.registrySocket, prefix, count);
+  }
+
+  client(name: string): Promise<Client> {
+    return openClient(this.administrator, name);
+  }
+
+  pidOf(role: string): number {
+    const child = this.runtime.children.find((one) => one.role === role);
+    if (child === undefined) throw new Error(`no process of role ${role}`);
+    return child.pid;
+  }
+
+  /** Waits until nothing is in flight and recounts. @throws where the ledger does not balance or does not count `stored` rows */
+  async assertBalanced(stored: number): Promise<void> {
+    const ledger = await this.#system.json<Ledger>("audit", "--wait-idle", "120");
+    if (!ledger.balanced || ledger.in_flight !== 0 || ledger.dead_lettered !== 0 || ledger.stored !== stored) {
+      throw new Error(`the ledger does not agree: ${stored} events were sent, it says ${JSON.stringify(ledger)}`);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#system[Symbol.asyncDispose]();
+  }
+}

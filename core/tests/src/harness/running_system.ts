@@ -1,0 +1,141 @@
+/**
+ * Why: proofs and measurements need the whole system as a stranger runs it: the `ransomeye` command, its real processes, a data directory of its own.
+ * Enforces: everything goes through the command line and the files it documents; each system lives in a fresh directory, on a free port, and ends its own processes only.
+ * Forbids: reaching into a running process, or killing a pid that the system's own runtime file did not name.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createWriteStream } from "node:fs";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The committed entry point; it loads the built command. */
+export const RANSOMEYE_BIN: string = fileURLToPath(new URL("../../../../../cli/bin/ransomeye.js", import.meta.url));
+
+export type Victim = "gateway" | "engine" | "postgres" | "supervisor" | "registry" | "keeper";
+
+/** What `runtime.json` says, as far as the harness needs it. */
+export interface Runtime {
+  readonly phase: string;
+  readonly supervisor: { readonly pid: number };
+  readonly postgres: { readonly pid: number; readonly host: string; readonly port: number; readonly database: string } | null;
+  readonly gateway: { readonly host: string; readonly port: number };
+  readonly registrySocket: string;
+  readonly children: readonly { readonly role: string; readonly pid: number; readonly restarts: number }[];
+}
+
+export interface CommandResult {
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export class RunningSystem implements AsyncDisposable {
+  readonly dataDir: string;
+  #supervisor: ChildProcess | undefined;
+  readonly #flags: readonly string[];
+  readonly #environment: Readonly<Record<string, string>>;
+
+  private constructor(dataDir: string, flags: readonly string[], environment: Readonly<Record<string, string>>) {
+    this.dataDir = dataDir;
+    this.#flags = flags;
+    this.#environment = environment;
+  }
+
+  /**
+   * Starts a system without the demo fleet in a fresh directory and waits until it says that rows can flow.
+   * @param environment variables that the system's processes get beside ours
+   */
+  static async start(flags: readonly string[] = [], environment: Readonly<Record<string, string>> = {}): Promise<RunningSystem> {
+    const dataDir = await mkdtemp(join(tmpdir(), "ransomeye-run-"));
+    const system = new RunningSystem(dataDir, ["--no-demo", "--listen", "127.0.0.1:0", ...flags], environment);
+    await system.startAgain();
+    return system;
+  }
+
+  /** Starts the supervisor on the same directory (again). Rejects if it does not become ready. */
+  async startAgain(): Promise<void> {
+    const log = createWriteStream(join(this.dataDir, "supervisor.log"), { flags: "a" });
+    const child = spawn(process.execPath, [RANSOMEYE_BIN, "start", "--data-dir", this.dataDir, ...this.#flags], {
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...this.#environment },
+    });
+    child.stdout.pipe(log, { end: false });
+    child.stderr.pipe(log, { end: false });
+    this.#supervisor = child;
+    const ready = await this.run("status", "--wait", "ready");
+    if (ready.exitCode !== 0) {
+      const said = await readFile(join(this.dataDir, "supervisor.log"), "utf8").catch(() => "");
+      throw new Error(`the system in ${this.dataDir} did not become ready: ${ready.stderr}\n${said.slice(-4_000)}`);
+    }
+  }
+
+  /** Starts a `ransomeye` command on this system's directory and leaves it running. */
+  spawn(...args: readonly string[]): ChildProcess {
+    return spawn(process.execPath, [RANSOMEYE_BIN, ...args, "--data-dir", this.dataDir], { stdio: ["ignore", "pipe", "pipe"] });
+  }
+
+  /** Runs a `ransomeye` command to its end. */
+  run(...args: readonly string[]): Promise<CommandResult> {
+    return finished(this.spawn(...args));
+  }
+
+  /** Runs a command with `--json` and parses what it printed: one document, over one line or many. */
+  async json<T>(...args: readonly string[]): Promise<T> {
+    const result = await this.run(...args, "--json");
+    try {
+      return JSON.parse(result.stdout) as T;
+    } catch (cause) {
+      throw new Error(`ransomeye ${args.join(" ")} printed no JSON (exit ${result.exitCode}): ${result.stdout}\n${result.stderr}`, {
+        cause,
+      });
+    }
+  }
+
+  async runtime(): Promise<Runtime> {
+    return JSON.parse(await readFile(join(this.dataDir, "runtime.json"), "utf8")) as Runtime;
+  }
+
+  /** SIGKILLs one of this system's processes and returns its pid. */
+  async kill(victim: Victim): Promise<number> {
+    const runtime = await this.runtime();
+    const pid =
+      victim === "supervisor"
+        ? runtime.supervisor.pid
+        : victim === "postgres"
+          ? runtime.postgres?.pid
+          : runtime.children.find((child) => child.role === victim)?.pid;
+    if (pid === undefined) throw new Error(`runtime.json names no ${victim}`);
+    process.kill(pid, "SIGKILL");
+    return pid;
+  }
+
+  /** Drains the system as one Ctrl-C would and returns the supervisor's exit code. */
+  async stop(): Promise<number | null> {
+    const child = this.#supervisor;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
+    child.kill("SIGTERM");
+    return await ended;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await rm(this.dataDir, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/** Collects a child's output until it ends. */
+export async function finished(child: ChildProcess): Promise<CommandResult> {
+  const stdout: Buffer[] = [];
+  const stderr: Buffer[] = [];
+  child.stdout?.on("data", (chunk: Buffer) => stdout.push(chunk));
+  child.stderr?.on("data", (chunk: Buffer) => stderr.push(chunk));
+  const exitCode = await new Promise<number | null>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", resolve);
+  });
+  return { exitCode, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() };
+}
