@@ -107,11 +107,17 @@ export function nextLingerMs(lingerMs: number, framesPerSecond: number, framesPe
 }
 
 /** HTTP/2 receive windows: small while a session has its floor only, larger while it has credit to fill them with (R-14). */
-export const idleWindowBytes = 16_384;
-export const busyWindowBytes = 262_144;
+export const windowStepsBytes: readonly [number, ...number[]] = [16_384, 65_536, 262_144];
 
-/** The window that a session's outstanding credit justifies. Two steps only: each change costs a SETTINGS round trip. */
-export function windowBytes(outstandingBytes: number, currentBytes: number): number {
-  if (outstandingBytes >= busyWindowBytes) return busyWindowBytes;
-  return outstandingBytes <= idleWindowBytes ? idleWindowBytes : currentBytes;
+/** The window of a session that has its floor only. */
+export const idleWindowBytes: number = windowStepsBytes[0];
+
+/** Without traffic for this long a window shrinks again. Between frames it stays: each change costs a SETTINGS round trip. */
+export const windowIdleMs = 5000;
+
+/** The largest step that unused credit and the floor cover; not below `currentBytes` while the session is busy. */
+export function windowBytes(coveredBytes: number, currentBytes: number, idleMs: number): number {
+  let bytes = idleWindowBytes;
+  for (const step of windowStepsBytes) if (step <= coveredBytes) bytes = step;
+  return idleMs >= windowIdleMs ? bytes : Math.max(bytes, currentBytes);
 }

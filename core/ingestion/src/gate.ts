@@ -205,16 +205,21 @@ export class Gate {
     else this.#desk.note(entry.session);
   }
 
-  /** Stores a new state: account and window follow it. */
+  /** Stores a new state; ledger and window follow the account. */
   #keep(entry: Entry, session: Session): void {
     const before = entry.session;
     entry.session = session;
     if (session.account === before.account) return;
     this.#ledger.move(before.account, session.account);
-    const bytes = windowBytes(outstanding(session.account).bytes, entry.windowBytes);
-    if (bytes === entry.windowBytes || session.phase === "ended") return;
+    this.#widen(entry);
+  }
+
+  #widen(entry: Entry): void {
+    const { id, phase, account, creditMovedMs } = entry.session;
+    const bytes = windowBytes(outstanding(account).bytes + account.floorBytes, entry.windowBytes, this.#at.nowMs - creditMovedMs);
+    if (bytes === entry.windowBytes || phase === "ended") return;
     entry.windowBytes = bytes;
-    this.#effects.push({ kind: "window", session: session.id, bytes });
+    this.#effects.push({ kind: "window", session: id, bytes });
   }
 
   #carry(entry: Entry, effect: SessionEffect): void {
@@ -335,7 +340,11 @@ export class Gate {
     this.#secondMs = nowMs;
     this.#lingerMs = nextLingerMs(this.#lingerMs, this.#framesThisSecond / seconds, this.#settings.framesPerSecondTarget, this.#settings.lingerMsMin);
     this.#framesThisSecond = 0;
-    for (const id of [...this.#live.values()]) this.#to(id, { kind: "tick" });
+    for (const id of [...this.#live.values()]) {
+      this.#to(id, { kind: "tick" });
+      const entry = this.#entries.get(id);
+      if (entry !== undefined) this.#widen(entry);
+    }
     for (const { code, step: at, count, producer } of this.transmissions.flush()) {
       this.#effects.push(note(events.transmissionsRefused, { step: at, code, count, producer }));
     }

@@ -10,7 +10,6 @@ import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Clock } from "ransomeye-kernel";
 import { grpcStatus, INGEST_CODES, type IngestCode } from "../errors/ingest_errors.ts";
 import { type ClientMessage, clientMessage, GrpcDeframer, grpcParts, type ServerMessage, serverMessage } from "../protocol/lib.ts";
-import { busyWindowBytes } from "./backpressure.ts";
 
 /** What a stream tells its owner. None is called after `ended`. */
 export interface PeerEvents {
@@ -34,7 +33,7 @@ export interface PeerBounds {
   readonly lingerMsMax: number;
 }
 
-/** Length of a `Content-Type` that this server understands. */
+const connectionWindowBytesMin = 65_535;
 const contentType = "application/grpc+proto";
 
 /** One open stream. */
@@ -119,7 +118,8 @@ export class PeerStream {
     const { session } = this.#stream;
     if (session === undefined || session.destroyed) return;
     session.settings({ initialWindowSize: bytes });
-    if (bytes >= busyWindowBytes) session.setLocalWindowSize(bytes);
+    // The connection's window starts at 64 KiB (RFC 9113) and has one stream to serve.
+    session.setLocalWindowSize(Math.max(bytes, connectionWindowBytesMin));
   }
 
   #take(chunk: Buffer): void {

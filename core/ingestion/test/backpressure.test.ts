@@ -1,0 +1,131 @@
+/**
+ * Why: an honest producer cannot overflow the gate only if credit is shared by rules that hold for every history.
+ * Enforces: R-14 (never more than the free room, max-min fair up to one quantum, floors cost nothing), hysteresis, R-15, the buffer's bound.
+ * Forbids: sockets and clocks.
+ */
+import assert from "node:assert/strict";
+import test from "node:test";
+import fc from "fast-check";
+import { lingerMsMax, nextLingerMs, nextPressure, shareCredit, windowBytes } from "../src/backpressure.ts";
+import { BufferLedger, grant, hold, openAccount, outstanding, release, reservation } from "../src/buffer.ts";
+import { covered, fullBucket, refill, spend, waitMs } from "../src/rate_limit.ts";
+
+const quantum = 1000;
+const claims = fc
+  .array(fc.record({ wantBytes: fc.integer({ min: 0, max: 20_000 }), usedBytes: fc.integer({ min: 0, max: 9000 }), floorBytes: fc.constantFrom(0, 400) }), { maxLength: 40 })
+  .map((list) => list.map((claim, session) => ({ session, ...claim })));
+const beyond = (used: number, floor: number): number => Math.max(0, used - floor);
+
+test("R-14 shared credit never exceeds the free room, nor any demand", () => {
+  fc.assert(
+    fc.property(claims, fc.integer({ min: 0, max: 60_000 }), (list, free) => {
+      const shares = shareCredit(list, free, quantum);
+      let cost = 0;
+      for (const { session, wantBytes, usedBytes, floorBytes } of list) {
+        const got = shares.get(session) ?? 0;
+        assert.ok(got >= 0 && got <= wantBytes);
+        cost += beyond(usedBytes + got, floorBytes) - beyond(usedBytes, floorBytes);
+      }
+      assert.ok(cost <= free);
+    }),
+  );
+});
+
+test("R-14 max-min: nobody who is still in want has a quantum less than somebody who was given more", () => {
+  fc.assert(
+    fc.property(claims, fc.integer({ min: 0, max: 60_000 }), (list, free) => {
+      const shares = shareCredit(list, free, quantum);
+      for (const poor of list) {
+        const poorGot = shares.get(poor.session) ?? 0;
+        if (poorGot >= poor.wantBytes) continue;
+        for (const rich of list) {
+          const richGot = shares.get(rich.session) ?? 0;
+          if (richGot === 0 || rich.session === poor.session) continue;
+          assert.ok(rich.usedBytes + richGot <= poor.usedBytes + poorGot + quantum, "the richer one was served first");
+        }
+      }
+    }),
+  );
+});
+
+test("R-14 room for everybody serves everybody", () => {
+  fc.assert(
+    fc.property(claims, (list) => {
+      const free = list.reduce((sum, { wantBytes }) => sum + wantBytes, 0);
+      const shares = shareCredit(list, free, quantum);
+      for (const { session, wantBytes } of list) assert.equal(shares.get(session) ?? 0, wantBytes);
+    }),
+  );
+});
+
+test("R-14 a large claim whose turn it is is not starved by small ones behind it", () => {
+  const shares = shareCredit([{ session: 1, wantBytes: 1000, usedBytes: 0, floorBytes: 0 }, { session: 2, wantBytes: 10, usedBytes: 500, floorBytes: 0 }], 900, quantum);
+  assert.equal(shares.size, 0, "the room is kept together until it holds a quantum");
+});
+
+test("BP states have hysteresis and every state is left for every band", () => {
+  assert.equal(nextPressure("open", 0.49, false), "open");
+  assert.equal(nextPressure("open", 0.5, false), "throttled");
+  assert.equal(nextPressure("throttled", 0.4, false), "throttled", "not opened in the middle");
+  assert.equal(nextPressure("throttled", 0.29, false), "open");
+  assert.equal(nextPressure("throttled", 0.8, false), "paused");
+  assert.equal(nextPressure("paused", 0.6, false), "paused");
+  assert.equal(nextPressure("paused", 0.45, false), "throttled", "recovery goes by steps");
+  assert.equal(nextPressure("paused", 0.1, false), "open");
+  for (const state of ["open", "throttled", "paused"] as const) assert.equal(nextPressure(state, 0, true), "paused");
+});
+
+test("R-15 linger grows with the rate of frames, at most doubles a step, and comes back", () => {
+  assert.equal(nextLingerMs(20, 40_000, 4000, 20), 40);
+  let linger = 20;
+  for (let i = 0; i < 40; i += 1) linger = nextLingerMs(linger, 1e9, 4000, 20);
+  assert.equal(linger, lingerMsMax);
+  for (let i = 0; i < 40; i += 1) linger = nextLingerMs(linger, 10, 4000, 20);
+  assert.equal(linger, 20);
+});
+
+test("R-14 a window never exceeds credit and floor when it grows, and shrinks only when idle", () => {
+  assert.equal(windowBytes(4096, 16_384, 0), 16_384);
+  assert.equal(windowBytes(70_000, 16_384, 0), 65_536);
+  assert.equal(windowBytes(4096, 262_144, 100), 262_144);
+  assert.equal(windowBytes(4096, 262_144, 5000), 16_384);
+});
+
+test("promise 5: floors + granted + held stay within the buffer, and the ledger says so when they would not", () => {
+  const action = fc.record({ session: fc.integer({ min: 0, max: 4 }), what: fc.constantFrom("grant", "hold", "release", "close"), bytes: fc.integer({ min: 1, max: 3000 }) });
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 200 }), (actions) => {
+      const ledger = new BufferLedger(20_000);
+      const accounts = [0, 1, 2, 3, 4].map(() => openAccount(500));
+      for (const account of accounts) ledger.move(undefined, account);
+      for (const { session, what, bytes } of actions) {
+        const before = accounts[session];
+        if (before === undefined) continue;
+        const free = outstanding(before).bytes;
+        let after: typeof before | undefined = before;
+        if (what === "grant" && bytes <= ledger.freeBytes) after = grant(before, { bytes, events: 1 });
+        if (what === "hold") after = hold(before, { bytes, events: 0 }) ?? before;
+        if (what === "hold") assert.equal(after === before, bytes > free, "only what was granted is held");
+        if (what === "release") after = release(before, Math.min(bytes, before.heldBytes));
+        ledger.move(before, after);
+        accounts[session] = after;
+        assert.equal(ledger.reservedBytes, accounts.reduce((sum, account) => sum + reservation(account), 0));
+        assert.ok(ledger.reservedBytes <= 20_000);
+      }
+    }),
+  );
+  const ledger = new BufferLedger(1000);
+  assert.throws(() => ledger.move(undefined, openAccount(1001)), /gateway_buffer_bytes_max/);
+});
+
+test("step 4: a bucket refills with time only, never above its burst, and debt is waited for", () => {
+  const limit = { bytesPerSecondMax: 1000, eventsPerSecondMax: 10, burstBytesMax: 2000, burstEventsMax: 20 };
+  let bucket = fullBucket(limit, 0);
+  bucket = spend(bucket, { bytes: 3000, events: 5 });
+  assert.deepEqual(covered(bucket, { bytes: 0, events: 0 }), { bytes: 0, events: 15 });
+  assert.equal(waitMs(bucket, limit, { bytes: 0, events: 0 }, { bytes: 500, events: 1 }), 1500);
+  bucket = refill(bucket, limit, 1500);
+  assert.equal(covered(bucket, { bytes: 0, events: 0 }).bytes, 500);
+  assert.deepEqual(refill(bucket, limit, 1e9), { bytes: 2000, events: 20, atMs: 1e9 });
+  assert.equal(refill(bucket, limit, 100), bucket, "time that runs backwards gives nothing");
+});
