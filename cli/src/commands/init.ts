@@ -49,12 +49,12 @@ export const initCommand: CommandSpec = {
 
 /** The configuration file with every field commented out at its default. */
 export function commentedConfig(): string {
-  const lines = ["# RansomEye configuration. Every field is shown with its default; take away the # in front to change one.", "# `ransomeye config validate` checks this file, `ransomeye config show` shows what is in force.", ""];
+  const lines = ["# RansomEye configuration. Every field is shown with its default. To change one, take away the # in front of it and of its section.", "# `ransomeye config validate` checks this file, `ransomeye config show` shows what is in force.", ""];
   let section = "";
   for (const [path, spec] of fieldTable) {
     const [head = "", name] = path.split(".");
     if (name !== undefined && head !== section) {
-      lines.push(`${head}:`);
+      lines.push(`#${head}:`);
       section = head;
     }
     const indent = name === undefined ? "" : "  ";

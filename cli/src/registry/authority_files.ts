@@ -6,6 +6,7 @@
  */
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
+import { isIP } from "node:net";
 import { join } from "node:path";
 import { gatewaySpiffeId } from "ransomeye-ingestion/protocol";
 import { type Clock, type Random, writeFileAtomic } from "ransomeye-kernel";
@@ -66,7 +67,7 @@ function isCurrent(keyPem: string | undefined, certPem: string | undefined, auth
     cert.verify(new X509Certificate(authority.caPem).publicKey) &&
     Date.parse(cert.validTo) * 1000 - renewBeforeUs > clock.nowUs() &&
     alternatives.includes(`URI:${spiffeId}`) &&
-    names.every((name) => alternatives.includes(`DNS:${name}`) || cert.checkIP(name) !== undefined)
+    names.every((name) => (isIP(name) === 0 ? alternatives.includes(`DNS:${name}`) : cert.checkIP(name) !== undefined))
   );
 }
 

@@ -33,15 +33,21 @@ export interface LaneCounts {
   readonly invalidUnnamed: number;
   /** Lines that were acknowledged without a word about their validity (after a reconnect). */
   readonly unknown: number;
-  readonly firstId: string | null;
-  readonly lastId: string | null;
+}
+
+/** Whom a lane tells. */
+export interface LaneListener {
+  /** A line became a dead letter. */
+  invalid(found: GateInvalid): void;
+  /** Lines of an input have these ids now. */
+  placed(file: string, firstId: string, lastId: string): void;
 }
 
 /** One producer's stream of lines within a run. */
 export class Lane {
   readonly #producer: Producer;
   readonly #id: string;
-  readonly #onInvalid: (invalid: GateInvalid) => void;
+  readonly #listener: LaneListener;
   #aheadBytes = 0;
   #ahead: Promise<unknown>[] = [];
   #receipts = new Set<Promise<void>>();
@@ -50,13 +56,11 @@ export class Lane {
   #invalid = 0;
   #invalidUnnamed = 0;
   #unknown = 0;
-  #first: string | null = null;
-  #last: string | null = null;
 
-  constructor(producer: Producer, id: string, onInvalid: (invalid: GateInvalid) => void) {
+  constructor(producer: Producer, id: string, listener: LaneListener) {
     this.#producer = producer;
     this.#id = id;
-    this.#onInvalid = onInvalid;
+    this.#listener = listener;
   }
 
   /** Hands lines over with the checkpoint behind them. Waits only while too much is ahead of the disk. */
@@ -94,7 +98,7 @@ export class Lane {
   }
 
   counts(): LaneCounts {
-    return { receipted: this.#receipted, invalid: this.#invalid, invalidUnnamed: this.#invalidUnnamed, unknown: this.#unknown, firstId: this.#first, lastId: this.#last };
+    return { receipted: this.#receipted, invalid: this.#invalid, invalidUnnamed: this.#invalidUnnamed, unknown: this.#unknown };
   }
 
   #await(receipt: Awaited<ReturnType<Producer["sendMany"]>>["receipt"], { file, places }: Origin): void {
@@ -106,12 +110,11 @@ export class Lane {
         this.#invalidUnnamed += summary.invalidMore;
         for (const { line, code, reason, id } of summary.invalid) {
           const place = places[line];
-          if (place !== undefined) this.#onInvalid({ file, place, code: invalidName(code), reason, id });
+          if (place !== undefined) this.#listener.invalid({ file, place, code: invalidName(code), reason, id });
         }
         const first = summary.ranges[0];
         const last = summary.ranges.at(-1);
-        if (first !== undefined) this.#first ??= `${this.#id}:${first.epoch}:${first.firstSeq}`;
-        if (last !== undefined) this.#last = `${this.#id}:${last.epoch}:${last.lastSeq}`;
+        if (first !== undefined && last !== undefined) this.#listener.placed(file, `${this.#id}:${first.epoch}:${first.firstSeq}`, `${this.#id}:${last.epoch}:${last.lastSeq}`);
       },
       (error: unknown) => {
         this.#failed ??= error;

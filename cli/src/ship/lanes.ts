@@ -12,7 +12,7 @@ import { CliError } from "../errors.ts";
 import type { DataDir } from "../supervisor/data_dir.ts";
 import { makePrivate } from "../supervisor/data_dir.ts";
 import { ensureIdentity, hasIdentity, localName } from "./identities.ts";
-import { type GateInvalid, Lane } from "./lane.ts";
+import { Lane, type LaneListener } from "./lane.ts";
 
 export interface LanesOptions {
   readonly dataDir: DataDir;
@@ -46,7 +46,7 @@ export class Lanes {
   }
 
   /** The lane for records of a format. @throws CliError CLI_KIND_MISMATCH, CLI_IDENTITY_MISSING, CLI_IDENTITY_BUSY */
-  async laneFor(format: Format, onInvalid: (invalid: GateInvalid) => void): Promise<{ readonly lane: Lane; readonly name: string; readonly producer: string }> {
+  async laneFor(format: Format, listener: LaneListener): Promise<{ readonly lane: Lane; readonly name: string; readonly producer: string }> {
     const name = this.#o.producer ?? localName(detectKind(format));
     const known = this.#open.get(name);
     const { mappingVersion } = formats[format];
@@ -60,7 +60,7 @@ export class Lanes {
       await known.producer.close();
     }
     const producer = await this.#openProducer(name, identity, mappingVersion);
-    const opened: OpenLane = { name, identity, producer, lane: new Lane(producer, identity.producer, onInvalid), mappingVersion };
+    const opened: OpenLane = { name, identity, producer, lane: new Lane(producer, identity.producer, listener), mappingVersion };
     this.#open.set(name, opened);
     return this.#fitting(opened, format);
   }

@@ -5,9 +5,9 @@
  * Forbids: stopping at a bad record, or at a bad file: what can be shipped is shipped.
  */
 import { RansomeyeError } from "ransomeye-kernel";
-import { type Batch, type Format, type Place, readRecords } from "ransomeye-shipper";
+import { type Batch, type Format, originalOf, type Place, readRecords } from "ransomeye-shipper";
 import { CliError } from "../errors.ts";
-import type { GateInvalid } from "./lane.ts";
+import type { GateInvalid, LaneListener } from "./lane.ts";
 import type { Lanes } from "./lanes.ts";
 import type { Reject, RejectsFile } from "./rejects.ts";
 import { type Checkpoint, encodeCheckpoint } from "./runs.ts";
@@ -56,7 +56,7 @@ export interface ShippingOptions {
 }
 
 /** One run. */
-export class Shipping {
+export class Shipping implements LaneListener {
   readonly #o: ShippingOptions;
   readonly counts: RunCounts;
   readonly reports: InputReport[] = [];
@@ -79,7 +79,7 @@ export class Shipping {
   }
 
   /** A line that the gateway put among the dead letters. */
-  gateInvalid(found: GateInvalid): void {
+  invalid(found: GateInvalid): void {
     this.counts.invalid += 1;
     this.counts.refused += 1;
     const report = this.reports.find((one) => one.name === found.file);
@@ -88,6 +88,13 @@ export class Shipping {
       report.refused += 1;
     }
     this.#reject({ file: found.file, place: found.place, code: found.code, reason: `${found.reason} (dead letter ${found.id})` });
+  }
+
+  placed(file: string, firstId: string, lastId: string): void {
+    const report = this.reports.find((one) => one.name === file);
+    if (report === undefined) return;
+    report.first_id ??= firstId;
+    report.last_id = lastId;
   }
 
   async #input(index: number, skip: number): Promise<void> {
@@ -122,7 +129,7 @@ export class Shipping {
       if (item.kind === "invalid") {
         this.#notTaken(report, { file: report.name, place: item.place, code: item.code, reason: item.message, original: item.original, originalBytes: item.originalBytes }, false);
       } else if (lane instanceof CliError) {
-        this.#notTaken(report, { file: report.name, place: item.place, code: lane.code, reason: lane.message, original: item.line }, true);
+        this.#notTaken(report, { file: report.name, place: item.place, code: lane.code, reason: lane.message, original: originalOf(JSON.parse(item.line.toString("utf8"))) ?? item.line }, true);
       } else {
         lines.push(item.line);
         places.push(item.place);
@@ -138,7 +145,7 @@ export class Shipping {
   /** The lane for the format, or the reason why records of this format are refused under the identity that was asked for (R-35). */
   async #lane(report: InputReport, format: Format): Promise<Awaited<ReturnType<Lanes["laneFor"]>>["lane"] | CliError> {
     try {
-      const { lane, name, producer } = await this.#o.lanes.laneFor(format, (found) => this.gateInvalid(found));
+      const { lane, name, producer } = await this.#o.lanes.laneFor(format, this);
       report.identity = name;
       report.producer = producer;
       return lane;

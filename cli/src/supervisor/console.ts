@@ -74,7 +74,7 @@ export function importantLine(text: string): string | undefined {
     return text;
   }
   if (typeof parsed !== "object" || parsed === null) return text;
-  const { level, event, help, time: _time, role: _role, pid: _pid, ...fields } = parsed;
+  const { level, event, help, time: _time, process_role: _role, process_pid: _pid, ...fields } = parsed;
   if (level === "info" || level === "debug" || level === "trace") return undefined;
   const rest = Object.entries(fields).map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`);
   return [String(level ?? "log").toUpperCase(), String(event ?? ""), ...rest, help === undefined ? "" : `(${String(help)})`].filter((part) => part !== "").join(" ");
