@@ -32,7 +32,7 @@ const tlsOfSslMode: Readonly<Record<string, ConnectionTls>> = {
 
 /**
  * Reads `postgres://user:password@host:port/database?host=/socket/directory&sslmode=verify-full`.
- * Only those parameters are understood: one that we would ignore silently could be one that somebody relies on.
+ * `?host=` stands for the URL's own host, which cannot be a path. Only those two parameters are understood: one that we would ignore silently could be one that somebody relies on.
  * @throws DbError DB_URL_INVALID (its message never repeats the URL, which holds a password)
  */
 export function parseConnectionUrl(text: string): Connection {
@@ -55,7 +55,7 @@ export function parseConnectionUrl(text: string): Connection {
   const database = decodeURIComponent(url.pathname.slice(1));
   const user = decodeURIComponent(url.username);
   if (host === "" || database === "" || user === "") {
-    throw new DbError("DB_URL_INVALID", "The database URL must name a host (or ?host=/socket/directory), a user and a database.");
+    throw new DbError("DB_URL_INVALID", "The database URL must name a host, a user and a database.");
   }
   const port = url.port === "" ? defaultPort : Number(url.port);
   return { host, port, database, user, password: decodeURIComponent(url.password), ssl };

@@ -91,12 +91,13 @@ export class BinaryCopyEncoder {
     this.#int64(value);
   }
 
-  /** Integer microseconds since 1970. */
+  /** Integer microseconds since 1970, of the years 1715 to 2255. */
   timestamptzUs(microseconds: number): void {
-    if (!Number.isSafeInteger(microseconds)) throw outOfRange("timestamptz", microseconds);
+    const fromPostgresEpoch = microseconds - postgresEpochUs;
+    if (!Number.isSafeInteger(microseconds) || !Number.isSafeInteger(fromPostgresEpoch)) throw outOfRange("timestamptz", microseconds);
     this.#reserve(12);
     this.#int32(8);
-    this.#int64(microseconds - postgresEpochUs);
+    this.#int64(fromPostgresEpoch);
   }
 
   /** A canonical uuid, 36 characters with hyphens, either case. */
