@@ -26,7 +26,7 @@ const goodSessionMs = 10_000;
 /** A machine that has never run. */
 export const freshMachineState: MachineState = Object.freeze({ chain: emptyChain, intent: undefined, reopenedUs: Object.freeze([]), nextIndex: 1 });
 
-/** A frame put on the wire in this session; the server answers them in order. */
+/** A frame put on the wire in this session and not answered yet. */
 interface Transmission {
   readonly lastSeq: number;
   readonly firstSeq: number;
@@ -373,7 +373,7 @@ export class ProducerMachine {
       this.#giveUp("SDK_RECEIPT_INVALID", `the receipt for epoch ${receipt.epoch} seq ${receipt.durableSeq} does not match this chain`);
       return;
     }
-    while ((this.#transmissions[0]?.lastSeq ?? Number.POSITIVE_INFINITY) <= receipt.durableSeq) this.#transmissions.shift();
+    this.#transmissions = this.#transmissions.filter(({ lastSeq }) => lastSeq > receipt.durableSeq);
     this.#settle(located.position, "receipt", receipt);
     if (located.position > this.#acked) {
       this.#acked = located.position;
@@ -457,9 +457,10 @@ export class ProducerMachine {
 
   /** Go-back-N (R-37): sends again from behind the expected head. Receipts that are still on their way settle what lies before. */
   #goBack(firstSeq: number, expected: Head): void {
-    // Answers come in the order of transmissions. One for a frame sent before the last rewind says what we already know.
-    let answered = this.#transmissions.shift();
-    while (answered !== undefined && answered.firstSeq !== firstSeq) answered = this.#transmissions.shift();
+    // The oldest transmission of that frame is the one that is answered. If it was sent before the last rewind, we know already; if the server
+    // has moved its expectation since, it refuses what is sent anew as well.
+    const at = this.#transmissions.findIndex((transmission) => transmission.firstSeq === firstSeq);
+    const [answered] = at < 0 ? [] : this.#transmissions.splice(at, 1);
     if (answered === undefined || answered.round !== this.#round) {
       this.#rewinds -= 1;
       return;
