@@ -17,11 +17,21 @@ export const refusedRowsMax = 256;
 export async function copyAll(client: PoolClient, table: EventTable, batch: RowBatch, frames: readonly PreparedFrame[]): Promise<void> {
   const pieces = batch.stream(table, frames);
   if (pieces.length <= 2) return;
-  await copyExactly(client, table, pieces, frames.reduce((sum, frame) => sum + (frame.table === table ? frame.rows : 0), 0));
+  await copyExactly(
+    client,
+    table,
+    pieces,
+    frames.reduce((sum, frame) => sum + (frame.table === table ? frame.rows : 0), 0),
+  );
 }
 
 /** Copies what PostgreSQL takes and gives a dead letter for each row that it refuses, in the rows' order. */
-export async function copySearching(client: PoolClient, table: EventTable, batch: RowBatch, frames: readonly PreparedFrame[]): Promise<DeadLetter[]> {
+export async function copySearching(
+  client: PoolClient,
+  table: EventTable,
+  batch: RowBatch,
+  frames: readonly PreparedFrame[],
+): Promise<DeadLetter[]> {
   const rows = frames.flatMap((frame) => splitRows(Buffer.concat(batch.rows(table, [frame]))).map((bytes) => ({ frame, bytes })));
   const refused: DeadLetter[] = [];
   await copyHalf(rows);
@@ -31,14 +41,23 @@ export async function copySearching(client: PoolClient, table: EventTable, batch
     if (half.length === 0) return;
     await client.query("SAVEPOINT half");
     try {
-      await copyExactly(client, table, batch.wrap(table, half.map((row) => row.bytes)), half.length);
+      await copyExactly(
+        client,
+        table,
+        batch.wrap(
+          table,
+          half.map((row) => row.bytes),
+        ),
+        half.length,
+      );
     } catch (error) {
       if (disposition(error).action !== "data") throw error;
       await client.query("ROLLBACK TO SAVEPOINT half");
       await client.query("RELEASE SAVEPOINT half");
       const only = half.length === 1 ? half[0] : undefined;
       if (only !== undefined) refused.push(deadLetterOf(only, sqlState(error) ?? ""));
-      if (refused.length > refusedRowsMax) throw new EngineError("ENGINE_ROWS_REFUSED", `more than ${refusedRowsMax} rows were refused`, { cause: error });
+      if (refused.length > refusedRowsMax)
+        throw new EngineError("ENGINE_ROWS_REFUSED", `more than ${refusedRowsMax} rows were refused`, { cause: error });
       if (only === undefined) {
         const middle = half.length >> 1;
         await copyHalf(half.slice(0, middle));

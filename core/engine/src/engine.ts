@@ -49,7 +49,14 @@ export interface Engine {
 export function startEngine(options: EngineOptions): Engine {
   const { pool, clock, random, telemetry, config, probe } = options;
   const sinks = Array.from({ length: config.engine.writers }, () => {
-    return new PostgresSink({ pool, clock, random, telemetry, statementMsMax: config.engine.leaseMs, ...(probe === undefined ? {} : { probe }) });
+    return new PostgresSink({
+      pool,
+      clock,
+      random,
+      telemetry,
+      statementMsMax: config.engine.leaseMs,
+      ...(probe === undefined ? {} : { probe }),
+    });
   });
   return runEngine({ ...options, sinks });
 }
@@ -60,7 +67,9 @@ export function runEngine(parts: EngineParts): Engine {
   const { commitRowsMax, commitMsMax, leaseMs } = config.engine;
   const limits: GatherLimits = { commitRowsMax, commitMsMax, gatherBytesMax };
   const tails = new TailWatch(bus, clock, telemetry);
-  const writers = sinks.map((sink) => new Writer({ sink, tails, clock, telemetry, gatherer: new Gatherer({ bus, tails, clock, telemetry, limits }) }));
+  const writers = sinks.map(
+    (sink) => new Writer({ sink, tails, clock, telemetry, gatherer: new Gatherer({ bus, tails, clock, telemetry, limits }) }),
+  );
   const keeper = new LeaseKeeper({ groups, group: engineGroup, member, leaseMs, partitions: bus.partitions, writers, clock, telemetry });
 
   const working = new AbortController();

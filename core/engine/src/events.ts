@@ -11,7 +11,14 @@ export const groupStored: EventDefinition<{ rows: number; frames: number; skippe
   level: "debug",
   help: "A commit group became durable.",
   counter: { name: "engine_rows_total", help: "Rows stored.", labels: [], by: "rows" },
-  histogram: { name: "engine_commit_ms", help: "Time from sending a commit group to its commit.", unit: "milliseconds", labels: [], value: "ms", buckets: latencyMs },
+  histogram: {
+    name: "engine_commit_ms",
+    help: "Time from sending a commit group to its commit.",
+    unit: "milliseconds",
+    labels: [],
+    value: "ms",
+    buckets: latencyMs,
+  },
 });
 
 export const framesStored: EventDefinition<{ frames: number; age_ms: number }> = defineEvent({
@@ -19,7 +26,14 @@ export const framesStored: EventDefinition<{ frames: number; age_ms: number }> =
   level: "debug",
   help: "Frames of a commit group became rows; age_ms is the time that the oldest of them spent since its append.",
   counter: { name: "engine_frames_total", help: "Frames stored.", labels: [], by: "frames" },
-  histogram: { name: "engine_age_ms", help: "Time from the append to the rows, of the oldest frame of a group.", unit: "milliseconds", labels: [], value: "age_ms", buckets: latencyMs },
+  histogram: {
+    name: "engine_age_ms",
+    help: "Time from the append to the rows, of the oldest frame of a group.",
+    unit: "milliseconds",
+    labels: [],
+    value: "age_ms",
+    buckets: latencyMs,
+  },
 });
 
 export const eventsDeadLettered: EventDefinition<{ events: number }> = defineEvent({
@@ -78,7 +92,14 @@ export const storeStalled: EventDefinition<{ code: string; reason: string; next:
   counter: { name: "engine_store_stalls_total", help: "Times that storing kept failing.", labels: ["code"] },
 });
 
-export const partitionStopped: EventDefinition<{ part: number; code: string; off: number; producer: string; reason: string; next: string }> = defineEvent({
+export const partitionStopped: EventDefinition<{
+  part: number;
+  code: string;
+  off: number;
+  producer: string;
+  reason: string;
+  next: string;
+}> = defineEvent({
   name: "partition_stopped",
   level: "error",
   help: "A partition is not read any further until an operator has looked; it is examined again after a pause.",
@@ -118,6 +139,21 @@ export const engineStarted: EventDefinition<{ member: string; writers: number; p
   help: "The engine reads the bus.",
 });
 
-export const lagEntries: GaugeDefinition = defineGauge({ name: "engine_lag_entries", help: "Frames on the bus that have no rows yet, in the partitions that this engine owns.", unit: "frames", labels: [] });
-export const partitionsOwned: GaugeDefinition = defineGauge({ name: "engine_partitions_owned", help: "Partitions that this engine owns.", unit: "partitions", labels: [] });
-export const partitionsStopped: GaugeDefinition = defineGauge({ name: "engine_partitions_stopped", help: "Partitions that this engine owns and does not read on.", unit: "partitions", labels: [] });
+export const lagEntries: GaugeDefinition = defineGauge({
+  name: "engine_lag_entries",
+  help: "Frames on the bus that have no rows yet, in the partitions that this engine owns.",
+  unit: "frames",
+  labels: [],
+});
+export const partitionsOwned: GaugeDefinition = defineGauge({
+  name: "engine_partitions_owned",
+  help: "Partitions that this engine owns.",
+  unit: "partitions",
+  labels: [],
+});
+export const partitionsStopped: GaugeDefinition = defineGauge({
+  name: "engine_partitions_stopped",
+  help: "Partitions that this engine owns and does not read on.",
+  unit: "partitions",
+  labels: [],
+});

@@ -107,7 +107,13 @@ export class Gatherer {
     const { bus, clock, telemetry } = this.#options;
     const position = assignment.stored;
     if (position !== null && (await bus.checkPosition(position)) === "diverged") {
-      stop(assignment, clock, telemetry, { code: "ENGINE_HISTORY_DIVERGED", off: position.off, producer: "", reason: "the entry at the stored offset is another one", next: "Find out which server was restored or failed over." });
+      stop(assignment, clock, telemetry, {
+        code: "ENGINE_HISTORY_DIVERGED",
+        off: position.off,
+        producer: "",
+        reason: "the entry at the stored offset is another one",
+        next: "Find out which server was restored or failed over.",
+      });
       return false;
     }
     assignment.checked = true;
@@ -118,7 +124,13 @@ export class Gatherer {
     const { clock, telemetry } = this.#options;
     const reason = error instanceof Error ? error.message : String(error);
     if (error instanceof RansomeyeError && error.disposition === "fatal") {
-      stop(assignment, clock, telemetry, { code: error.code, off: (assignment.read?.off ?? 0) + 1, producer: "", reason, next: error.next });
+      stop(assignment, clock, telemetry, {
+        code: error.code,
+        off: (assignment.read?.off ?? 0) + 1,
+        producer: "",
+        reason,
+        next: error.next,
+      });
       return;
     }
     telemetry.emit(busUnreadable, { code: codeOf(error), reason });
@@ -134,7 +146,12 @@ export function retryMs(failures: number): number {
 }
 
 /** Stops a partition, loudly. It is examined again from its stored offset after `stoppedMs`, and told again while nothing has changed. */
-export function stop(assignment: Assignment, clock: Clock, telemetry: Telemetry, why: { code: string; off: number; producer: string; reason: string; next: string }): void {
+export function stop(
+  assignment: Assignment,
+  clock: Clock,
+  telemetry: Telemetry,
+  why: { code: string; off: number; producer: string; reason: string; next: string },
+): void {
   telemetry.emit(partitionStopped, { part: assignment.lease.part, ...why });
   assignment.stopped = true;
   assignment.checked = assignment.stored === null;

@@ -56,7 +56,8 @@ export class LeaseKeeper {
     }
     if (this.#assignments().length < partitions) {
       const takenMs = clock.monotonicMs();
-      for (const lease of await groups.acquire(group, member, { leaseMs, partsMax: partitions })) this.#take(lease, workDeadlineMs(takenMs, leaseMs));
+      for (const lease of await groups.acquire(group, member, { leaseMs, partsMax: partitions }))
+        this.#take(lease, workDeadlineMs(takenMs, leaseMs));
     }
     const owned = this.#assignments();
     telemetry.set(partitionsOwned, owned.length);
@@ -75,7 +76,11 @@ export class LeaseKeeper {
     const held = this.#assignments();
     if (held.length === 0) return;
     const kept = new Map<number, Lease>();
-    for (const lease of await groups.renew(held.map((assignment) => assignment.lease), leaseMs)) kept.set(lease.part, lease);
+    for (const lease of await groups.renew(
+      held.map((assignment) => assignment.lease),
+      leaseMs,
+    ))
+      kept.set(lease.part, lease);
     for (const assignment of held) {
       const { part, token } = assignment.lease;
       if (kept.get(part)?.token === token) {

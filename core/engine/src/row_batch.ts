@@ -4,7 +4,17 @@
 // Forbids: throwing for anything that a bus entry may hold, and one object per row: rows go straight into COPY's bytes.
 
 import { BinaryCopyEncoder } from "ransomeye-db";
-import { type RowColumns, NORMALISER_VERSION, decodeVerdicts, deriveRow, invalidName, lineEnd, newRowColumns, parseLine, validatePayload } from "ransomeye-ingestion/protocol";
+import {
+  type RowColumns,
+  NORMALISER_VERSION,
+  decodeVerdicts,
+  deriveRow,
+  invalidName,
+  lineEnd,
+  newRowColumns,
+  parseLine,
+  validatePayload,
+} from "ransomeye-ingestion/protocol";
 import type { BusEntry } from "ransomeye-pipeline";
 import type { EngineCode } from "./codes.ts";
 import { reasonOfGap } from "./gap_reason.ts";
@@ -38,7 +48,16 @@ export class RowBatch {
     const from = encoder.bytes;
     const settled = link.kind === "gap" ? declaredLost(entry) : this.#encodeLines(entry, encoder);
     const to = encoder.bytes;
-    return { position: entry.position, producerKind: entry.producerKind, link, table, from, to, payloadBytes: entry.payload.length, ...settled };
+    return {
+      position: entry.position,
+      producerKind: entry.producerKind,
+      link,
+      table,
+      from,
+      to,
+      payloadBytes: entry.payload.length,
+      ...settled,
+    };
   }
 
   /** Ends the encoding; now `rows` may be asked. */
@@ -119,7 +138,9 @@ export class RowBatch {
       }
       const value = parseLine(payload, from, to);
       if (value === undefined) {
-        deadLetters.push(oneLine(entry, line, from, to, "ENGINE_LINE_UNREADABLE" satisfies EngineCode, "not JSON, though the gateway read it"));
+        deadLetters.push(
+          oneLine(entry, line, from, to, "ENGINE_LINE_UNREADABLE" satisfies EngineCode, "not JSON, though the gateway read it"),
+        );
         continue;
       }
       const before = encoder.mark();
@@ -127,7 +148,9 @@ export class RowBatch {
         this.#encodeRow(entry, line, from, to - from, value, encoder);
       } catch (error) {
         encoder.truncate(before);
-        deadLetters.push(oneLine(entry, line, from, to, "ENGINE_ROW_REFUSED" satisfies EngineCode, error instanceof Error ? error.message : String(error)));
+        deadLetters.push(
+          oneLine(entry, line, from, to, "ENGINE_ROW_REFUSED" satisfies EngineCode, error instanceof Error ? error.message : String(error)),
+        );
       }
     }
     return { rows: encoder.rows - start.rows, deadLettered: deadLetters.length, gapDeclared: 0, deadLetters, gap: null };
@@ -230,4 +253,3 @@ function inetOrNull(encoder: BinaryCopyEncoder, value: string | null): void {
   if (value === null) encoder.null();
   else encoder.inet(value);
 }
-

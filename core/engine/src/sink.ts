@@ -11,7 +11,17 @@ import { commitSettled, partitionMissing, rowsRefused } from "./events.ts";
 import type { Probe, SinkStep } from "./probe.ts";
 import type { PreparedFrame } from "./row_batch.ts";
 import { type GroupPlan, type Halt, closedEpochsNeeded, planGroup, producersOf } from "./sink_machine.ts";
-import { closeEpochs, closedEpochs, ensureDays, lockHeads, moveHeads, moveOffset, settledOffset, writeDeadLetters, writeGaps } from "./sink_statements.ts";
+import {
+  closeEpochs,
+  closedEpochs,
+  ensureDays,
+  lockHeads,
+  moveHeads,
+  moveOffset,
+  settledOffset,
+  writeDeadLetters,
+  writeGaps,
+} from "./sink_statements.ts";
 import { type CommitGroup, type RunOutcome, type SinkStore, type StoreRun, countsOf, offsetOf } from "./sink_store.ts";
 import { disposition, sqlState } from "./sqlstate.ts";
 import { type DeadLetter, type Gap, eventTables } from "./tables.ts";
@@ -32,7 +42,12 @@ export interface SinkOptions {
 
 /** How one try at a transaction ended. Everything but `stored` has changed nothing. */
 type Attempt =
-  | { readonly kind: "stored"; readonly plan: GroupPlan<PreparedFrame>; readonly fenced: readonly number[]; readonly refused: readonly DeadLetter[] }
+  | {
+      readonly kind: "stored";
+      readonly plan: GroupPlan<PreparedFrame>;
+      readonly fenced: readonly number[];
+      readonly refused: readonly DeadLetter[];
+    }
   | { readonly kind: "cut"; readonly plan: GroupPlan<PreparedFrame>; readonly fenced: readonly number[] }
   | { readonly kind: "broken"; readonly error: unknown; readonly committing: boolean; readonly fenced: readonly number[] };
 
@@ -85,6 +100,7 @@ export class PostgresSink implements SinkStore {
       }
       const reason = attempt.error instanceof Error ? attempt.error.message : String(attempt.error);
       for (const run of runs) outcomes.set(run.part, { kind: "failed", code, rests: action === "stop" || action === "data", reason });
+      return outcomes;
     }
     return outcomes;
   }
@@ -125,7 +141,10 @@ export class PostgresSink implements SinkStore {
       }
       await this.#step("rows_copied");
       await writeDeadLetters(client, [...frames.flatMap((frame) => frame.deadLetters), ...refused]);
-      await writeGaps(client, frames.map((frame) => frame.gap).filter((gap): gap is Gap => gap !== null));
+      await writeGaps(
+        client,
+        frames.map((frame) => frame.gap).filter((gap): gap is Gap => gap !== null),
+      );
       await closeEpochs(client, plan.closed);
       if (!(await moveHeads(client, plan.heads, this.#options.clock.nowUs()))) {
         throw new EngineError("ENGINE_HEAD_MOVED", "a producer's head in the sink is not what the plan was made on");
@@ -174,7 +193,8 @@ export class PostgresSink implements SinkStore {
 
   async #makeDays(runs: readonly StoreRun[]): Promise<void> {
     const days = new Set<string>();
-    for (const run of runs) for (const { position } of run.frames) days.add(new Date(position.receivedUs / 1000).toISOString().slice(0, 10));
+    for (const run of runs)
+      for (const { position } of run.frames) days.add(new Date(position.receivedUs / 1000).toISOString().slice(0, 10));
     this.#options.telemetry.emit(partitionMissing, { days: [...days].sort().join(" ") });
     try {
       await ensureDays(await this.#connection(), [...days].sort());
@@ -217,7 +237,10 @@ export class PostgresSink implements SinkStore {
 
   #dispositionOf(error: unknown): { action: string; code: EngineCode } {
     if (!(error instanceof EngineError)) return disposition(error);
-    return { action: error.disposition === "retry" ? (error.code === "ENGINE_SINK_UNREACHABLE" ? "reconnect" : "retry") : "stop", code: error.code };
+    return {
+      action: error.disposition === "retry" ? (error.code === "ENGINE_SINK_UNREACHABLE" ? "reconnect" : "retry") : "stop",
+      code: error.code,
+    };
   }
 
   async #step(name: SinkStep): Promise<void> {
@@ -228,14 +251,25 @@ export class PostgresSink implements SinkStore {
   #tellRefused(refused: readonly DeadLetter[]): void {
     const first = refused[0];
     if (first === undefined) return;
-    this.#options.telemetry.emit(rowsRefused, { rows: refused.length, producer: first.producer, epoch: first.epoch, seq: first.firstSeq, detail: first.detail });
+    this.#options.telemetry.emit(rowsRefused, {
+      rows: refused.length,
+      producer: first.producer,
+      epoch: first.epoch,
+      seq: first.firstSeq,
+      detail: first.detail,
+    });
   }
 }
 
 function ignore(): void {}
 
 /** Cuts every run at the frame that must wait or cannot be. A run of which nothing is left has its outcome. */
-function cutRuns(plan: GroupPlan<PreparedFrame>, runs: readonly StoreRun[], halts: Map<number, Halt>, outcomes: Map<number, RunOutcome>): StoreRun[] {
+function cutRuns(
+  plan: GroupPlan<PreparedFrame>,
+  runs: readonly StoreRun[],
+  halts: Map<number, Halt>,
+  outcomes: Map<number, RunOutcome>,
+): StoreRun[] {
   const left: StoreRun[] = [];
   for (const run of runs) {
     const planned = plan.runs.find(({ part }) => part === run.part);
@@ -262,7 +296,8 @@ function storedOutcome(plan: GroupPlan<PreparedFrame>, run: StoreRun, halt: Halt
 function settledOutcome(run: StoreRun, target: Position, found: { off: number; fence: number } | null): RunOutcome {
   if (found === null || found.fence !== run.lease.token) return { kind: "fenced" };
   if (found.off === target.off) return { kind: "stored", position: target, counts: countsOf(run.frames, 0), halt: null };
-  if (found.off === offsetOf(run.after)) return { kind: "failed", code: "ENGINE_SINK_UNREACHABLE", rests: false, reason: "COMMIT was lost with its connection" };
+  if (found.off === offsetOf(run.after))
+    return { kind: "failed", code: "ENGINE_SINK_UNREACHABLE", rests: false, reason: "COMMIT was lost with its connection" };
   return { kind: "fenced" };
 }
 

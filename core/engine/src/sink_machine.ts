@@ -147,12 +147,16 @@ export function producersOf(runs: readonly Run<FrameFact>[]): readonly string[] 
 }
 
 /** Closed epochs that redelivered frames belong to; empty but for a rewind or an epoch change. */
-export function closedEpochsNeeded(heads: ReadonlyMap<string, SinkHead>, runs: readonly Run<FrameFact>[]): readonly { producer: string; epoch: number }[] {
+export function closedEpochsNeeded(
+  heads: ReadonlyMap<string, SinkHead>,
+  runs: readonly Run<FrameFact>[],
+): readonly { producer: string; epoch: number }[] {
   const needed = new Map<string, { producer: string; epoch: number }>();
   for (const run of runs) {
     for (const { link } of run.frames) {
       const head = heads.get(link.producer);
-      if (head !== undefined && link.epoch < head.epoch) needed.set(finalKey(link.producer, link.epoch), { producer: link.producer, epoch: link.epoch });
+      if (head !== undefined && link.epoch < head.epoch)
+        needed.set(finalKey(link.producer, link.epoch), { producer: link.producer, epoch: link.epoch });
     }
   }
   return [...needed.values()];
@@ -177,7 +181,9 @@ export function planGroup<F extends FrameFact>(view: SinkView, runs: readonly Ru
       const { link, position, producerKind } = frame;
       const { producer } = link;
       const head = heads.get(producer);
-      const verdict = follows(after, position, run.part) ? judgeFrame(head, finals.get(finalKey(producer, link.epoch)), link) : holeOf(after, position);
+      const verdict = follows(after, position, run.part)
+        ? judgeFrame(head, finals.get(finalKey(producer, link.epoch)), link)
+        : holeOf(after, position);
       const checked = verdict.kind === "apply" && !addsUp(frame) ? countBroken : verdict;
       if (checked.kind === "hold" || checked.kind === "stop") {
         halt = { kind: checked.kind, code: checked.kind === "stop" ? checked.code : null, position, producer };

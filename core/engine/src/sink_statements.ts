@@ -42,7 +42,10 @@ export async function lockHeads(client: PoolClient, producers: readonly string[]
   return new Map(found.rows.map((row) => [row.producer_id, { epoch: row.epoch, seq: row.seq, hash: row.hash }]));
 }
 
-export async function closedEpochs(client: PoolClient, needed: readonly { producer: string; epoch: number }[]): Promise<Map<string, EpochFinal>> {
+export async function closedEpochs(
+  client: PoolClient,
+  needed: readonly { producer: string; epoch: number }[],
+): Promise<Map<string, EpochFinal>> {
   if (needed.length === 0) return new Map();
   const found = await client.query<{ producer_id: string; epoch: number; final_seq: number; final_hash: Buffer }>(
     `SELECT e.producer_id, e.epoch, e.final_seq, e.final_hash
@@ -50,7 +53,10 @@ export async function closedEpochs(client: PoolClient, needed: readonly { produc
     [needed.map((epoch) => epoch.producer), needed.map((epoch) => epoch.epoch)],
   );
   return new Map(
-    found.rows.map((row) => [finalKey(row.producer_id, row.epoch), { producer: row.producer_id, epoch: row.epoch, seq: row.final_seq, hash: row.final_hash }]),
+    found.rows.map((row) => [
+      finalKey(row.producer_id, row.epoch),
+      { producer: row.producer_id, epoch: row.epoch, seq: row.final_seq, hash: row.final_hash },
+    ]),
   );
 }
 
@@ -107,7 +113,12 @@ export async function closeEpochs(client: PoolClient, closed: readonly EpochFina
   await client.query(
     `INSERT INTO data.sink_epochs (producer_id, epoch, final_seq, final_hash)
      SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[])`,
-    [closed.map((epoch) => epoch.producer), closed.map((epoch) => epoch.epoch), closed.map((epoch) => epoch.seq), closed.map((epoch) => epoch.hash)],
+    [
+      closed.map((epoch) => epoch.producer),
+      closed.map((epoch) => epoch.epoch),
+      closed.map((epoch) => epoch.seq),
+      closed.map((epoch) => epoch.hash),
+    ],
   );
 }
 

@@ -5,7 +5,17 @@
 import { type Clock, type Telemetry, sleep } from "ransomeye-kernel";
 import { type Assignment, mayWork, rest } from "./assignment.ts";
 import { ENGINE_CODES } from "./codes.ts";
-import { eventsDeadLettered, framesSkipped, framesStored, gapsStored, groupStored, leaseLost, partitionHeld, storeRetried, storeStalled } from "./events.ts";
+import {
+  eventsDeadLettered,
+  framesSkipped,
+  framesStored,
+  gapsStored,
+  groupStored,
+  leaseLost,
+  partitionHeld,
+  storeRetried,
+  storeStalled,
+} from "./events.ts";
 import { type GatheredGroup, type Gatherer, commitGroupOf, retryMs, stop, stoppedMs } from "./gatherer.ts";
 import type { Halt } from "./sink_machine.ts";
 import type { CommitGroup, RunOutcome, SinkStore, StoredCounts } from "./sink_store.ts";

@@ -57,7 +57,8 @@ export class Chain {
   frame(wish: FrameWish = {}): FrameAppend {
     const lines = wish.lines ?? [eventLine(`host-${this.epoch}-${this.seq + 1}`)];
     const gap = wish.gap;
-    const payload = wish.payload ?? Buffer.from(gap === undefined ? lines.map((line) => `${line}\n`).join("") : JSON.stringify({ reason: gap.reason }));
+    const payload =
+      wish.payload ?? Buffer.from(gap === undefined ? lines.map((line) => `${line}\n`).join("") : JSON.stringify({ reason: gap.reason }));
     const count = wish.count ?? gap?.count ?? lines.length;
     const firstSeq = this.seq + 1;
     const prev = this.seq === 0 ? this.#prev : { epoch: this.epoch, seq: this.seq, hash: this.hash };

@@ -13,7 +13,12 @@ import { Chain, eventLine, producerId } from "./frames.ts";
 const receivedUs = 1_700_000_000_000_000;
 
 function entryOf(frame: FrameAppend, off = 1): BusEntry {
-  return { ...frame, position: { generation: producerId(0), part: 3, off, receivedUs, hash: frame.link.hash }, receivedUs, gateway: "gate" };
+  return {
+    ...frame,
+    position: { generation: producerId(0), part: 3, off, receivedUs, hash: frame.link.hash },
+    receivedUs,
+    gateway: "gate",
+  };
 }
 
 function chainOf(n: number, kind: ProducerKind = "linux"): Chain {
@@ -40,8 +45,14 @@ test("a row names its event: seq, line, and where its bytes lie in the frame (R-
   const prepared = batch.add(entryOf(frame));
   batch.seal();
   const rows = await rowsOf(batch, "events_agent", [prepared]);
-  assert.deepEqual(rows.map((row) => int8(row[seqColumn])), [1, 2, 3]);
-  assert.deepEqual(rows.map((row) => int4(row[lineColumn])), [0, 1, 2]);
+  assert.deepEqual(
+    rows.map((row) => int8(row[seqColumn])),
+    [1, 2, 3],
+  );
+  assert.deepEqual(
+    rows.map((row) => int4(row[lineColumn])),
+    [0, 1, 2],
+  );
   for (const [i, row] of rows.entries()) {
     assert.equal(row.length, eventColumns.length);
     const from = int4(row[byteOffsetColumn]) as number;
@@ -69,12 +80,21 @@ test("R-17 lines that the gate found invalid become dead letters in their place,
   const prepared = batch.add(entryOf(chainOf(1).frame({ lines: [eventLine("a"), "not json", eventLine("b"), '{"class_uid":-1}'] })));
   batch.seal();
   assert.deepEqual([prepared.rows, prepared.deadLettered], [2, 2]);
-  assert.deepEqual(prepared.deadLetters.map(({ firstSeq, count, line, code }) => ({ firstSeq, count, line, code })), [
-    { firstSeq: 2, count: 1, line: 1, code: "EVENT_NOT_JSON" },
-    { firstSeq: 4, count: 1, line: 3, code: "EVENT_CLASS_UNKNOWN" },
-  ]);
-  assert.ok(prepared.deadLetters.every((dead) => dead.detail !== ""), "each says why");
-  assert.deepEqual((await rowsOf(batch, "events_agent", [prepared])).map((row) => int8(row[seqColumn])), [1, 3]);
+  assert.deepEqual(
+    prepared.deadLetters.map(({ firstSeq, count, line, code }) => ({ firstSeq, count, line, code })),
+    [
+      { firstSeq: 2, count: 1, line: 1, code: "EVENT_NOT_JSON" },
+      { firstSeq: 4, count: 1, line: 3, code: "EVENT_CLASS_UNKNOWN" },
+    ],
+  );
+  assert.ok(
+    prepared.deadLetters.every((dead) => dead.detail !== ""),
+    "each says why",
+  );
+  assert.deepEqual(
+    (await rowsOf(batch, "events_agent", [prepared])).map((row) => int8(row[seqColumn])),
+    [1, 3],
+  );
 });
 
 test("a line that the gate called valid and the engine cannot read is a dead letter, never a crash", () => {
@@ -84,7 +104,10 @@ test("a line that the gate called valid and the engine cannot read is a dead let
   payload[payload.length - 3] = 0x21;
   const batch = new RowBatch();
   const prepared = batch.add(entryOf({ ...good, payload }));
-  assert.deepEqual([prepared.rows, prepared.deadLettered, prepared.deadLetters[0]?.code, prepared.deadLetters[0]?.firstSeq], [1, 1, "ENGINE_LINE_UNREADABLE", 2]);
+  assert.deepEqual(
+    [prepared.rows, prepared.deadLettered, prepared.deadLetters[0]?.code, prepared.deadLetters[0]?.firstSeq],
+    [1, 1, "ENGINE_LINE_UNREADABLE", 2],
+  );
 });
 
 test("a value that no column can hold costs its row and leaves no half row behind", async () => {
@@ -126,18 +149,35 @@ test("X-2 a gap frame declares its count, whatever its payload says", () => {
 });
 
 test("R-8 any bytes in payload and verdicts add up to the signed count and throw nothing", () => {
-  const line = fc.oneof(fc.constant(eventLine("h")), fc.json(), fc.string(), fc.constant('{"class_uid":0,"device":{"hostname":"\\u0000\\ud800"}}'));
+  const line = fc.oneof(
+    fc.constant(eventLine("h")),
+    fc.json(),
+    fc.string(),
+    fc.constant('{"class_uid":0,"device":{"hostname":"\\u0000\\ud800"}}'),
+  );
   fc.assert(
-    fc.property(fc.array(line, { minLength: 1, maxLength: 6 }), fc.option(fc.uint8Array({ maxLength: 30 })), fc.integer({ min: 0, max: 3 }), (lines, noise, more) => {
-      const clean = lines.map((text) => text.replaceAll("\n", " "));
-      const frame = chainOf(1).frame({ lines: clean, count: clean.length + more, ...(noise === null ? {} : { verdicts: Buffer.from(noise) }) });
-      const batch = new RowBatch();
-      const prepared = batch.add(entryOf(frame));
-      batch.seal();
-      assert.ok(addsUp(prepared));
-      assert.equal(prepared.deadLetters.reduce((sum, dead) => sum + dead.count, 0), prepared.deadLettered);
-      assert.equal(splitRows(Buffer.concat(batch.rows("events_agent", [prepared]))).length, prepared.rows);
-    }),
+    fc.property(
+      fc.array(line, { minLength: 1, maxLength: 6 }),
+      fc.option(fc.uint8Array({ maxLength: 30 })),
+      fc.integer({ min: 0, max: 3 }),
+      (lines, noise, more) => {
+        const clean = lines.map((text) => text.replaceAll("\n", " "));
+        const frame = chainOf(1).frame({
+          lines: clean,
+          count: clean.length + more,
+          ...(noise === null ? {} : { verdicts: Buffer.from(noise) }),
+        });
+        const batch = new RowBatch();
+        const prepared = batch.add(entryOf(frame));
+        batch.seal();
+        assert.ok(addsUp(prepared));
+        assert.equal(
+          prepared.deadLetters.reduce((sum, dead) => sum + dead.count, 0),
+          prepared.deadLettered,
+        );
+        assert.equal(splitRows(Buffer.concat(batch.rows("events_agent", [prepared]))).length, prepared.rows);
+      },
+    ),
     { numRuns: 300 },
   );
 });
@@ -150,6 +190,9 @@ test("a batch is used again without a trace of what it held", async () => {
   const prepared = batch.add(entryOf(chainOf(2).frame({ lines: [eventLine("second")] })));
   batch.seal();
   for (const table of eventTables) {
-    assert.deepEqual((await rowsOf(batch, table, [prepared])).map((row) => row[eventColumns.indexOf("host")]?.toString()), table === "events_agent" ? ["second"] : []);
+    assert.deepEqual(
+      (await rowsOf(batch, table, [prepared])).map((row) => row[eventColumns.indexOf("host")]?.toString()),
+      table === "events_agent" ? ["second"] : [],
+    );
   }
 });

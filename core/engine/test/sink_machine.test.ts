@@ -3,7 +3,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { FrameLink } from "ransomeye-pipeline";
-import { type EpochFinal, type FrameFact, type Run, type SinkHead, closedEpochsNeeded, finalKey, judgeFrame, planGroup, producersOf } from "../src/sink_machine.ts";
+import {
+  type EpochFinal,
+  type FrameFact,
+  type Run,
+  type SinkHead,
+  closedEpochsNeeded,
+  finalKey,
+  judgeFrame,
+  planGroup,
+  producersOf,
+} from "../src/sink_machine.ts";
 import { Chain, producerId } from "./frames.ts";
 
 const generation = "00000000-0000-4000-8000-000000000001";
@@ -30,7 +40,9 @@ const lines = (n: number): string[] => Array.from({ length: n }, () => "{}");
 function history(): { e1: FrameLink[]; e2: FrameLink[] } {
   const chain = new Chain(producerId(1));
   chain.open(1, { epoch: 0, seq: 0, hash: Buffer.alloc(32) });
-  const e1 = [chain.frame({ lines: lines(2) }), chain.frame({ gap: { count: 3, reason: "lost" } }), chain.frame({ lines: lines(1) })].map((f) => f.link);
+  const e1 = [chain.frame({ lines: lines(2) }), chain.frame({ gap: { count: 3, reason: "lost" } }), chain.frame({ lines: lines(1) })].map(
+    (f) => f.link,
+  );
   chain.open(2, { epoch: 1, seq: chain.seq, hash: chain.hash });
   const e2 = [chain.frame({ lines: lines(2) }), chain.frame({ lines: lines(2) })].map((f) => f.link);
   return { e1, e2 };
@@ -52,20 +64,37 @@ test("R-2 a frame is applied if it is next, skipped if the sink has it, and anyt
 test("R-2 another hash at the sink's head, or a frame that links elsewhere, stops the partition", () => {
   const { e1 } = history();
   const [first, second] = e1 as [FrameLink, FrameLink];
-  assert.deepEqual(judgeFrame({ ...headAfter(first), hash: Buffer.alloc(32, 9) }, undefined, first), { kind: "stop", code: "ENGINE_HISTORY_DIVERGED" });
-  assert.deepEqual(judgeFrame({ ...headAfter(first), hash: Buffer.alloc(32, 9) }, undefined, second), { kind: "stop", code: "ENGINE_CHAIN_BROKEN" });
-  assert.deepEqual(judgeFrame(undefined, undefined, { ...first, prevHash: Buffer.alloc(32, 9) }), { kind: "stop", code: "ENGINE_CHAIN_BROKEN" });
+  assert.deepEqual(judgeFrame({ ...headAfter(first), hash: Buffer.alloc(32, 9) }, undefined, first), {
+    kind: "stop",
+    code: "ENGINE_HISTORY_DIVERGED",
+  });
+  assert.deepEqual(judgeFrame({ ...headAfter(first), hash: Buffer.alloc(32, 9) }, undefined, second), {
+    kind: "stop",
+    code: "ENGINE_CHAIN_BROKEN",
+  });
+  assert.deepEqual(judgeFrame(undefined, undefined, { ...first, prevHash: Buffer.alloc(32, 9) }), {
+    kind: "stop",
+    code: "ENGINE_CHAIN_BROKEN",
+  });
 });
 
 test("R-7 an epoch's first frame is held until the epoch before is complete in the sink", () => {
   const { e1, e2 } = history();
   const [first, second, third] = e1 as [FrameLink, FrameLink, FrameLink];
   const next = e2[0] as FrameLink;
-  for (const head of [undefined, headAfter(first), headAfter(second)]) assert.deepEqual(judgeFrame(head, undefined, next), { kind: "hold" });
+  for (const head of [undefined, headAfter(first), headAfter(second)])
+    assert.deepEqual(judgeFrame(head, undefined, next), { kind: "hold" });
   assert.deepEqual(judgeFrame(headAfter(third), undefined, next), { kind: "apply" });
   const longer = { epoch: 1, seq: 7, hash: Buffer.alloc(32, 7) };
-  assert.deepEqual(judgeFrame(longer, undefined, next), { kind: "stop", code: "ENGINE_HISTORY_DIVERGED" }, "the sink has more than the bus has sealed");
-  assert.deepEqual(judgeFrame({ ...headAfter(third), hash: Buffer.alloc(32, 7) }, undefined, next), { kind: "stop", code: "ENGINE_CHAIN_BROKEN" });
+  assert.deepEqual(
+    judgeFrame(longer, undefined, next),
+    { kind: "stop", code: "ENGINE_HISTORY_DIVERGED" },
+    "the sink has more than the bus has sealed",
+  );
+  assert.deepEqual(judgeFrame({ ...headAfter(third), hash: Buffer.alloc(32, 7) }, undefined, next), {
+    kind: "stop",
+    code: "ENGINE_CHAIN_BROKEN",
+  });
 });
 
 test("R-7 epochs that were sealed empty are passed over, by the end of the chain before them", () => {
@@ -93,12 +122,16 @@ test("R-2 a redelivered frame of a closed epoch is skipped only if the sink know
 test("R-8 rows and dead letters that do not add up to the signed count stop the partition", () => {
   const { e1 } = history();
   const [events, gap] = e1 as [FrameLink, FrameLink];
-  const plan = (frames: FrameFact[], heads = new Map<string, SinkHead>()) => planGroup({ heads, finals: new Map() }, [{ part: 0, after: null, frames }]).runs[0];
+  const plan = (frames: FrameFact[], heads = new Map<string, SinkHead>()) =>
+    planGroup({ heads, finals: new Map() }, [{ part: 0, after: null, frames }]).runs[0];
   assert.equal(plan([fact(events, 0, 1, { rows: 1, deadLettered: 1 })])?.settled, 1);
   for (const over of [{ rows: 1 }, { rows: 2, deadLettered: 1 }, { rows: 0, gapDeclared: 2 }]) {
     assert.equal(plan([fact(events, 0, 1, over)])?.halt?.code, "ENGINE_COUNT_BROKEN", JSON.stringify(over));
   }
-  assert.equal(plan([fact(gap, 0, 1, { gapDeclared: 2 })], new Map([[gap.producer, headAfter(events)]]))?.halt?.code, "ENGINE_COUNT_BROKEN");
+  assert.equal(
+    plan([fact(gap, 0, 1, { gapDeclared: 2 })], new Map([[gap.producer, headAfter(events)]]))?.halt?.code,
+    "ENGINE_COUNT_BROKEN",
+  );
 });
 
 test("R-1 offsets with a hole, and entries of another generation, stop the partition", () => {
@@ -107,7 +140,9 @@ test("R-1 offsets with a hole, and entries of another generation, stop the parti
   const [one, two, three] = facts as [FrameFact, FrameFact, FrameFact];
   const heads = new Map<string, SinkHead>();
   const plan = (frames: FrameFact[], after = null as FrameFact | null) =>
-    planGroup({ heads: after === null ? heads : new Map([[after.link.producer, headAfter(after.link)]]), finals: new Map() }, [{ part: 0, after: after?.position ?? null, frames }]).runs[0];
+    planGroup({ heads: after === null ? heads : new Map([[after.link.producer, headAfter(after.link)]]), finals: new Map() }, [
+      { part: 0, after: after?.position ?? null, frames },
+    ]).runs[0];
   assert.equal(plan([one, two, three])?.halt, null);
   assert.equal(plan([one, three])?.halt?.code, "ENGINE_OFFSET_HOLE");
   assert.equal(plan([two])?.halt?.code, "ENGINE_OFFSET_HOLE");
@@ -122,16 +157,31 @@ test("R-7 a run may complete the epoch for which a later run of the same group w
     { part: 2, after: null, frames: e2.map((link, i) => fact(link, 2, i + 1)) },
   ];
   const plan = planGroup({ heads: new Map(), finals: new Map() }, runs);
-  assert.deepEqual(plan.runs.map((run) => [run.settled, run.halt]), [[3, null], [2, null]]);
+  assert.deepEqual(
+    plan.runs.map((run) => [run.settled, run.halt]),
+    [
+      [3, null],
+      [2, null],
+    ],
+  );
   assert.deepEqual(plan.closed, [{ producer: producerId(1), ...headAfter(e1[2] as FrameLink) }]);
   assert.deepEqual(plan.heads, [{ producer: producerId(1), producerKind: "linux", from: null, to: headAfter(e2[1] as FrameLink) }]);
   const reversed = planGroup({ heads: new Map(), finals: new Map() }, [...runs].reverse());
-  assert.deepEqual(reversed.runs.map((run) => [run.part, run.settled, run.halt?.kind ?? null]), [[2, 0, "hold"], [1, 3, null]]);
+  assert.deepEqual(
+    reversed.runs.map((run) => [run.part, run.settled, run.halt?.kind ?? null]),
+    [
+      [2, 0, "hold"],
+      [1, 3, null],
+    ],
+  );
 });
 
 test("heads are asked for once a producer, in one order for all writers", () => {
   const links = [producerId(3), producerId(1), producerId(3)].map((producer) => ({ ...(history().e1[0] as FrameLink), producer }));
-  assert.deepEqual(producersOf([{ part: 0, after: null, frames: links.map((link, i) => fact(link, 0, i + 1)) }]), [producerId(1), producerId(3)]);
+  assert.deepEqual(producersOf([{ part: 0, after: null, frames: links.map((link, i) => fact(link, 0, i + 1)) }]), [
+    producerId(1),
+    producerId(3),
+  ]);
 });
 
 /** A random history: producers with epochs in changing partitions, appended as one bus would. */
@@ -158,8 +208,17 @@ function randomBus(seeds: readonly { producer: number; open: boolean; part: numb
 }
 
 test("R-2 R-7 whatever is redelivered and in whatever groups, every frame is applied once, in its producer's order, and all are in the end", () => {
-  const step = fc.record({ producer: fc.integer({ min: 1, max: 3 }), open: fc.boolean(), part: fc.integer({ min: 0, max: 2 }), count: fc.integer({ min: 1, max: 3 }) });
-  const turn = fc.record({ parts: fc.subarray([0, 1, 2], { minLength: 1 }), take: fc.integer({ min: 1, max: 6 }), back: fc.integer({ min: 0, max: 4 }) });
+  const step = fc.record({
+    producer: fc.integer({ min: 1, max: 3 }),
+    open: fc.boolean(),
+    part: fc.integer({ min: 0, max: 2 }),
+    count: fc.integer({ min: 1, max: 3 }),
+  });
+  const turn = fc.record({
+    parts: fc.subarray([0, 1, 2], { minLength: 1 }),
+    take: fc.integer({ min: 1, max: 6 }),
+    back: fc.integer({ min: 0, max: 4 }),
+  });
   fc.assert(
     fc.property(fc.array(step, { minLength: 1, maxLength: 25 }), fc.array(turn, { maxLength: 30 }), (steps, turns) => {
       // An opened epoch is always used here; empty ones have a test of their own.
@@ -200,7 +259,10 @@ test("R-2 R-7 whatever is redelivered and in whatever groups, every frame is app
       assert.equal([...applied.values()].flat().length, all.length);
       for (const links of applied.values()) {
         const order = links.map((link) => link.epoch * 1000 + link.firstSeq);
-        assert.deepEqual(order, order.toSorted((a, b) => a - b));
+        assert.deepEqual(
+          order,
+          order.toSorted((a, b) => a - b),
+        );
       }
     }),
     { numRuns: 300 },
