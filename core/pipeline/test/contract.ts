@@ -443,13 +443,17 @@ function registryContract(open: OpenSubject): void {
       await bus.putCounters({ ...put, counters: { frames_accepted: 5 }, ended: true });
     });
 
+  });
+
+  describe("closing", () => {
+    const subject = shared(open);
+
     test("a closed bus takes nothing", async () => {
-      const { bus, close } = await open();
+      const { bus } = subject();
       const chain = new Chain(producerId(52));
       const part = await openChain(bus, chain);
       await bus.close();
       await assert.rejects(bus.append(part, [chain.next(1)], how), (error) => hasCode(error, "BUS_CLOSED"));
-      await close();
     });
   });
 }

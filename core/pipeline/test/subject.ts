@@ -22,7 +22,7 @@ export const how = { gateway: "gate-1", registryVersion: 7 } as const;
 export const keyId = "0123456789abcdef";
 
 /** Opens the producer's next epoch and lets the chain go on in it. */
-export async function openChain(bus: Bus, chain: Chain): Promise<number> {
+export async function openChain(bus: Pick<Bus, "openEpoch">, chain: Chain): Promise<number> {
   const opening = await bus.openEpoch({ producer: chain.producer, expectedEpoch: chain.epoch, keyId, registryVersion: how.registryVersion });
   if (opening.kind !== "opened") throw new Error(`the epoch was not opened: ${opening.kind}`);
   chain.opened(opening.epoch, opening.prev);

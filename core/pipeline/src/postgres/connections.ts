@@ -18,14 +18,20 @@ export interface Statement {
 /** @throws BusError, usually BUS_UNAVAILABLE: nothing was sent */
 export async function connect(pool: Pool, telemetry: Telemetry, call: string): Promise<PoolClient> {
   try {
-    return await pool.connect();
+    const client = await pool.connect();
+    client.on("error", ignore);
+    return client;
   } catch (error) {
     throw callFailed(telemetry, call, busFailure(error, "connect"), 0);
   }
 }
 
+/** A connection that dies in our hands says so twice: to the statement under way, and as an event, which unheard would end the process. */
+function ignore(): void {}
+
 /** `failure` is what the last statement threw, undefined if it succeeded. */
 export function giveBack(client: PoolClient, failure: unknown): void {
+  client.off("error", ignore);
   client.release(failure !== undefined && isBroken(failure));
 }
 
