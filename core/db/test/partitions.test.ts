@@ -1,0 +1,168 @@
+/** Days: made ahead, UTC in every zone, bounded waits, dropped only when read (R-16, R-29, R-33). */
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { type Clock, recordingTelemetry, systemClock } from "ransomeye-kernel";
+import { DbError } from "../src/errors.ts";
+import { dropDay, ensurePartitions, utcDay } from "../src/partitions.ts";
+import { openClient, type Pool } from "../src/pool.ts";
+import { openTestServer } from "../src/testing.ts";
+
+const server = await openTestServer();
+after(() => server.close());
+const telemetry = recordingTelemetry();
+const dayUs = 86_400_000_000;
+
+/** Wall time is given; waits are real. */
+function clockAt(iso: string): Clock {
+  const us = Date.parse(iso) * 1000;
+  return { ...systemClock, nowUs: () => us, monotonicMs: () => systemClock.monotonicMs(), setTimer: (ms, fire) => systemClock.setTimer(ms, fire) };
+}
+
+async function daysOf(pool: Pool, table: string): Promise<string[]> {
+  const { rows } = await pool.query<{ day: string }>("SELECT day FROM ops.day_sizes() WHERE table_name = $1 AND attached ORDER BY day", [table]);
+  return rows.map((row) => row.day);
+}
+
+test("R-16 yesterday to today + 8 exist after preparation, for every table by day, and a second call makes nothing", async () => {
+  await using database = await server.database();
+  const now = systemClock.nowUs();
+  const wanted = Array.from({ length: 10 }, (_, n) => utcDay(now, n - 1));
+  for (const table of ["bus.frames", "data.events_dpi", "data.events_agent", "data.events_honeypot", "data.event_dead_letters", "data.gaps"]) {
+    assert.deepEqual(await daysOf(database.pool, table), wanted, table);
+  }
+  assert.equal(await ensurePartitions({ pool: database.rolePool("ransomeye_keeper"), clock: systemClock, telemetry }), 0);
+});
+
+test("R-29 bounds are UTC in every session time zone, across leap days, year ends and changes of daylight saving", async () => {
+  await using database = await server.database();
+  const places: [string, string][] = [
+    ["Pacific/Kiritimati", "2028-02-28T12:00:00Z"], ["Pacific/Pago_Pago", "2027-12-31T23:59:59Z"], ["America/New_York", "2027-03-14T06:59:59Z"], ["Europe/Berlin", "2027-10-31T00:30:00Z"],
+  ];
+  for (const [zone, iso] of places) {
+    const client = await openClient(database.connection, "zone");
+    try {
+      await client.query(`SET TimeZone = '${zone}'`);
+      assert.ok((await ensurePartitions({ pool: client, clock: clockAt(iso), telemetry, daysBehind: 0, daysAhead: 2 })) > 0);
+    } finally {
+      await client.end();
+    }
+    for (const table of ["data.gaps", "bus.frames"]) {
+      for (let n = 0; n < 3; n++) {
+        const day = utcDay(Date.parse(iso) * 1000, n);
+        const { rows } = await database.pool.query<{ bounds: string }>("SELECT pg_get_expr(relpartbound, oid) AS bounds FROM pg_class WHERE oid = $1::regclass", [`${table}_${day.replaceAll("-", "_")}`]);
+        assert.equal(rows[0]?.bounds, `FOR VALUES FROM ('${day} 00:00:00+00') TO ('${utcDay(Date.parse(day) * 1000 + dayUs)} 00:00:00+00')`);
+      }
+    }
+  }
+});
+
+test("R-18 partitions keep the frame's body out of line and plain, and bring their indexes", async () => {
+  await using database = await server.database();
+  const name = `bus.frames_${utcDay(systemClock.nowUs()).replaceAll("-", "_")}`;
+  const { rows } = await database.pool.query(
+    `SELECT (SELECT attstorage FROM pg_attribute WHERE attrelid = $1::regclass AND attname = 'body') AS storage,
+            (SELECT count(*) FROM pg_index WHERE indrelid = $1::regclass) AS indexes,
+            (SELECT count(*) FROM pg_constraint WHERE conrelid = $1::regclass AND contype = 'c') AS checks, pg_get_userbyid(relowner) AS owner
+     FROM pg_class WHERE oid = $1::regclass`,
+    [name],
+  );
+  assert.deepEqual(rows, [{ storage: "e", indexes: 2, checks: 0, owner: "ransomeye_bus_owner" }]);
+});
+
+test("partitions are made while a writer writes, and neither waits for the other", async () => {
+  await using database = await server.database();
+  const writer = await openClient(database.connection, "writer");
+  try {
+    await writer.query(`BEGIN; INSERT INTO data.gaps (received_at, producer_id, epoch, first_seq, count, frame_part, frame_off, reason) VALUES (now(), gen_random_uuid(), 1, 1, 1, 0, 1, 'x')`);
+    const made = await ensurePartitions({ pool: database.rolePool("ransomeye_engine"), clock: systemClock, telemetry, daysBehind: 0, daysAhead: 12 });
+    assert.equal(made, 4 * 6);
+    await writer.query("COMMIT");
+  } finally {
+    await writer.end();
+  }
+});
+
+test("callers at the same time make each day once", async () => {
+  await using database = await server.database();
+  const pool = database.rolePool("ransomeye_keeper", 8);
+  const made = await Promise.all(Array.from({ length: 8 }, () => pool.query<{ made: number }>("SELECT ops.ensure_partitions('2030-01-01', 3) AS made")));
+  assert.equal(made.reduce((sum, result) => sum + (result.rows[0]?.made ?? 0), 0), 18);
+});
+
+test("a table that somebody holds ends the wait, is tried again, and is reported in the end", { timeout: 60_000 }, async () => {
+  await using database = await server.database();
+  const holder = await openClient(database.connection, "holder");
+  try {
+    await holder.query("BEGIN; LOCK TABLE data.gaps IN ACCESS EXCLUSIVE MODE");
+    const events = recordingTelemetry();
+    const keeper = database.rolePool("ransomeye_keeper");
+    const waiting = ensurePartitions({ pool: keeper, clock: systemClock, telemetry: events, daysAhead: 9 });
+    while (!events.events.some((event) => event.name === "db_partition_retried")) await new Promise((resolve) => setTimeout(resolve, 50));
+    await holder.query("ROLLBACK");
+    assert.equal(await waiting, 6);
+    await holder.query("BEGIN; LOCK TABLE data.gaps IN ACCESS EXCLUSIVE MODE");
+    const impatient: Clock = { ...clockAt(new Date().toISOString()), setTimer: (_ms, fire) => systemClock.setTimer(0, fire) };
+    await assert.rejects(ensurePartitions({ pool: keeper, clock: impatient, telemetry: events, daysAhead: 10 }), (error) => error instanceof DbError && error.code === "DB_PARTITION_LOCKED");
+  } finally {
+    await holder.end();
+  }
+});
+
+test("R-16 an interrupted DETACH CONCURRENTLY is finished at start, and the day can be attached again", async () => {
+  await using database = await server.database();
+  const day = "2030-05-05";
+  await database.pool.query("SELECT ops.ensure_partitions($1::date, 1)", [day]);
+  const [holder, detacher] = await Promise.all([openClient(database.connection, "holder"), openClient(database.connection, "detacher")]);
+  try {
+    // A transaction that has looked at the table keeps the second phase waiting; there the detacher is interrupted.
+    await holder.query("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM data.gaps");
+    const { rows } = await detacher.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
+    const detaching = detacher.query("ALTER TABLE data.gaps DETACH PARTITION data.gaps_2030_05_05 CONCURRENTLY").catch((error: unknown) => error);
+    const pending = "SELECT count(*)::int AS n FROM pg_inherits WHERE inhdetachpending";
+    while ((await database.pool.query<{ n: number }>(pending)).rows[0]?.n !== 1) await new Promise((resolve) => setTimeout(resolve, 20));
+    await database.pool.query("SELECT pg_cancel_backend($1)", [rows[0]?.pid]);
+    assert.ok((await detaching) instanceof Error);
+    await holder.query("COMMIT");
+    const keeper = database.rolePool("ransomeye_keeper");
+    assert.deepEqual((await keeper.query("SELECT ops.finish_detaches() AS done")).rows, [{ done: 1 }]);
+    assert.equal((await database.pool.query<{ n: number }>(pending)).rows[0]?.n, 0);
+    assert.deepEqual((await keeper.query("SELECT ops.ensure_partitions($1::date, 1) AS made", [day])).rows, [{ made: 1 }]);
+  } finally {
+    await Promise.all([holder.end(), detacher.end()]);
+  }
+});
+
+test("R-33 a day is dropped only when it is over and every group has read past it; the ledger still balances", async () => {
+  await using database = await server.database();
+  const { pool } = database;
+  const producer = "00000000-0000-4000-8000-000000000001";
+  const yesterday = utcDay(systemClock.nowUs(), -1);
+  const today = utcDay(systemClock.nowUs());
+  const frame = (off: number, day: string): string =>
+    `INSERT INTO bus.frames VALUES (0, ${off}, '${day} 12:00:00+00', '${producer}', 1, 1, ${off}, 1, 1, 0, 1, 1, '\\x01', ${off}, 0, 0, '\\x', '\\x', '\\x0${off}', '\\x', '\\x', '\\x', 'g', '\\x')`;
+  const row = (table: string, off: number, day: string): string =>
+    `INSERT INTO ${table} (received_at, event_time, producer_id, epoch, seq, frame_part, frame_off, line, byte_offset, byte_length, class_uid, activity_id, severity_id, flags, schema_version, mapping_version, normaliser_version)
+     VALUES ('${day} 12:00:00+00', now(), '${producer}', 1, ${off}, 0, ${off}, 0, 0, 0, 1007, 1, 1, 0, 1, 1, 1)`;
+  await pool.query(`${frame(1, yesterday)}; ${frame(2, yesterday)}; ${frame(3, today)}; ${row("data.events_dpi", 1, yesterday)}; ${row("data.events_dpi", 2, yesterday)}; ${row("data.events_dpi", 3, today)};
+    UPDATE bus.partition_head SET off = 3 WHERE part = 0;
+    INSERT INTO bus.producer_head VALUES ('${producer}', 1, 3, '\\x03', 0, 0, 0, '\\x', '\\x01', 3, 0);
+    INSERT INTO bus.epoch_log (producer_id, epoch, opened_us, part, key_id, prev_epoch, prev_seq, prev_hash) VALUES ('${producer}', 1, 0, 0, '\\x01', 0, 0, '\\x');
+    INSERT INTO data.sink_head VALUES ('${producer}', 1, 1, 3, '\\x03', now());
+    INSERT INTO bus.consumer_offset (grp, part, off, generation) SELECT 'sink', 0, 1, id FROM bus.generation`);
+  const options = { pool: database.rolePool("ransomeye_keeper"), clock: systemClock, telemetry };
+  const reader = database.rolePool("ransomeye_reader");
+  const ledger = async (): Promise<unknown> => (await reader.query("SELECT bus_head, stored, expired, in_flight, imbalance, misplaced_epochs FROM views.ledger")).rows[0];
+  const whole = { bus_head: 3, stored: 3, expired: 0, in_flight: 0, imbalance: 0, misplaced_epochs: 0 };
+  assert.deepEqual(await ledger(), whole);
+
+  assert.equal(await dropDay(options, today), undefined, "today stays");
+  assert.equal(await dropDay(options, yesterday), undefined, "the group has read one of two entries");
+  assert.deepEqual(await ledger(), whole);
+  await pool.query("UPDATE bus.consumer_offset SET off = 2 WHERE grp = 'sink'");
+  assert.ok(((await dropDay(options, yesterday)) ?? 0) > 0);
+  assert.deepEqual(await daysOf(pool, "bus.frames").then((days) => days[0]), today);
+  assert.deepEqual(await ledger(), { ...whole, expired: 2 });
+  // What is lost behind retention's back still shows.
+  await pool.query("DELETE FROM data.events_dpi WHERE seq = 3");
+  assert.deepEqual(await ledger(), { ...whole, stored: 2, expired: 2, imbalance: 1, misplaced_epochs: 1 });
+});
