@@ -50,11 +50,13 @@ async function ownDirectory(path: string, wanted: { uid: number; gid: number; mo
     }
   }
   const facts = await lstat(path);
+  if (process.platform === "win32") return;
   const ourselves = process.geteuid?.() ?? -1;
   if (!facts.isDirectory() || (facts.uid !== wanted.uid && facts.uid !== ourselves)) {
     throw new DbError("DB_RUNTIME_DIR_UNSAFE", `${path} is not a directory of user id ${wanted.uid}.`);
   }
-  if (process.platform === "win32") return;
+  // One that others may list or write is somebody's own (such as /run), and not ours to close.
+  if ((facts.mode & 0o067) !== 0) throw new DbError("DB_RUNTIME_DIR_UNSAFE", `${path} is open to others (mode ${(facts.mode & 0o777).toString(8)}).`);
   if (facts.uid !== wanted.uid || (facts.gid !== wanted.gid && ourselves === 0)) await chown(path, wanted.uid, wanted.gid);
   await chmod(path, wanted.mode);
 }
@@ -84,10 +86,11 @@ export async function makeClusterDirectory(dataDir: string, runAs: RunAs, random
     if (target !== undefined) return await realpath(path);
     const reachable = await canEnter(await realpath(dirname(resolve(dataDir))), runAs);
     if (runAs.changed && !reachable) return await makeElsewhere(path, runAs, random);
-    // The server's group may pass through the data directory, and nobody may list it; everything else in it is 0600 or 0700 of its own.
-    if (runAs.changed) {
-      await chown(dataDir, process.geteuid?.() ?? 0, runAs.gid);
-      await chmod(dataDir, 0o710);
+    // The server's group may pass through the data directory, without listing it; everything else in it is 0600 or 0700 of its own.
+    if (!(await canEnter(await realpath(dataDir), runAs))) {
+      const { uid, mode } = await stat(dataDir);
+      await chown(dataDir, uid, runAs.gid);
+      await chmod(dataDir, (mode & 0o777) | 0o010);
     }
     await mkdir(path, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "EEXIST") throw error;
