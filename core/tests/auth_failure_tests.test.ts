@@ -47,21 +47,50 @@ suite("who may not enter", { concurrency: 8 }, () => {
     await refusedWith(gate, client, "INGEST_CERT_MISSING", "handshake");
   });
 
-  test("ING-7 an expired certificate", { timeout }, (t) => badLeaf(t, "INGEST_CERT_EXPIRED", { notAfter: new Date(Date.now() - 60_000) }, "handshake"));
-  test("ING-7 a certificate that is not valid yet", { timeout }, (t) => badLeaf(t, "INGEST_CERT_NOT_YET_VALID", { notBefore: new Date(Date.now() + 600_000) }, "handshake"));
-  test("ING-7 a server's certificate cannot send", { timeout }, (t) => badLeaf(t, "INGEST_CERT_USAGE", { usages: [usages.server] }, "handshake"));
+  test("ING-7 an expired certificate", { timeout }, (t) =>
+    badLeaf(t, "INGEST_CERT_EXPIRED", { notAfter: new Date(Date.now() - 60_000) }, "handshake"),
+  );
+  test("ING-7 a certificate that is not valid yet", { timeout }, (t) =>
+    badLeaf(t, "INGEST_CERT_NOT_YET_VALID", { notBefore: new Date(Date.now() + 600_000) }, "handshake"),
+  );
+  test("ING-7 a server's certificate cannot send", { timeout }, (t) =>
+    badLeaf(t, "INGEST_CERT_USAGE", { usages: [usages.server] }, "handshake"),
+  );
   test("ING-7 a certificate without a name", { timeout }, (t) => badLeaf(t, "INGEST_IDENTITY_MISSING", { names: [] }, "stream"));
-  test("ING-7 a DNS name only", { timeout }, (t) => badLeaf(t, "INGEST_IDENTITY_MISSING", { names: [{ type: "dns", value: "producer.test" }] }, "stream"));
+  test("ING-7 a DNS name only", { timeout }, (t) =>
+    badLeaf(t, "INGEST_IDENTITY_MISSING", { names: [{ type: "dns", value: "producer.test" }] }, "stream"),
+  );
   test("ING-7 two URI names", { timeout }, (t) =>
-    badLeaf(t, "INGEST_IDENTITY_AMBIGUOUS", { names: [...uri(producerSpiffeId(testDomain, "linux", syntheticProducer("leaf").producer)), ...uri(other)] }, "stream"));
+    badLeaf(
+      t,
+      "INGEST_IDENTITY_AMBIGUOUS",
+      { names: [...uri(producerSpiffeId(testDomain, "linux", syntheticProducer("leaf").producer)), ...uri(other)] },
+      "stream",
+    ),
+  );
   test("ING-7 a URI and a DNS name", { timeout }, (t) =>
-    badLeaf(t, "INGEST_IDENTITY_AMBIGUOUS", { names: [...uri(producerSpiffeId(testDomain, "linux", syntheticProducer("leaf").producer)), { type: "dns", value: "x.test" }] }, "stream"));
+    badLeaf(
+      t,
+      "INGEST_IDENTITY_AMBIGUOUS",
+      { names: [...uri(producerSpiffeId(testDomain, "linux", syntheticProducer("leaf").producer)), { type: "dns", value: "x.test" }] },
+      "stream",
+    ),
+  );
   test("ING-7 another trust domain", { timeout }, (t) =>
-    badLeaf(t, "INGEST_TRUST_DOMAIN", { names: uri(producerSpiffeId("other.domain", "linux", syntheticProducer("leaf").producer)) }, "stream"));
-  test("ING-7 a URI that names no producer", { timeout }, (t) => badLeaf(t, "INGEST_IDENTITY_MALFORMED", { names: uri(`spiffe://${testDomain}/gateway/gate-1`) }, "stream"));
+    badLeaf(
+      t,
+      "INGEST_TRUST_DOMAIN",
+      { names: uri(producerSpiffeId("other.domain", "linux", syntheticProducer("leaf").producer)) },
+      "stream",
+    ),
+  );
+  test("ING-7 a URI that names no producer", { timeout }, (t) =>
+    badLeaf(t, "INGEST_IDENTITY_MALFORMED", { names: uri(`spiffe://${testDomain}/gateway/gate-1`) }, "stream"),
+  );
   test("ING-7 a producer nobody enrolled", { timeout }, (t) => badLeaf(t, "INGEST_PRODUCER_UNKNOWN", { names: uri(other) }, "stream"));
   test("ING-7 a kind other than the registry's", { timeout }, (t) =>
-    badLeaf(t, "INGEST_KIND_MISMATCH", { names: uri(producerSpiffeId(testDomain, "dpi", syntheticProducer("leaf").producer)) }, "stream"));
+    badLeaf(t, "INGEST_KIND_MISMATCH", { names: uri(producerSpiffeId(testDomain, "dpi", syntheticProducer("leaf").producer)) }, "stream"),
+  );
 
   test("ING-7 a certificate of another authority", { timeout }, async (t) => {
     const gate = await startTestGate(t);
@@ -72,7 +101,9 @@ suite("who may not enter", { concurrency: 8 }, () => {
     await refusedWith(gate, client, "INGEST_CERT_UNTRUSTED", "handshake");
   });
 
-  test("R-13 a revoked certificate, an unlisted one, a suspended producer and a silent registry open no session", { timeout }, async (t) => {
+  test("R-13 a revoked certificate, an unlisted one, a suspended producer and a silent registry open no session", {
+    timeout,
+  }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
     const attempt = async (code: IngestCode): Promise<void> => {
@@ -95,7 +126,9 @@ suite("who may not enter", { concurrency: 8 }, () => {
     await gate.begin(who, certificate);
   });
 
-  test("R-13 an open session ends when the producer is revoked in mid-stream, and when the registry stays silent", { timeout }, async (t) => {
+  test("R-13 an open session ends when the producer is revoked in mid-stream, and when the registry stays silent", {
+    timeout,
+  }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
     const first = await gate.begin(who, certificate);
@@ -115,7 +148,15 @@ suite("who may not enter", { concurrency: 8 }, () => {
   test("ING-7 no TLS session is ever resumed: tickets give a full handshake", { timeout }, async (t) => {
     const gate = await startTestGate(t);
     const { certificate } = await gate.enrol(1);
-    const options = { host: "127.0.0.1", port: gate.gateway.address.port, ca: gate.ca.cert, cert: certificate.cert, key: certificate.key, ALPNProtocols: ["h2"], checkServerIdentity: () => undefined };
+    const options = {
+      host: "127.0.0.1",
+      port: gate.gateway.address.port,
+      ca: gate.ca.cert,
+      cert: certificate.cert,
+      key: certificate.key,
+      ALPNProtocols: ["h2"],
+      checkServerIdentity: () => undefined,
+    };
     const handshake = (session?: Buffer): Promise<{ reused: boolean; session: Buffer | undefined }> =>
       new Promise((resolve, reject) => {
         let got: Buffer | undefined;
@@ -140,7 +181,16 @@ suite("who may not enter", { concurrency: 8 }, () => {
     const gate = await startTestGate(t);
     const { certificate } = await gate.enrol(1);
     const code = await new Promise((resolve) => {
-      const socket = tlsConnect({ host: "127.0.0.1", port: gate.gateway.address.port, ca: gate.ca.cert, cert: certificate.cert, key: certificate.key, ALPNProtocols: ["h2"], maxVersion: "TLSv1.2", checkServerIdentity: () => undefined });
+      const socket = tlsConnect({
+        host: "127.0.0.1",
+        port: gate.gateway.address.port,
+        ca: gate.ca.cert,
+        cert: certificate.cert,
+        key: certificate.key,
+        ALPNProtocols: ["h2"],
+        maxVersion: "TLSv1.2",
+        checkServerIdentity: () => undefined,
+      });
       socket.on("error", (error: Error & { code?: string }) => resolve(error.code));
       socket.on("secureConnect", () => resolve("connected"));
     });
@@ -168,31 +218,38 @@ suite("who may not enter", { concurrency: 8 }, () => {
       const signature = Buffer.from(message.signature);
       signature.writeUInt8(signature.readUInt8(0) ^ 1, 0);
       return { ...message, signature };
-    }));
+    }),
+  );
 
   test("ING-7 a signature by another key than the one named", { timeout }, (t) =>
-    badFrame(t, "INGEST_SIGNATURE_INVALID", (_gate, chain) => chain.peek(lines, 2, {}, syntheticKey(seededRandom("mallory"))).message));
+    badFrame(t, "INGEST_SIGNATURE_INVALID", (_gate, chain) => chain.peek(lines, 2, {}, syntheticKey(seededRandom("mallory"))).message),
+  );
 
   test("ING-7 another producer's id, validly signed by that producer: identity comes from the certificate", { timeout }, (t) =>
     badFrame(t, "INGEST_PRODUCER_MISMATCH", async (gate, chain) => {
       const { who: victim } = await gate.enrol("victim");
       return signFrame({ ...chain.fields(lines, 2), producer: victim.producer, keyId: victim.keyId }, lines, victim.batchKey).message;
-    }));
+    }),
+  );
 
-  test("ING-7 an unknown key", { timeout }, (t) => badFrame(t, "INGEST_KEY_UNKNOWN", (_gate, chain) => chain.peek(lines, 2, { keyId: "00112233445566ff" }).message));
+  test("ING-7 an unknown key", { timeout }, (t) =>
+    badFrame(t, "INGEST_KEY_UNKNOWN", (_gate, chain) => chain.peek(lines, 2, { keyId: "00112233445566ff" }).message),
+  );
 
   test("ING-7 another producer's key under one's own id", { timeout }, (t) =>
     badFrame(t, "INGEST_KEY_UNKNOWN", async (gate, chain) => {
       const { who: stranger } = await gate.enrol("stranger");
       return chain.peek(lines, 2, { keyId: stranger.keyId }, stranger.batchKey).message;
-    }));
+    }),
+  );
 
   test("ING-7 a retired key", { timeout }, (t) =>
     badFrame(t, "INGEST_KEY_RETIRED", (gate, chain) => {
       const { who } = chain;
       gate.directory.put(who, { keys: new Map([[who.keyId, { publicKey: who.publicKey, retiredUs: 1 }]]) });
       return chain.peek(lines, 2).message;
-    }));
+    }),
+  );
 
   test("ING-7 a payload other than the signed one", { timeout }, (t) =>
     badFrame(t, "INGEST_PAYLOAD_MISMATCH", (_gate, chain) => {
@@ -200,20 +257,23 @@ suite("who may not enter", { concurrency: 8 }, () => {
       const payload = Buffer.from(message.payload);
       payload.writeUInt8(payload.readUInt8(5) ^ 1, 5);
       return { ...message, payload };
-    }));
+    }),
+  );
 
   test("ING-7 a truncated header", { timeout }, (t) =>
     badFrame(t, "INGEST_HEADER_MALFORMED", (_gate, chain) => {
       const { message } = chain.peek(lines, 2);
       return { ...message, header: message.header.subarray(0, 100) };
-    }));
+    }),
+  );
 
   test("ING-7 a header of another domain", { timeout }, (t) =>
     badFrame(t, "INGEST_HEADER_MALFORMED", (_gate, chain) => {
       const { message } = chain.peek(lines, 2);
       const header = Buffer.from(message.header.toString("latin1").replace("ransomeye.frame.v1", "ransomeye.other.v1"), "latin1");
       return { ...message, header, signature: signHeader(header, chain.who.batchKey) };
-    }));
+    }),
+  );
 
   test("ING-7 an epoch asked for with the nonce of another session", { timeout }, async (t) => {
     const gate = await startTestGate(t);
@@ -245,7 +305,13 @@ suite("who may not enter", { concurrency: 8 }, () => {
     const compressed = gate.connect(certificate);
     compressed.sayRaw(Buffer.from([1, 0, 0, 0, 1, 0]));
     await refusedWith(gate, compressed, "INGEST_MESSAGE_MALFORMED");
-    const lost = new TestClient({ port: gate.gateway.address.port, ca: gate.ca.cert, cert: certificate.cert, key: certificate.key, path: "/grpc.health.v1.Health/Check" });
+    const lost = new TestClient({
+      port: gate.gateway.address.port,
+      ca: gate.ca.cert,
+      cert: certificate.cert,
+      key: certificate.key,
+      path: "/grpc.health.v1.Health/Check",
+    });
     t.after(() => lost.close());
     await refusedWith(gate, lost, "INGEST_PATH_UNKNOWN");
   });
@@ -262,7 +328,9 @@ suite("who may not enter", { concurrency: 8 }, () => {
     assert.equal((await client.next("welcome")).gateway, "gate-1");
   });
 
-  test("R-8 an invalid event never blocks its producer: accepted, listed in the receipt, stored with its verdict", { timeout }, async (t) => {
+  test("R-8 an invalid event never blocks its producer: accepted, listed in the receipt, stored with its verdict", {
+    timeout,
+  }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
     const { client, chain, say } = await gate.begin(who, certificate);
@@ -270,11 +338,17 @@ suite("who may not enter", { concurrency: 8 }, () => {
     say(chain.next(3, payload).message);
     const receipt = await client.next("receipt");
     assert.equal(receipt.durableSeq, 3);
-    assert.deepEqual(receipt.invalid.map(({ seq }) => seq), [2]);
+    assert.deepEqual(
+      receipt.invalid.map(({ seq }) => seq),
+      [2],
+    );
     say(chain.next(4, Buffer.from("only one line\n")).message);
     const second = await client.next("receipt");
     assert.equal(second.durableSeq, 7);
-    assert.deepEqual(second.invalid.map(({ seq }) => seq), [4, 5, 6, 7]);
+    assert.deepEqual(
+      second.invalid.map(({ seq }) => seq),
+      [4, 5, 6, 7],
+    );
     assert.equal(await gate.stored(), 2);
   });
 });

@@ -5,7 +5,13 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type ClientDuplexStream, credentials, loadPackageDefinition, type ServiceClientConstructor, type StatusObject } from "@grpc/grpc-js";
+import {
+  type ClientDuplexStream,
+  credentials,
+  loadPackageDefinition,
+  type ServiceClientConstructor,
+  type StatusObject,
+} from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import { startTestGate, until } from "./src/gate/test_gate.ts";
 import { protoFile } from "./src/gate/test_gate.ts";
@@ -14,12 +20,17 @@ import { SyntheticChain } from "./synthetic_events.ts";
 type Words = Readonly<Record<string, unknown>>;
 type Stream = ClientDuplexStream<Words, Words>;
 
-test("architecture part 4: a stock gRPC client completes Hello, OpenEpoch, Frame, Receipt, and reads our codes", { timeout: 30_000 }, async (t) => {
+test("architecture part 4: a stock gRPC client completes Hello, OpenEpoch, Frame, Receipt, and reads our codes", {
+  timeout: 30_000,
+}, async (t) => {
   const gate = await startTestGate(t);
   const { who, certificate } = await gate.enrol("grpc");
   const definition = loadSync(protoFile, { keepCase: true, longs: Number, enums: String, defaults: true, oneofs: true });
-  const service = (loadPackageDefinition(definition) as unknown as { ransomeye: { ingest: { v1: { Ingest: ServiceClientConstructor } } } }).ransomeye.ingest.v1.Ingest;
-  const secure = credentials.createSsl(Buffer.from(gate.ca.cert), Buffer.from(certificate.key), Buffer.from(certificate.cert), { checkServerIdentity: () => undefined });
+  const service = (loadPackageDefinition(definition) as unknown as { ransomeye: { ingest: { v1: { Ingest: ServiceClientConstructor } } } })
+    .ransomeye.ingest.v1.Ingest;
+  const secure = credentials.createSsl(Buffer.from(gate.ca.cert), Buffer.from(certificate.key), Buffer.from(certificate.cert), {
+    checkServerIdentity: () => undefined,
+  });
   const client = new service(`127.0.0.1:${gate.gateway.address.port}`, secure);
   t.after(() => client.close());
   const open = (client as unknown as { Stream(): Stream }).Stream.bind(client);

@@ -150,7 +150,9 @@ suite("order and epochs", { concurrency: 8 }, () => {
     assert.equal((await gate.bus.headsOf([who.producer])).get(who.producer)?.epoch, 2);
   });
 
-  test("R-6 the first frame of an epoch links to the sealed end of the one before; a frame of an epoch nobody opened is sent back", { timeout }, async (t) => {
+  test("R-6 the first frame of an epoch links to the sealed end of the one before; a frame of an epoch nobody opened is sent back", {
+    timeout,
+  }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
     const { client, chain, say, welcome } = await gate.begin(who, certificate);

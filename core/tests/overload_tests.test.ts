@@ -90,7 +90,9 @@ suite("bounds and backpressure", { concurrency: 8 }, () => {
     assert.equal((await client.ended).code, "INGEST_SESSIONS_MAX");
   });
 
-  test("promise 5: while the bus is paused producers are told so, frames are kept, no credit is given; afterwards all of it is stored once", { timeout }, async (t) => {
+  test("promise 5: while the bus is paused producers are told so, frames are kept, no credit is given; afterwards all of it is stored once", {
+    timeout,
+  }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
     const { client, chain, say } = await gate.begin(who, certificate);
@@ -126,7 +128,9 @@ suite("bounds and backpressure", { concurrency: 8 }, () => {
     return flaky;
   }
 
-  test("promise 1: an append without an answer is sent again; what had happened comes back as duplicate, and the receipt follows", { timeout }, async (t) => {
+  test("promise 1: an append without an answer is sent again; what had happened comes back as duplicate, and the receipt follows", {
+    timeout,
+  }, async (t) => {
     const flaky = flakyBus();
     const gate = await startTestGate(t, { bus: flaky.bus });
     const { who, certificate } = await gate.enrol(1);
@@ -168,7 +172,9 @@ suite("bounds and backpressure", { concurrency: 8 }, () => {
     assert.deepEqual([stored.epoch, stored.seq], [1, 2]);
   });
 
-  test("drain: frames in flight are receipted, then Goodbye with a time to come back; counters say that the end was clean", { timeout }, async (t) => {
+  test("drain: frames in flight are receipted, then Goodbye with a time to come back; counters say that the end was clean", {
+    timeout,
+  }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
     const { client, chain, say } = await gate.begin(who, certificate);

@@ -103,7 +103,10 @@ export class SyntheticChain {
   resume(head: Head): void {
     this.epoch = head.epoch;
     this.seq = head.seq;
-    this.#prev = head.seq > 0 ? { epoch: head.epoch, seq: head.seq, hash: head.hash } : { epoch: head.prevEpoch, seq: head.prevSeq, hash: head.prevHash };
+    this.#prev =
+      head.seq > 0
+        ? { epoch: head.epoch, seq: head.seq, hash: head.hash }
+        : { epoch: head.prevEpoch, seq: head.prevSeq, hash: head.prevHash };
   }
 
   /** An epoch was opened. */

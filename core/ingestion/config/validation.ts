@@ -124,7 +124,10 @@ export function settingsFaults(s: GatewaySettings): readonly string[] {
   );
   must(s.sessionCreditBytesMax >= 2 * s.frameCostBytesMax, "a session's credit covers two of the largest frames");
   must(s.sessionFloorBytes <= s.frameCostBytesMax, "the floor is at most one frame");
-  must(s.rate.burstBytesMax >= 2 * s.frameCostBytesMax && s.rate.burstEventsMax >= 2 * s.frameEventsMax, "a burst covers two of the largest frames");
+  must(
+    s.rate.burstBytesMax >= 2 * s.frameCostBytesMax && s.rate.burstEventsMax >= 2 * s.frameEventsMax,
+    "a burst covers two of the largest frames",
+  );
   must(s.registryFreshMsMax < s.registryStaleMsMax, "gateway.registry_fresh_ms_max must be below gateway.registry_stale_ms_max");
   must(s.appendBytesMax >= s.frameCostBytesMax, "one append holds at least one of the largest frames");
   must(s.appendRetryMsMin <= s.appendRetryMsMax, "append retries have a lowest and a highest wait");

@@ -21,7 +21,9 @@ export interface Identity {
 }
 
 /** A value, or the code under which it was refused. */
-export type Identified = { readonly kind: "identified"; readonly identity: Identity } | { readonly kind: "refused"; readonly code: IngestCode };
+export type Identified =
+  | { readonly kind: "identified"; readonly identity: Identity }
+  | { readonly kind: "refused"; readonly code: IngestCode };
 
 /** Extended key usage "client authentication" (RFC 5280). */
 const clientAuth = "1.3.6.1.5.5.7.3.2";
@@ -40,10 +42,11 @@ export interface CertificateFacts {
 /** Reads the facts out of a DER certificate that TLS has already verified. Throws when the bytes are no certificate. */
 export function certificateFacts(der: Buffer): CertificateFacts {
   const certificate = new X509Certificate(der);
+  // Node names the *extended* key usages `keyUsage`; the property is missing when the extension is, whatever the types say.
+  const usages: readonly string[] | undefined = certificate.keyUsage;
   return {
     subjectAltName: certificate.subjectAltName,
-    // Node names the *extended* key usages `keyUsage`; the property is missing when the extension is.
-    usages: (certificate.keyUsage as readonly string[] | undefined) ?? [],
+    usages: usages ?? [],
     fingerprint: certificate.fingerprint256.replaceAll(":", "").toLowerCase(),
   };
 }

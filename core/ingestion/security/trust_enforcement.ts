@@ -89,8 +89,11 @@ export function enforceTrust(raw: Untrusted, standing: Standing, checks: Checks)
 
 /** Step 3: the verdict on every line. Never a reason to refuse the frame. */
 function validate({ header, frame }: Untrusted, checks: Checks): { readonly verdicts: Buffer; readonly invalid: readonly InvalidNote[] } {
-  if (header.kind === "gap") return { verdicts: encodeVerdicts({ kind: "lines", lineStarts: new Uint32Array(0), invalid: [] }), invalid: [] };
-  const check = schemaVersions.includes(header.schemaVersion) ? checks.validate(frame.payload, header.count) : unknownSchema(header.schemaVersion);
+  if (header.kind === "gap")
+    return { verdicts: encodeVerdicts({ kind: "lines", lineStarts: new Uint32Array(0), invalid: [] }), invalid: [] };
+  const check = schemaVersions.includes(header.schemaVersion)
+    ? checks.validate(frame.payload, header.count)
+    : unknownSchema(header.schemaVersion);
   if (check.kind === "undecodable") {
     return {
       verdicts: encodeVerdicts({ kind: "frame", code: check.code }),

@@ -43,7 +43,8 @@ export function authenticate(
   const identified = identify(facts, settings.trustDomain);
   if (identified.kind === "refused") return identified;
   const { identity } = identified;
-  if (directory.ageMs() > settings.registryFreshMsMax) return { kind: "refused", code: "INGEST_REGISTRY_STALE", producer: identity.producer };
+  if (directory.ageMs() > settings.registryFreshMsMax)
+    return { kind: "refused", code: "INGEST_REGISTRY_STALE", producer: identity.producer };
   const fault = standingFault(identity, directory.lookup(identity.producer));
   if (fault !== undefined) return { kind: "refused", code: fault, producer: identity.producer };
   return { kind: "authenticated", identity };

@@ -35,7 +35,12 @@ const byLevel: Readonly<Record<ThrottleState, Readonly<Record<Band, ThrottleStat
 });
 
 /** The gate's next state from the level of its buffer (held bytes over the bound) and whether the bus takes frames at all. */
-export function nextPressure(state: ThrottleState, level: number, busPaused: boolean, bounds: PressureBounds = pressureBounds): ThrottleState {
+export function nextPressure(
+  state: ThrottleState,
+  level: number,
+  busPaused: boolean,
+  bounds: PressureBounds = pressureBounds,
+): ThrottleState {
   return busPaused ? "paused" : byLevel[state][bandOf(level, bounds)];
 }
 

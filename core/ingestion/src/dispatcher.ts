@@ -143,7 +143,11 @@ export class Dispatcher {
   }
 
   /** The append got no answer: whether it happened is unknown, and sending it again settles it. `failures` counts them in a row. */
-  fail(id: number, nowMs: number, retryMs: (failures: number) => number): { readonly part: number; readonly frames: number; readonly failures: number } {
+  fail(
+    id: number,
+    nowMs: number,
+    retryMs: (failures: number) => number,
+  ): { readonly part: number; readonly frames: number; readonly failures: number } {
     const { lane, batch } = this.#close(id);
     lane.queue = [...batch.entries, ...lane.queue];
     lane.retryAtMs = nowMs + retryMs(lane.failures);

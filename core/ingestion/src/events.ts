@@ -54,7 +54,12 @@ export const eventsAccepted: Def<{ kind: string; events: number }> = defineEvent
   name: "events_accepted",
   level: "debug",
   help: "Events became durable and were receipted.",
-  counter: { name: "gateway_events_accepted_total", help: "Events durable on the bus, by kind of producer.", labels: ["kind"], by: "events" },
+  counter: {
+    name: "gateway_events_accepted_total",
+    help: "Events durable on the bus, by kind of producer.",
+    labels: ["kind"],
+    by: "events",
+  },
 });
 
 export const eventsInvalid: Def<{ producer: string; events: number }> = defineEvent({
@@ -119,12 +124,13 @@ export const pressureChanged: Def<{ state: string; reason: string; level: number
   counter: { name: "gateway_pressure_changes_total", help: "Changes of the backpressure state, by new state.", labels: ["state"] },
 });
 
-export const equivocationFound: Def<{ producer: string; epoch: number; first_seq: number; frame_hash: string; key_id: string }> = defineEvent({
-  name: "equivocation_found",
-  level: "error",
-  help: "A producer signed two different histories for the same sequence. It or its key is compromised.",
-  counter: { name: "gateway_equivocations_total", help: "Frames refused as equivocation.", labels: [] },
-});
+export const equivocationFound: Def<{ producer: string; epoch: number; first_seq: number; frame_hash: string; key_id: string }> =
+  defineEvent({
+    name: "equivocation_found",
+    level: "error",
+    help: "A producer signed two different histories for the same sequence. It or its key is compromised.",
+    counter: { name: "gateway_equivocations_total", help: "Frames refused as equivocation.", labels: [] },
+  });
 
 export const equivocationRepeated: Def<{ producer: string }> = defineEvent({
   name: "equivocation_repeated",
@@ -152,7 +158,8 @@ export const clockDrifted: Def<{ drift_ms: number }> = defineEvent({
   help: "This gateway's clock and the bus's clock differ by more than two seconds.",
 });
 
-const gauge = (name: string, help: string, unit: string, labels: readonly string[] = []): GaugeDefinition => defineGauge({ name, help, unit, labels });
+const gauge = (name: string, help: string, unit: string, labels: readonly string[] = []): GaugeDefinition =>
+  defineGauge({ name, help, unit, labels });
 
 export const sessionsGauge: GaugeDefinition = gauge("gateway_sessions", "Open sessions.", "sessions");
 export const reservedGauge: GaugeDefinition = gauge("gateway_buffer_reserved_bytes", "Floors, granted credit and held frames.", "bytes");

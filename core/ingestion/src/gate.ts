@@ -7,58 +7,32 @@
  *   session per producer, the newest; a producer's standing is checked again at every change of the registry (R-13).
  * Forbids: I/O, timers, randomness of its own: signals come in, effects go out, in one order.
  */
-import { fullJitterMs, type Random } from "ransomeye-kernel";
-import type { BusPressure } from "ransomeye-pipeline";
+import { fullJitterMs } from "ransomeye-kernel";
 import type { GatewaySettings } from "../config/validation.ts";
 import { INGEST_CODES } from "../errors/ingest_errors.ts";
-import { type ClientMessage, comeBackNever, type ReceiptFields } from "../protocol/lib.ts";
-import type { Checks } from "../security/trust_enforcement.ts";
-import { idleWindowBytes, nextLingerMs, nextPressure, windowBytes } from "./backpressure.ts";
+import { comeBackNever } from "../protocol/lib.ts";
+import { Alarms } from "./alarms.ts";
+import { idleWindowBytes, windowBytes } from "./backpressure.ts";
 import { BufferLedger, outstanding, release } from "./buffer.ts";
 import { CreditDesk } from "./credit_desk.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import * as events from "./events.ts";
-import { type GateEffect, type GateSignal, type Moment, note } from "./gate_signals.ts";
-import type { ProducerDirectory } from "./ports.ts";
-import { type Bucket, refill } from "./rate_limit.ts";
+import { type GateEffect, type GateFigures, type GatePorts, type GateSignal, type Moment, note, spoken } from "./gate_signals.ts";
+import { Linger, Pressure } from "./pressure.ts";
+import { LeftRates } from "./rate_limit.ts";
 import { Transmissions } from "./refusals.ts";
 import { headOfNobody, openSession, step } from "./session.ts";
-import { become, type Session, type SessionContext, type SessionEffect, type SessionSignal, type Settled, type Throttling } from "./session_state.ts";
-
-/** What the gate is given; all of it answers from memory. */
-export interface GatePorts {
-  readonly directory: Pick<ProducerDirectory, "version" | "lookup">;
-  readonly checks: Checks;
-  /** For jitter of retries and come-backs only. */
-  readonly random: Random;
-  readonly receiptPublicKey: Buffer;
-  seal(producer: string, receipt: ReceiptFields): Buffer;
-}
-
-/** Figures for gauges. */
-export interface GateFigures {
-  readonly sessions: number;
-  readonly reservedBytes: number;
-  readonly reservedBytesPeak: number;
-  readonly heldBytes: number;
-  readonly bufferBytesMax: number;
-  readonly lingerMs: number;
-  readonly state: Throttling["state"];
-  readonly framesUnanswered: number;
-}
+import { become, type Session, type SessionContext, type SessionEffect, type SessionSignal, type Settled } from "./session_state.ts";
 
 interface Entry {
   session: Session;
   windowBytes: number;
 }
 
-const open: Throttling = Object.freeze({ state: "open", reason: "", retryAfterMs: 0 });
 const second = 1000;
-const alarmAgainMs = 60_000;
-const alarmsMax = 10_000;
-/** Appends that fail this often in a row mean that the bus is gone, not that one connection was. */
-const failuresUntilPause = 2;
-/** Share of the sessions that one tick ends while the registry is stale: all are gone within some seconds, not at once. */
+/** Reason of the throttling of one producer beyond its rate. */
+const overRate = "rate";
+/** Share of the sessions that one tick ends while the registry is stale: the gate empties within a minute, not at once. */
 const stalePaceRatio = 0.02;
 
 /** All sessions of one gateway process. */
@@ -71,17 +45,12 @@ export class Gate {
   readonly #entries = new Map<number, Entry>();
   /** The live session of each producer. */
   readonly #live = new Map<string, number>();
-  /** Rates of producers without a session, until they are full again: leaving and coming back refills nothing. */
-  readonly #leftBuckets = new Map<string, Bucket>();
+  readonly #leftRates: LeftRates;
   readonly #headsWanted = new Set<string>();
-  readonly #alarmedMs = new Map<string, number>();
-  /** Partitions whose frames went back to their queue, and why. */
-  readonly #blocked = new Map<number, string>();
+  readonly #alarms = new Alarms();
+  readonly #pressure = new Pressure();
+  readonly #linger: Linger;
   #headsReading = false;
-  #bus: BusPressure = { paused: null, retryAfterMs: 0, backlogEntries: 0 };
-  #pressure: Throttling = open;
-  #lingerMs: number;
-  #framesThisSecond = 0;
   #secondMs = 0;
   #storedPollMs = 0;
   #registryStale = false;
@@ -95,8 +64,9 @@ export class Gate {
     this.#ports = ports;
     this.#ledger = new BufferLedger(settings.bufferBytesMax);
     this.#desk = new CreditDesk(settings);
+    this.#leftRates = new LeftRates(settings.rate);
     this.#dispatcher = new Dispatcher(settings);
-    this.#lingerMs = settings.lingerMsMin;
+    this.#linger = new Linger(settings.lingerMsMin, settings.framesPerSecondTarget);
   }
 
   /** One step. The effects are to be carried out in their order. */
@@ -123,8 +93,8 @@ export class Gate {
       reservedBytesPeak: this.#ledger.reservedBytesPeak,
       heldBytes: this.#ledger.heldBytes,
       bufferBytesMax: this.#ledger.bytesMax,
-      lingerMs: this.#lingerMs,
-      state: this.#pressure.state,
+      lingerMs: this.#linger.ms,
+      state: this.#pressure.now.state,
       framesUnanswered: this.#dispatcher.frames,
     };
   }
@@ -148,7 +118,8 @@ export class Gate {
         return this.#appendFailed(signal);
       case "headsRead":
         this.#headsReading = false;
-        for (const producer of signal.asked) this.#toProducer(producer, { kind: "headRead", head: signal.heads.get(producer) ?? headOfNobody });
+        for (const producer of signal.asked)
+          this.#toProducer(producer, { kind: "headRead", head: signal.heads.get(producer) ?? headOfNobody });
         return;
       case "headsFailed":
         this.#headsReading = false;
@@ -161,11 +132,11 @@ export class Gate {
         this.#effects.push(note(events.busUnreadable, { what: "epoch", code: signal.code }));
         return this.#to(signal.session, { kind: "busFailed" });
       case "directory":
-        for (const producer of signal.producers === "all" ? [...this.#live.keys()] : signal.producers) this.#toProducer(producer, { kind: "standing" });
+        for (const producer of signal.producers === "all" ? [...this.#live.keys()] : signal.producers)
+          this.#toProducer(producer, { kind: "standing" });
         return;
       case "pressure":
-        this.#bus = signal.pressure;
-        return;
+        return this.#pressure.heard(signal.pressure);
       case "tick":
         return this.#tick(signal.registryAgeMs);
       case "drain":
@@ -185,8 +156,7 @@ export class Gate {
       this.#effects.push({ kind: "end", session: id, code, comeBackAfterMs: this.#comeBackMs() });
       return;
     }
-    const session = openSession(id, identity, nonce, this.#leftBuckets.get(producer), this.#context(producer));
-    this.#leftBuckets.delete(producer);
+    const session = openSession(id, identity, nonce, this.#leftRates.take(producer), this.#context(producer));
     this.#entries.set(id, { session, windowBytes: idleWindowBytes });
     this.#live.set(producer, id);
     this.#ledger.move(undefined, session.account);
@@ -198,7 +168,7 @@ export class Gate {
     if (entry === undefined) return;
     const before = entry.session;
     const { session, effects } = step(before, signal, this.#context(before.identity.producer));
-    if (signal.kind === "frame") this.#framesThisSecond += 1;
+    if (signal.kind === "frame") this.#linger.frame();
     this.#keep(entry, session);
     for (const effect of effects) this.#carry(entry, effect);
     if (entry.session.phase === "ended") this.#retire(entry);
@@ -252,14 +222,17 @@ export class Gate {
       case "discard":
         for (const { frame } of this.#dispatcher.discard(id)) {
           const { session } = entry;
-          this.#keep(entry, become(session, { inFlight: session.inFlight - 1, account: release(session.account, frame.cost.bytes) }).session);
+          this.#keep(
+            entry,
+            become(session, { inFlight: session.inFlight - 1, account: release(session.account, frame.cost.bytes) }).session,
+          );
         }
         return;
       case "refused":
         this.transmissions.refuse(effect.code, producer);
         return;
       case "alarm":
-        this.#alarm(producer, effect);
+        this.#effects.push(this.#alarms.report(producer, effect, this.#at.nowMs));
         return;
       case "count":
         if (effect.what === "duplicate") return this.transmissions.duplicate(effect.frames, effect.events, producer);
@@ -280,7 +253,7 @@ export class Gate {
     this.#desk.forget(id);
     if (this.#live.get(identity.producer) === id) {
       this.#live.delete(identity.producer);
-      this.#leftBuckets.set(identity.producer, bucket);
+      this.#leftRates.leave(identity.producer, bucket);
     }
     if (session.inFlight > 0 || !this.#entries.delete(id)) return;
     this.#ledger.move(session.account, undefined);
@@ -290,11 +263,8 @@ export class Gate {
     const { appendRetryMsMin } = this.#settings;
     const { part, answered, blocked, failures } = this.#dispatcher.settle(batch, outcomes, this.#at.nowMs, appendRetryMsMin);
     if (failures > 0) this.#effects.push(note(events.appendRecovered, { part, failures }));
-    if (blocked === undefined) this.#blocked.delete(part);
-    else {
-      this.#blocked.set(part, blocked.reason);
-      this.#effects.push(note(events.busBlocked, { part, reason: blocked.reason, frames: blocked.frames }));
-    }
+    this.#pressure.answered(part, blocked?.reason);
+    if (blocked !== undefined) this.#effects.push(note(events.busBlocked, { part, reason: blocked.reason, frames: blocked.frames }));
     const bySession = new Map<number, Settled[]>();
     for (const { entry, outcome } of answered) {
       const results = bySession.get(entry.session) ?? [];
@@ -306,25 +276,11 @@ export class Gate {
 
   #appendFailed({ batch, code }: Extract<GateSignal, { kind: "appendFailed" }>): void {
     const { appendRetryMsMin, appendRetryMsMax } = this.#settings;
-    const wait = (failures: number): number => appendRetryMsMin + fullJitterMs(this.#ports.random, failures, appendRetryMsMin, appendRetryMsMax);
+    const wait = (failures: number): number =>
+      appendRetryMsMin + fullJitterMs(this.#ports.random, failures, appendRetryMsMin, appendRetryMsMax);
     const { part, frames, failures } = this.#dispatcher.fail(batch, this.#at.nowMs, wait);
-    if (failures >= failuresUntilPause) this.#blocked.set(part, "bus_unavailable");
+    this.#pressure.failed(part, failures);
     this.#effects.push(note(events.appendFailed, { part, frames, failures, code }));
-  }
-
-  #alarm(producer: string, { what, link }: Extract<SessionEffect, { kind: "alarm" }>): void {
-    if (what === "fenced") {
-      this.#effects.push(note(events.producerFenced, { producer, epoch: link.epoch, first_seq: link.firstSeq }));
-      return;
-    }
-    const before = this.#alarmedMs.get(producer);
-    if ((before !== undefined && this.#at.nowMs - before < alarmAgainMs) || this.#alarmedMs.size >= alarmsMax) {
-      this.#effects.push(note(events.equivocationRepeated, { producer }));
-      return;
-    }
-    this.#alarmedMs.set(producer, this.#at.nowMs);
-    const fields = { producer, epoch: link.epoch, first_seq: link.firstSeq, frame_hash: link.hash.toString("hex"), key_id: link.keyId };
-    this.#effects.push(note(events.equivocationFound, fields));
   }
 
   #tick(registryAgeMs: number): void {
@@ -338,8 +294,7 @@ export class Gate {
     if (nowMs - this.#secondMs < second) return;
     const seconds = this.#secondMs === 0 ? 1 : (nowMs - this.#secondMs) / second;
     this.#secondMs = nowMs;
-    this.#lingerMs = nextLingerMs(this.#lingerMs, this.#framesThisSecond / seconds, this.#settings.framesPerSecondTarget, this.#settings.lingerMsMin);
-    this.#framesThisSecond = 0;
+    this.#linger.update(seconds);
     for (const id of [...this.#live.values()]) {
       this.#to(id, { kind: "tick" });
       const entry = this.#entries.get(id);
@@ -348,7 +303,8 @@ export class Gate {
     for (const { code, step: at, count, producer } of this.transmissions.flush()) {
       this.#effects.push(note(events.transmissionsRefused, { step: at, code, count, producer }));
     }
-    this.#forgetOld();
+    this.#leftRates.forget(nowMs);
+    this.#alarms.forget(nowMs);
   }
 
   /** Asks how far the engine is with those producers whose frames are durable and not yet in rows. */
@@ -363,52 +319,42 @@ export class Gate {
 
   #checkRegistry(registryAgeMs: number): void {
     const stale = registryAgeMs > this.#settings.registryStaleMsMax;
-    if (stale && !this.#registryStale) this.#effects.push(note(events.registryStale, { age_ms: Math.round(Math.min(registryAgeMs, 1e12)), sessions: this.#live.size }));
+    if (stale && !this.#registryStale)
+      this.#effects.push(note(events.registryStale, { age_ms: Math.round(Math.min(registryAgeMs, 1e12)), sessions: this.#live.size }));
     this.#registryStale = stale;
     if (!stale) return;
-    let pace = Math.ceil(this.#live.size * stalePaceRatio);
-    for (const id of [...this.#live.values()]) {
-      if (pace-- <= 0) break;
-      this.#to(id, { kind: "registryStale" });
-    }
-  }
-
-  #forgetOld(): void {
-    const { nowMs } = this.#at;
-    const { rate } = this.#settings;
-    for (const [producer, bucket] of this.#leftBuckets) {
-      const now = refill(bucket, rate, nowMs);
-      if (now.bytes >= rate.burstBytesMax && now.events >= rate.burstEventsMax) this.#leftBuckets.delete(producer);
-    }
-    for (const [producer, alarmedMs] of this.#alarmedMs) if (nowMs - alarmedMs >= alarmAgainMs) this.#alarmedMs.delete(producer);
+    const pace = Math.ceil(this.#live.size * stalePaceRatio);
+    for (const id of [...this.#live.values()].slice(0, pace)) this.#to(id, { kind: "registryStale" });
   }
 
   /** The state that producers are told, from the buffer's level and the bus. */
   #press(): void {
-    const reason = this.#bus.paused ?? [...this.#blocked.values()][0];
     const level = this.#ledger.heldBytes / this.#ledger.bytesMax;
-    const state = nextPressure(this.#pressure.state, level, reason !== undefined);
-    const why = state === "open" ? "" : (reason ?? "buffer");
-    if (state === this.#pressure.state && why === this.#pressure.reason) return;
-    const retryAfterMs = state === "open" ? 0 : Math.max(this.#bus.retryAfterMs, second);
-    this.#pressure = Object.freeze({ state, reason: why, retryAfterMs });
-    this.#effects.push(note(events.pressureChanged, { state, reason: why, level: Math.round(level * 1000) / 1000 }));
-    for (const id of [...this.#live.values()]) this.#to(id, { kind: "throttled", throttling: this.#pressure });
+    if (!this.#pressure.update(level)) return;
+    const { state, reason } = this.#pressure.now;
+    this.#effects.push(note(events.pressureChanged, { state, reason, level: Math.round(level * 1000) / 1000 }));
+    for (const id of [...this.#live.values()]) this.#to(id, { kind: "throttled", throttling: this.#pressure.now });
   }
 
   /** Hands out credit: never what floors of sessions yet to come need, and nothing while paused. */
   #share(): void {
-    if (this.#pressure.state === "paused" || this.#desk.waiting === 0) return;
+    if (this.#pressure.now.state === "paused" || this.#desk.waiting === 0) return;
     const floorsToCome = Math.max(0, this.#settings.sessionsMax - this.#live.size) * this.#settings.sessionFloorBytes;
     const poolBytes = this.#ledger.freeBytes - floorsToCome;
-    const round = this.#desk.round((id) => this.#entries.get(id)?.session, poolBytes, this.#pressure.state === "throttled", this.#at.nowMs);
+    const round = this.#desk.round(
+      (id) => this.#entries.get(id)?.session,
+      poolBytes,
+      this.#pressure.now.state === "throttled",
+      this.#at.nowMs,
+    );
     for (const { session: id, cost } of round.grants) {
       const told = this.#entries.get(id)?.session.told;
-      if (told?.reason === overRate) this.#to(id, { kind: "throttled", throttling: this.#pressure });
+      if (told?.reason === overRate) this.#to(id, { kind: "throttled", throttling: this.#pressure.now });
       this.#to(id, { kind: "granted", cost });
     }
     for (const { session: id, retryAfterMs } of round.overRate) {
-      if (this.#pressure.state === "open") this.#to(id, { kind: "throttled", throttling: { state: "throttled", reason: overRate, retryAfterMs } });
+      if (this.#pressure.now.state === "open")
+        this.#to(id, { kind: "throttled", throttling: { state: "throttled", reason: overRate, retryAfterMs } });
     }
   }
 
@@ -444,30 +390,10 @@ export class Gate {
       checks: this.#ports.checks,
       entry: this.#ports.directory.lookup(producer),
       registryVersion: this.#ports.directory.version,
-      lingerMs: this.#lingerMs,
-      pressure: this.#pressure,
+      lingerMs: this.#linger.ms,
+      pressure: this.#pressure.now,
       receiptPublicKey: this.#ports.receiptPublicKey,
       seal: this.#ports.seal,
     };
-  }
-}
-
-/** Reason of the throttling of one producer beyond its rate. */
-const overRate = "rate";
-
-/** A producer's words as a signal to its session. */
-function spoken(message: ClientMessage): SessionSignal {
-  switch (message.kind) {
-    case "hello":
-      return { kind: "hello", hello: message };
-    case "frame":
-      return { kind: "frame", frame: message };
-    case "demand":
-      return { kind: "demand", demand: message };
-    case "openEpoch":
-      return { kind: "openEpoch", request: message };
-    case "goodbye":
-    case "unknown":
-      return { kind: message.kind };
   }
 }

@@ -1,16 +1,41 @@
 /**
- * What can happen to a gate, and what it wants done.
+ * What a gate is given, what can happen to it, and what it wants done.
  *
  * Why: shell and simulation drive the same heart by the same words.
  * Enforces: every way in and every way out is listed here.
  * Forbids: callbacks into the heart.
  */
 import type { AppendOutcome, BusPressure, OpenEpochOutcome, OpenEpochRequest, ProducerHead } from "ransomeye-pipeline";
-import type { EventDefinition, Fields } from "ransomeye-kernel";
+import type { EventDefinition, Fields, Random } from "ransomeye-kernel";
 import type { IngestCode } from "../errors/ingest_errors.ts";
-import type { ClientMessage, ServerMessage } from "../protocol/lib.ts";
+import type { ClientMessage, ReceiptFields, ServerMessage } from "../protocol/lib.ts";
 import type { Identity } from "../security/identity.ts";
+import type { Checks } from "../security/trust_enforcement.ts";
 import type { Batch } from "./dispatcher.ts";
+import type { ProducerDirectory } from "./ports.ts";
+import type { SessionSignal, Throttling } from "./session_state.ts";
+
+/** What the gate is given; all of it answers from memory. */
+export interface GatePorts {
+  readonly directory: Pick<ProducerDirectory, "version" | "lookup">;
+  readonly checks: Checks;
+  /** For jitter of retries and come-backs only. */
+  readonly random: Random;
+  readonly receiptPublicKey: Buffer;
+  readonly seal: (producer: string, receipt: ReceiptFields) => Buffer;
+}
+
+/** Figures for gauges. */
+export interface GateFigures {
+  readonly sessions: number;
+  readonly reservedBytes: number;
+  readonly reservedBytesPeak: number;
+  readonly heldBytes: number;
+  readonly bufferBytesMax: number;
+  readonly lingerMs: number;
+  readonly state: Throttling["state"];
+  readonly framesUnanswered: number;
+}
 
 /** When a signal arrives: monotonic milliseconds for durations, microseconds since 1970 for what is told and signed. */
 export interface Moment {
@@ -55,4 +80,21 @@ export type GateEffect =
 /** An effect that reports an event with its own fields. */
 export function note<F extends Fields>(event: EventDefinition<F>, fields: F): GateEffect {
   return { kind: "note", event: event as unknown as EventDefinition<Fields>, fields };
+}
+
+/** A producer's words as a signal to its session. */
+export function spoken(message: ClientMessage): SessionSignal {
+  switch (message.kind) {
+    case "hello":
+      return { kind: "hello", hello: message };
+    case "frame":
+      return { kind: "frame", frame: message };
+    case "demand":
+      return { kind: "demand", demand: message };
+    case "openEpoch":
+      return { kind: "openEpoch", request: message };
+    case "goodbye":
+    case "unknown":
+      return { kind: message.kind };
+  }
 }

@@ -7,8 +7,8 @@ export { grpcStatus, INGEST_CODES, type IngestCode, type IngestCodeSpec, IngestE
 export { type GatewayConfig, type GatewaySettings, gatewaySettings, settingsFaults } from "../config/validation.ts";
 export type { CertificateFacts, Identity } from "../security/identity.ts";
 export type { Checks, Trusted, Untrusted, Verdict } from "../security/trust_enforcement.ts";
-export { Gate, type GateFigures, type GatePorts } from "./gate.ts";
-export type { GateEffect, GateSignal, Moment } from "./gate_signals.ts";
+export { Gate } from "./gate.ts";
+export type { GateEffect, GateFigures, GatePorts, GateSignal, Moment } from "./gate_signals.ts";
 export type { Phase, Session, SessionSignal } from "./session_state.ts";
 export { type Batch, toAppend } from "./dispatcher.ts";
 export { type Gateway, type GatewayOptions, realChecks, startGateway } from "./main.ts";

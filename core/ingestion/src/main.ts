@@ -7,9 +7,19 @@
  * Forbids: decisions, files, and a database credential (R-34, R-12).
  */
 import type { KeyObject } from "node:crypto";
-import { type Clock, invariant, type Lifetime, limits, parseAddress, type Random, RansomeyeError, sleep, type Telemetry, type Timer } from "ransomeye-kernel";
+import {
+  type Clock,
+  type Lifetime,
+  limits,
+  parseAddress,
+  type Random,
+  RansomeyeError,
+  sleep,
+  type Telemetry,
+  type Timer,
+} from "ransomeye-kernel";
 import type { AppendOutcome, FrameAppender } from "ransomeye-pipeline";
-import { type GatewayConfig, gatewaySettings } from "../config/validation.ts";
+import { type GatewayConfig, type GatewaySettings, gatewaySettings } from "../config/validation.ts";
 import { IngestError } from "../errors/ingest_errors.ts";
 import { rawPublicKey, type ReceiptFields, signReceipt, validatePayload } from "../protocol/lib.ts";
 import type { Identity } from "../security/identity.ts";
@@ -18,11 +28,11 @@ import type { Checks } from "../security/trust_enforcement.ts";
 import { outstanding } from "./buffer.ts";
 import { type Batch, toAppend } from "./dispatcher.ts";
 import * as events from "./events.ts";
-import { Gate, type GateFigures } from "./gate.ts";
-import type { GateEffect, GateSignal, Moment } from "./gate_signals.ts";
+import { Gate } from "./gate.ts";
+import type { GateEffect, GateFigures, GateSignal } from "./gate_signals.ts";
 import type { PeerStream } from "./peer_stream.ts";
 import type { ProducerDirectory } from "./ports.ts";
-import { listen } from "./server.ts";
+import { type Listener, listen } from "./server.ts";
 import type { TlsMaterial } from "./tls.ts";
 
 /** What a gateway is started with. */
@@ -63,69 +73,159 @@ const driftAgainMs = 60_000;
 const nonceBytes = 32;
 
 /** The real computations of steps 2 and 3. */
-export const realChecks: Checks = Object.freeze({ ...signatureChecks, validate: (payload: Buffer, count: number) => validatePayload(payload, count) });
+export const realChecks: Checks = Object.freeze({
+  ...signatureChecks,
+  validate: (payload: Buffer, count: number) => validatePayload(payload, count),
+});
 
 /** Starts a gateway. Rejects with INGEST_CONFIG_INVALID or INGEST_LISTEN_FAILED. Registers its end with the lifetime. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { frameLog, registry, clock, random, telemetry, lifetime, gatewayId } = options;
-  const settings = gatewaySettings(gatewayId, { ...options.config.gateway, trustDomain: options.trustDomain });
-  const gate = new Gate(settings, {
-    directory: registry,
-    checks: realChecks,
-    random,
-    receiptPublicKey: rawPublicKey(options.receiptKey),
-    seal: (producer: string, receipt: ReceiptFields) => signReceipt(producer, receipt, options.receiptKey),
-  });
-  const streams = new Map<number, PeerStream>();
-  const incarnation = random.uuid();
-  const startedUs = clock.nowUs();
-  const timers = new Set<Timer>();
-  const waiting: GateSignal[] = [];
-  let running = false;
-  let closed = false;
-  let nextSession = 1;
-  let driftToldMs = Number.NEGATIVE_INFINITY;
+  const running = new RunningGateway(options);
+  await running.start(addressOf(options.listen));
+  options.lifetime.defer("gateway", (mode) => (mode === "drain" ? running.drain() : running.destroy()), drainMsMax + lastWordsMsMax + 1000);
+  return running;
+}
 
-  const moment = (): Moment => ({ nowMs: clock.monotonicMs(), nowUs: clock.nowUs() });
+class RunningGateway implements Gateway {
+  readonly #options: GatewayOptions;
+  readonly #settings: GatewaySettings;
+  readonly #gate: Gate;
+  readonly #streams = new Map<number, PeerStream>();
+  readonly #timers = new Set<Timer>();
+  readonly #waiting: GateSignal[] = [];
+  readonly #incarnation: string;
+  readonly #startedUs: number;
+  #listener: Listener | undefined;
+  #stopFollowing: () => void = () => undefined;
+  #stepping = false;
+  #closed = false;
+  #draining: Promise<void> | undefined;
+  #nextSession = 1;
+  #driftToldMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: GatewayOptions) {
+    const { receiptKey, gatewayId, random, registry, clock } = options;
+    this.#options = options;
+    this.#settings = gatewaySettings(gatewayId, { ...options.config.gateway, trustDomain: options.trustDomain });
+    this.#incarnation = random.uuid();
+    this.#startedUs = clock.nowUs();
+    this.#gate = new Gate(this.#settings, {
+      directory: registry,
+      checks: realChecks,
+      random,
+      receiptPublicKey: rawPublicKey(receiptKey),
+      seal: (producer: string, receipt: ReceiptFields) => signReceipt(producer, receipt, receiptKey),
+    });
+  }
+
+  get address(): { readonly host: string; readonly port: number } {
+    const { host = "", port = 0 } = this.#listener ?? {};
+    return { host, port };
+  }
+
+  figures(): GateFigures {
+    return this.#gate.figures();
+  }
+
+  async start(at: { readonly host: string; readonly port: number }): Promise<void> {
+    const { registry, clock, tls, telemetry } = this.#options;
+    const { trustDomain, registryFreshMsMax, sessionsMax, helloMsMax, sessionFloorBytes, bufferBytesMax } = this.#settings;
+    const { messageBytesMax } = limits;
+    this.#listener = await listen(
+      {
+        listen: at,
+        tls,
+        trustDomain,
+        registryFreshMsMax,
+        connectionsMax: sessionsMax + Math.ceil(sessionsMax / 10),
+        handshakeMsMax: helloMsMax,
+        streamMsMax: helloMsMax,
+        bounds: { messageBytesMax, wordsBytesMax: sessionFloorBytes, outboundBytesMax: messageBytesMax, lingerMsMax: lastWordsMsMax / 2 },
+        directory: registry,
+        clock,
+      },
+      {
+        opened: (stream, identity) => this.#opened(stream, identity),
+        turnedAway: (code, producer) => this.#signal({ kind: "turnedAway", code, producer }),
+      },
+    );
+    this.#stopFollowing = registry.onChange(({ producers }) => this.#signal({ kind: "directory", producers }));
+    this.#every(tickMs, () => this.#signal({ kind: "tick", registryAgeMs: registry.ageMs() }));
+    this.#every(housekeepingMs, () => this.#housekeep());
+    const { host, port } = this.address;
+    telemetry.emit(events.gatewayListening, { address: `${host}:${port}`, sessions_max: sessionsMax, buffer_bytes_max: bufferBytesMax });
+  }
+
+  drain(): Promise<void> {
+    return (this.#draining ??= this.#drainAll());
+  }
+
+  destroy(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const { sessions, framesUnanswered } = this.#gate.figures();
+    this.#options.telemetry.emit(events.gatewayDrained, { sessions, unanswered_frames: framesUnanswered });
+    this.#stopFollowing();
+    for (const timer of this.#timers) timer.cancel();
+    this.#listener?.destroy();
+  }
+
+  async #drainAll(): Promise<void> {
+    this.#listener?.stop();
+    this.#signal({ kind: "drain" });
+    await this.#waitUntil(() => this.#gate.figures().framesUnanswered === 0, drainMsMax);
+    // Our last words are on their way; a peer that does not read them is cut at the bound.
+    await this.#waitUntil(() => this.#listener?.connections === 0, lastWordsMsMax);
+    this.destroy();
+    await this.#putCounters(true);
+  }
+
+  async #waitUntil(holds: () => boolean, msMax: number): Promise<void> {
+    const { clock } = this.#options;
+    const untilMs = clock.monotonicMs() + msMax;
+    while (!holds() && clock.monotonicMs() < untilMs && !this.#closed) await sleep(clock, drainPollMs);
+  }
 
   /** Takes one signal after the other; effects may cause signals, which wait their turn. */
-  function signal(next: GateSignal): void {
-    waiting.push(next);
-    if (running) return;
-    running = true;
+  #signal(next: GateSignal): void {
+    const { clock } = this.#options;
+    this.#waiting.push(next);
+    if (this.#stepping) return;
+    this.#stepping = true;
     try {
-      for (let taken = waiting.shift(); taken !== undefined; taken = waiting.shift()) {
-        for (const effect of gate.step(taken, moment())) carryOut(effect);
+      for (let taken = this.#waiting.shift(); taken !== undefined; taken = this.#waiting.shift()) {
+        for (const effect of this.#gate.step(taken, { nowMs: clock.monotonicMs(), nowUs: clock.nowUs() })) this.#carryOut(effect);
       }
     } finally {
-      running = false;
+      this.#stepping = false;
     }
   }
 
-  function carryOut(effect: GateEffect): void {
+  #carryOut(effect: GateEffect): void {
+    const { frameLog, telemetry } = this.#options;
     switch (effect.kind) {
       case "send":
-        return streams.get(effect.session)?.send(effect.message);
+        return this.#streams.get(effect.session)?.send(effect.message);
       case "end":
-        streams.get(effect.session)?.end(effect.code, effect.comeBackAfterMs);
-        streams.delete(effect.session);
+        this.#streams.get(effect.session)?.end(effect.code, effect.comeBackAfterMs);
+        this.#streams.delete(effect.session);
         return;
       case "ping":
-        return streams.get(effect.session)?.ping();
+        return this.#streams.get(effect.session)?.ping();
       case "window":
-        return streams.get(effect.session)?.window(effect.bytes);
+        return this.#streams.get(effect.session)?.window(effect.bytes);
       case "append":
-        return append(effect.batch, effect.registryVersion);
+        return this.#append(effect.batch, effect.registryVersion);
       case "openEpoch":
         frameLog.openEpoch(effect.request).then(
-          (outcome) => signal({ kind: "epochAnswered", session: effect.session, outcome }),
-          (error: unknown) => signal({ kind: "epochFailed", session: effect.session, code: codeOf(error) }),
+          (outcome) => this.#signal({ kind: "epochAnswered", session: effect.session, outcome }),
+          (error: unknown) => this.#signal({ kind: "epochFailed", session: effect.session, code: codeOf(error) }),
         );
         return;
       case "readHeads":
         frameLog.headsOf(effect.producers).then(
-          (heads) => signal({ kind: "headsRead", asked: effect.producers, heads }),
-          (error: unknown) => signal({ kind: "headsFailed", asked: effect.producers, code: codeOf(error) }),
+          (heads) => this.#signal({ kind: "headsRead", asked: effect.producers, heads }),
+          (error: unknown) => this.#signal({ kind: "headsFailed", asked: effect.producers, code: codeOf(error) }),
         );
         return;
       case "note":
@@ -133,70 +233,77 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     }
   }
 
-  function append({ id, part, entries }: Batch, registryVersion: number): void {
+  #append({ id, part, entries }: Batch, registryVersion: number): void {
+    const { frameLog, clock, telemetry, gatewayId } = this.#options;
     const startedMs = clock.monotonicMs();
     const frames = entries.map(({ frame }) => toAppend(frame));
     frameLog.append(part, frames, { gateway: gatewayId, registryVersion }).then(
       (outcomes) => {
-        invariant(outcomes.length === frames.length, "the bus answers every frame");
         const tookMs = clock.monotonicMs() - startedMs;
         telemetry.emit(events.framesAppended, { part, frames: frames.length, seconds: tookMs / 1000 });
-        watchClock(outcomes, tookMs);
-        signal({ kind: "appended", batch: id, outcomes });
+        this.#watchClock(outcomes, tookMs);
+        this.#signal({ kind: "appended", batch: id, outcomes });
       },
-      (error: unknown) => signal({ kind: "appendFailed", batch: id, code: codeOf(error) }),
+      (error: unknown) => this.#signal({ kind: "appendFailed", batch: id, code: codeOf(error) }),
     );
   }
 
   /** R-16: the bus stamps received times; a gateway whose clock differs much tells producers the wrong time. */
-  function watchClock(outcomes: readonly AppendOutcome[], tookMs: number): void {
+  #watchClock(outcomes: readonly AppendOutcome[], tookMs: number): void {
+    const { clock, telemetry } = this.#options;
     const accepted = outcomes.find((outcome) => outcome.kind === "accepted");
-    if (accepted === undefined || clock.monotonicMs() - driftToldMs < driftAgainMs) return;
+    if (accepted === undefined || clock.monotonicMs() - this.#driftToldMs < driftAgainMs) return;
     const driftMs = Math.abs(clock.nowUs() - accepted.receivedUs) / 1000 - tookMs;
     if (driftMs <= clockDriftMsMax) return;
-    driftToldMs = clock.monotonicMs();
+    this.#driftToldMs = clock.monotonicMs();
     telemetry.emit(events.clockDrifted, { drift_ms: Math.round(driftMs) });
   }
 
-  function opened(stream: PeerStream, identity: Identity): void {
-    const session = nextSession++;
-    streams.set(session, stream);
+  #opened(stream: PeerStream, identity: Identity): void {
+    const session = this.#nextSession++;
+    this.#streams.set(session, stream);
     stream.open({
-      message: (message) => signal({ kind: "message", session, message }),
-      broken: (code) => signal({ kind: "broken", session, code }),
-      lost: () => signal({ kind: "lost", session }),
-      ponged: () => signal({ kind: "ponged", session }),
-      creditBytes(): number {
-        const account = gate.session(session)?.account;
+      message: (message) => this.#signal({ kind: "message", session, message }),
+      broken: (code) => this.#signal({ kind: "broken", session, code }),
+      lost: () => this.#signal({ kind: "lost", session }),
+      ponged: () => this.#signal({ kind: "ponged", session }),
+      creditBytes: () => {
+        const account = this.#gate.session(session)?.account;
         return account === undefined ? 0 : outstanding(account).bytes;
       },
     });
-    signal({ kind: "opened", session, identity, nonce: random.bytes(nonceBytes) });
+    this.#signal({ kind: "opened", session, identity, nonce: this.#options.random.bytes(nonceBytes) });
   }
 
   /** Calls `work` every `ms` milliseconds until the gateway is closed. */
-  function every(ms: number, work: () => void): void {
-    const timer = clock.setTimer(ms, () => {
-      timers.delete(timer);
-      if (closed) return;
+  #every(ms: number, work: () => void): void {
+    const timer = this.#options.clock.setTimer(ms, () => {
+      this.#timers.delete(timer);
+      if (this.#closed) return;
       work();
-      every(ms, work);
+      this.#every(ms, work);
     });
-    timers.add(timer);
+    this.#timers.add(timer);
   }
 
-  const putCounters = (ended: boolean): Promise<void> =>
-    frameLog.putCounters({ gateway: gatewayId, incarnation, startedUs, counters: gate.transmissions.totals(), ended }).catch((error: unknown) => {
+  async #putCounters(ended: boolean): Promise<void> {
+    const { frameLog, gatewayId, telemetry } = this.#options;
+    const counters = this.#gate.transmissions.totals();
+    try {
+      await frameLog.putCounters({ gateway: gatewayId, incarnation: this.#incarnation, startedUs: this.#startedUs, counters, ended });
+    } catch (error) {
       telemetry.emit(events.busUnreadable, { what: "counters", code: codeOf(error) });
-    });
+    }
+  }
 
-  function housekeep(): void {
+  #housekeep(): void {
+    const { frameLog, telemetry } = this.#options;
     frameLog.pressure().then(
-      (pressure) => signal({ kind: "pressure", pressure }),
+      (pressure) => this.#signal({ kind: "pressure", pressure }),
       (error: unknown) => telemetry.emit(events.busUnreadable, { what: "pressure", code: codeOf(error) }),
     );
-    void putCounters(false);
-    const figures = gate.figures();
+    void this.#putCounters(false);
+    const figures = this.#gate.figures();
     telemetry.set(events.sessionsGauge, figures.sessions);
     telemetry.set(events.reservedGauge, figures.reservedBytes);
     telemetry.set(events.peakGauge, figures.reservedBytesPeak);
@@ -204,68 +311,6 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     telemetry.set(events.boundGauge, figures.bufferBytesMax);
     telemetry.set(events.lingerGauge, figures.lingerMs);
   }
-
-  const listener = await listen(
-    {
-      listen: addressOf(options.listen),
-      tls: options.tls,
-      trustDomain: settings.trustDomain,
-      registryFreshMsMax: settings.registryFreshMsMax,
-      connectionsMax: settings.sessionsMax + Math.ceil(settings.sessionsMax / 10),
-      handshakeMsMax: settings.helloMsMax,
-      streamMsMax: settings.helloMsMax,
-      bounds: {
-        messageBytesMax: limits.messageBytesMax,
-        wordsBytesMax: settings.sessionFloorBytes,
-        outboundBytesMax: limits.messageBytesMax,
-        lingerMsMax: lastWordsMsMax / 2,
-      },
-      directory: registry,
-      clock,
-    },
-    { opened, turnedAway: (code, producer) => signal({ kind: "turnedAway", code, producer }) },
-  );
-  const stopFollowing = registry.onChange(({ producers }) => signal({ kind: "directory", producers }));
-  every(tickMs, () => signal({ kind: "tick", registryAgeMs: registry.ageMs() }));
-  every(housekeepingMs, housekeep);
-
-  let ending: Promise<void> | undefined;
-
-  async function drainAll(): Promise<void> {
-    listener.stop();
-    signal({ kind: "drain" });
-    await waitUntil(() => gate.figures().framesUnanswered === 0, drainMsMax);
-    // Our last words are on their way; a peer that does not read them is cut at the bound.
-    await waitUntil(() => listener.connections === 0, lastWordsMsMax);
-    close();
-    await putCounters(true);
-  }
-
-  async function waitUntil(holds: () => boolean, msMax: number): Promise<void> {
-    const untilMs = clock.monotonicMs() + msMax;
-    while (!holds() && clock.monotonicMs() < untilMs && !closed) await sleep(clock, drainPollMs);
-  }
-
-  function close(): void {
-    if (closed) return;
-    closed = true;
-    const { sessions, framesUnanswered } = gate.figures();
-    telemetry.emit(events.gatewayDrained, { sessions, unanswered_frames: framesUnanswered });
-    stopFollowing();
-    for (const timer of timers) timer.cancel();
-    listener.destroy();
-  }
-
-  const gateway: Gateway = {
-    address: { host: listener.host, port: listener.port },
-    drain: () => (ending ??= drainAll()),
-    destroy: close,
-    figures: () => gate.figures(),
-  };
-  lifetime.defer("gateway", (mode) => (mode === "drain" ? gateway.drain() : gateway.destroy()), drainMsMax + lastWordsMsMax + 1000);
-  const { host, port } = gateway.address;
-  telemetry.emit(events.gatewayListening, { address: `${host}:${port}`, sessions_max: settings.sessionsMax, buffer_bytes_max: settings.bufferBytesMax });
-  return gateway;
 }
 
 function addressOf(listen: GatewayOptions["listen"]): { readonly host: string; readonly port: number } {

@@ -54,7 +54,9 @@ export class PeerStream {
     stream.on("error", () => this.#lost());
     stream.on("aborted", () => this.#lost());
     stream.on("close", () => this.#lost());
-    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": String(this.#status.code), "grpc-message": encodeURIComponent(this.#status.message) }));
+    stream.on("wantTrailers", () =>
+      stream.sendTrailers({ "grpc-status": String(this.#status.code), "grpc-message": encodeURIComponent(this.#status.message) }),
+    );
     stream.respond({ ":status": 200, "content-type": contentType }, { waitForTrailers: true });
   }
 

@@ -65,3 +65,31 @@ export function waitMs(bucket: Bucket, limit: RateLimit, outstanding: Cost, cost
   const events = (cost.events + outstanding.events - bucket.events) / limit.eventsPerSecondMax;
   return Math.max(0, Math.ceil(Math.max(bytes, events) * 1000));
 }
+
+/** Rates of producers that have left, until they are full again: leaving and coming back refills nothing. */
+export class LeftRates {
+  readonly #limit: RateLimit;
+  readonly #buckets = new Map<string, Bucket>();
+
+  constructor(limit: RateLimit) {
+    this.#limit = limit;
+  }
+
+  leave(producer: string, bucket: Bucket): void {
+    this.#buckets.set(producer, bucket);
+  }
+
+  /** What a producer that is back had left; undefined is a full bucket. */
+  take(producer: string): Bucket | undefined {
+    const bucket = this.#buckets.get(producer);
+    this.#buckets.delete(producer);
+    return bucket;
+  }
+
+  forget(nowMs: number): void {
+    for (const [producer, bucket] of this.#buckets) {
+      const now = refill(bucket, this.#limit, nowMs);
+      if (now.bytes >= this.#limit.burstBytesMax && now.events >= this.#limit.burstEventsMax) this.#buckets.delete(producer);
+    }
+  }
+}

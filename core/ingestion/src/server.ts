@@ -6,7 +6,13 @@
  *   connections, handshake time, and the time from a connection to its stream are bounded.
  * Forbids: any other way to open a session.
  */
-import { createSecureServer, type Http2SecureServer, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 import type { AddressInfo } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Clock } from "ransomeye-kernel";
@@ -132,7 +138,8 @@ function handshakeFault(error: { readonly code?: string }, verdict: unknown): In
 
 function started(server: Http2SecureServer, at: { readonly host: string; readonly port: number }): Promise<void> {
   return new Promise((resolve, reject) => {
-    const failed = (cause: Error): void => reject(new IngestError("INGEST_LISTEN_FAILED", `cannot listen on ${at.host}:${at.port}`, { cause }));
+    const failed = (cause: Error): void =>
+      reject(new IngestError("INGEST_LISTEN_FAILED", `cannot listen on ${at.host}:${at.port}`, { cause }));
     server.once("error", failed);
     server.listen(at.port, at.host, () => {
       server.off("error", failed);

@@ -17,7 +17,19 @@ import { expectFrom } from "./ordering.ts";
 import { covered, fullBucket, refill, type Bucket, type Cost } from "./rate_limit.ts";
 import { headMessage, refuseAndEnd, takeFrame } from "./session_frame.ts";
 import { next, settle } from "./session_settle.ts";
-import { become, finish, nothing, stay, type Phase, type Session, type SessionContext, type SessionEffect, type SessionSignal, type SignalKind, type Step } from "./session_state.ts";
+import {
+  become,
+  finish,
+  nothing,
+  stay,
+  type Phase,
+  type Session,
+  type SessionContext,
+  type SessionEffect,
+  type SessionSignal,
+  type SignalKind,
+  type Step,
+} from "./session_state.ts";
 
 type Signal<K extends SignalKind> = Extract<SessionSignal, { readonly kind: K }>;
 type Handler<K extends SignalKind> = (session: Session, signal: Signal<K>, context: SessionContext) => Step;
@@ -37,7 +49,13 @@ export const headOfNobody: ProducerHead = Object.freeze({
 });
 
 /** A session whose peer has been authenticated. `bucket` is what an earlier session of this producer left. */
-export function openSession(id: number, identity: Identity, nonce: Buffer, bucket: Bucket | undefined, context: Pick<SessionContext, "nowMs" | "settings">): Session {
+export function openSession(
+  id: number,
+  identity: Identity,
+  nonce: Buffer,
+  bucket: Bucket | undefined,
+  context: Pick<SessionContext, "nowMs" | "settings">,
+): Session {
   const { nowMs, settings } = context;
   return Object.freeze({
     id,
@@ -83,18 +101,23 @@ const standing: Handler<"standing"> = (session, _signal, context) => {
   return fault === undefined ? stay(session) : finish(session, fault, [{ kind: "discard" }, { kind: "refused", code: fault }]);
 };
 
-const heard = (session: Session, context: SessionContext): Session => become(session, { heardMs: context.nowMs, pingedMs: undefined }).session;
+const heard = (session: Session, context: SessionContext): Session =>
+  become(session, { heardMs: context.nowMs, pingedMs: undefined }).session;
 
 const ponged: Handler<"ponged"> = (session, _signal, context) => stay(heard(session, context));
 
 /** Deadlines. A peer that says nothing is pinged first; TCP alone would keep a dead one for hours. */
 const tick: Handler<"tick"> = (session, _signal, context) => {
   const { settings, nowMs } = context;
-  if (session.phase === "greeting" && nowMs - session.openedMs > settings.helloMsMax) return refuseAndEnd(session, "INGEST_HELLO_TIMEOUT", undefined);
-  if (session.pingedMs !== undefined && nowMs - session.pingedMs > settings.pongMsMax) return refuseAndEnd(session, "INGEST_PEER_SILENT", undefined);
-  const unused = outstanding(session.account).bytes > settings.sessionFloorBytes && nowMs - session.creditMovedMs > settings.creditUnusedMsMax;
+  if (session.phase === "greeting" && nowMs - session.openedMs > settings.helloMsMax)
+    return refuseAndEnd(session, "INGEST_HELLO_TIMEOUT", undefined);
+  if (session.pingedMs !== undefined && nowMs - session.pingedMs > settings.pongMsMax)
+    return refuseAndEnd(session, "INGEST_PEER_SILENT", undefined);
+  const unused =
+    outstanding(session.account).bytes > settings.sessionFloorBytes && nowMs - session.creditMovedMs > settings.creditUnusedMsMax;
   if (unused) return refuseAndEnd(session, "INGEST_CREDIT_UNUSED", undefined);
-  if (session.pingedMs === undefined && nowMs - session.heardMs > settings.pingAfterMs) return become(session, { pingedMs: nowMs }, [{ kind: "ping" }]);
+  if (session.pingedMs === undefined && nowMs - session.heardMs > settings.pingAfterMs)
+    return become(session, { pingedMs: nowMs }, [{ kind: "ping" }]);
   return stay(session);
 };
 
@@ -104,7 +127,13 @@ const hello: Handler<"hello"> = (session, { hello: said }, context) => {
   if (protocolVersion === undefined || schemaVersion === undefined) return refuseAndEnd(session, "INGEST_VERSION_UNSUPPORTED", undefined);
   return become(
     heard(session, context),
-    { phase: "resuming", protocolVersion, schemaVersion, helloEpoch: said.epoch, want: { bytes: said.pendingBytes, events: said.pendingEvents } },
+    {
+      phase: "resuming",
+      protocolVersion,
+      schemaVersion,
+      helloEpoch: said.epoch,
+      want: { bytes: said.pendingBytes, events: said.pendingEvents },
+    },
     [{ kind: "readHead" }],
   );
 };
@@ -114,7 +143,10 @@ const headRead: Handler<"headRead"> = (session, { head }, context) => {
   const { settings } = context;
   const bucket = refill(session.bucket, settings.rate, context.nowMs);
   const allowed = covered(bucket, nothing);
-  const first: Cost = { bytes: Math.min(settings.sessionFloorBytes, allowed.bytes), events: Math.min(settings.sessionFloorEvents, allowed.events) };
+  const first: Cost = {
+    bytes: Math.min(settings.sessionFloorBytes, allowed.bytes),
+    events: Math.min(settings.sessionFloorEvents, allowed.events),
+  };
   const account = grant(session.account, first);
   const told = context.pressure;
   const welcome: SessionEffect = {
@@ -170,8 +202,14 @@ const openEpoch: Handler<"openEpoch"> = (session, { request }, context) => {
   const found = signingKey(context.entry, keyId, context.nowUs);
   if (found.kind === "refused") return refuseAndEnd(session, found.code, undefined);
   const signed = openEpochBytes(session.identity.producer, request.expectedEpoch, session.nonce);
-  if (!context.checks.verify(signed, request.signature, found.key.publicKey)) return refuseAndEnd(session, "INGEST_EPOCH_SIGNATURE", undefined);
-  const opening = { producer: session.identity.producer, expectedEpoch: request.expectedEpoch, keyId, registryVersion: context.registryVersion };
+  if (!context.checks.verify(signed, request.signature, found.key.publicKey))
+    return refuseAndEnd(session, "INGEST_EPOCH_SIGNATURE", undefined);
+  const opening = {
+    producer: session.identity.producer,
+    expectedEpoch: request.expectedEpoch,
+    keyId,
+    registryVersion: context.registryVersion,
+  };
   return next(become(heard(session, context), { phase: "sealing", opening }).session, []);
 };
 
@@ -201,7 +239,12 @@ const granted: Handler<"granted"> = (session, { cost }, context) => {
   return become(session, { account, want, creditMovedMs: context.nowMs }, [
     {
       kind: "send",
-      message: { kind: "credit", bytesTotal: account.grantedBytesTotal, eventsTotal: account.grantedEventsTotal, lingerMs: context.lingerMs },
+      message: {
+        kind: "credit",
+        bytesTotal: account.grantedBytesTotal,
+        eventsTotal: account.grantedEventsTotal,
+        lingerMs: context.lingerMs,
+      },
     },
   ]);
 };

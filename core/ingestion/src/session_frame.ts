@@ -24,7 +24,8 @@ export function takeFrame(session: Session, frame: Frame, context: SessionContex
   if (admitted.kind === "refused") return refuseAndEnd(session, admitted.code, admitted.header);
   const { claim } = admitted;
   const free = outstanding(session.account);
-  if (claim.cost.bytes > free.bytes || claim.cost.events > free.events) return refuseAndEnd(session, "INGEST_CREDIT_EXCEEDED", claim.header);
+  if (claim.cost.bytes > free.bytes || claim.cost.events > free.events)
+    return refuseAndEnd(session, "INGEST_CREDIT_EXCEEDED", claim.header);
 
   // Steps 1 to 3: authentication, signature, schema.
   const verdict = enforceTrust(claim, { identity: session.identity, entry: context.entry, nowUs: context.nowUs }, context.checks);

@@ -32,7 +32,17 @@ interface Tally {
 export function settle(before: Session, results: readonly Settled[], context: SessionContext): Step {
   let session = before;
   const effects: SessionEffect[] = [];
-  const tally: Tally = { accepted: 0, acceptedEvents: 0, acceptedBytes: 0, invalidEvents: 0, duplicates: 0, duplicateEvents: 0, receivedUs: 0, invalid: [], invalidMore: 0 };
+  const tally: Tally = {
+    accepted: 0,
+    acceptedEvents: 0,
+    acceptedBytes: 0,
+    invalidEvents: 0,
+    duplicates: 0,
+    duplicateEvents: 0,
+    receivedUs: 0,
+    invalid: [],
+    invalidMore: 0,
+  };
   let fatal: "INGEST_EPOCH_FENCED" | "INGEST_EQUIVOCATION" | "INGEST_DISPATCH_REVOKED" | undefined;
 
   for (const { frame, lineage, outcome } of results) {
@@ -68,7 +78,10 @@ export function settle(before: Session, results: readonly Settled[], context: Se
         break;
       case "equivocation":
         fatal ??= "INGEST_EQUIVOCATION";
-        effects.push({ kind: "alarm", what: "equivocation", link: frame.header }, ...rejection("INGEST_EQUIVOCATION", frame.header, undefined));
+        effects.push(
+          { kind: "alarm", what: "equivocation", link: frame.header },
+          ...rejection("INGEST_EQUIVOCATION", frame.header, undefined),
+        );
         break;
       case "revoked":
         fatal ??= "INGEST_DISPATCH_REVOKED";
@@ -81,7 +94,12 @@ export function settle(before: Session, results: readonly Settled[], context: Se
   }
 
   if (tally.accepted + tally.duplicates > 0) effects.unshift(...receipt(session, tally, context));
-  if (session.phase === "ended") return become(session, {}, effects.filter((effect) => effect.kind !== "send"));
+  if (session.phase === "ended")
+    return become(
+      session,
+      {},
+      effects.filter((effect) => effect.kind !== "send"),
+    );
   if (fatal !== undefined) return finish(session, fatal, [...effects, { kind: "discard" }]);
   return next(session, effects);
 }
@@ -125,7 +143,14 @@ function noteInvalid(tally: Tally, frame: Trusted, invalidMax: number): void {
 function receipt(session: Session, tally: Tally, context: SessionContext): readonly SessionEffect[] {
   const effects: SessionEffect[] = [];
   if (tally.accepted > 0) {
-    effects.push({ kind: "count", what: "accepted", frames: tally.accepted, events: tally.acceptedEvents, invalid: tally.invalidEvents, bytes: tally.acceptedBytes });
+    effects.push({
+      kind: "count",
+      what: "accepted",
+      frames: tally.accepted,
+      events: tally.acceptedEvents,
+      invalid: tally.invalidEvents,
+      bytes: tally.acceptedBytes,
+    });
   }
   if (tally.duplicates > 0) {
     effects.push({ kind: "count", what: "duplicate", frames: tally.duplicates, events: tally.duplicateEvents, invalid: 0, bytes: 0 });

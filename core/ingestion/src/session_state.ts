@@ -117,7 +117,14 @@ export type SessionEffect =
   | { readonly kind: "ping" }
   /** Frames of this producer that wait in the dispatcher lose their standing. */
   | { readonly kind: "discard" }
-  | { readonly kind: "count"; readonly what: "accepted" | "duplicate"; readonly frames: number; readonly events: number; readonly invalid: number; readonly bytes: number }
+  | {
+      readonly kind: "count";
+      readonly what: "accepted" | "duplicate";
+      readonly frames: number;
+      readonly events: number;
+      readonly invalid: number;
+      readonly bytes: number;
+    }
   | { readonly kind: "refused"; readonly code: IngestCode }
   | { readonly kind: "alarm"; readonly what: "equivocation" | "fenced"; readonly link: FrameLink };
 
@@ -134,7 +141,7 @@ export interface SessionContext {
   readonly pressure: Throttling;
   readonly receiptPublicKey: Buffer;
   /** Signs a receipt for this producer. */
-  seal(producer: string, receipt: ReceiptFields): Buffer;
+  readonly seal: (producer: string, receipt: ReceiptFields) => Buffer;
 }
 
 /** A state and what it wants done. */
@@ -154,7 +161,12 @@ export function become(session: Session, change: Partial<Session>, effects: read
 }
 
 /** Ends the session: its credit is void, its room goes back except for what is in flight. Counts the code as a refusal where there is one. */
-export function finish(session: Session, code: IngestCode | undefined, before: readonly SessionEffect[] = [], comeBackAfterMs?: number): Step {
+export function finish(
+  session: Session,
+  code: IngestCode | undefined,
+  before: readonly SessionEffect[] = [],
+  comeBackAfterMs?: number,
+): Step {
   const account: Account = Object.freeze({
     ...session.account,
     floorBytes: 0,

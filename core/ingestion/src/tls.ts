@@ -51,7 +51,7 @@ export function serverOptions(tls: TlsMaterial, handshakeMsMax: number): SecureS
     peerMaxConcurrentStreams: 1,
     paddingStrategy: 0,
     unknownProtocolTimeout: 1000,
-  } as SecureServerOptions;
+  };
 }
 
 /** OpenSSL's verdicts on a client certificate, as Node names them. Everything else is "not issued by our authority". */

@@ -12,7 +12,14 @@ import { covered, fullBucket, refill, spend, waitMs } from "../src/rate_limit.ts
 
 const quantum = 1000;
 const claims = fc
-  .array(fc.record({ wantBytes: fc.integer({ min: 0, max: 20_000 }), usedBytes: fc.integer({ min: 0, max: 9000 }), floorBytes: fc.constantFrom(0, 400) }), { maxLength: 40 })
+  .array(
+    fc.record({
+      wantBytes: fc.integer({ min: 0, max: 20_000 }),
+      usedBytes: fc.integer({ min: 0, max: 9000 }),
+      floorBytes: fc.constantFrom(0, 400),
+    }),
+    { maxLength: 40 },
+  )
   .map((list) => list.map((claim, session) => ({ session, ...claim })));
 const beyond = (used: number, floor: number): number => Math.max(0, used - floor);
 
@@ -59,7 +66,14 @@ test("R-14 room for everybody serves everybody", () => {
 });
 
 test("R-14 a large claim whose turn it is is not starved by small ones behind it", () => {
-  const shares = shareCredit([{ session: 1, wantBytes: 1000, usedBytes: 0, floorBytes: 0 }, { session: 2, wantBytes: 10, usedBytes: 500, floorBytes: 0 }], 900, quantum);
+  const shares = shareCredit(
+    [
+      { session: 1, wantBytes: 1000, usedBytes: 0, floorBytes: 0 },
+      { session: 2, wantBytes: 10, usedBytes: 500, floorBytes: 0 },
+    ],
+    900,
+    quantum,
+  );
   assert.equal(shares.size, 0, "the room is kept together until it holds a quantum");
 });
 
@@ -92,7 +106,11 @@ test("R-14 a window never exceeds credit and floor when it grows, and shrinks on
 });
 
 test("promise 5: floors + granted + held stay within the buffer, and the ledger says so when they would not", () => {
-  const action = fc.record({ session: fc.integer({ min: 0, max: 4 }), what: fc.constantFrom("grant", "hold", "release", "close"), bytes: fc.integer({ min: 1, max: 3000 }) });
+  const action = fc.record({
+    session: fc.integer({ min: 0, max: 4 }),
+    what: fc.constantFrom("grant", "hold", "release", "close"),
+    bytes: fc.integer({ min: 1, max: 3000 }),
+  });
   fc.assert(
     fc.property(fc.array(action, { maxLength: 200 }), (actions) => {
       const ledger = new BufferLedger(20_000);
@@ -109,7 +127,10 @@ test("promise 5: floors + granted + held stay within the buffer, and the ledger 
         if (what === "release") after = release(before, Math.min(bytes, before.heldBytes));
         ledger.move(before, after);
         accounts[session] = after;
-        assert.equal(ledger.reservedBytes, accounts.reduce((sum, account) => sum + reservation(account), 0));
+        assert.equal(
+          ledger.reservedBytes,
+          accounts.reduce((sum, account) => sum + reservation(account), 0),
+        );
         assert.ok(ledger.reservedBytes <= 20_000);
       }
     }),

@@ -152,7 +152,30 @@ test("a rate survives the session: leaving and coming back refills nothing", asy
 });
 
 type Act = "frame" | "demand" | "answer" | "leave" | "join" | "early" | "replay" | "fail" | "pause" | "resume" | "tick";
-const acts = fc.array(fc.record({ who: fc.integer({ min: 0, max: 7 }), act: fc.constantFrom<Act>("frame", "frame", "demand", "demand", "answer", "answer", "answer", "leave", "join", "early", "replay", "fail", "pause", "resume", "tick"), size: fc.integer({ min: 1, max: 4000 }) }), { maxLength: 120 });
+const acts = fc.array(
+  fc.record({
+    who: fc.integer({ min: 0, max: 7 }),
+    act: fc.constantFrom<Act>(
+      "frame",
+      "frame",
+      "demand",
+      "demand",
+      "answer",
+      "answer",
+      "answer",
+      "leave",
+      "join",
+      "early",
+      "replay",
+      "fail",
+      "pause",
+      "resume",
+      "tick",
+    ),
+    size: fc.integer({ min: 1, max: 4000 }),
+  }),
+  { maxLength: 120 },
+);
 
 test("promises 1, 3, 5 on random histories: honest producers never overflow, receipts never lie, room is bounded and comes back", async () => {
   await fc.assert(
@@ -169,9 +192,13 @@ test("promises 1, 3, 5 on random histories: honest producers never overflow, rec
         if (welcome?.kind !== "welcome" || welcome.head.epoch === 0) return;
         producer.epoch = welcome.head.epoch;
         producer.seq = welcome.head.seq;
-        producer.prev = welcome.head.seq > 0 ? { epoch: welcome.head.epoch, seq: welcome.head.seq, hash: welcome.head.hash } : { epoch: welcome.head.prevEpoch, seq: welcome.head.prevSeq, hash: welcome.head.prevHash };
+        producer.prev =
+          welcome.head.seq > 0
+            ? { epoch: welcome.head.epoch, seq: welcome.head.seq, hash: welcome.head.hash }
+            : { epoch: welcome.head.prevEpoch, seq: welcome.head.prevSeq, hash: welcome.head.prevHash };
       };
-      const affordable = (producer: ModelProducer, bytes: number): boolean => producer.creditBytesTotal - (spent.get(producer) ?? 0) >= bytes;
+      const affordable = (producer: ModelProducer, bytes: number): boolean =>
+        producer.creditBytesTotal - (spent.get(producer) ?? 0) >= bytes;
       for (const { who, act, size } of history) {
         const producer = producers[who];
         if (producer === undefined) continue;
@@ -187,7 +214,12 @@ test("promises 1, 3, 5 on random histories: honest producers never overflow, rec
           const [effect] = at < 0 ? [] : world.pending.splice(at, 1);
           if (effect?.kind === "append") {
             // Half of the failures happen after the append did.
-            if (size % 2 === 0) await world.bus.append(effect.batch.part, effect.batch.entries.map(({ frame }) => toAppend(frame)), { gateway: "model", registryVersion: 1 });
+            if (size % 2 === 0)
+              await world.bus.append(
+                effect.batch.part,
+                effect.batch.entries.map(({ frame }) => toAppend(frame)),
+                { gateway: "model", registryVersion: 1 },
+              );
             world.step({ kind: "appendFailed", batch: effect.batch.id, code: "TEST" });
           }
         } else if (live && act === "leave") {

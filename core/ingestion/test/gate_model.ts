@@ -30,7 +30,11 @@ export const modelConfig: GatewayConfig = {
 };
 
 export function modelKey(random: Random): KeyObject {
-  return createPrivateKey({ key: Buffer.concat([Buffer.from("302e020100300506032b657004220420", "hex"), random.bytes(32)]), format: "der", type: "pkcs8" });
+  return createPrivateKey({
+    key: Buffer.concat([Buffer.from("302e020100300506032b657004220420", "hex"), random.bytes(32)]),
+    format: "der",
+    type: "pkcs8",
+  });
 }
 
 /** One producer: what it signs, and what it was told. */
@@ -146,7 +150,11 @@ export class ModelWorld {
     if (effect === undefined) return;
     if (effect.kind === "append") {
       const { id, part, entries } = effect.batch;
-      const outcomes = await this.bus.append(part, entries.map(({ frame }) => toAppend(frame)), { gateway: "model", registryVersion: effect.registryVersion });
+      const outcomes = await this.bus.append(
+        part,
+        entries.map(({ frame }) => toAppend(frame)),
+        { gateway: "model", registryVersion: effect.registryVersion },
+      );
       this.step({ kind: "appended", batch: id, outcomes });
     } else if (effect.kind === "readHeads") {
       this.step({ kind: "headsRead", asked: effect.producers, heads: await this.bus.headsOf(effect.producers) });
@@ -166,7 +174,15 @@ export class ModelWorld {
     producer.heard.length = 0;
     this.producers.set(producer.session, producer);
     this.step({ kind: "opened", session: producer.session, identity: producer.identity, nonce: this.random.bytes(32) });
-    const nothing = { nextSeq: 1, pendingBytes: 0, pendingEvents: 0, oldestPendingUs: 0, agent: "model", clockUs: 0, keyId: Buffer.alloc(8) };
+    const nothing = {
+      nextSeq: 1,
+      pendingBytes: 0,
+      pendingEvents: 0,
+      oldestPendingUs: 0,
+      agent: "model",
+      clockUs: 0,
+      keyId: Buffer.alloc(8),
+    };
     this.say(producer, { kind: "hello", protocolVersions: [1], schemaVersions: [1], epoch: producer.epoch, ...nothing });
     await this.answerAll();
     const welcome = producer.heard.find((message) => message.kind === "welcome");

@@ -20,7 +20,11 @@ import { decodeHeader, zeroHash } from "../protocol/lib.ts";
 import { ModelProducer, modelConfig } from "./gate_model.ts";
 
 const uuid = "0b4e1c9a-7d2f-4f60-8a11-3f2d5c6b7a80";
-const facts = (names: string | undefined, usages = ["1.3.6.1.5.5.7.3.2"]): CertificateFacts => ({ subjectAltName: names, usages, fingerprint: "ab" });
+const facts = (names: string | undefined, usages = ["1.3.6.1.5.5.7.3.2"]): CertificateFacts => ({
+  subjectAltName: names,
+  usages,
+  fingerprint: "ab",
+});
 const code = (names: string | undefined, usages?: string[]): string => {
   const identified = identify(facts(names, usages), "d");
   return identified.kind === "refused" ? identified.code : identified.identity.producer;
@@ -65,7 +69,17 @@ test("style 2: settings that do not fit each other are all reported at once", ()
   );
 });
 
-const head = (epoch: number, seq: number, hash: Buffer = zeroHash): ProducerHead => ({ epoch, seq, hash, part: 0, prevEpoch: 0, prevSeq: 0, prevHash: zeroHash, storedEpoch: 0, storedSeq: 0 });
+const head = (epoch: number, seq: number, hash: Buffer = zeroHash): ProducerHead => ({
+  epoch,
+  seq,
+  hash,
+  part: 0,
+  prevEpoch: 0,
+  prevSeq: 0,
+  prevHash: zeroHash,
+  storedEpoch: 0,
+  storedSeq: 0,
+});
 
 /** A chain of trusted frames of one producer. */
 function trustedChain(seed: number, frames: number): Trusted[] {
@@ -100,7 +114,7 @@ test("style 4: only enforceTrust mints; a look-alike is a defect at the dispatch
   const [frame] = trustedChain(2, 1);
   assert.ok(frame !== undefined && isTrusted(frame) && Object.isFrozen(frame));
   const dispatcher = new Dispatcher({ appendsMax: 1, appendFramesMax: 10, appendBytesMax: 1 << 20 });
-  const lookAlike = { ...frame } as unknown as Trusted;
+  const lookAlike: Trusted = Object.assign({}, frame);
   assert.throws(() => dispatcher.enqueue(0, { session: 1, frame: lookAlike, lineage: 0 }), /minted/);
 });
 
@@ -116,14 +130,23 @@ test("step 7: what the bus did not judge goes back to the front in its order, wi
   const paused: AppendOutcome = { kind: "paused", reason: "full", retryAfterMs: 500 };
   const gap: AppendOutcome = { kind: "gap", head: head(1, 0) };
   const result = dispatcher.settle(batch.id, [paused, gap, gap, { kind: "duplicate", head: head(1, 2) }], 0, 50);
-  assert.deepEqual(result.answered.map(({ outcome }) => outcome.kind), ["duplicate"]);
+  assert.deepEqual(
+    result.answered.map(({ outcome }) => outcome.kind),
+    ["duplicate"],
+  );
   assert.deepEqual(result.blocked, { reason: "full", frames: 3 });
   assert.equal(dispatcher.take(499).length, 0, "not before the bus said");
   const [again] = dispatcher.take(500);
-  assert.deepEqual(again?.entries.map(({ frame }) => frame.header.firstSeq), [1, 3, 5]);
+  assert.deepEqual(
+    again?.entries.map(({ frame }) => frame.header.firstSeq),
+    [1, 3, 5],
+  );
   assert.ok(again !== undefined);
   assert.equal(dispatcher.fail(again.id, 500, () => 100).failures, 1);
-  assert.deepEqual(dispatcher.take(600)[0]?.entries.map(({ frame }) => frame.header.firstSeq), [1, 3, 5]);
+  assert.deepEqual(
+    dispatcher.take(600)[0]?.entries.map(({ frame }) => frame.header.firstSeq),
+    [1, 3, 5],
+  );
 });
 
 test("step 7: appends are bounded in number, frames and bytes, and partitions take turns", () => {
@@ -134,7 +157,12 @@ test("step 7: appends are bounded in number, frames and bytes, and partitions ta
     const [batch, more] = dispatcher.take(0);
     assert.ok(batch !== undefined && more === undefined && batch.entries.length <= 2);
     order.push(batch.part);
-    dispatcher.settle(batch.id, batch.entries.map(() => ({ kind: "duplicate", head: head(1, 9) })), 0, 50);
+    dispatcher.settle(
+      batch.id,
+      batch.entries.map(() => ({ kind: "duplicate", head: head(1, 9) })),
+      0,
+      50,
+    );
   }
   assert.deepEqual(order, [0, 1, 0, 1]);
   assert.equal(dispatcher.frames, 0);

@@ -33,7 +33,10 @@ export interface TestCa {
 }
 
 /** Client and server authentication. */
-export const usages: { readonly client: string; readonly server: string } = { client: x509.ExtendedKeyUsage.clientAuth, server: x509.ExtendedKeyUsage.serverAuth };
+export const usages: { readonly client: string; readonly server: string } = {
+  client: x509.ExtendedKeyUsage.clientAuth,
+  server: x509.ExtendedKeyUsage.serverAuth,
+};
 
 /** Makes a CA. */
 export async function createTestCa(name: string): Promise<TestCa> {

@@ -4,7 +4,18 @@
  * Forbids: use outside tests.
  */
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type IncomingHttpHeaders } from "node:http2";
-import { type ClientMessage, clientMessage, GrpcDeframer, grpcParts, type Hello, ingestStreamPath, protocolVersions, schemaVersions, type ServerMessage, serverMessage } from "ransomeye-ingestion/protocol";
+import {
+  type ClientMessage,
+  clientMessage,
+  GrpcDeframer,
+  grpcParts,
+  type Hello,
+  ingestStreamPath,
+  protocolVersions,
+  schemaVersions,
+  type ServerMessage,
+  serverMessage,
+} from "ransomeye-ingestion/protocol";
 
 type Kind = ServerMessage["kind"];
 type Of<K extends Kind> = Extract<ServerMessage, { readonly kind: K }>;
@@ -58,7 +69,11 @@ export class TestClient {
 
   constructor(options: ClientOptions) {
     const { port, ca, cert, key } = options;
-    this.session = connect(`https://127.0.0.1:${port}`, { ca, ...(cert === undefined ? {} : { cert, key }), checkServerIdentity: () => undefined });
+    this.session = connect(`https://127.0.0.1:${port}`, {
+      ca,
+      ...(cert === undefined ? {} : { cert, key }),
+      checkServerIdentity: () => undefined,
+    });
     let error: string | undefined;
     this.session.on("error", (cause: Error & { code?: string }) => {
       error ??= cause.code ?? cause.name;
@@ -94,7 +109,12 @@ export class TestClient {
         this.#over = true;
         const status = final["grpc-status"];
         const grpcMessage = decodeURIComponent(String(final["grpc-message"] ?? ""));
-        resolve({ grpcStatus: status === undefined ? undefined : Number(status), grpcMessage, code: grpcMessage.split(":")[0] ?? "", error });
+        resolve({
+          grpcStatus: status === undefined ? undefined : Number(status),
+          grpcMessage,
+          code: grpcMessage.split(":")[0] ?? "",
+          error,
+        });
         this.#wake();
       };
       this.stream.on("close", end);
@@ -118,7 +138,8 @@ export class TestClient {
         const message = this.heard[this.#taken++];
         if (message?.kind === kind) return message as Of<K>;
       }
-      if (this.#over) throw new Error(`ended before ${kind}: ${JSON.stringify({ ...(await this.ended), heard: this.heard.map((m) => m.kind) })}`);
+      if (this.#over)
+        throw new Error(`ended before ${kind}: ${JSON.stringify({ ...(await this.ended), heard: this.heard.map((m) => m.kind) })}`);
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }

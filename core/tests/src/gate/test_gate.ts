@@ -40,7 +40,10 @@ export interface TestGate {
   readonly ca: TestCa;
   readonly telemetry: RecordingTelemetry;
   /** Enrols a producer and makes its certificate. */
-  enrol(seed: number | string, leaf?: Partial<LeafOptions>): Promise<{ readonly who: SyntheticProducer; readonly certificate: TestCertificate }>;
+  enrol(
+    seed: number | string,
+    leaf?: Partial<LeafOptions>,
+  ): Promise<{ readonly who: SyntheticProducer; readonly certificate: TestCertificate }>;
   /** Connects with a certificate, or without. */
   connect(certificate?: TestCertificate): TestClient;
   /** Connects, says Hello, opens an epoch where there is none. */
@@ -57,13 +60,16 @@ export interface TestConversation {
   readonly chain: SyntheticChain;
   readonly welcome: Extract<ServerMessage, { kind: "welcome" }>;
   /** Asks for credit and waits for it. */
-  credit(bytes: number, events: number): Promise<void>;
+  readonly credit: (bytes: number, events: number) => Promise<void>;
   /** Sends; does not wait. */
-  say(message: ClientMessage): void;
+  readonly say: (message: ClientMessage) => void;
 }
 
 /** Starts a gate that ends with the test. */
-export async function startTestGate(t: Pick<TestContext, "after">, options: { readonly config?: Partial<GatewayConfig>; readonly bus?: MemoryBus } = {}): Promise<TestGate> {
+export async function startTestGate(
+  t: Pick<TestContext, "after">,
+  options: { readonly config?: Partial<GatewayConfig>; readonly bus?: MemoryBus } = {},
+): Promise<TestGate> {
   const ca = await createTestCa("test ca");
   const server = await ca.leaf({ names: [{ type: "ip", value: "127.0.0.1" }], usages: [usages.server] });
   const directory = new TestDirectory();

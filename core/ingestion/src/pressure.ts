@@ -1,0 +1,86 @@
+/**
+ * What the whole gate tells its producers: the backpressure state and the linger.
+ *
+ * Why: buffer, bus and rate of frames are facts of the gate, not of a session.
+ * Enforces: PAUSED while the bus takes no frames, with the bus's own reason; otherwise the state of the buffer's level, with hysteresis.
+ * Forbids: pausing everybody because one connection broke once.
+ */
+import type { BusPressure } from "ransomeye-pipeline";
+import { nextLingerMs, nextPressure } from "./backpressure.ts";
+import type { Throttling } from "./session_state.ts";
+
+const retryMsMin = 1000;
+/** Appends that fail this often in a row mean that the bus is gone, not that one connection was. */
+const failuresUntilPause = 2;
+
+/** The gate's state, from signals. Deterministic. */
+export class Pressure {
+  /** Partitions whose frames went back to their queue, and why. */
+  readonly #blocked = new Map<number, string>();
+  #bus: BusPressure = { paused: null, retryAfterMs: 0, backlogEntries: 0 };
+  #now: Throttling = Object.freeze({ state: "open", reason: "", retryAfterMs: 0 });
+
+  get now(): Throttling {
+    return this.#now;
+  }
+
+  /** What the bus says of itself. */
+  heard(bus: BusPressure): void {
+    this.#bus = bus;
+  }
+
+  /** An append was answered; `reason` where frames were put off. */
+  answered(part: number, reason: string | undefined): void {
+    if (reason === undefined) this.#blocked.delete(part);
+    else this.#blocked.set(part, reason);
+  }
+
+  /** An append got no answer, for the `failures`th time in a row. */
+  failed(part: number, failures: number): void {
+    if (failures >= failuresUntilPause) this.#blocked.set(part, "bus_unavailable");
+  }
+
+  /** The state at this level of the buffer; true when it has changed. */
+  update(level: number): boolean {
+    const reason = this.#bus.paused ?? firstOf(this.#blocked);
+    const { state: before, reason: toldReason } = this.#now;
+    const state = nextPressure(before, level, reason !== undefined);
+    const why = state === "open" ? "" : (reason ?? "buffer");
+    if (state === before && why === toldReason) return false;
+    this.#now = Object.freeze({ state, reason: why, retryAfterMs: state === "open" ? 0 : Math.max(this.#bus.retryAfterMs, retryMsMin) });
+    return true;
+  }
+}
+
+/** How long producers gather before they sign, from the frames that really arrive (R-15). */
+export class Linger {
+  readonly #msMin: number;
+  readonly #framesPerSecondTarget: number;
+  #ms: number;
+  #frames = 0;
+
+  constructor(msMin: number, framesPerSecondTarget: number) {
+    this.#msMin = msMin;
+    this.#framesPerSecondTarget = framesPerSecondTarget;
+    this.#ms = msMin;
+  }
+
+  get ms(): number {
+    return this.#ms;
+  }
+
+  frame(): void {
+    this.#frames += 1;
+  }
+
+  /** The linger for the next while, from the frames of the last `seconds`. */
+  update(seconds: number): void {
+    this.#ms = nextLingerMs(this.#ms, this.#frames / seconds, this.#framesPerSecondTarget, this.#msMin);
+    this.#frames = 0;
+  }
+}
+
+function firstOf(map: ReadonlyMap<number, string>): string | undefined {
+  for (const value of map.values()) return value;
+  return undefined;
+}
