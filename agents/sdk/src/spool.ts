@@ -169,8 +169,13 @@ export class Spool {
     for (const segment of this.#segments) await segment.file.close();
   }
 
+  /**
+   * Only from the oldest on: a batch that was signed later has its link in a later segment. If that went first, a crash would leave the batch
+   * without its place, and it would be sent a second time under another number.
+   */
   #free(): Segment[] {
-    return this.#segments.slice(0, -1).filter((segment) => segment.users === 0);
+    const needed = this.#segments.findIndex((segment) => segment.users > 0);
+    return this.#segments.slice(0, needed < 0 ? -1 : Math.min(needed, this.#segments.length - 1));
   }
 
   #enqueue(record: BatchRecord | LinkRecord, parts: readonly Buffer[], payload: Buffer | undefined): void {
