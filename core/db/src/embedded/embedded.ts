@@ -5,8 +5,7 @@
  * Forbids: a second server on one data directory; TCP.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { open, readFile, rename, stat } from "node:fs/promises";
-import { mkdir } from "node:fs/promises";
+import { mkdir, open, readFile, rename, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { type Clock, diskFacts, machineFacts, type Random, type Telemetry } from "ransomeye-kernel";
 import type { Connection } from "../connection.ts";
@@ -102,12 +101,12 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
     await createCluster({ directory: dataDirectory, runtimeDir, binaries, runAs, password, sync: options.syncNewCluster ?? true });
     options.telemetry.emit(serverInitialised, { data_directory: dataDirectory, version: binaries.version });
   }
-  const logFile = await prepareLog(dataDir);
+  const log = await prepareLog(dataDir);
   const disk = await diskFacts(dataDirectory);
   const settings = serverSettings({ machine: machineFacts(), disk, socketDirectory, port, overrides: options.settings ?? {} });
-  const child = await spawnServer({ binaries, runAs, dataDirectory, settings, logFile });
+  const child = await spawnServer({ binaries, runAs, dataDirectory, settings, logFile: log.path });
   const server = new RunningServer(child, options);
-  await untilReady(server, { dataDirectory, logFile, startMsMax: options.startMsMax ?? startMsMaxDefault, clock: options.clock });
+  await untilReady(server, { dataDirectory, log, startMsMax: options.startMsMax ?? startMsMaxDefault, clock: options.clock });
   const connection: Connection = { host: socketDirectory, port, database: options.database ?? "ransomeye", user: superuserName, password };
   await ensureDatabase(connection).catch(async (error: unknown) => {
     await server.stop("fast");
@@ -117,7 +116,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   const seconds = (options.clock.monotonicMs() - begun) / 1000;
   options.telemetry.emit(serverStarted, { pid: server.pid, data_directory: dataDirectory, version: binaries.version, seconds, run_as: runAs.name });
   return {
-    connection, pid: server.pid, startTime: facts?.startTime, dataDirectory, socketDirectory, logFile, version: binaries.version, runAs: runAs.name,
+    connection, pid: server.pid, startTime: facts?.startTime, dataDirectory, socketDirectory, logFile: log.path, version: binaries.version, runAs: runAs.name,
     stop: (mode, boundMs) => server.stop(mode, boundMs),
     exited: server.exited,
   };
@@ -129,14 +128,21 @@ async function superuserPassword(secretsFile: string, random: Random): Promise<s
   return secrets.passwords[superuserName] ?? "";
 }
 
-/** The server's log, `logs/postgres.log`; what grew too long is put aside at a start. */
-async function prepareLog(dataDir: string): Promise<string> {
+/** The server's log, and where the coming start's lines begin in it. */
+interface ServerLog {
+  readonly path: string;
+  readonly from: number;
+}
+
+/** `logs/postgres.log`; what grew too long is put aside at a start. */
+async function prepareLog(dataDir: string): Promise<ServerLog> {
   const directory = join(dataDir, "logs");
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const path = join(directory, "postgres.log");
   const facts = await stat(path).catch(() => undefined);
-  if (facts !== undefined && facts.size > logBytesMax) await rename(path, `${path}.1`);
-  return path;
+  if (facts === undefined || facts.size <= logBytesMax) return { path, from: facts?.size ?? 0 };
+  await rename(path, `${path}.1`);
+  return { path, from: 0 };
 }
 
 async function spawnServer(o: { binaries: Binaries; runAs: RunAs; dataDirectory: string; settings: Readonly<Record<string, string>>; logFile: string }): Promise<ChildProcess> {
@@ -207,7 +213,7 @@ class RunningServer {
 }
 
 /** Waits for `ready` in postmaster.pid, as pg_ctl does: no log-in is tried that could fail and fill the log. */
-async function untilReady(server: RunningServer, o: { dataDirectory: string; logFile: string; startMsMax: number; clock: Clock }): Promise<void> {
+async function untilReady(server: RunningServer, o: { dataDirectory: string; log: ServerLog; startMsMax: number; clock: Clock }): Promise<void> {
   const settled = async (): Promise<boolean> => {
     if (server.exit !== undefined) return true;
     const noted = await readPidFile(o.dataDirectory);
@@ -215,22 +221,22 @@ async function untilReady(server: RunningServer, o: { dataDirectory: string; log
   };
   const inTime = await waitUntil(o.clock, o.startMsMax, settled);
   if (server.exit !== undefined) {
-    const tail = await readTail(o.logFile);
+    const tail = await readTail(o.log);
     const { freeBytes } = await diskFacts(o.dataDirectory);
     // 53100 is the SQLSTATE of a full disk, which our log prefix shows on each line.
     const full = freeBytes < startBytesMin || / 53100 /.test(tail);
     throw new DbError(full ? "DB_DISK_FULL" : "DB_SERVER_START_FAILED", `PostgreSQL ended before it was ready. Its last lines:\n${tail}`, {
-      fields: { free_bytes: freeBytes, log_file: o.logFile },
+      fields: { free_bytes: freeBytes, log_file: o.log.path },
     });
   }
   if (!inTime) {
     await server.stop("immediate");
-    throw new DbError("DB_SERVER_START_TIMEOUT", `PostgreSQL was not ready after ${o.startMsMax} ms; see ${o.logFile}.`);
+    throw new DbError("DB_SERVER_START_TIMEOUT", `PostgreSQL was not ready after ${o.startMsMax} ms; see ${o.log.path}.`);
   }
   server.watch();
 }
 
-async function readTail(path: string): Promise<string> {
-  const text = await readFile(path, "utf8").catch(() => "");
-  return text.slice(-logTailBytes).trim();
+async function readTail(log: ServerLog): Promise<string> {
+  const bytes = await readFile(log.path).catch(() => Buffer.alloc(0));
+  return bytes.subarray(log.from).subarray(-logTailBytes).toString("utf8").trim();
 }
