@@ -36,6 +36,8 @@ export class JsonFrame {
   #column = 0;
   #lineStart = false;
   #startColumn = 0;
+  /** A line of the record began further right than the record: it is printed with indentation. */
+  #indented = false;
   readonly #isArray: Uint8Array = new Uint8Array(levelsKept);
 
   /** Begins a record whose first byte stands at `column`. */
@@ -48,6 +50,7 @@ export class JsonFrame {
     this.#column = column;
     this.#startColumn = column;
     this.#lineStart = false;
+    this.#indented = false;
   }
 
   /** True while the value is open and nothing speaks against its going on in the next line. */
@@ -78,6 +81,7 @@ export class JsonFrame {
     const first = this.#lineStart;
     this.#lineStart = false;
     if (first && byte === openBrace && this.#mustBeNew(column)) return "cut";
+    if (first && column > this.#startColumn) this.#indented = true;
     return this.#outsideText(byte);
   }
 
@@ -93,7 +97,7 @@ export class JsonFrame {
 
   /** Whether `{` at the beginning of a line cannot belong to the record that is open: no grammar allows it there, or nothing fits any more. */
   #mustBeNew(column: number): boolean {
-    if (this.#broken) return column <= this.#startColumn;
+    if (this.#broken || this.#indented) return column <= this.#startColumn;
     if (this.#previous === colon || this.#previous === openBracket) return false;
     if (this.#previous !== comma) return true;
     return this.#depth <= levelsKept && this.#isArray[this.#depth - 1] !== 1;

@@ -142,8 +142,9 @@ export class RecordSplitter {
         this.#column = 0;
       } else this.#column++;
       if (step === "done") {
-        if (this.#layout === "unknown") this.#layout = this.#recordLine === this.#line ? "lines" : "objects";
         this.#append(chunk, from, at + 1);
+        // An empty object looks the same in every layout.
+        if (this.#layout === "unknown" && this.#length > 2) this.#layout = this.#recordLine === this.#line ? "lines" : "objects";
         if (this.#layout === "lines") {
           // Whatever follows on this line belongs to it; a second object there makes the line no JSON.
           this.#framed = false;

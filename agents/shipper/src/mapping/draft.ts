@@ -4,7 +4,7 @@
 // Forbids: an event without time, and shortening anything in silence.
 
 import { isUtf8 } from "node:buffer";
-import { checkEvent, classes, formatInstantUs, invalidName, OCSF_VERSION } from "ransomeye-ingestion/protocol";
+import { checkEvent, classes, formatInstantUs, invalidName, OCSF_VERSION, ranges } from "ransomeye-ingestion/protocol";
 import { limits } from "ransomeye-kernel";
 import type { RecordCode } from "../errors.ts";
 import { type Format, formats } from "../formats.ts";
@@ -69,11 +69,16 @@ function eventOf(draft: Draft, classUid: number, activityId: number, frame: Json
     type_uid: classUid * 100 + activityId,
     severity_id: draft.severityId,
     time: Math.floor(draft.timeUs / 1000),
-    time_dt: draft.timeUs % 1000 === 0 ? undefined : formatInstantUs(draft.timeUs),
+    time_dt: needsMicroseconds(draft.timeUs) ? formatInstantUs(draft.timeUs) : undefined,
     ...draft.fields,
     unmapped: draft.unmapped,
     ...frame,
   };
+}
+
+/** A time outside the schema's range gets no text; the check will refuse it. */
+function needsMicroseconds(us: number): boolean {
+  return us % 1000 !== 0 && us / 1000 >= ranges.timeMsMin && us / 1000 <= ranges.timeMsMax;
 }
 
 /** Activity "other", for events whose class could not be kept. */

@@ -20,6 +20,8 @@ export function some(object: Json): Json | undefined {
 export class Fields {
   readonly #object: Json;
   readonly #nested = new Map<string, Fields>();
+  /** What was taken, in order, so that it can be put back. */
+  readonly #taken: [name: string, value: unknown][] = [];
 
   constructor(object: Json) {
     this.#object = object;
@@ -30,6 +32,12 @@ export class Fields {
     return this.#object[name];
   }
 
+  /** Looks at a text without taking it: for words that choose a class or activity and are not kept by it. */
+  word(name: string): string | undefined {
+    const value = this.#object[name];
+    return typeof value === "string" && value !== "" && value !== "-" ? value : undefined;
+  }
+
   has(name: string): boolean {
     return this.#object[name] !== undefined;
   }
@@ -37,8 +45,21 @@ export class Fields {
   /** Takes whatever is there. */
   take(name: string): unknown {
     const value = this.#object[name];
-    if (value !== undefined) this.#object[name] = undefined;
+    if (value !== undefined) this.#remove(name, value);
     return value;
+  }
+
+  #remove(name: string, value: unknown): void {
+    this.#taken.push([name, value]);
+    this.#object[name] = undefined;
+  }
+
+  /** Makes a part out of fields. Where it comes to nothing, what was taken for it is put back: a user without a process has no place. */
+  attempt<T>(make: () => T | undefined): T | undefined {
+    const mark = this.#taken.length;
+    const part = make();
+    if (part === undefined) for (const [name, value] of this.#taken.splice(mark)) this.#object[name] = value;
+    return part;
   }
 
   /** Takes a text that says something: not empty, not `-`. A number counts as its text. */
@@ -46,22 +67,23 @@ export class Fields {
     const value = this.#object[name];
     const text = typeof value === "number" ? String(value) : value;
     if (typeof text !== "string" || text === "" || text === "-") return undefined;
-    this.#object[name] = undefined;
+    this.#remove(name, value);
     return text;
   }
 
   /** Takes an integer, also from decimal text. */
   integer(name: string): number | undefined {
-    const value = toInteger(this.#object[name]);
-    if (value !== undefined) this.#object[name] = undefined;
-    return value;
+    const value = this.#object[name];
+    const integer = toInteger(value);
+    if (integer !== undefined) this.#remove(name, value);
+    return integer;
   }
 
   /** Takes true or false. */
   flag(name: string): boolean | undefined {
     const value = this.#object[name];
     if (typeof value !== "boolean") return undefined;
-    this.#object[name] = undefined;
+    this.#remove(name, value);
     return value;
   }
 
@@ -69,7 +91,7 @@ export class Fields {
   texts(name: string): string[] | undefined {
     const value = this.#object[name];
     if (!Array.isArray(value) || !value.every((item) => typeof item === "string")) return undefined;
-    this.#object[name] = undefined;
+    this.#remove(name, value);
     return value;
   }
 

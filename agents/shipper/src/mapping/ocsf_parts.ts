@@ -11,9 +11,9 @@ export function baseName(path: string): string {
   return cut < 0 || cut === path.length - 1 ? path : path.slice(cut + 1);
 }
 
-/** An address in canonical form; what is none stays as it is written, and the row's column stays empty. */
+/** An address in canonical form. What is none stays as it is written, and so does a zone, which the canonical form would lose. */
 export function ipText(text: string | undefined): string | undefined {
-  return text === undefined ? undefined : (canonicalIp(text) ?? text);
+  return text === undefined || text.includes("%") ? text : (canonicalIp(text) ?? text);
 }
 
 /** A host name or domain in canonical form. */

@@ -23,7 +23,7 @@ function httpFields(http: Fields): Json {
   return {
     http_request: some({
       http_method: method,
-      url: urlOf(http.text("url"), hostname, http.integer("http_port")),
+      url: http.attempt(() => urlOf(http.text("url"), hostname, http.integer("http_port"))),
       user_agent: http.text("http_user_agent"),
       referrer: http.text("http_refer"),
       version: http.text("protocol"),
@@ -35,7 +35,7 @@ function httpFields(http: Fields): Json {
 
 function httpPart(record: Fields): Part {
   const http = record.nested("http");
-  const method = typeof http.peek("http_method") === "string" ? String(http.peek("http_method")) : undefined;
+  const method = http.word("http_method");
   return { classUid: 4002, activityId: httpActivity(method), activityName: method, fields: httpFields(http) };
 }
 
@@ -51,6 +51,10 @@ function answerOf(value: unknown): Json | undefined {
   };
 }
 
+function queryOf(name: unknown, type: unknown): Json | undefined {
+  return typeof name === "string" ? { hostname: domainText(name), type: typeof type === "string" ? type : undefined } : undefined;
+}
+
 function dnsPart(record: Fields): Part {
   const dns = record.nested("dns");
   const kind = dns.peek("type");
@@ -61,14 +65,13 @@ function dnsPart(record: Fields): Part {
   const known = answers.filter((answer) => answer !== undefined);
   // Version 3 asks in a list of its own.
   const asked = asObject((dns.peek("queries") as readonly unknown[] | undefined)?.[0]);
-  const name = dns.text("rrname") ?? asked?.["rrname"];
-  const type = dns.text("rrtype") ?? asked?.["rrtype"];
+  const query = dns.attempt(() => queryOf(dns.text("rrname") ?? asked?.["rrname"], dns.text("rrtype") ?? asked?.["rrtype"]));
   const rcode = dns.text("rcode");
   return {
     classUid: 4003,
     activityId: kind === "query" || kind === "request" ? 1 : kind === "answer" || kind === "response" ? 2 : traffic,
     fields: {
-      query: typeof name === "string" ? { hostname: domainText(name), type: typeof type === "string" ? type : undefined } : undefined,
+      query,
       answers: known.length === 0 ? undefined : known,
       rcode,
       rcode_id: rcodeId(rcode),
@@ -152,7 +155,7 @@ const rdpActivities: Readonly<Record<string, number>> = {
 
 function rdpPart(record: Fields): Part {
   const rdp = record.nested("rdp");
-  const type = rdp.text("event_type");
+  const type = rdp.word("event_type");
   return {
     classUid: 4005,
     activityId: rdpActivities[type ?? ""] ?? 99,
@@ -166,7 +169,7 @@ function krbPart(record: Fields): Part | undefined {
   const krb = record.nested("krb5");
   const name = krb.text("cname");
   if (name === undefined) return undefined;
-  const message = krb.text("msg_type");
+  const message = krb.word("msg_type");
   const service = krb.text("sname");
   const failed = message === "KRB_ERROR" || krb.peek("failed_request") !== undefined;
   return {
@@ -188,10 +191,10 @@ const fileClasses: Readonly<Record<string, number>> = { http: 4002, http2: 4002,
 
 /** A file that was carried by a protocol whose class has room for one. */
 function fileinfoPart(record: Fields): Part | undefined {
-  const protocol = typeof record.peek("app_proto") === "string" ? String(record.peek("app_proto")) : "";
+  const protocol = record.word("app_proto") ?? "";
   const classUid = fileClasses[protocol];
   const info = record.nested("fileinfo");
-  const path = info.text("filename");
+  const path = classUid === undefined ? undefined : info.text("filename");
   if (classUid === undefined || path === undefined) return undefined;
   const file = {
     name: baseName(path),

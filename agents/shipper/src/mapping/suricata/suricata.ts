@@ -48,8 +48,9 @@ function ends(fields: Fields): Json {
 
 function networkPart(type: string | undefined, fields: Fields): Part {
   if (!fields.has("src_ip") && !fields.has("dest_ip")) return { classUid: 0, activityId: 99, activityName: type, fields: {} };
-  const common = { ...ends(fields), app_protocol_name: fields.text("app_proto") };
+  // The protocol's reader first: it may look at what is taken here.
   const part = protocolParts[type ?? ""]?.(fields);
+  const common = { ...ends(fields), app_protocol_name: fields.text("app_proto") };
   if (part !== undefined) return { ...part, fields: { ...common, ...part.fields } };
   const counted = type === "flow" || type === "netflow" ? flowFields(fields.nested(type)) : {};
   return { classUid: 4001, activityId: 6, fields: { ...common, ...counted } };

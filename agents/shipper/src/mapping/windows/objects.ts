@@ -3,9 +3,8 @@
 // Forbids: calling an access a deletion where the mask asks for more than that: the first of delete, write, permissions, read counts.
 
 import type { Fields, Json } from "../json.ts";
-import { toInteger } from "../json.ts";
-import { actorOf, baseName, endpoint, fileAt, processOf } from "../ocsf_parts.ts";
-import { maskOf, type Part, processBy, sessionBy, table, userBy } from "./parts.ts";
+import { actorOf, baseName, fileAt, processOf } from "../ocsf_parts.ts";
+import { endpointBy, maskOf, type Part, processBy, sessionBy, table, userBy } from "./parts.ts";
 import { securityValueChange } from "./registry.ts";
 
 const accessDelete = 0x1_0000;
@@ -102,10 +101,7 @@ function share(withFile: boolean): (data: Fields) => Part {
       activityName: "share access",
       fields: {
         actor: actorOf({ user: userBy(data, "Subject"), session: sessionBy(data, "Subject") }),
-        src_endpoint: endpoint({
-          ip: data.text("IpAddress"),
-          port: toInteger(data.peek("IpPort")) === undefined ? undefined : data.integer("IpPort"),
-        }),
+        src_endpoint: endpointBy(data, { ip: "IpAddress", port: "IpPort" }),
         share: name,
         file: target === undefined ? undefined : { name: baseName(target), path: target, type_id: 0 },
       },

@@ -4,7 +4,7 @@
 
 import type { Fields, Json } from "../json.ts";
 import { toInteger } from "../json.ts";
-import { fingerprint, fingerprints, processOf, userOf } from "../ocsf_parts.ts";
+import { endpoint, fileAt, fingerprint, fingerprints, processOf, userOf } from "../ocsf_parts.ts";
 
 /** Class, activity and fields of an event. */
 export interface Part {
@@ -40,9 +40,22 @@ export function hashesOf(data: Fields, name: string): Json[] | undefined {
   return fingerprints(...all);
 }
 
-/** A process by the names of its fields. */
-export function processBy(data: Fields, pid: string, guid: string, image: string, more: Json = {}): Json | undefined {
-  return processOf({ pid: data.integer(pid), uid: data.text(guid), path: data.text(image) }, more);
+/** A process by the names of its fields; `more` takes what belongs to it, and gives it back if there is no process. */
+export function processBy(data: Fields, pid: string, guid: string, image: string, more: () => Json = () => ({})): Json | undefined {
+  return data.attempt(() => processOf({ pid: data.integer(pid), uid: data.text(guid), path: data.text(image) }, more()));
+}
+
+/** A file by the name of its path's field. */
+export function fileBy(data: Fields, path: string, more: () => Json = () => ({}), typeId?: number): Json | undefined {
+  return data.attempt(() => fileAt(data.text(path), more(), typeId));
+}
+
+/** An endpoint by the names of its fields; an address without a dot or a colon (`LOCAL`) is none. */
+export function endpointBy(data: Fields, o: { ip: string; port: string; hostname?: string }): Json | undefined {
+  return data.attempt(() => {
+    const ip = /[.:]/.test(data.word(o.ip) ?? "") ? data.text(o.ip) : undefined;
+    return endpoint({ ip, port: data.integer(o.port), hostname: o.hostname === undefined ? undefined : data.text(o.hostname) });
+  });
 }
 
 /** A user by the prefix of its fields (`Subject`, `Target`); `-` and empty say nothing. */

@@ -15,11 +15,12 @@ export interface WindowsRecord {
   readonly originalTime: string | undefined;
   /** OCSF severity. */
   readonly severityId: number;
-  readonly message: string | undefined;
   /** Number of the record in its channel, as text. */
   readonly recordId: string | undefined;
   /** The event's own fields (EventData). In flat records these are the record itself. */
   readonly data: Fields;
+  /** Takes the rendered message. After the data was read, which in flat records it is part of. */
+  takeMessage(): string | undefined;
   /** What nobody took. */
   rest(): Json | undefined;
 }
@@ -132,9 +133,9 @@ export function windowsRecord(record: Json): WindowsRecord | undefined {
     timeUs: time.us,
     originalTime: time.text,
     severityId: severity(system),
-    message: fields.text("Message") ?? fields.text("message"),
     recordId: firstText(system, ["RecordNumber", "EventRecordID", "record_id"]),
     data,
+    takeMessage: () => fields.text("Message") ?? fields.text("message"),
     rest: () => fields.rest(),
   };
 }

@@ -10,7 +10,7 @@ const keyActivity = 201_001;
 const valueActivity = 201_002;
 
 function actor(data: Fields): Json {
-  return { process: processBy(data, "ProcessId", "ProcessGuid", "Image", { user: userNamed(data.text("User")) }) };
+  return { process: processBy(data, "ProcessId", "ProcessGuid", "Image", () => ({ user: userNamed(data.text("User")) })) };
 }
 
 /** `key\value` apart; without a backslash the whole is the key and the value has no name. */
@@ -22,8 +22,8 @@ function valueOf(path: string | undefined, more: Json = {}): Json | undefined {
 
 /** What Sysmon did: its own field, which some forwarders overwrite with a severity; then the rendered message still says it. */
 function sysmonAction(data: Fields): string | undefined {
-  const type = data.peek("EventType");
-  if (typeof type === "string" && /(?:Key|Value)$/.test(type)) return data.text("EventType");
+  const type = data.word("EventType");
+  if (type !== undefined && /(?:Key|Value)$/.test(type)) return type;
   const message = data.peek("Message");
   return typeof message === "string" ? /^EventType: (\w+)/m.exec(message)?.[1] : undefined;
 }
@@ -37,12 +37,8 @@ function keyEvent(data: Fields): Part {
 }
 
 function valueSet(data: Fields): Part {
-  const details = data.text("Details");
-  return {
-    classUid: valueActivity,
-    activityId: 2,
-    fields: { actor: actor(data), reg_value: valueOf(data.text("TargetObject"), { data: details }) },
-  };
+  const value = data.attempt(() => valueOf(data.text("TargetObject"), { data: data.text("Details") }));
+  return { classUid: valueActivity, activityId: 2, fields: { actor: actor(data), reg_value: value } };
 }
 
 function rename(data: Fields): Part {
@@ -72,8 +68,9 @@ const operations: Readonly<Record<string, number>> = { "%%1904": 2, "%%1905": 3,
 /** Security 4657: a value was changed, with its data before and after. */
 export function securityValueChange(data: Fields): Part {
   const path = data.text("ObjectName");
-  const name = data.text("ObjectValueName") ?? "";
-  const before = data.text("OldValue");
+  const name = path === undefined ? undefined : data.text("ObjectValueName");
+  const before = path === undefined ? undefined : data.text("OldValue");
+  const key = path === undefined ? undefined : { path, name: name ?? "" };
   return {
     classUid: valueActivity,
     activityId: operations[String(data.peek("OperationType"))] ?? 3,
@@ -83,8 +80,8 @@ export function securityValueChange(data: Fields): Part {
         user: userBy(data, "Subject"),
         session: sessionBy(data, "Subject"),
       },
-      reg_value: path === undefined ? undefined : { path, name, data: data.text("NewValue") },
-      prev_reg_value: path === undefined || before === undefined ? undefined : { path, name, data: before },
+      reg_value: key === undefined ? undefined : { ...key, data: data.text("NewValue") },
+      prev_reg_value: key === undefined || before === undefined ? undefined : { ...key, data: before },
     },
   };
 }

@@ -4,20 +4,21 @@
 
 import type { Fields, Json } from "../json.ts";
 import { actorOf, connection, direction, endpoint, processOf } from "../ocsf_parts.ts";
-import { type Part, processBy, sessionBy, table, userBy } from "./parts.ts";
+import { endpointBy, type Part, processBy, sessionBy, table, userBy } from "./parts.ts";
 
 function subject(data: Fields, process?: Json): Json | undefined {
   return actorOf({ user: userBy(data, "Subject"), session: sessionBy(data, "Subject"), process });
 }
 
 function processCreate(data: Fields): Part {
-  const creator = processOf({ pid: data.integer("ProcessId"), path: data.text("ParentProcessName") });
+  const creator = processBy(data, "ProcessId", "ParentProcessGuid", "ParentProcessName");
   const actor = subject(data, creator);
-  const target = userBy(data, "Target");
-  const process = processOf(
-    { pid: data.integer("NewProcessId"), path: data.text("NewProcessName") },
-    { cmd_line: data.text("CommandLine"), user: target ?? actor?.["user"], parent_process: creator, session: sessionBy(data, "Target") },
-  );
+  const process = processBy(data, "NewProcessId", "NewProcessGuid", "NewProcessName", () => ({
+    cmd_line: data.text("CommandLine"),
+    user: userBy(data, "Target") ?? actor?.["user"],
+    parent_process: creator,
+    session: sessionBy(data, "Target"),
+  }));
   return { classUid: 1007, activityId: 1, fields: { process, actor } };
 }
 
@@ -34,8 +35,11 @@ function authProtocol(name: string | undefined): Json {
   return { auth_protocol_id: id, auth_protocol: known };
 }
 
-/** Who logged on from where. `status_id` 1 is success, 2 failure. */
-function logon(activityId: number, statusId: number): (data: Fields) => Part {
+const kerberos: Json = { auth_protocol_id: 2, auth_protocol: "Kerberos" };
+const ntlm: Json = { auth_protocol_id: 1, auth_protocol: "NTLM" };
+
+/** Who logged on from where. `status_id` 1 is success, 2 failure. The protocol is the event's word where the kind of event does not say it. */
+function logon(activityId: number, statusId: number, protocol?: Json): (data: Fields) => Part {
   return (data) => {
     const type = data.integer("LogonType");
     const process = processBy(data, "ProcessId", "ProcessGuid", "ProcessName");
@@ -46,26 +50,20 @@ function logon(activityId: number, statusId: number): (data: Fields) => Part {
         actor: subject(data, process),
         user: userBy(data, "Target"),
         session: sessionBy(data, "Target"),
-        src_endpoint: endpoint({
-          ip: address(data),
-          port: data.integer("IpPort"),
-          hostname: data.text("WorkstationName") ?? data.text("Workstation"),
+        src_endpoint: endpointBy(data, {
+          ip: "IpAddress",
+          port: "IpPort",
+          hostname: data.has("WorkstationName") ? "WorkstationName" : "Workstation",
         }),
         logon_type_id: type,
         is_remote: type === undefined ? undefined : type === 3 || type === 8 || type === 10,
-        ...authProtocol(data.text("AuthenticationPackageName") ?? data.text("PackageName")),
+        ...(protocol ?? authProtocol(data.text("AuthenticationPackageName") ?? data.text("PackageName"))),
         status_id: statusId,
         status_code: data.text("Status"),
         status_detail: data.text("FailureReason") ?? data.text("SubStatus"),
       },
     };
   };
-}
-
-/** `LOCAL` and empty addresses are none; they stay in unmapped. */
-function address(data: Fields): string | undefined {
-  const text = data.peek("IpAddress");
-  return typeof text === "string" && /[.:]/.test(text) ? data.text("IpAddress") : undefined;
 }
 
 /** Logging on with somebody else's credentials: the target server may be another host. */
@@ -78,14 +76,12 @@ function explicitLogon(data: Fields): Part {
 function ticket(activityId: number): (data: Fields) => Part {
   return (data) => {
     const status = data.peek("Status");
-    const part = logon(activityId, status === undefined || status === "0x0" ? 1 : 2)(data);
+    const part = logon(activityId, status === undefined || status === "0x0" ? 1 : 2, kerberos)(data);
     const service = data.text("ServiceName");
     return {
       ...part,
       fields: {
         ...part.fields,
-        auth_protocol_id: 2,
-        auth_protocol: "Kerberos",
         service: service === undefined ? undefined : { name: service, uid: data.text("ServiceSid") },
       },
     };
@@ -105,8 +101,8 @@ function filtering(activityId: number, activityName?: string): (data: Fields) =>
       activityName,
       fields: {
         actor: actorOf({ process }),
-        src_endpoint: endpoint({ ip: data.text("SourceAddress"), port: data.integer("SourcePort") }),
-        dst_endpoint: endpoint({ ip: data.text("DestAddress"), port: data.integer("DestPort") }),
+        src_endpoint: endpointBy(data, { ip: "SourceAddress", port: "SourcePort" }),
+        dst_endpoint: endpointBy(data, { ip: "DestAddress", port: "DestPort" }),
         connection_info: connection(data.text("Protocol"), {}, way),
       },
     };
@@ -135,6 +131,5 @@ export const securityParts: ReadonlyMap<number, (data: Fields) => Part | undefin
 
 /** NTLM validation on a domain controller. */
 function ticketless(data: Fields): Part {
-  const part = logon(1, data.peek("Status") === "0x0" ? 1 : 2)(data);
-  return { ...part, fields: { ...part.fields, auth_protocol_id: 1, auth_protocol: "NTLM" } };
+  return logon(1, data.peek("Status") === "0x0" ? 1 : 2, ntlm)(data);
 }

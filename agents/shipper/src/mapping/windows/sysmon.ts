@@ -3,39 +3,42 @@
 // Forbids: inventing an actor: driver loads and service states have none and stay base events.
 
 import type { Fields, Json } from "../json.ts";
-import { connection, direction, domainText, endpoint, fileAt, processOf, userNamed } from "../ocsf_parts.ts";
-import { hashesOf, maskOf, type Part, processBy, table } from "./parts.ts";
+import { connection, direction, domainText, fileAt, userNamed } from "../ocsf_parts.ts";
+import { endpointBy, fileBy, hashesOf, maskOf, type Part, processBy, table } from "./parts.ts";
 import { registryParts } from "./registry.ts";
 
 /** The process that an event is about or by, with its user. */
 function image(data: Fields): Json | undefined {
-  return processBy(data, "ProcessId", "ProcessGuid", "Image", { user: userNamed(data.text("User")) });
+  return processBy(data, "ProcessId", "ProcessGuid", "Image", () => ({ user: userNamed(data.text("User")) }));
 }
 
 const integrities: Readonly<Record<string, number>> = { untrusted: 1, low: 2, medium: 3, high: 4, system: 5, protected: 6 };
 
 function processCreate(data: Fields): Part {
-  const path = data.text("Image");
-  const integrity = data.text("IntegrityLevel");
-  const parent = processBy(data, "ParentProcessId", "ParentProcessGuid", "ParentImage", {
+  const parent = processBy(data, "ParentProcessId", "ParentProcessGuid", "ParentImage", () => ({
     cmd_line: data.text("ParentCommandLine"),
     user: userNamed(data.text("ParentUser")),
-  });
-  const logon = data.text("LogonId");
-  const process = processOf(
-    { pid: data.integer("ProcessId"), uid: data.text("ProcessGuid"), path },
-    {
+  }));
+  const image = data.word("Image");
+  const process = processBy(data, "ProcessId", "ProcessGuid", "Image", () => {
+    const integrity = data.text("IntegrityLevel");
+    return {
       cmd_line: data.text("CommandLine"),
       working_directory: data.text("CurrentDirectory"),
       integrity,
       integrity_id: integrity === undefined ? undefined : (integrities[integrity.toLowerCase()] ?? 99),
       user: userNamed(data.text("User")),
-      session: logon === undefined ? undefined : { uid: logon, credential_uid: data.text("LogonGuid") },
+      session: sessionOf(data),
       parent_process: parent,
-      file: fileAt(path, versionInfo(data)),
-    },
-  );
+      file: image === undefined ? undefined : fileAt(image, versionInfo(data)),
+    };
+  });
   return { classUid: 1007, activityId: 1, fields: { process, actor: { process: parent } } };
+}
+
+function sessionOf(data: Fields): Json | undefined {
+  const uid = data.text("LogonId");
+  return uid === undefined ? undefined : { uid, credential_uid: data.text("LogonGuid") };
 }
 
 /** What an executable's resources say of it, with its hashes. */
@@ -61,8 +64,10 @@ function processAccess(activityId: number, more: Json): (data: Fields) => Part {
       classUid: 1007,
       activityId,
       fields: {
-        process: processBy(data, "TargetProcessId", guid("Target"), "TargetImage", { user: userNamed(data.text("TargetUser")) }),
-        actor: { process: processBy(data, "SourceProcessId", guid("Source"), "SourceImage", { user: userNamed(data.text("SourceUser")) }) },
+        process: processBy(data, "TargetProcessId", guid("Target"), "TargetImage", () => ({ user: userNamed(data.text("TargetUser")) })),
+        actor: {
+          process: processBy(data, "SourceProcessId", guid("Source"), "SourceImage", () => ({ user: userNamed(data.text("SourceUser")) })),
+        },
         requested_permissions: maskOf(data, "GrantedAccess"),
         ...more,
       },
@@ -85,7 +90,7 @@ function fileEvent(activityId: number): (data: Fields) => Part {
     activityId,
     fields: {
       actor: { process: image(data) },
-      file: fileAt(data.text("TargetFilename"), { hashes: hashesOf(data, "Hashes") ?? hashesOf(data, "Hash") }),
+      file: fileBy(data, "TargetFilename", () => ({ hashes: hashesOf(data, "Hashes") ?? hashesOf(data, "Hash") })),
     },
   });
 }
@@ -93,7 +98,11 @@ function fileEvent(activityId: number): (data: Fields) => Part {
 /** A process that reads a whole device past its file system. */
 function rawRead(data: Fields): Part {
   const blockDevice = 4;
-  return { classUid: 1001, activityId: 2, fields: { actor: { process: image(data) }, file: fileAt(data.text("Device"), {}, blockDevice) } };
+  return {
+    classUid: 1001,
+    activityId: 2,
+    fields: { actor: { process: image(data) }, file: fileBy(data, "Device", undefined, blockDevice) },
+  };
 }
 
 function pipe(activityId: number): (data: Fields) => Part {
@@ -101,17 +110,13 @@ function pipe(activityId: number): (data: Fields) => Part {
   return (data) => ({
     classUid: 1001,
     activityId,
-    fields: { actor: { process: image(data) }, file: fileAt(data.text("PipeName"), {}, namedPipe) },
+    fields: { actor: { process: image(data) }, file: fileBy(data, "PipeName", undefined, namedPipe) },
   });
 }
 
 function imageLoad(data: Fields): Part {
-  const signer = data.text("Signature");
-  const file = fileAt(data.text("ImageLoaded"), {
-    ...versionInfo(data),
-    signature: signer === undefined ? undefined : { algorithm_id: 0, certificate: undefined, state: data.text("SignatureStatus") },
-  });
-  // The signer's name has no place of its own without the certificate's serial number.
+  const file = fileBy(data, "ImageLoaded", () => versionInfo(data));
+  // Signer and state stay in unmapped: OCSF has no place for them without the certificate.
   return {
     classUid: 1005,
     activityId: 1,
@@ -127,18 +132,14 @@ function network(data: Fields): Part {
     activityId: 1,
     fields: {
       actor: { process: image(data) },
-      src_endpoint: endpoint({ ip: data.text("SourceIp"), port: data.integer("SourcePort"), hostname: data.text("SourceHostname") }),
-      dst_endpoint: endpoint({
-        ip: data.text("DestinationIp"),
-        port: data.integer("DestinationPort"),
-        hostname: data.text("DestinationHostname"),
-      }),
+      src_endpoint: endpointBy(data, { ip: "SourceIp", port: "SourcePort", hostname: "SourceHostname" }),
+      dst_endpoint: endpointBy(data, { ip: "DestinationIp", port: "DestinationPort", hostname: "DestinationHostname" }),
       connection_info: connection(data.text("Protocol"), {}, way),
     },
   };
 }
 
-/** `type:  5 a.example;::ffff:192.0.2.1;` as answers. */
+/** `type:  5 a.example;::ffff:192.0.2.1;` as answers. The text itself stays in unmapped: what else resolvers write into it is not documented. */
 function answersOf(text: string | undefined): Json[] | undefined {
   const parts = text?.split(";").filter((part) => part.trim() !== "") ?? [];
   if (parts.length === 0) return undefined;
@@ -157,7 +158,7 @@ function dnsQuery(data: Fields): Part {
     fields: {
       actor: { process: image(data) },
       query: name === undefined ? undefined : { hostname: domainText(name) },
-      answers: answersOf(data.text("QueryResults")),
+      answers: answersOf(data.word("QueryResults")),
       status_code: status,
       rcode_id: status === "0" ? 0 : undefined,
     },

@@ -37,7 +37,11 @@ export function mapWindows(record: Json): Draft | undefined {
       original_event_uid: view.recordId,
       original_time: view.originalTime,
     },
-    fields: { device: view.host === undefined ? undefined : { hostname: view.host, type_id: 0 }, message: view.message, ...part.fields },
+    fields: {
+      device: view.host === undefined ? undefined : { hostname: view.host, type_id: 0 },
+      message: view.takeMessage(),
+      ...part.fields,
+    },
     unmapped: view.rest(),
   };
 }

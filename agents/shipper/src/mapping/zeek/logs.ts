@@ -64,7 +64,7 @@ function dns(record: Fields): ZeekPart {
   const answers = record.texts("answers");
   const times = record.peek("TTLs");
   const ttls = Array.isArray(times) ? times.map((ttl) => toInteger(ttl)) : [];
-  if (answers !== undefined && ttls.length === answers.length && !ttls.includes(undefined)) record.take("TTLs");
+  if (answers !== undefined && Array.isArray(times) && ttls.length === answers.length && !ttls.includes(undefined)) record.take("TTLs");
   const rcode = record.text("rcode_name");
   const code = record.peek("rcode");
   // The bits stay in unmapped: OCSF lists those that are set, Zeek also says which are not.
@@ -124,11 +124,12 @@ function ssl(record: Fields): ZeekPart {
 const fileClasses: Readonly<Record<string, number>> = { HTTP: 4002, SMB: 4006, SSH: 4007, RDP: 4005 };
 
 /** A file as Zeek saw it pass. The sender is the source: Zeek names hosts that sent and received, not a connection's ends. */
-function files(record: Fields): ZeekPart {
+function files(record: Fields, hasEnds: boolean): ZeekPart {
   const source = record.peek("source");
   const classUid = fileClasses[typeof source === "string" ? source : ""];
-  const sent = ipText(record.onlyText("tx_hosts"));
-  const received = ipText(record.onlyText("rx_hosts"));
+  // Newer versions name the connection's ends as well; then the lists stay in unmapped.
+  const sent = hasEnds ? undefined : ipText(record.onlyText("tx_hosts"));
+  const received = hasEnds ? undefined : ipText(record.onlyText("rx_hosts"));
   const ends = {
     ...(sent === undefined ? {} : { src_endpoint: { ip: sent } }),
     ...(received === undefined ? {} : { dst_endpoint: { ip: received } }),
@@ -156,12 +157,15 @@ function files(record: Fields): ZeekPart {
 const smbActions: Readonly<Record<string, number>> = { "SMB::FILE_OPEN": 2 };
 
 function smbFiles(record: Fields): ZeekPart {
-  const action = record.text("action");
+  const action = record.word("action");
   return {
     classUid: 4006,
     activityId: smbActions[action ?? ""] ?? 99,
     activityName: action ?? "smb_files",
-    fields: { file: fileAt(record.text("name"), { size: record.integer("size"), uid: record.text("fuid") }), share: record.text("path") },
+    fields: {
+      file: record.attempt(() => fileAt(record.text("name"), { size: record.integer("size"), uid: record.text("fuid") })),
+      share: record.text("path"),
+    },
   };
 }
 
@@ -188,7 +192,7 @@ function kerberos(record: Fields): ZeekPart | undefined {
   if (client === undefined) return undefined;
   const cut = client.lastIndexOf("/");
   const service = record.text("service");
-  const type = record.text("request_type");
+  const type = record.word("request_type");
   return {
     classUid: 3002,
     activityId: type === "AS" ? 3 : type === "TGS" ? 4 : 99,

@@ -1,0 +1,72 @@
+// Why: promise 5, memory is bounded whatever is shipped: a long stream, a line without end, a bomb.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { readRecords } from "../src/lib.ts";
+
+const mib = 1024 * 1024;
+
+/** Most that resident memory may grow over what it was when the stream was under way: chunks, one record, and what the collector leaves lying. */
+const growthBytesMax = 96 * mib;
+
+async function measured(
+  input: AsyncIterable<Buffer>,
+  format?: "ocsf_ndjson",
+): Promise<{ events: number; invalid: number; growth: number }> {
+  const result = { events: 0, invalid: 0, growth: 0 };
+  let settled: number | undefined;
+  let batches = 0;
+  const watch = (): void => {
+    const rss = process.memoryUsage().rss;
+    settled ??= rss;
+    result.growth = Math.max(result.growth, rss - settled);
+  };
+  async function* watched(): AsyncGenerator<Buffer> {
+    for await (const chunk of input) {
+      if (++batches % 64 === 0) watch();
+      yield chunk;
+    }
+  }
+  for await (const batch of readRecords(watched(), { name: "stream", format })) {
+    for (const item of batch.items) result[item.kind === "event" ? "events" : "invalid"]++;
+  }
+  return result;
+}
+
+const line = Buffer.from(
+  `${JSON.stringify({ class_uid: 0, category_uid: 0, activity_id: 0, type_uid: 0, severity_id: 0, time: 1_700_000_000_000, metadata: { version: "1.9.0", product: { name: "x" } }, message: "m".repeat(250) })}\n`,
+);
+
+test("200 MB of events stream through flat memory", async () => {
+  const chunk = Buffer.concat(Array.from({ length: 160 }, () => line));
+  const count = Math.ceil((200 * mib) / chunk.length);
+  async function* stream(): AsyncGenerator<Buffer> {
+    for (let i = 0; i < count; i++) yield Buffer.from(chunk);
+  }
+  const { events, invalid, growth } = await measured(stream());
+  assert.deepEqual([events, invalid], [count * 160, 0]);
+  assert.ok(growth < growthBytesMax, `grew by ${growth} bytes`);
+});
+
+test("a line of 1 GB costs that record and no memory", async () => {
+  async function* stream(): AsyncGenerator<Buffer> {
+    yield line;
+    yield Buffer.from('{"x":"');
+    for (let i = 0; i < 1024; i++) yield Buffer.alloc(mib, 0x79);
+    yield Buffer.from('"}\n');
+    yield line;
+  }
+  const { events, invalid, growth } = await measured(stream());
+  assert.deepEqual([events, invalid], [2, 1]);
+  assert.ok(growth < growthBytesMax, `grew by ${growth} bytes`);
+});
+
+test("a gzip bomb unpacks through bounded memory", async () => {
+  const bomb = gzipSync(Buffer.alloc(256 * mib, 0x20), { level: 9 });
+  async function* stream(): AsyncGenerator<Buffer> {
+    for (let at = 0; at < bomb.length; at += 1024) yield bomb.subarray(at, at + 1024);
+  }
+  const { events, invalid, growth } = await measured(stream(), "ocsf_ndjson");
+  assert.deepEqual([events, invalid], [0, 0]);
+  assert.ok(growth < growthBytesMax, `grew by ${growth} bytes`);
+});
