@@ -74,6 +74,41 @@ test("R-13 a revoked producer's waiting frames never reach the bus; what is in f
   assert.equal(world.gate.figures().reservedBytes, 0);
 });
 
+test("R-37 a wrong expectation is reset once: late answers to frames sent before the reset move nothing", async () => {
+  const world = new ModelWorld(8);
+  const producer = world.producer();
+  await world.join(producer);
+  const [first, second, third] = [producer.frame(1), producer.frame(1), producer.frame(1)];
+  for (const message of [first, second, third]) world.say(producer, message);
+  const head = (await world.bus.headsOf([producer.identity.producer])).get(producer.identity.producer);
+  assert.ok(head !== undefined && head.seq === 0);
+  const refuse = (): void => {
+    const effect = world.pending.shift();
+    assert.ok(effect?.kind === "append");
+    world.step({ kind: "appended", batch: effect.batch.id, outcomes: effect.batch.entries.map(() => ({ kind: "gap", head })) });
+  };
+  // The bus says gap (say, it was restored meanwhile); the producer goes back while two of its frames are still in flight.
+  refuse();
+  world.say(producer, first);
+  refuse();
+  world.say(producer, second);
+  world.say(producer, third);
+  await world.answerAll();
+  assert.equal(producer.heard.filter((message) => message.kind === "reject").length, 3);
+  const receipt = producer.heard.findLast((message) => message.kind === "receipt");
+  assert.ok(receipt?.kind === "receipt" && receipt.durableSeq === 3);
+});
+
+test("R-37 a refused frame gives its room back", async () => {
+  const world = new ModelWorld(9);
+  const producer = world.producer();
+  await world.join(producer);
+  producer.frame(1);
+  world.say(producer, producer.frame(1));
+  assert.ok(producer.heard.some((message) => message.kind === "reject" && message.code === "INGEST_SEQUENCE_GAP"));
+  assert.equal(world.gate.figures().heldBytes, 0);
+});
+
 test("R-6 an epoch is opened only when nothing is in flight", async () => {
   const world = new ModelWorld(4);
   const producer = world.producer();
