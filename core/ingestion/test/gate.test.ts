@@ -91,6 +91,7 @@ test("R-37 a wrong expectation is reset once: late answers to frames sent before
   refuse();
   world.say(producer, first);
   refuse();
+  assert.ok(!producer.heard.some((message) => message.kind === "receipt"), "nothing was stored, so nothing is receipted");
   world.say(producer, second);
   world.say(producer, third);
   await world.answerAll();
