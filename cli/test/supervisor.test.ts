@@ -99,13 +99,16 @@ test("R-33 a log file turns over by size and keeps the newest lines", async () =
   assert.ok((await readFile(path, "utf8")).endsWith("line 39\n"));
 });
 
-test("port 0 becomes a port once; a taken port has a name", async () => {
-  const free = await resolveGatewayAddress("127.0.0.1:0");
+test("port 0 becomes one port for a data directory as long as it is free; a taken port has a name", async () => {
+  const portFile = join(await temp(), "gateway.port");
+  const free = await resolveGatewayAddress("127.0.0.1:0", portFile);
+  assert.deepEqual(await resolveGatewayAddress("127.0.0.1:0", portFile), free);
   assert.ok(free.port > 0);
   assert.deepEqual(splitAddress("[::1]:7443"), { host: "::1", port: 7443 });
   const { createServer } = await import("node:net");
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(free.port, "127.0.0.1", resolve));
-  await assert.rejects(resolveGatewayAddress(`127.0.0.1:${free.port}`), (error) => error instanceof CliError && error.code === "CLI_PORT_BUSY");
+  await assert.rejects(resolveGatewayAddress(`127.0.0.1:${free.port}`, portFile), (error) => error instanceof CliError && error.code === "CLI_PORT_BUSY");
+  assert.notEqual((await resolveGatewayAddress("127.0.0.1:0", portFile)).port, free.port);
   server.close();
 });

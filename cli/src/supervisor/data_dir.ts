@@ -22,6 +22,8 @@ export interface DataDir {
   readonly runs: string;
   readonly runtimeFile: string;
   readonly lockFile: string;
+  /** The port that the gateway was given where the configuration leaves the choice to us. */
+  readonly gatewayPortFile: string;
 }
 
 /** The layout under `root`; touches nothing. */
@@ -39,6 +41,7 @@ export function dataDirAt(root: string): DataDir {
     runs: join(at, "runs"),
     runtimeFile: join(at, "runtime.json"),
     lockFile: join(at, "supervisor.lock"),
+    gatewayPortFile: join(at, "gateway.port"),
   };
 }
 
@@ -76,7 +79,7 @@ export async function createSocketDir(dir: DataDir): Promise<string> {
   if (!facts.isDirectory() || (me !== undefined && facts.uid !== me)) {
     throw new CliError("CLI_PERMISSION", `${path} exists and is not ours; somebody else on this host has taken the name`);
   }
-  // 0711: the database's own user passes through to its subfolder by name; nobody can list, and each socket has its own mode.
-  await chmod(path, 0o711);
+  // The database's room opens it to the server's group where the server runs as another user; nobody else ever needs to pass.
+  await chmod(path, 0o700);
   return path;
 }

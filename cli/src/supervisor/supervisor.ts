@@ -89,7 +89,7 @@ export class Supervisor {
       await takeOver(dataDir, clock, console.say);
       this.#startedUs = clock.nowUs();
       this.#socketDir = await createSocketDir(dataDir);
-      this.#gateway = await resolveGatewayAddress(config.gateway.listen);
+      this.#gateway = await resolveGatewayAddress(config.gateway.listen, dataDir.gatewayPortFile);
       this.#changed();
       this.#database = await openDatabase({ config, dataDir, socketDir: this.#socketDir, clock, random, telemetry, say: console.say, onChange: () => this.#changed() });
       await this.#startRoles(["registry", "keeper"]);

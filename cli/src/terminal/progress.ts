@@ -28,7 +28,7 @@ export function startProgress(output: ProgressOutput, clock: Clock, render: () =
 
   function draw(): void {
     const text = render();
-    if (tty) output.write(`\r\u001b[2K${text.slice(0, Math.max(10, (output.columns ?? 80) - 1))}`);
+    if (tty) output.write(`\r\u001b[2K${text.slice(0, (output.columns === undefined || output.columns < 20 ? 80 : output.columns) - 1)}`);
     else if (text !== shown) output.write(`${text}\n`);
     shown = text;
   }
