@@ -87,7 +87,14 @@ export class Batcher {
       at += 1;
     }
     const { schemaVersion, mappingVersion } = this.#bounds;
-    const batch: SealedBatch = { kind: "events", count: this.#lines.length, payloadBytes: at, payloadHash: payloadHash(payload), schemaVersion, mappingVersion };
+    const batch: SealedBatch = {
+      kind: "events",
+      count: this.#lines.length,
+      payloadBytes: at,
+      payloadHash: payloadHash(payload),
+      schemaVersion,
+      mappingVersion,
+    };
     const sealed: Sealed = { batch, payload, parts: this.#parts, cursor: this.#cursor, more };
     this.#lines = [];
     this.#bytes = 0;

@@ -88,12 +88,20 @@ export class Call {
   }
 
   /** Lines `offset` to `offset + count` of this call were acknowledged as these sequences. */
-  settle(part: CallPart, range: SeqRange, answer: SettleAnswer, invalid: readonly InvalidEvent[], invalidMore: number, diverged: SdkError): void {
+  settle(
+    part: CallPart,
+    range: SeqRange,
+    answer: SettleAnswer,
+    invalid: readonly InvalidEvent[],
+    invalidMore: number,
+    diverged: SdkError,
+  ): void {
     if (answer === "diverged") this.#receiptFailed(diverged);
     this.#known &&= answer === "receipt";
     this.#invalidMore += invalidMore;
     const last = this.#ranges.at(-1);
-    if (last !== undefined && last.epoch === range.epoch && last.lastSeq + 1 === range.firstSeq) this.#ranges[this.#ranges.length - 1] = { ...last, lastSeq: range.lastSeq };
+    if (last !== undefined && last.epoch === range.epoch && last.lastSeq + 1 === range.firstSeq)
+      this.#ranges[this.#ranges.length - 1] = { ...last, lastSeq: range.lastSeq };
     else this.#ranges.push(range);
     for (const event of invalid) {
       if (event.seq < range.firstSeq || event.seq > range.lastSeq) continue;
@@ -101,7 +109,8 @@ export class Call {
       this.#invalid.push({ line, id: `${this.#producer}:${range.epoch}:${event.seq}`, code: event.code, reason: event.reason });
     }
     this.#left -= part.count;
-    if (this.#left === 0) this.#receipted({ ranges: this.#ranges, invalid: this.#invalid, invalidMore: this.#invalidMore, known: this.#known });
+    if (this.#left === 0)
+      this.#receipted({ ranges: this.#ranges, invalid: this.#invalid, invalidMore: this.#invalidMore, known: this.#known });
   }
 
   /** Nobody will answer any more. */
@@ -142,7 +151,14 @@ export class CallBook {
   }
 
   /** A frame was answered. `invalidMore` is charged to the frame's last call, the nearest that one can tell. */
-  settle(index: number, range: SeqRange, answer: SettleAnswer, invalid: readonly InvalidEvent[], invalidMore: number, diverged: SdkError): void {
+  settle(
+    index: number,
+    range: SeqRange,
+    answer: SettleAnswer,
+    invalid: readonly InvalidEvent[],
+    invalidMore: number,
+    diverged: SdkError,
+  ): void {
     const parts = this.#frames.get(index) ?? [];
     this.#frames.delete(index);
     for (const [at, part] of parts.entries()) {

@@ -32,11 +32,12 @@ export const producerStopped: EventDefinition<{ producer: string; code: string; 
   counter: { name: "sdk_stops_total", help: "Stops by code.", labels: ["code"] },
 });
 
-export const spoolRecovered: EventDefinition<{ producer: string; frames: number; cut_bytes: number; dropped_batches: number }> = defineEvent({
-  name: "sdk_spool_recovered",
-  level: "info",
-  help: "A spool was opened: frames found, bytes of a torn tail cut off, batches of an incomplete call dropped.",
-});
+export const spoolRecovered: EventDefinition<{ producer: string; frames: number; cut_bytes: number; dropped_batches: number }> =
+  defineEvent({
+    name: "sdk_spool_recovered",
+    level: "info",
+    help: "A spool was opened: frames found, bytes of a torn tail cut off, batches of an incomplete call dropped.",
+  });
 
 export const spoolStalled: EventDefinition<{ producer: string; code: string; detail: string }> = defineEvent({
   name: "sdk_spool_stalled",
@@ -45,12 +46,23 @@ export const spoolStalled: EventDefinition<{ producer: string; code: string; det
   counter: { name: "sdk_spool_stalls_total", help: "Failed attempts to write the spool.", labels: ["code"] },
 });
 
-export const framesSettled: EventDefinition<{ producer: string; frames: number; events: number; invalid: number; answer: string }> = defineEvent({
-  name: "sdk_frames_settled",
-  level: "debug",
-  help: "Frames got their answer.",
-  counter: { name: "sdk_events_settled_total", help: "Events that got their answer, by answer.", labels: ["answer"], by: "events" },
-});
+export const framesSettled: EventDefinition<{ producer: string; frames: number; events: number; invalid: number; answer: string }> =
+  defineEvent({
+    name: "sdk_frames_settled",
+    level: "debug",
+    help: "Frames got their answer.",
+    counter: { name: "sdk_events_settled_total", help: "Events that got their answer, by answer.", labels: ["answer"], by: "events" },
+  });
 
-export const spoolBytes: GaugeDefinition = defineGauge({ name: "sdk_spool_bytes", help: "Bytes of the spool on disk.", unit: "bytes", labels: ["producer"] });
-export const spoolFrames: GaugeDefinition = defineGauge({ name: "sdk_spool_frames", help: "Frames in the spool.", unit: "frames", labels: ["producer"] });
+export const spoolBytes: GaugeDefinition = defineGauge({
+  name: "sdk_spool_bytes",
+  help: "Bytes of the spool on disk.",
+  unit: "bytes",
+  labels: ["producer"],
+});
+export const spoolFrames: GaugeDefinition = defineGauge({
+  name: "sdk_spool_frames",
+  help: "Frames in the spool.",
+  unit: "frames",
+  labels: ["producer"],
+});

@@ -6,6 +6,7 @@
  */
 import { invariant } from "ransomeye-kernel";
 import { encodeHeader, type FrameKind, frameHash, lastSeqOf, zeroHash } from "ransomeye-ingestion/protocol";
+import type { SettledFrame } from "./machine_types.ts";
 
 /** Facts of a batch that do not depend on its place in the chain. */
 export interface BatchFacts {
@@ -60,7 +61,10 @@ export interface ChainState {
 }
 
 /** Where the server's head lies in our chain. `at`: entries before `position` are durable there. */
-export type Located = { readonly kind: "at"; readonly position: number } | { readonly kind: "behind"; readonly lost: number } | { readonly kind: "unknown" };
+export type Located =
+  | { readonly kind: "at"; readonly position: number }
+  | { readonly kind: "behind"; readonly lost: number }
+  | { readonly kind: "unknown" };
 
 /** The state of a producer that has never sent. */
 export const emptyChain: ChainState = Object.freeze({
@@ -83,6 +87,7 @@ export class FrameChain {
   #tip: { readonly seq: number; readonly hash: Buffer };
   #offered: number;
   #unsigned = 0;
+  #unsettled = 0;
 
   constructor(producer: string, keyId: string, state: ChainState, entries: readonly Entry[]) {
     this.#producer = producer;
@@ -95,6 +100,7 @@ export class FrameChain {
     this.#entries = [...entries];
     for (const entry of entries) {
       this.#byIndex.set(entry.index, entry);
+      if (!entry.settled) this.#unsettled += 1;
       if (entry.link === undefined) this.#unsigned += 1;
       else if (entry.link.epoch === this.#epoch) {
         invariant(entry.link.firstSeq === this.#tip.seq + 1, `the spool's chain has a hole at seq ${entry.link.firstSeq}`);
@@ -115,6 +121,11 @@ export class FrameChain {
 
   get length(): number {
     return this.#entries.length;
+  }
+
+  /** Batches whose callers have no answer yet. */
+  get unsettled(): number {
+    return this.#unsettled;
   }
 
   get unsigned(): number {
@@ -140,14 +151,15 @@ export class FrameChain {
     const entry: Entry = { ...facts, link: linked?.link, recorded: linked?.link, batchDurable: false, linkDurable: false, settled: false };
     this.#entries.push(entry);
     this.#byIndex.set(entry.index, entry);
+    this.#unsettled += 1;
     if (linked === undefined) this.#unsigned += 1;
     return linked?.header;
   }
 
   /** Gives the next unsigned batches their places, at most `max` of them and only durable ones. Returns their headers to sign. */
-  signNext(max: number, pendingEvents: number): { readonly index: number; readonly header: Buffer; readonly hash: Buffer }[] {
+  signNext(max: number): { readonly index: number; readonly header: Buffer; readonly hash: Buffer }[] {
     const signed: { index: number; header: Buffer; hash: Buffer }[] = [];
-    let waiting = pendingEvents;
+    let waiting = 0;
     for (let at = this.#entries.length - this.#unsigned; at < this.#entries.length; at += 1) waiting += this.#entries[at]?.count ?? 0;
     while (this.#unsigned > 0 && signed.length < max) {
       const entry = this.#entries[this.#entries.length - this.#unsigned];
@@ -169,9 +181,12 @@ export class FrameChain {
     const first = this.#entries.findIndex((entry) => entry.link === undefined || entry.link.epoch === this.#epoch);
     const start = first < 0 ? this.#entries.length : first;
     // An epoch without frames has no hash of its own, whatever the server shows for it.
-    if (head.seq === this.#base.seq) return head.seq === 0 || head.hash.equals(this.#base.hash) ? { kind: "at", position: start } : { kind: "unknown" };
+    if (head.seq === this.#base.seq)
+      return head.seq === 0 || head.hash.equals(this.#base.hash) ? { kind: "at", position: start } : { kind: "unknown" };
     const position = this.#positionOf(head.seq);
-    return position !== undefined && this.#entries[position]?.link?.hash.equals(head.hash) ? { kind: "at", position: position + 1 } : { kind: "unknown" };
+    return position !== undefined && this.#entries[position]?.link?.hash.equals(head.hash)
+      ? { kind: "at", position: position + 1 }
+      : { kind: "unknown" };
   }
 
   /**
@@ -181,7 +196,9 @@ export class FrameChain {
   reopen(epoch: number, prev: ChainPoint, gap: BatchFacts | undefined): number {
     invariant(epoch > this.#epoch, "epochs grow");
     const within = (entry: Entry): boolean =>
-      entry.link !== undefined && (entry.link.epoch < prev.epoch || (entry.link.epoch === prev.epoch && lastSeqOf({ firstSeq: entry.link.firstSeq, count: entry.count }) <= prev.seq));
+      entry.link !== undefined &&
+      (entry.link.epoch < prev.epoch ||
+        (entry.link.epoch === prev.epoch && lastSeqOf({ firstSeq: entry.link.firstSeq, count: entry.count }) <= prev.seq));
     const found = this.#entries.findIndex((entry) => !within(entry));
     const first = found < 0 ? this.#entries.length : found;
     if (gap !== undefined) {
@@ -222,13 +239,63 @@ export class FrameChain {
     return undefined;
   }
 
+  /** Marks everything before `position` as answered; returns what had no answer yet, in order. */
+  settle(position: number): SettledFrame[] {
+    const frames: SettledFrame[] = [];
+    for (let at = Math.min(position, this.#entries.length) - 1; at >= 0; at -= 1) {
+      const entry = this.#entries[at];
+      if (entry?.link === undefined || entry.settled) break;
+      entry.settled = true;
+      this.#unsettled -= 1;
+      frames.push({ index: entry.index, epoch: entry.link.epoch, firstSeq: entry.link.firstSeq, count: entry.count });
+    }
+    return frames.reverse();
+  }
+
+  /** How many of the first `limit` entries end at or before this point. */
+  countUpTo(limit: number, epoch: number, seq: number): number {
+    let count = 0;
+    for (; count < limit; count += 1) {
+      const entry = this.#entries[count];
+      if (entry?.link === undefined || entry.link.epoch > epoch) break;
+      if (entry.link.epoch === epoch && lastSeqOf({ firstSeq: entry.link.firstSeq, count: entry.count }) > seq) break;
+    }
+    return count;
+  }
+
+  /** How many of the first `limit` entries make up this many bytes of payload. */
+  countBytes(limit: number, bytes: number): number {
+    let count = 0;
+    for (let have = 0; have < bytes && count < limit; count += 1) have += this.#entries[count]?.payloadBytes ?? 0;
+    return count;
+  }
+
+  /** Batches up to this index, and the calls that they belong to, are on disk. */
+  markDurable(through: number): void {
+    for (let at = this.#entries.length - 1; at >= 0; at -= 1) {
+      const entry = this.#entries[at];
+      if (entry === undefined || (entry.batchDurable && entry.kind === "events")) break;
+      if (entry.index <= through) markOnDisk(entry);
+    }
+    // A gap that opens an epoch stands before older batches, where the walk from the end does not come by.
+    const gap = this.#entries[this.#entries.length - this.#unsigned];
+    if (gap?.kind === "gap" && gap.index <= through) markOnDisk(gap);
+  }
+
+  /** A link signed after its batch is on disk; one that was replaced since does not count. */
+  markLinked(index: number, hash: Buffer): void {
+    const entry = this.#byIndex.get(index);
+    if (entry?.link?.hash.equals(hash)) entry.linkDurable = true;
+  }
+
   /** Forgets the first `count` entries, which must be durable at the server. Returns their indexes. */
   forget(count: number): number[] {
     const gone = this.#entries.splice(0, count);
     for (const entry of gone) {
       invariant(entry.link !== undefined, "an unsigned batch is not forgotten");
       this.#byIndex.delete(entry.index);
-      if (entry.link.epoch === this.#epoch) this.#base = { seq: lastSeqOf({ firstSeq: entry.link.firstSeq, count: entry.count }), hash: entry.link.hash };
+      if (entry.link.epoch === this.#epoch)
+        this.#base = { seq: lastSeqOf({ firstSeq: entry.link.firstSeq, count: entry.count }), hash: entry.link.hash };
     }
     return gone.map((entry) => entry.index);
   }
@@ -259,4 +326,9 @@ export class FrameChain {
     this.#tip = { seq: last, hash };
     return { link: { epoch: this.#epoch, firstSeq, hash }, header };
   }
+}
+
+function markOnDisk(entry: Entry): void {
+  entry.batchDurable = true;
+  if (entry.link !== undefined && entry.link === entry.recorded) entry.linkDurable = true;
 }

@@ -8,7 +8,14 @@ import { createPrivateKey, generateKeyPairSync, type KeyObject, sign } from "nod
 import { chmod, mkdir, open, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Random, writeFileAtomic } from "ransomeye-kernel";
-import { type EnrolmentRequest, enrolmentBytes, isUuid, type ProducerKind, producerKinds, rawPublicKey } from "ransomeye-ingestion/protocol";
+import {
+  type EnrolmentRequest,
+  enrolmentBytes,
+  isUuid,
+  type ProducerKind,
+  producerKinds,
+  rawPublicKey,
+} from "ransomeye-ingestion/protocol";
 import { SdkError } from "./codes.ts";
 
 /** Everything that a producer needs to be itself. */
@@ -63,7 +70,13 @@ export async function saveIdentity(directory: string, identity: ProducerIdentity
   await writeFileAtomic(join(directory, "ca.crt"), identity.caPem, 0o600);
   await writeFileAtomic(join(directory, "batch.key"), batchKeyPem, 0o600);
   const { producer, kind, trustDomain } = identity;
-  const json = { version: 1, producer, kind, trust_domain: trustDomain, receipt_keys: (identity.receiptKeys ?? []).map((key) => key.toString("hex")) };
+  const json = {
+    version: 1,
+    producer,
+    kind,
+    trust_domain: trustDomain,
+    receipt_keys: (identity.receiptKeys ?? []).map((key) => key.toString("hex")),
+  };
   await writeFileAtomic(join(directory, "identity.json"), `${JSON.stringify(json, undefined, 2)}\n`, 0o600);
 }
 

@@ -32,13 +32,34 @@
 export { SDK_CODES, type SdkCode, SdkError } from "./codes.ts";
 export { createEnrolmentRequest, type Enrolment, loadIdentity, type ProducerIdentity, saveIdentity } from "./identity.ts";
 export type { Delivery, DeliverySummary, InvalidDelivery, SeqRange } from "./calls.ts";
-export { type OpenProducer, openProducer, type Producer, type ProducerStats, type SendManyOptions, type SendOptions, type Spooled } from "./producer.ts";
+export {
+  type OpenProducer,
+  openProducer,
+  type Producer,
+  type ProducerStats,
+  type SendManyOptions,
+  type SendOptions,
+  type Spooled,
+} from "./producer.ts";
 export type { ProducerOptions } from "./options.ts";
 export type { OpenSpoolFile, SpoolFile } from "./spool_files.ts";
 
 // The heart, for the simulation: no I/O, run it under any clock and network.
-export { freshMachineState, frameOverheadBytes, ProducerMachine } from "./producer_machine.ts";
-export type { Effect, EpochReason, MachineState, MachineStats, Now, Phase, SealedBatch, SettleAnswer, SettledFrame, Signal } from "./machine_types.ts";
+export { ProducerMachine } from "./producer_machine.ts";
+export { frameOverheadBytes } from "./send_queue.ts";
+export { freshMachineState } from "./machine_types.ts";
+export type {
+  Effect,
+  EpochReason,
+  MachineState,
+  MachineStats,
+  Now,
+  Phase,
+  SealedBatch,
+  SettleAnswer,
+  SettledFrame,
+  Signal,
+} from "./machine_types.ts";
 export { type BatchFacts, type ChainPoint, type ChainState, emptyChain, type Entry, type Link } from "./frame_chain.ts";
 export { type CursorAt, incompleteTail, newerCursor, recoverChain, type RecoveredChain } from "./spool_recovery.ts";
 export type { BatchRecord, LinkRecord, SignedHeader } from "./spool_record.ts";

@@ -5,7 +5,7 @@
  */
 import type { FrameKind, InvalidEvent, ServerMessage } from "ransomeye-ingestion/protocol";
 import type { SdkCode } from "./codes.ts";
-import type { ChainState } from "./frame_chain.ts";
+import { type ChainState, emptyChain } from "./frame_chain.ts";
 
 /** Where the producer stands. */
 export type Phase = "idle" | "connecting" | "greeting" | "opening" | "streaming" | "stopped";
@@ -70,12 +70,25 @@ export type Effect =
   | { readonly kind: "openEpoch"; readonly expectedEpoch: number; readonly reason: EpochReason }
   | { readonly kind: "demand"; readonly bytes: number; readonly events: number; readonly oldestUs: number }
   /** Write a batch; with its header and a signature over it where it has a place already. `payload` only where the machine made it. */
-  | { readonly kind: "append"; readonly index: number; readonly header: Buffer | undefined; readonly payload: Buffer | undefined; readonly batch: SealedBatch; readonly createdUs: number }
+  | {
+      readonly kind: "append";
+      readonly index: number;
+      readonly header: Buffer | undefined;
+      readonly payload: Buffer | undefined;
+      readonly batch: SealedBatch;
+      readonly createdUs: number;
+    }
   /** Sign these headers and write them. */
   | { readonly kind: "sign"; readonly links: readonly { readonly index: number; readonly header: Buffer; readonly hash: Buffer }[] }
   | { readonly kind: "send"; readonly index: number }
   /** These frames have their answer; `invalid` is complete but for `invalidMore` where the answer is a receipt. */
-  | { readonly kind: "settle"; readonly frames: readonly SettledFrame[]; readonly answer: SettleAnswer; readonly invalid: readonly InvalidEvent[]; readonly invalidMore: number }
+  | {
+      readonly kind: "settle";
+      readonly frames: readonly SettledFrame[];
+      readonly answer: SettleAnswer;
+      readonly invalid: readonly InvalidEvent[];
+      readonly invalidMore: number;
+    }
   /** These may leave the disk. */
   | { readonly kind: "forget"; readonly indexes: readonly number[] }
   | { readonly kind: "linger"; readonly ms: number }
@@ -104,6 +117,14 @@ export interface MachineState {
   /** The index that the next batch gets. */
   readonly nextIndex: number;
 }
+
+/** A machine that has never run. */
+export const freshMachineState: MachineState = Object.freeze({
+  chain: emptyChain,
+  intent: undefined,
+  reopenedUs: Object.freeze([]),
+  nextIndex: 1,
+});
 
 /** Counts for operators and backpressure. */
 export interface MachineStats {

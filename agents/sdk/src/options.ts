@@ -3,9 +3,12 @@
  * Enforces: bounds that fit each other. Forbids: unlimited anything.
  */
 import { limits } from "ransomeye-kernel";
-import { nativeMappingVersion } from "ransomeye-ingestion/protocol";
+import { nativeMappingVersion, schemaVersions } from "ransomeye-ingestion/protocol";
 import { SdkError } from "./codes.ts";
 import { type OpenSpoolFile, openSpoolFile } from "./spool_files.ts";
+
+/** The schema version that this SDK's callers write. */
+export const schemaVersion: number = schemaVersions[0] ?? 1;
 
 /** What may be set; everything has a default. */
 export interface ProducerOptions {
@@ -61,7 +64,10 @@ export function resolveOptions(options: ProducerOptions): ResolvedOptions {
   check(between(resolved.spoolFramesMax, 16, 1_048_576), "spoolFramesMax is 16 to 1048576");
   check(between(resolved.lingerMs, 0, 60_000), "lingerMs is at most 60000");
   check(between(resolved.connectMs, 1, 600_000) && between(resolved.pingMs, 1, 600_000), "connectMs and pingMs are 1 to 600000");
-  check(between(resolved.backoffBaseMs, 1, resolved.backoffCapMs) && resolved.backoffCapMs <= 3_600_000, "backoffBaseMs <= backoffCapMs <= 1 h");
+  check(
+    between(resolved.backoffBaseMs, 1, resolved.backoffCapMs) && resolved.backoffCapMs <= 3_600_000,
+    "backoffBaseMs <= backoffCapMs <= 1 h",
+  );
   return resolved;
 }
 

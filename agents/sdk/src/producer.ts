@@ -12,9 +12,9 @@ import { type SdkCode, SdkError } from "./codes.ts";
 import { framesSettled, spoolBytes, spoolFrames, spoolRecovered } from "./events.ts";
 import type { ProducerIdentity } from "./identity.ts";
 import type { Effect, MachineStats } from "./machine_types.ts";
-import { type ProducerOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
-import { frameOverheadBytes } from "./producer_machine.ts";
-import { Runner, schemaVersion } from "./runner.ts";
+import { type ProducerOptions, type ResolvedOptions, resolveOptions, schemaVersion } from "./options.ts";
+import { frameOverheadBytes } from "./send_queue.ts";
+import { Runner } from "./runner.ts";
 import { type OpenedSpool, openSpool } from "./spool_open.ts";
 import { cursorBytesMax } from "./spool_record.ts";
 
@@ -77,7 +77,12 @@ export async function openProducer(settings: OpenProducer): Promise<Producer> {
       failed: (error) => open.runner?.stop(error),
     },
   );
-  telemetry.emit(spoolRecovered, { producer: identity.producer, frames: opened.entries.length, cut_bytes: opened.cutBytes, dropped_batches: opened.droppedBatches });
+  telemetry.emit(spoolRecovered, {
+    producer: identity.producer,
+    frames: opened.entries.length,
+    cut_bytes: opened.cutBytes,
+    dropped_batches: opened.droppedBatches,
+  });
   const producer = new Producer(settings, options, opened, (runner) => {
     open.runner = runner;
   });
@@ -198,16 +203,20 @@ export class Producer {
   async #admit(lines: readonly Buffer[], options: SendManyOptions): Promise<Call> {
     if (this.#closing !== undefined) throw new SdkError("SDK_CLOSED", "the producer is closed");
     if (this.#runner.stopped !== undefined) throw this.#runner.stopped;
-    if (options.cursor !== undefined && Buffer.byteLength(options.cursor) > cursorBytesMax) throw new SdkError("SDK_OPTIONS_INVALID", `a cursor has at most ${cursorBytesMax} bytes`);
+    if (options.cursor !== undefined && Buffer.byteLength(options.cursor) > cursorBytesMax)
+      throw new SdkError("SDK_OPTIONS_INVALID", `a cursor has at most ${cursorBytesMax} bytes`);
     let bytes = 0;
     for (const [at, line] of lines.entries()) {
       if (line.length === 0 || line.length > limits.lineBytesMax || line.length >= this.#options.frameBytesMax || line.includes(lineFeed)) {
-        throw new SdkError("SDK_LINE_INVALID", `line ${at} is empty, too long or holds a line feed`, { fields: { line: at, bytes: line.length } });
+        throw new SdkError("SDK_LINE_INVALID", `line ${at} is empty, too long or holds a line feed`, {
+          fields: { line: at, bytes: line.length },
+        });
       }
       bytes += line.length + 1;
     }
     if (lines.length === 0) throw new SdkError("SDK_LINE_INVALID", "a call without lines");
-    if (bytes > this.#options.spoolBytesMax / 2) throw new SdkError("SDK_CALL_TOO_LARGE", `${bytes} bytes in one call`, { fields: { bytes } });
+    if (bytes > this.#options.spoolBytesMax / 2)
+      throw new SdkError("SDK_CALL_TOO_LARGE", `${bytes} bytes in one call`, { fields: { bytes } });
     return this.#admission.enter(bytes, () => {
       const call = new Call(this.#settings.identity.producer, lines.length);
       this.#batcher.add(call, lines, bytes, options.cursor);
@@ -275,14 +284,14 @@ export class Producer {
   async #close(): Promise<void> {
     this.#admission.fail(new SdkError("SDK_CLOSED", "the producer is closed"));
     this.flush();
-    const { spool, release } = this.#opened;
+    const { spool } = this.#opened;
     await spool.finish();
     this.#runner.stop(new SdkError("SDK_CLOSED", "the producer is closed"));
     try {
       await this.#runner.saveState();
       await spool.close();
     } finally {
-      await release();
+      await this.#opened.release();
     }
   }
 }

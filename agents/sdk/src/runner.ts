@@ -4,46 +4,29 @@
  *   before a segment that it stands for is deleted; a receipt that does not verify is not a signal.
  * Forbids: decisions. What is sent, settled and forgotten is decided in `producer_machine.ts`.
  */
-import { type Clock, fullJitterMs, invariant, limits, type Random, type Telemetry, type Timer } from "ransomeye-kernel";
-import { ed25519Sign, frameHash, keyIdOf, openEpochBytes, protocolVersions, rawPublicKey, type Receipt, schemaVersions, type ServerMessage, signHeader } from "ransomeye-ingestion/protocol";
+import { fullJitterMs, invariant, limits, type Timer } from "ransomeye-kernel";
+import {
+  ed25519Sign,
+  frameHash,
+  keyIdOf,
+  openEpochBytes,
+  protocolVersions,
+  rawPublicKey,
+  type ServerMessage,
+  signHeader,
+} from "ransomeye-ingestion/protocol";
 import type { Sealed } from "./batcher.ts";
 import { type SdkCode, SdkError } from "./codes.ts";
 import { producerAlarmed, producerStopped, sessionEnded, sessionOpened, spoolStalled } from "./events.ts";
-import type { ProducerIdentity } from "./identity.ts";
 import type { Effect, MachineStats, SealedBatch, Signal } from "./machine_types.ts";
-import type { ResolvedOptions } from "./options.ts";
+import { schemaVersion } from "./options.ts";
 import { ProducerMachine } from "./producer_machine.ts";
 import { ReceiptTrust } from "./receipt_trust.ts";
+import type { RunnerContext, RunnerListener } from "./runner_types.ts";
 import { Session } from "./session.ts";
 import type { Spool, SpooledFrame } from "./spool.ts";
 import type { OpenedSpool } from "./spool_open.ts";
-import type { CursorAt } from "./spool_recovery.ts";
-import { type SpoolState, writeSpoolState } from "./spool_state.ts";
-
-/** What a runner needs from around it. */
-export interface RunnerContext {
-  readonly identity: ProducerIdentity;
-  readonly gateway: { readonly host: string; readonly port: number };
-  readonly spoolDir: string;
-  readonly options: ResolvedOptions;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly telemetry: Telemetry;
-}
-
-/** What a runner tells the application side. */
-export interface RunnerListener {
-  settled(effect: Extract<Effect, { kind: "settle" }>): void;
-  /** Calls up to this batch are durable here. */
-  spooled(through: number): void;
-  /** Something left the spool or got its answer. */
-  progressed(): void;
-  linger(ms: number): void;
-  stopped(error: SdkError): void;
-}
-
-/** The schema version that this SDK's callers write. */
-export const schemaVersion: number = schemaVersions[0] ?? 1;
+import { StateKeeper } from "./state_keeper.ts";
 
 /** Runs one machine. */
 export class Runner {
@@ -52,6 +35,7 @@ export class Runner {
   readonly #opened: OpenedSpool;
   readonly #machine: ProducerMachine;
   readonly #trust: ReceiptTrust;
+  readonly #keeper: StateKeeper;
   readonly #keyId: Buffer;
   readonly #signals: Signal[] = [];
   #stepping = false;
@@ -61,11 +45,7 @@ export class Runner {
   #blocked = false;
   #reconnect: Timer | undefined;
   #wake: Timer | undefined;
-  #cursor: CursorAt | undefined;
-  readonly #cursors: CursorAt[] = [];
-  #lastReceipt: SpoolState["lastReceipt"];
   #callOpen = false;
-  #saving: Promise<void> = Promise.resolve();
   #stalled: SdkCode | undefined;
   #stopped: SdkError | undefined;
   /** The batch that an `append` effect without payload of its own is about. */
@@ -81,8 +61,14 @@ export class Runner {
     this.#keyId = Buffer.from(keyId, "hex");
     this.#machine = new ProducerMachine(identity.producer, keyId, schemaVersion, opened.machine, opened.entries);
     this.#trust = new ReceiptTrust(identity.producer, identity.receiptKeys ?? [], opened.state?.receiptKeys ?? {});
-    this.#cursor = opened.cursor;
-    this.#lastReceipt = opened.state?.lastReceipt;
+    const place = { directory: context.spoolDir, producer: identity.producer };
+    this.#keeper = new StateKeeper(
+      place,
+      opened,
+      this.#trust,
+      () => this.#machine.state,
+      (error) => this.#spoolFailed(error),
+    );
   }
 
   get stats(): MachineStats {
@@ -90,7 +76,7 @@ export class Runner {
   }
 
   get cursor(): string | undefined {
-    return this.#cursor?.cursor;
+    return this.#keeper.cursor;
   }
 
   get stalled(): SdkCode | undefined {
@@ -131,7 +117,7 @@ export class Runner {
   /** The spool's words, to be given to `openSpool` before there is a runner. */
   spoolBatches(through: number): void {
     this.#stalled = undefined;
-    while (this.#cursors[0] !== undefined && this.#cursors[0].index <= through) this.#cursor = this.#cursors.shift();
+    this.#keeper.durable(through);
     this.signal({ kind: "durable", through });
     this.#listener.spooled(through);
   }
@@ -150,31 +136,17 @@ export class Runner {
   stop(error: SdkError): void {
     if (this.#stopped !== undefined) return;
     this.#stopped = error;
-    if (error.code !== "SDK_CLOSED") this.#context.telemetry.emit(producerStopped, { ...this.#who, code: error.code, detail: error.message });
+    if (error.code !== "SDK_CLOSED")
+      this.#context.telemetry.emit(producerStopped, { ...this.#who, code: error.code, detail: error.message });
     this.signal({ kind: "close" });
     this.#reconnect?.cancel();
     this.#wake?.cancel();
     this.#listener.stopped(error);
   }
 
-  /** Writes the state file with what is true now; one write at a time. */
+  /** Writes the state file with what is true now. */
   saveState(): Promise<void> {
-    return this.#afterSaves(async () => {
-      const { spoolDir, identity } = this.#context;
-      await writeSpoolState(spoolDir, {
-        producer: identity.producer,
-        machine: this.#machine.state,
-        cursor: this.#cursor,
-        receiptKeys: this.#trust.pins,
-        lastReceipt: this.#lastReceipt,
-      });
-    });
-  }
-
-  #afterSaves(work: () => Promise<void>): Promise<void> {
-    this.#saving = this.#saving.then(work);
-    this.#saving.catch((error: unknown) => this.#spoolFailed(error));
-    return this.#saving;
+    return this.#keeper.save();
   }
 
   async #removeFree(): Promise<void> {
@@ -209,7 +181,7 @@ export class Runner {
         if (this.#spool.forget(effect.indexes)) {
           // In this order: what a segment told must be in the state file before the segment goes.
           void this.saveState();
-          void this.#afterSaves(() => this.#removeFree());
+          void this.#keeper.behind(() => this.#removeFree());
         }
         this.#listener.progressed();
         return;
@@ -258,12 +230,20 @@ export class Runner {
       this.#callOpen = sealed.more;
       this.#handedIndex = index;
       this.#handed = undefined;
-      if (sealed.cursor !== undefined) this.#cursors.push({ index, cursor: sealed.cursor });
+      if (sealed.cursor !== undefined) this.#keeper.cursorComes({ index, cursor: sealed.cursor });
     }
     const { payloadBytes: _, ...facts }: SealedBatch = batch;
     const payload = ownPayload ?? sealed?.payload ?? Buffer.alloc(0);
     // A batch that the machine makes within an open call belongs to it, for all that recovery can tell.
-    const record = { ...facts, type: "batch" as const, index, createdUs, payloadBytes: payload.length, more: this.#callOpen, cursor: sealed?.cursor };
+    const record = {
+      ...facts,
+      type: "batch" as const,
+      index,
+      createdUs,
+      payloadBytes: payload.length,
+      more: this.#callOpen,
+      cursor: sealed?.cursor,
+    };
     this.#spool.appendBatch({ ...record, signed: effect.header === undefined ? undefined : this.#sign(effect.header) }, payload);
   }
 
@@ -357,10 +337,11 @@ export class Runner {
         this.#disconnect("SDK_RECEIPT_INVALID", "a receipt's signature does not verify");
         return;
       }
-      this.#lastReceipt = receiptJson(message);
+      this.#keeper.receipted(message);
     }
     this.signal({ kind: "message", message });
-    if (message.kind === "welcome") this.#context.telemetry.emit(sessionOpened, { ...this.#who, gateway: message.gateway.slice(0, 64), epoch: message.head.epoch });
+    if (message.kind === "welcome")
+      this.#context.telemetry.emit(sessionOpened, { ...this.#who, gateway: message.gateway.slice(0, 64), epoch: message.head.epoch });
   }
 
   #disconnect(code: SdkCode, detail: string): void {
@@ -392,11 +373,9 @@ export class Runner {
 const comeBackMsMax = 86_400_000;
 
 /** Codes that mean data at risk or somebody false at the other end; the others are the network's ordinary life. */
-const alarming: ReadonlySet<SdkCode> = new Set<SdkCode>(["SDK_HISTORY_DIVERGED", "SDK_RECEIPT_INVALID", "SDK_RECEIPT_KEY_CHANGED", "SDK_SERVER_IDENTITY"]);
-
-/** The newest receipt in a form that the state file keeps: the proof of what a server has signed for (R-5). */
-function receiptJson(receipt: Receipt): Readonly<Record<string, string | number>> {
-  const { epoch, durableSeq, storedEpoch, storedSeq, receivedUs, invalidMore } = receipt;
-  const hex = { chainHash: receipt.chainHash.toString("hex"), signature: receipt.signature.toString("hex") };
-  return { epoch, durableSeq, storedEpoch, storedSeq, receivedUs, invalidMore, invalid: JSON.stringify(receipt.invalid), ...hex };
-}
+const alarming: ReadonlySet<SdkCode> = new Set<SdkCode>([
+  "SDK_HISTORY_DIVERGED",
+  "SDK_RECEIPT_INVALID",
+  "SDK_RECEIPT_KEY_CHANGED",
+  "SDK_SERVER_IDENTITY",
+]);

@@ -8,7 +8,16 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, ty
 import { isIPv6 } from "node:net";
 import type { PeerCertificate } from "node:tls";
 import { type Clock, limits, type Timer } from "ransomeye-kernel";
-import { type ClientMessage, clientMessage, GrpcDeframer, grpcParts, ingestStreamPath, parseSpiffeId, type ServerMessage, serverMessage } from "ransomeye-ingestion/protocol";
+import {
+  type ClientMessage,
+  clientMessage,
+  GrpcDeframer,
+  grpcParts,
+  ingestStreamPath,
+  parseSpiffeId,
+  type ServerMessage,
+  serverMessage,
+} from "ransomeye-ingestion/protocol";
 import { type SdkCode, SdkError } from "./codes.ts";
 
 export interface SessionOptions {
@@ -60,8 +69,12 @@ export class Session {
       settings: { enablePush: false },
       checkServerIdentity: (_host, certificate) => serverIdentityFault(certificate, options.trustDomain),
     });
-    this.#deadline = options.clock.setTimer(options.connectMs, () => this.#end("SDK_CONNECT_TIMEOUT", `no Welcome within ${options.connectMs} ms`));
-    this.#http.on("error", (error) => this.#end(error instanceof SdkError ? error.code : this.#connected ? "SDK_DISCONNECTED" : "SDK_CONNECT_FAILED", error.message));
+    this.#deadline = options.clock.setTimer(options.connectMs, () =>
+      this.#end("SDK_CONNECT_TIMEOUT", `no Welcome within ${options.connectMs} ms`),
+    );
+    this.#http.on("error", (error) =>
+      this.#end(error instanceof SdkError ? error.code : this.#connected ? "SDK_DISCONNECTED" : "SDK_CONNECT_FAILED", error.message),
+    );
     this.#http.on("close", () => this.#end(this.#connected ? "SDK_DISCONNECTED" : "SDK_CONNECT_FAILED", "the connection was closed"));
     this.#http.once("connect", () => this.#open());
   }
@@ -104,7 +117,12 @@ export class Session {
       if (!this.#over) this.#handlers.writable();
     });
     stream.on("error", (error) => this.#end("SDK_DISCONNECTED", error.message));
-    stream.on("close", () => this.#end("SDK_DISCONNECTED", this.#status === undefined ? `stream closed (${stream.rstCode})` : `gRPC status ${this.#status.code}: ${this.#status.message}`));
+    stream.on("close", () =>
+      this.#end(
+        "SDK_DISCONNECTED",
+        this.#status === undefined ? `stream closed (${stream.rstCode})` : `gRPC status ${this.#status.code}: ${this.#status.message}`,
+      ),
+    );
     this.#schedulePing();
     this.#handlers.connected();
   }

@@ -8,8 +8,7 @@ import { join } from "node:path";
 import type { Clock } from "ransomeye-kernel";
 import { SdkError } from "./codes.ts";
 import type { Entry } from "./frame_chain.ts";
-import type { MachineState } from "./machine_types.ts";
-import { freshMachineState } from "./producer_machine.ts";
+import { freshMachineState, type MachineState } from "./machine_types.ts";
 import { type Segment, type Slot, Spool, type SpoolListener } from "./spool.ts";
 import type { OpenSpoolFile } from "./spool_files.ts";
 import { lockSpool } from "./spool_lock.ts";
@@ -54,7 +53,9 @@ export async function openSpool(options: OpenSpoolOptions, listener: SpoolListen
   try {
     const state = await readSpoolState(options.directory);
     if (state !== undefined && state.producer !== options.producer) {
-      throw new SdkError("SDK_OPTIONS_INVALID", `this spool belongs to producer ${state.producer}`, { fields: { directory: options.directory } });
+      throw new SdkError("SDK_OPTIONS_INVALID", `this spool belongs to producer ${state.producer}`, {
+        fields: { directory: options.directory },
+      });
     }
     const read = await readSegments(options, segments);
     const batches = read.found.filter((f): f is Found & { record: BatchRecord } => f.record.type === "batch").map((f) => f.record);
@@ -78,11 +79,22 @@ export async function openSpool(options: OpenSpoolOptions, listener: SpoolListen
       slots,
     );
     const machine = { ...(state?.machine ?? freshMachineState), chain, nextIndex };
-    return { spool, machine, entries, state, cursor: newerCursor(state?.cursor, cursor), cutBytes: read.cutBytes + droppedBytes, droppedBatches: dropped.length, release };
+    return {
+      spool,
+      machine,
+      entries,
+      state,
+      cursor: newerCursor(state?.cursor, cursor),
+      cutBytes: read.cutBytes + droppedBytes,
+      droppedBatches: dropped.length,
+      release,
+    };
   } catch (error) {
     for (const segment of segments) await segment.file.close();
     await release();
-    throw error instanceof SdkError ? error : new SdkError("SDK_SPOOL_FAILED", "the spool cannot be opened", { cause: error, fields: { directory: options.directory } });
+    throw error instanceof SdkError
+      ? error
+      : new SdkError("SDK_SPOOL_FAILED", "the spool cannot be opened", { cause: error, fields: { directory: options.directory } });
   }
 }
 
@@ -99,7 +111,11 @@ async function readSegments(options: OpenSpoolOptions, segments: Segment[]): Pro
     const newest = at === numbers.length - 1;
     const whole = content.subarray(0, segmentMagic.length).equals(segmentMagic);
     if (!whole && !newest) throw new SdkError("SDK_SPOOL_CORRUPT", "a segment does not begin as one", { fields: { path } });
-    for (let record = whole ? decodeRecord(content, segment.bytes) : undefined; record !== undefined; record = decodeRecord(content, segment.bytes)) {
+    for (
+      let record = whole ? decodeRecord(content, segment.bytes) : undefined;
+      record !== undefined;
+      record = decodeRecord(content, segment.bytes)
+    ) {
       found.push({ ...record, segment, at: segment.bytes });
       segment.bytes += record.bytes;
     }
@@ -108,7 +124,8 @@ async function readSegments(options: OpenSpoolOptions, segments: Segment[]): Pro
       if (newest) await file.sync();
       continue;
     }
-    if (!newest) throw new SdkError("SDK_SPOOL_CORRUPT", "a record that had been durable cannot be read", { fields: { path, offset: segment.bytes } });
+    if (!newest)
+      throw new SdkError("SDK_SPOOL_CORRUPT", "a record that had been durable cannot be read", { fields: { path, offset: segment.bytes } });
     cutBytes += Math.max(0, content.length - segment.bytes);
     if (!whole) await file.write([segmentMagic], 0);
     await file.truncate(segment.bytes);

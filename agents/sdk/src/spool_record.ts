@@ -67,7 +67,10 @@ export function encodeBatch(batch: BatchRecord, payload: Buffer): Buffer[] {
   const cursor = Buffer.from(batch.cursor ?? "", "utf8");
   const head = Buffer.allocUnsafe(prefixBytes + batchFixedBytes + (batch.signed === undefined ? 0 : signedBytes) + cursor.length);
   const flagBits =
-    (batch.more ? flags.more : 0) | (batch.signed === undefined ? 0 : flags.signed) | (batch.kind === "gap" ? flags.gap : 0) | (batch.cursor === undefined ? 0 : flags.cursor);
+    (batch.more ? flags.more : 0) |
+    (batch.signed === undefined ? 0 : flags.signed) |
+    (batch.kind === "gap" ? flags.gap : 0) |
+    (batch.cursor === undefined ? 0 : flags.cursor);
   head.writeUInt32BE(head.length - prefixBytes + payload.length, 0);
   let at = head.writeUInt8(1, prefixBytes);
   at = head.writeUInt8(flagBits, at);
@@ -145,7 +148,11 @@ function decodeLink(body: Buffer, check: Buffer): FoundRecord | undefined {
   if (body.length !== linkFixedBytes + signedBytes || !checkOf(body).equals(check)) return undefined;
   const index = readU64(body, 1);
   if (index === undefined) return undefined;
-  return { record: { type: "link", index, signed: signedAt(Buffer.from(body), linkFixedBytes) }, bytes: prefixBytes + body.length, payloadOffset: 0 };
+  return {
+    record: { type: "link", index, signed: signedAt(Buffer.from(body), linkFixedBytes) },
+    bytes: prefixBytes + body.length,
+    payloadOffset: 0,
+  };
 }
 
 function signedAt(bytes: Buffer, at: number): SignedHeader {

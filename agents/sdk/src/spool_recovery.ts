@@ -38,7 +38,11 @@ export function incompleteTail(batches: readonly BatchRecord[]): readonly BatchR
 }
 
 /** Puts the chain together. `batches` in the order of their index, complete calls only; `links` in the order in which they were written. */
-export function recoverChain(state: MachineState | undefined, batches: readonly BatchRecord[], links: readonly LinkRecord[]): RecoveredChain {
+export function recoverChain(
+  state: MachineState | undefined,
+  batches: readonly BatchRecord[],
+  links: readonly LinkRecord[],
+): RecoveredChain {
   const present = new Set(batches.map((batch) => batch.index));
   const newest = new Map<number, Buffer>();
   for (const batch of batches) if (batch.signed !== undefined) newest.set(batch.index, batch.signed.header);
@@ -46,27 +50,52 @@ export function recoverChain(state: MachineState | undefined, batches: readonly 
   const headers = new Map([...newest].map(([index, bytes]) => [index, headerOf(bytes)]));
 
   const epoch = [...headers.values()].reduce((max, header) => Math.max(max, header.epoch), state?.chain.epoch ?? 0);
-  const first = [...headers.values()].filter((header) => header.epoch === epoch).reduce<FrameHeader | undefined>((min, h) => (min === undefined || h.firstSeq < min.firstSeq ? h : min), undefined);
+  const first = [...headers.values()]
+    .filter((header) => header.epoch === epoch)
+    .reduce<FrameHeader | undefined>((min, h) => (min === undefined || h.firstSeq < min.firstSeq ? h : min), undefined);
   const chain = chainState(state?.chain, epoch, first, headers.values());
 
   const entries: Entry[] = [];
   for (const batch of batches) {
     const header = headers.get(batch.index);
-    const sealedOut = header !== undefined && header.epoch < epoch && header.epoch === chain.prev.epoch && lastSeqOf(header) > chain.prev.seq;
+    const sealedOut =
+      header !== undefined && header.epoch < epoch && header.epoch === chain.prev.epoch && lastSeqOf(header) > chain.prev.seq;
     const link = header === undefined || sealedOut ? undefined : { epoch: header.epoch, firstSeq: header.firstSeq, hash: header.hash };
     // A gap without a place was never sent; it is made anew where it is still needed.
     if (link === undefined && batch.kind === "gap") continue;
     if (link?.epoch === epoch && lastSeqOf({ firstSeq: link.firstSeq, count: batch.count }) <= chain.base.seq) continue;
     const { index, kind, count, payloadBytes, payloadHash, schemaVersion, mappingVersion, createdUs } = batch;
-    entries.push({ index, kind, count, payloadBytes, payloadHash, schemaVersion, mappingVersion, createdUs, link, recorded: link, batchDurable: true, linkDurable: link !== undefined, settled: false });
+    entries.push({
+      index,
+      kind,
+      count,
+      payloadBytes,
+      payloadHash,
+      schemaVersion,
+      mappingVersion,
+      createdUs,
+      link,
+      recorded: link,
+      batchDurable: true,
+      linkDurable: link !== undefined,
+      settled: false,
+    });
   }
   entries.sort(byPlace);
   checkNoHole(chain, entries);
-  const cursor = batches.reduce<CursorAt | undefined>((last, { index, cursor: own }) => (own === undefined ? last : newerCursor(last, { index, cursor: own })), undefined);
+  const cursor = batches.reduce<CursorAt | undefined>(
+    (last, { index, cursor: own }) => (own === undefined ? last : newerCursor(last, { index, cursor: own })),
+    undefined,
+  );
   return { chain, entries, cursor };
 }
 
-function chainState(known: ChainState | undefined, epoch: number, first: FrameHeader | undefined, headers: Iterable<FrameHeader>): ChainState {
+function chainState(
+  known: ChainState | undefined,
+  epoch: number,
+  first: FrameHeader | undefined,
+  headers: Iterable<FrameHeader>,
+): ChainState {
   if (epoch === 0) return emptyChain;
   let offered = known?.epoch === epoch ? known.offered : 0;
   for (const header of headers) if (header.epoch === epoch) offered = Math.max(offered, header.offered);

@@ -47,7 +47,11 @@ export function writeSpoolState(directory: string, state: SpoolState): Promise<v
     ...state,
     machine: {
       ...state.machine,
-      chain: { ...chain, prev: { ...chain.prev, hash: chain.prev.hash.toString("hex") }, base: { ...chain.base, hash: chain.base.hash.toString("hex") } },
+      chain: {
+        ...chain,
+        prev: { ...chain.prev, hash: chain.prev.hash.toString("hex") },
+        base: { ...chain.base, hash: chain.base.hash.toString("hex") },
+      },
     },
   };
   return writeFileAtomic(join(directory, name), `${JSON.stringify(json, undefined, 2)}\n`, 0o600);

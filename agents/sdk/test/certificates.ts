@@ -11,7 +11,12 @@ export interface Issued {
 
 const tlv = (tag: number, ...parts: Buffer[]): Buffer => {
   const body = Buffer.concat(parts);
-  const length = body.length < 128 ? Buffer.of(body.length) : body.length < 256 ? Buffer.of(0x81, body.length) : Buffer.of(0x82, body.length >> 8, body.length & 255);
+  const length =
+    body.length < 128
+      ? Buffer.of(body.length)
+      : body.length < 256
+        ? Buffer.of(0x81, body.length)
+        : Buffer.of(0x82, body.length >> 8, body.length & 255);
   return Buffer.concat([Buffer.of(tag), length, body]);
 };
 const sequence = (...parts: Buffer[]): Buffer => tlv(0x30, ...parts);
@@ -19,7 +24,8 @@ const oid = (hex: string): Buffer => tlv(0x06, Buffer.from(hex, "hex"));
 const octets = (body: Buffer): Buffer => tlv(0x04, body);
 const time = (date: string): Buffer => tlv(0x18, Buffer.from(date, "latin1"));
 const name = (common: string): Buffer => sequence(tlv(0x31, sequence(oid("550403"), tlv(0x0c, Buffer.from(common)))));
-const extension = (id: string, critical: boolean, value: Buffer): Buffer => sequence(oid(id), ...(critical ? [tlv(0x01, Buffer.of(0xff))] : []), octets(value));
+const extension = (id: string, critical: boolean, value: Buffer): Buffer =>
+  sequence(oid(id), ...(critical ? [tlv(0x01, Buffer.of(0xff))] : []), octets(value));
 const ecdsaSha256 = sequence(oid("2a8648ce3d040302"));
 
 /** A certificate with these URI names, signed by `issuer`, or an authority that signs itself. */
@@ -56,5 +62,7 @@ export function issue(common: string, uris: readonly string[], issuer?: { readon
 }
 
 function keyId(publicKey: KeyObject): Buffer {
-  return createHash("sha1").update(publicKey.export({ format: "der", type: "spki" })).digest();
+  return createHash("sha1")
+    .update(publicKey.export({ format: "der", type: "spki" }))
+    .digest();
 }

@@ -45,7 +45,12 @@ export function testIdentity(): ProducerIdentity {
 }
 
 /** What `openProducer` needs. */
-export function settings(identity: ProducerIdentity, port: number, spoolDir: string, options: ProducerOptions = {}): OpenProducer & { telemetry: ReturnType<typeof recordingTelemetry> } {
+export function settings(
+  identity: ProducerIdentity,
+  port: number,
+  spoolDir: string,
+  options: ProducerOptions = {},
+): OpenProducer & { telemetry: ReturnType<typeof recordingTelemetry> } {
   return {
     identity,
     gateway: { host: "127.0.0.1", port },
@@ -91,7 +96,14 @@ export class GatewayDouble {
     this.receiptKey = options.receiptKey ?? generateKeyPairSync("ed25519").privateKey;
     const issuer = options.issuer ?? authority;
     const tls = issue("gateway", options.uris ?? [gatewaySpiffeId(trustDomain, "gw-1")], { common: "test authority", key: issuer.key });
-    this.#server = createSecureServer({ key: tls.keyPem, cert: tls.certPem, ca: authority.certPem, requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.3" });
+    this.#server = createSecureServer({
+      key: tls.keyPem,
+      cert: tls.certPem,
+      ca: authority.certPem,
+      requestCert: true,
+      rejectUnauthorized: true,
+      minVersion: "TLSv1.3",
+    });
     this.#server.on("session", (session) => {
       this.#sessions.add(session);
       session.on("error", () => undefined);
@@ -151,11 +163,24 @@ export class GatewayDouble {
     if (message.kind === "hello") {
       this.hellos.push(message);
       this.say({
-        kind: "welcome", protocolVersion: 1, schemaVersion: 1, head: this.head, storedEpoch: 0, storedSeq: 0, limits: { frameBytesMax: 262_144, frameEventsMax: 4096, lineBytesMax: 131_072 },
-        lingerMs: 2, creditBytesTotal: this.credit.bytes, creditEventsTotal: this.credit.events, sessionNonce: this.#nonce, receiptPublicKey: rawPublicKey(this.receiptKey), clockUs: 1, gateway: "gw-1",
+        kind: "welcome",
+        protocolVersion: 1,
+        schemaVersion: 1,
+        head: this.head,
+        storedEpoch: 0,
+        storedSeq: 0,
+        limits: { frameBytesMax: 262_144, frameEventsMax: 4096, lineBytesMax: 131_072 },
+        lingerMs: 2,
+        creditBytesTotal: this.credit.bytes,
+        creditEventsTotal: this.credit.events,
+        sessionNonce: this.#nonce,
+        receiptPublicKey: rawPublicKey(this.receiptKey),
+        clockUs: 1,
+        gateway: "gw-1",
       });
     } else if (message.kind === "openEpoch") {
-      if (!ed25519Verify(openEpochBytes(producer, message.expectedEpoch, this.#nonce), message.signature, this.#publicKey)) this.violations.push("epoch signature");
+      if (!ed25519Verify(openEpochBytes(producer, message.expectedEpoch, this.#nonce), message.signature, this.#publicKey))
+        this.violations.push("epoch signature");
       const { epoch, seq, hash } = this.head;
       this.head = { epoch: epoch + 1, seq: 0, hash: zeroHash, prevEpoch: epoch, prevSeq: seq, prevHash: hash };
       this.say({ kind: "epochOpened", epoch: epoch + 1, prevEpoch: epoch, prevSeq: seq, prevHash: hash });
@@ -183,7 +208,16 @@ export class GatewayDouble {
       this.lines.push(...frame.payload.toString().split("\n").slice(0, -1));
       this.receipt(this.invalid(header));
     } else {
-      this.say({ kind: "reject", epoch: header.epoch, firstSeq: header.firstSeq, lastSeq: last, code: "INGEST_GAP", message: "", next: "resend", expected: head });
+      this.say({
+        kind: "reject",
+        epoch: header.epoch,
+        firstSeq: header.firstSeq,
+        lastSeq: last,
+        code: "INGEST_GAP",
+        message: "",
+        next: "resend",
+        expected: head,
+      });
     }
   }
 }

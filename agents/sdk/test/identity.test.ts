@@ -54,5 +54,6 @@ test("an identity that is not one is refused with a code", async () => {
 });
 
 test("every code says what it means and what comes next", () => {
-  for (const [code, { meaning, next, stage }] of Object.entries(SDK_CODES)) assert.ok(code.startsWith("SDK_") && meaning && next && stage, code);
+  for (const [code, { meaning, next, stage }] of Object.entries(SDK_CODES))
+    assert.ok(code.startsWith("SDK_") && meaning && next && stage, code);
 });

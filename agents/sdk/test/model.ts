@@ -3,128 +3,29 @@
  * a network that cuts, a gateway that knows one rule (append if next), an application that hands over numbered events from its cursor on.
  * Enforces: nothing itself; the test's oracle looks at `World`.
  */
-import { decodeHeader, type FrameHeader, type Head, lastSeqOf, mustDecode, payloadHash, type ServerMessage, zeroHash } from "ransomeye-ingestion/protocol";
-import { seededRandom, type Random } from "ransomeye-kernel";
 import {
-  type BatchRecord,
-  type CursorAt,
-  newerCursor,
-  type Effect,
-  freshMachineState,
-  frameOverheadBytes,
-  incompleteTail,
-  type LinkRecord,
-  type MachineState,
-  ProducerMachine,
-  recoverChain,
-  type Signal,
-} from "../src/lib.ts";
+  decodeHeader,
+  type FrameHeader,
+  lastSeqOf,
+  mustDecode,
+  payloadHash,
+  type ServerMessage,
+  zeroHash,
+} from "ransomeye-ingestion/protocol";
+import { type Random, seededRandom } from "ransomeye-kernel";
+import { newerCursor, type Effect, freshMachineState, frameOverheadBytes, ProducerMachine, recoverChain, type Signal } from "../src/lib.ts";
+import { ServerModel } from "./model_server.ts";
+import { SpoolModel } from "./model_spool.ts";
 
 export const producer = "0190a0b0-c0d0-7000-8000-000000000001";
 export const keyId = "0011223344556677";
 
-type ClientWord = { readonly kind: "hello" } | { readonly kind: "frame"; readonly header: FrameHeader; readonly payload: Buffer } | { readonly kind: "openEpoch"; readonly expectedEpoch: number };
+type ClientWord =
+  | { readonly kind: "hello" }
+  | { readonly kind: "frame"; readonly header: FrameHeader; readonly payload: Buffer }
+  | { readonly kind: "openEpoch"; readonly expectedEpoch: number };
 
-interface Accepted {
-  readonly header: FrameHeader;
-  readonly payload: Buffer;
-}
-
-/** The gateway, the bus and the rows, as far as a producer can tell. */
-export class ServerModel {
-  head: Head = { epoch: 0, seq: 0, hash: zeroHash, prevEpoch: 0, prevSeq: 0, prevHash: zeroHash };
-  stored: { epoch: number; seq: number } = { epoch: 0, seq: 0 };
-  accepted: Accepted[] = [];
-  /** Contents ever seen for a sequence: a second one is equivocation. */
-  readonly seen: Map<string, string> = new Map();
-  equivocations = 0;
-  epochsOpened = 0;
-
-  openEpoch(expected: number): ServerMessage {
-    if (expected !== this.head.epoch) return this.reject(0, 0);
-    const { epoch, seq, hash } = this.head;
-    this.head = { epoch: epoch + 1, seq: 0, hash: zeroHash, prevEpoch: epoch, prevSeq: seq, prevHash: hash };
-    this.epochsOpened += 1;
-    return { kind: "epochOpened", epoch: epoch + 1, prevEpoch: epoch, prevSeq: seq, prevHash: hash };
-  }
-
-  frame(header: FrameHeader, payload: Buffer): ServerMessage {
-    const name = `${header.epoch}:${header.firstSeq}`;
-    const known = this.seen.get(name);
-    if (known !== undefined && known !== header.hash.toString("hex")) this.equivocations += 1;
-    this.seen.set(name, header.hash.toString("hex"));
-    const { head } = this;
-    const last = lastSeqOf(header);
-    if (header.epoch !== head.epoch) return { ...this.reject(header.firstSeq, last), kind: "reject", code: "INGEST_FENCED", next: "stop" } as ServerMessage;
-    if (last <= head.seq) return this.receipt();
-    const prev = head.seq === 0 ? { epoch: head.prevEpoch, seq: head.prevSeq, hash: head.prevHash } : head;
-    const next = header.firstSeq === head.seq + 1 && header.prevEpoch === prev.epoch && header.prevSeq === prev.seq && header.prevHash.equals(prev.hash);
-    if (!next) return this.reject(header.firstSeq, last);
-    this.accepted.push({ header, payload });
-    this.head = { ...head, seq: last, hash: header.hash };
-    return this.receipt();
-  }
-
-  receipt(): ServerMessage {
-    const { epoch, seq, hash } = this.head;
-    return {
-      kind: "receipt", epoch, durableSeq: seq, chainHash: hash, storedEpoch: this.stored.epoch, storedSeq: this.stored.seq, receivedUs: 1, invalid: [], invalidMore: 0, signature: Buffer.alloc(64),
-    };
-  }
-
-  welcome(credit: { bytes: number; events: number }): ServerMessage {
-    return {
-      kind: "welcome", protocolVersion: 1, schemaVersion: 1, head: this.head, storedEpoch: this.stored.epoch, storedSeq: this.stored.seq,
-      limits: { frameBytesMax: 1, frameEventsMax: 1, lineBytesMax: 1 }, lingerMs: 20, creditBytesTotal: credit.bytes, creditEventsTotal: credit.events,
-      sessionNonce: Buffer.alloc(16), receiptPublicKey: Buffer.alloc(32), clockUs: 1, gateway: "model",
-    };
-  }
-
-  reject(firstSeq: number, lastSeq: number): ServerMessage {
-    return { kind: "reject", epoch: this.head.epoch, firstSeq, lastSeq, code: "INGEST_GAP", message: "", next: "resend", expected: this.head };
-  }
-
-  /** Everything that a reader of rows would see, in order. */
-  get events(): number[] {
-    return this.accepted.flatMap(({ header, payload }) => (header.kind === "gap" ? [] : (JSON.parse(payload.toString()) as number[])));
-  }
-}
-
-/** A spool: what was synced survives a crash, and any prefix of what was not. */
-class SpoolModel {
-  records: (BatchRecord | LinkRecord)[] = [];
-  pending: (BatchRecord | LinkRecord)[] = [];
-  readonly payloads: Map<number, Buffer> = new Map();
-  state: MachineState | undefined;
-  cursor: CursorAt | undefined;
-  durableCursor: CursorAt | undefined;
-
-  sync(): Signal[] {
-    const group = this.pending;
-    this.pending = [];
-    this.records.push(...group);
-    const signals: Signal[] = [];
-    const complete = group.findLast((record): record is BatchRecord => record.type === "batch" && !record.more);
-    if (complete !== undefined) {
-      signals.push({ kind: "durable", through: complete.index });
-      this.durableCursor = { index: complete.index, cursor: complete.cursor ?? "" };
-    }
-    const links = group.filter((record) => record.type === "link").map((record) => ({ index: record.index, hash: mustDecode(decodeHeader(record.signed?.header ?? zeroHash)).hash }));
-    if (links.length > 0) signals.push({ kind: "signed", links });
-    return signals;
-  }
-
-  crash(keep: number): void {
-    this.records.push(...this.pending.slice(0, keep));
-    this.pending = [];
-    const dropped = new Set(incompleteTail(this.batches).map((batch) => batch.index));
-    this.records = this.records.filter((record) => !dropped.has(record.index));
-  }
-
-  get batches(): BatchRecord[] {
-    return this.records.filter((record) => record.type === "batch");
-  }
-}
+type Step = "hand" | "sync" | "connect" | "transmit" | "serve" | "deliver" | "credit" | "store" | "cut" | "crash";
 
 /** One producer and its world. Every choice comes from the seed. */
 export class World {
@@ -170,18 +71,30 @@ export class World {
   }
 
   #run(effect: Effect): void {
-    this.log.push(`< ${effect.kind} ${effect.kind === "send" || effect.kind === "append" ? effect.index : "detail" in effect ? effect.detail : ""}`);
+    this.log.push(
+      `< ${effect.kind} ${effect.kind === "send" || effect.kind === "append" ? effect.index : "detail" in effect ? effect.detail : ""}`,
+    );
     switch (effect.kind) {
       case "append": {
         const payload = effect.payload ?? this.#payload;
         this.spool.payloads.set(effect.index, payload);
         const { payloadBytes, ...facts } = effect.batch;
         const signed = effect.header === undefined ? undefined : { header: effect.header, signature: Buffer.alloc(64) };
-        this.spool.pending.push({ ...facts, type: "batch", index: effect.index, createdUs: effect.createdUs, payloadBytes, more: this.#callLeft > 0, cursor: effect.payload === undefined && this.#callLeft === 0 ? String(this.handed) : undefined, signed });
+        this.spool.pending.push({
+          ...facts,
+          type: "batch",
+          index: effect.index,
+          createdUs: effect.createdUs,
+          payloadBytes,
+          more: this.#callLeft > 0,
+          cursor: effect.payload === undefined && this.#callLeft === 0 ? String(this.handed) : undefined,
+          signed,
+        });
         return;
       }
       case "sign":
-        for (const { index, header } of effect.links) this.spool.pending.push({ type: "link", index, signed: { header, signature: Buffer.alloc(64) } });
+        for (const { index, header } of effect.links)
+          this.spool.pending.push({ type: "link", index, signed: { header, signature: Buffer.alloc(64) } });
         return;
       case "send":
         this.#sending = effect.index;
@@ -191,7 +104,8 @@ export class World {
           if (this.settledNow.has(index)) this.doubleSettles += 1;
           this.settledNow.add(index);
           const hash = payloadHash(this.spool.payloads.get(index) ?? zeroHash);
-          if (effect.answer !== "diverged" && !this.server.accepted.some(({ header }) => header.payloadHash.equals(hash))) this.earlySettles += 1;
+          if (effect.answer !== "diverged" && !this.server.accepted.some(({ header }) => header.payloadHash.equals(hash)))
+            this.earlySettles += 1;
         }
         return;
       case "forget":
@@ -238,7 +152,14 @@ export class World {
     this.#payload = Buffer.from(JSON.stringify(ids));
     this.handed += count;
     this.#callLeft = this.handed >= this.eventsMax ? 0 : this.#callLeft - 1;
-    const batch = { kind: "events" as const, count, payloadBytes: this.#payload.length, payloadHash: payloadHash(this.#payload), schemaVersion: 1, mappingVersion: 0 };
+    const batch = {
+      kind: "events" as const,
+      count,
+      payloadBytes: this.#payload.length,
+      payloadHash: payloadHash(this.#payload),
+      schemaVersion: 1,
+      mappingVersion: 0,
+    };
     this.signal({ kind: "batch", batch, pendingEvents: this.pick(5) });
   }
 
@@ -260,7 +181,8 @@ export class World {
     if (index === undefined || !this.connected) return;
     this.#sending = undefined;
     // A late commit may have made it superfluous: stored and forgotten by now.
-    if (this.machine.has(index)) this.toServer.push({ kind: "frame", header: this.headerOnDisk(index), payload: this.spool.payloads.get(index) ?? Buffer.alloc(0) });
+    if (this.machine.has(index))
+      this.toServer.push({ kind: "frame", header: this.headerOnDisk(index), payload: this.spool.payloads.get(index) ?? Buffer.alloc(0) });
     this.signal({ kind: "sent" });
   }
 
@@ -306,9 +228,14 @@ export class World {
 
   store(): void {
     const { epoch, seq } = this.server.head;
-    this.server.stored = { epoch, seq: this.pick(3) === 0 ? seq : Math.max(this.server.stored.epoch === epoch ? this.server.stored.seq : 0, this.pick(seq + 1)) };
+    this.server.stored = {
+      epoch,
+      seq: this.pick(3) === 0 ? seq : Math.max(this.server.stored.epoch === epoch ? this.server.stored.seq : 0, this.pick(seq + 1)),
+    };
     // Rows end at frames, and only frames are ever stored.
-    const last = this.server.accepted.filter(({ header }) => header.epoch < epoch || lastSeqOf(header) <= this.server.stored.seq).at(-1)?.header;
+    const last = this.server.accepted
+      .filter(({ header }) => header.epoch < epoch || lastSeqOf(header) <= this.server.stored.seq)
+      .at(-1)?.header;
     this.server.stored = last === undefined ? { epoch: 0, seq: 0 } : { epoch: last.epoch, seq: lastSeqOf(last) };
     if (this.connected) this.toClient.push({ kind: "stored", ...this.server.stored });
   }
@@ -350,9 +277,10 @@ export class World {
 
   /** One step by chance. */
   chance(faults: boolean): void {
-    const steps = [this.hand, this.hand, this.sync, this.sync, this.connect, this.transmit, this.transmit, this.transmit, this.serve, this.serve, this.serve, this.deliver, this.deliver, this.deliver, this.credit, this.store];
-    const step = faults && this.pick(40) === 0 ? (this.pick(2) === 0 ? this.cut : this.crash) : steps[this.pick(steps.length)];
-    step?.call(this);
+    const often: Step[] = ["transmit", "serve", "deliver"];
+    const steps: Step[] = ["hand", "hand", "sync", "sync", "connect", ...often, ...often, ...often, "credit", "store"];
+    const step = faults && this.pick(40) === 0 ? (this.pick(2) === 0 ? "cut" : "crash") : steps[this.pick(steps.length)];
+    if (step !== undefined) this[step]();
   }
 
   /** Lets everything come to rest without faults. */

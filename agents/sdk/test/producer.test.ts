@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +18,18 @@ import { type DoubleOptions, GatewayDouble, producer as producerId, settings, te
 
 const identity = testIdentity();
 
-async function setUp(t: TestContext, options: ProducerOptions = {}, double: DoubleOptions = {}): Promise<{ gateway: GatewayDouble; producer: Producer; open: () => Promise<Producer>; events: () => readonly { name: string; fields: Record<string, unknown> }[]; port: number; spoolDir: string }> {
+async function setUp(
+  t: TestContext,
+  options: ProducerOptions = {},
+  double: DoubleOptions = {},
+): Promise<{
+  gateway: GatewayDouble;
+  producer: Producer;
+  open: () => Promise<Producer>;
+  events: () => readonly { name: string; fields: Record<string, unknown> }[];
+  port: number;
+  spoolDir: string;
+}> {
   const gateway = new GatewayDouble(identity, double);
   const port = await gateway.listen();
   const spoolDir = await mkdtemp(join(tmpdir(), "sdk-"));
@@ -34,7 +45,7 @@ async function setUp(t: TestContext, options: ProducerOptions = {}, double: Doub
     for (const one of opened) await one.close();
     await gateway.close();
   });
-  return { gateway, producer, open, events: () => all.telemetry.events as never, port, spoolDir };
+  return { gateway, producer, open, events: () => all.telemetry.events, port, spoolDir };
 }
 
 const lines = (from: number, count: number): Buffer[] => Array.from({ length: count }, (_, i) => Buffer.from(`{"n":${from + i}}`));
@@ -77,7 +88,8 @@ test("a call larger than a frame becomes several, answered as one", async (t) =>
 
 test("promises 1 and 3: connections cut at any frame lose, double and reorder nothing", async (t) => {
   const { gateway, producer } = await setUp(t);
-  gateway.onFrame = (header) => (gateway.frames % 4 === 0 ? "cut" : header.firstSeq % 7 === 0 && gateway.frames % 3 === 0 ? "hold" : undefined);
+  gateway.onFrame = (header) =>
+    gateway.frames % 4 === 0 ? "cut" : header.firstSeq % 7 === 0 && gateway.frames % 3 === 0 ? "hold" : undefined;
   const receipts = [];
   for (let i = 0; i < 30; i += 1) receipts.push((await producer.sendMany(lines(i * 10 + 1, 10))).receipt);
   await Promise.all(receipts);
@@ -199,7 +211,15 @@ test("R-6 a fenced producer stops: callers learn it, and it does not come back",
   const { gateway, producer } = await setUp(t);
   await (await producer.sendMany(lines(1, 1))).receipt;
   gateway.onFrame = (header) => {
-    gateway.say({ kind: "reject", epoch: header.epoch, firstSeq: header.firstSeq, lastSeq: header.firstSeq, code: "INGEST_EPOCH_FENCED", message: "a newer epoch", next: "stop" });
+    gateway.say({
+      kind: "reject",
+      epoch: header.epoch,
+      firstSeq: header.firstSeq,
+      lastSeq: header.firstSeq,
+      code: "INGEST_EPOCH_FENCED",
+      message: "a newer epoch",
+      next: "stop",
+    });
     return "hold";
   };
   const { receipt } = await producer.sendMany(lines(2, 1));
@@ -211,7 +231,8 @@ test("R-6 a fenced producer stops: callers learn it, and it does not come back",
 
 test("lines that no frame can carry are refused before anything is spooled", async (t) => {
   const { producer } = await setUp(t);
-  for (const line of ["", "a\nb", "x".repeat(131_073)]) await assert.rejects(producer.send(line), (error) => hasCode(error, "SDK_LINE_INVALID"));
+  for (const line of ["", "a\nb", "x".repeat(131_073)])
+    await assert.rejects(producer.send(line), (error) => hasCode(error, "SDK_LINE_INVALID"));
   await assert.rejects(producer.sendMany([]), (error) => hasCode(error, "SDK_LINE_INVALID"));
   await assert.rejects(producer.sendMany(lines(1, 1), { cursor: "x".repeat(5000) }), (error) => hasCode(error, "SDK_OPTIONS_INVALID"));
   await producer.close();
@@ -228,15 +249,21 @@ test("drain is given up when its signal aborts", async (t) => {
 test("the example in the header of lib.ts runs", async (t) => {
   const source = await readFile(fileURLToPath(new URL("../../src/lib.ts", import.meta.url)), "utf8");
   const example = /```ts\n([\s\S]*?)```/.exec(source)?.[1]?.replaceAll(/^ \* ?/gm, "") ?? "";
+  assert.match(example, /openProducer/);
+  // As a user's own module, with its own imports. Beside this file, where they resolve.
+  const module = new URL(`./example_${process.pid}.mjs`, import.meta.url);
+  const imports = example.match(/^import .*$/gm)?.join("\n") ?? "";
   const body = example.replaceAll(/^import .*$/gm, "");
-  assert.match(body, /openProducer/);
+  const given = "{ identityDir, host, port, spoolDir, lines, line }";
+  await writeFile(module, `${imports}\nexport const run = async (${given}) => {${body}};\n`);
+  t.after(() => rm(module));
   const identityDir = join(await mkdtemp(join(tmpdir(), "sdk-")), "identity");
   await saveIdentity(identityDir, identity);
   const gateway = new GatewayDouble(identity);
   const port = await gateway.listen();
   t.after(() => gateway.close());
-  const names = { ...(await import("ransomeye-kernel")), ...(await import("../src/lib.ts")), identityDir, host: "127.0.0.1", port, spoolDir: await mkdtemp(join(tmpdir(), "sdk-")), lines: lines(1, 3), line: Buffer.from('{"n":4}') };
-  const run = new Function(...Object.keys(names), `return (async () => {${body}})();`) as (...values: unknown[]) => Promise<void>;
-  await run(...Object.values(names));
+  const spoolDir = await mkdtemp(join(tmpdir(), "sdk-"));
+  const { run } = (await import(module.href)) as { run: (names: object) => Promise<void> };
+  await run({ identityDir, host: "127.0.0.1", port, spoolDir, lines: lines(1, 3), line: Buffer.from('{"n":4}') });
   assert.deepEqual(gateway.lines, texts(4));
 });

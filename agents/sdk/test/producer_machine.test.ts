@@ -38,9 +38,12 @@ test("R-5 when the server loses what it had receipted, the spool sends it again"
     // Back to what is in rows: the bus has lost the rest.
     world.cut();
     world.late = [];
-    const kept = server.accepted.filter(({ header }) => header.epoch < server.stored.epoch || (header.epoch === server.stored.epoch && header.firstSeq <= server.stored.seq));
+    const kept = server.accepted.filter(
+      ({ header }) => header.epoch < server.stored.epoch || (header.epoch === server.stored.epoch && header.firstSeq <= server.stored.seq),
+    );
     const last = kept.at(-1)?.header;
-    if (server.head.epoch > 0) server.head = { ...server.head, seq: last === undefined ? 0 : last.firstSeq + last.count - 1, hash: last?.hash ?? zeroHash };
+    if (server.head.epoch > 0)
+      server.head = { ...server.head, seq: last === undefined ? 0 : last.firstSeq + last.count - 1, hash: last?.hash ?? zeroHash };
     server.accepted = kept;
     world.settle();
     assert.deepEqual(server.events, upTo(40), `seed ${seed}`);
@@ -66,7 +69,10 @@ test("R-5 X-2 what neither side holds any more is declared a gap, and what follo
   assert.equal(after[0]?.header.kind, "gap");
   assert.equal(after[0]?.header.count, lost);
   assert.deepEqual(after[0]?.header.prevHash, third.hash);
-  assert.deepEqual(JSON.parse(after[0]?.payload.toString() ?? ""), { reason: "server_lost", detail: { epoch: 1, first_seq: third.firstSeq + third.count, last_seq: third.firstSeq + third.count + lost - 1 } });
+  assert.deepEqual(JSON.parse(after[0]?.payload.toString() ?? ""), {
+    reason: "server_lost",
+    detail: { epoch: 1, first_seq: third.firstSeq + third.count, last_seq: third.firstSeq + third.count + lost - 1 },
+  });
   assert.deepEqual(server.events.slice(-10), upTo(30).slice(20));
   assert.equal(server.head.epoch, 2);
   assert.equal(server.equivocations, 0);
@@ -103,15 +109,23 @@ test("R-6 a producer that asks for epoch after epoch is stopped", () => {
   const now = { ms: 1, us: 1000 };
   machine.step({ kind: "start" }, now);
   machine.step({ kind: "connected" }, now);
-  const welcome = { ...new World(1, 1).server.welcome({ bytes: 0, events: 0 }), head: head(7) } as Extract<Signal, { kind: "message" }>["message"];
-  assert.ok(machine.step({ kind: "message", message: welcome }, now).some((effect) => effect.kind === "stop" && effect.code === "SDK_EPOCH_LIMIT"));
+  const welcome = { ...new World(1, 1).server.welcome({ bytes: 0, events: 0 }), head: head(7) } as Extract<
+    Signal,
+    { kind: "message" }
+  >["message"];
+  assert.ok(
+    machine.step({ kind: "message", message: welcome }, now).some((effect) => effect.kind === "stop" && effect.code === "SDK_EPOCH_LIMIT"),
+  );
 });
 
 test("R-37 a gap is answered by going back to the expected sequence, once for all frames in flight", () => {
   const world = new World("gap", 30);
   for (let i = 0; i < 12; i += 1) world.hand();
-  for (const step of [world.connect, world.serve, world.deliver, world.serve, world.deliver, world.sync, world.sync, world.sync]) step.call(world);
-  for (let i = 0; i < 30; i += 1) world.credit(), world.deliver();
+  for (const step of ["connect", "serve", "deliver", "serve", "deliver", "sync", "sync", "sync"] as const) world[step]();
+  for (let i = 0; i < 30; i += 1) {
+    world.credit();
+    world.deliver();
+  }
   for (let i = 0; i < 40; i += 1) world.transmit();
   const inFlight = world.toServer.length;
   assert.ok(inFlight > 4);
@@ -137,7 +151,9 @@ test("R-14 nothing is sent beyond the credit; what waits is told once and again 
     for (const effect of world.machine.step(signal, { ms: 1, us: 1 })) {
       if (effect.kind === "demand") demands.push(effect);
       if (effect.kind === "send") assert.fail("sent without credit");
-      if (effect.kind === "sign") for (const link of effect.links) world.spool.pending.push({ type: "link", index: link.index, signed: { header: link.header, signature: Buffer.alloc(64) } });
+      if (effect.kind === "sign")
+        for (const link of effect.links)
+          world.spool.pending.push({ type: "link", index: link.index, signed: { header: link.header, signature: Buffer.alloc(64) } });
     }
   };
   step({ kind: "message", message: server.welcome({ bytes: 0, events: 0 }) });
@@ -165,7 +181,10 @@ test("PAUSED is respected until its time is over; Goodbye's time is honoured", (
   for (let i = 0; i < 120; i += 1) world.signal({ kind: "tick" });
   world.transmit();
   assert.equal(world.toServer.length, before + 1);
-  const effects = world.machine.step({ kind: "message", message: { kind: "goodbye", code: "INGEST_DRAINING", message: "", comeBackAfterMs: 5000 } }, { ms: 1, us: 1 });
+  const effects = world.machine.step(
+    { kind: "message", message: { kind: "goodbye", code: "INGEST_DRAINING", message: "", comeBackAfterMs: 5000 } },
+    { ms: 1, us: 1 },
+  );
   assert.equal(effects[0]?.kind, "disconnect");
   const next = world.machine.step({ kind: "disconnected", code: "SDK_DISCONNECTED", detail: "" }, { ms: 1, us: 1 });
   assert.ok(next.some((effect) => effect.kind === "connect" && effect.afterMs === 5000 && effect.attempt >= 1));
@@ -174,7 +193,10 @@ test("PAUSED is respected until its time is over; Goodbye's time is honoured", (
 test("a frame that an operator must look at stops the producer; it does not connect again", () => {
   const world = new World("stop", 5);
   world.settle();
-  world.signal({ kind: "message", message: { kind: "reject", epoch: 1, firstSeq: 1, lastSeq: 1, code: "INGEST_SEQUENCE_CONFLICT", message: "", next: "stop" } });
+  world.signal({
+    kind: "message",
+    message: { kind: "reject", epoch: 1, firstSeq: 1, lastSeq: 1, code: "INGEST_SEQUENCE_CONFLICT", message: "", next: "stop" },
+  });
   assert.match(world.stopped ?? "", /^SDK_REFUSED/);
   assert.deepEqual(world.machine.step({ kind: "disconnected", code: "SDK_DISCONNECTED", detail: "" }, { ms: 1, us: 1 }), []);
 });
@@ -187,28 +209,59 @@ test("the machine is total: any signal in any phase is answered, never thrown", 
   const message = fc.oneof(
     head.map((h) => ({ ...base.welcome({ bytes: 5000, events: 50 }), head: h })),
     fc.record({ kind: fc.constant("epochOpened" as const), epoch: small, prevEpoch: small, prevSeq: small, prevHash: hash }),
-    fc.record({ epoch: small, durableSeq: small, chainHash: hash, storedEpoch: small, storedSeq: small }).map((r) => ({ ...base.receipt(), ...r })),
+    fc
+      .record({ epoch: small, durableSeq: small, chainHash: hash, storedEpoch: small, storedSeq: small })
+      .map((r) => ({ ...base.receipt(), ...r })),
     fc.record({ kind: fc.constant("stored" as const), epoch: small, seq: small }),
     fc.record({ kind: fc.constant("credit" as const), bytesTotal: fc.nat(9999), eventsTotal: fc.nat(99), lingerMs: small }),
-    fc.record({ kind: fc.constant("throttle" as const), state: fc.constantFrom("open" as const, "paused" as const), reason: fc.constant(""), retryAfterMs: small }),
-    fc.record({ kind: fc.constant("reject" as const), epoch: small, firstSeq: small, lastSeq: small, code: fc.constant("X"), message: fc.constant(""), next: fc.constantFrom("resend", "wait", "reconnect", "?"), expected: fc.option(head, { nil: undefined }) }),
+    fc.record({
+      kind: fc.constant("throttle" as const),
+      state: fc.constantFrom("open" as const, "paused" as const),
+      reason: fc.constant(""),
+      retryAfterMs: small,
+    }),
+    fc.record({
+      kind: fc.constant("reject" as const),
+      epoch: small,
+      firstSeq: small,
+      lastSeq: small,
+      code: fc.constant("X"),
+      message: fc.constant(""),
+      next: fc.constantFrom("resend", "wait", "reconnect", "?"),
+      expected: fc.option(head, { nil: undefined }),
+    }),
     fc.record({ kind: fc.constant("goodbye" as const), code: fc.constant("X"), message: fc.constant(""), comeBackAfterMs: small }),
     fc.constant({ kind: "unknown" as const }),
   );
-  const batch = { kind: "events" as const, count: 1, payloadBytes: 9, payloadHash: Buffer.alloc(32, 3), schemaVersion: 1, mappingVersion: 0 };
+  const batch = {
+    kind: "events" as const,
+    count: 1,
+    payloadBytes: 9,
+    payloadHash: Buffer.alloc(32, 3),
+    schemaVersion: 1,
+    mappingVersion: 0,
+  };
   const signal: fc.Arbitrary<Signal> = fc.oneof(
-    fc.constantFrom<Signal>({ kind: "start" }, { kind: "connected" }, { kind: "connected" }, { kind: "sent" }, { kind: "tick" }, { kind: "disconnected", code: "SDK_DISCONNECTED", detail: "" }),
+    fc.constantFrom<Signal>(
+      { kind: "start" },
+      { kind: "connected" },
+      { kind: "connected" },
+      { kind: "sent" },
+      { kind: "tick" },
+      { kind: "disconnected", code: "SDK_DISCONNECTED", detail: "" },
+    ),
     fc.constant<Signal>({ kind: "batch", batch, pendingEvents: 0 }),
     fc.integer({ min: 0, max: 9 }).map((through): Signal => ({ kind: "durable", through })),
     fc.integer({ min: 0, max: 999 }).map((bytes): Signal => ({ kind: "squeeze", bytes })),
-    message.map((m) => ({ kind: "message", message: m }) as Signal),
+    message.map((m): Signal => ({ kind: "message", message: m })),
   );
   fc.assert(
     fc.property(fc.array(signal, { maxLength: 60 }), (signals) => {
       const machine = new ProducerMachine(producer, keyId, 1);
       for (const one of signals) {
         // A shell signs what it is told to, at once.
-        for (const effect of machine.step(one, { ms: 1, us: 1 })) if (effect.kind === "sign") machine.step({ kind: "signed", links: effect.links }, { ms: 1, us: 1 });
+        for (const effect of machine.step(one, { ms: 1, us: 1 }))
+          if (effect.kind === "sign") machine.step({ kind: "signed", links: effect.links }, { ms: 1, us: 1 });
         const { pendingBytes, pendingEvents, frames, unsettledFrames } = machine.stats;
         assert.ok(pendingBytes >= 0 && pendingEvents >= 0 && unsettledFrames >= 0 && unsettledFrames <= frames);
       }

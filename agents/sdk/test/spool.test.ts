@@ -27,11 +27,20 @@ interface Told {
   failed: SdkError[];
 }
 
-async function open(directory: string, openFile: OpenSpoolFile = openSpoolFile, bytesMax = 4 * 1024 * 1024): Promise<OpenedSpool & { told: Told }> {
+async function open(
+  directory: string,
+  openFile: OpenSpoolFile = openSpoolFile,
+  bytesMax = 4 * 1024 * 1024,
+): Promise<OpenedSpool & { told: Told }> {
   const told: Told = { through: [], stalled: [], failed: [] };
   const opened = await openSpool(
     { directory, producer, bytesMax, openFile, clock: systemClock },
-    { batches: (through) => told.through.push(through), links: () => undefined, stalled: (error) => told.stalled.push(error), failed: (error) => told.failed.push(error) },
+    {
+      batches: (through) => told.through.push(through),
+      links: () => undefined,
+      stalled: (error) => told.stalled.push(error),
+      failed: (error) => told.failed.push(error),
+    },
   );
   return { ...opened, told };
 }
@@ -44,7 +53,19 @@ const done = async (opened: OpenedSpool): Promise<void> => {
 function batch(index: number, more = false): { record: BatchRecord; payload: Buffer } {
   const payload = Buffer.from(`{"n":${index}}\n`.repeat(1 + (index % 5)));
   const facts = { kind: "events" as const, count: 1 + (index % 5), schemaVersion: 1, mappingVersion: 0, createdUs: index };
-  return { record: { type: "batch", index, ...facts, payloadHash: payloadHash(payload), payloadBytes: payload.length, more, cursor: more ? undefined : `c${index}`, signed: undefined }, payload };
+  return {
+    record: {
+      type: "batch",
+      index,
+      ...facts,
+      payloadHash: payloadHash(payload),
+      payloadBytes: payload.length,
+      more,
+      cursor: more ? undefined : `c${index}`,
+      signed: undefined,
+    },
+    payload,
+  };
 }
 
 const append = (opened: OpenedSpool, index: number, more = false): void => {
@@ -75,7 +96,10 @@ test("X-6 a spool that is cut at any byte opens with the whole records before th
     append(opened, 50);
     await done(opened);
     const again = await open(copy);
-    assert.deepEqual(again.entries.map((entry) => entry.index), [...Array.from({ length: Math.max(0, expected) }, (_, i) => i + 1), 50]);
+    assert.deepEqual(
+      again.entries.map((entry) => entry.index),
+      [...Array.from({ length: Math.max(0, expected) }, (_, i) => i + 1), 50],
+    );
     await done(again);
   }
 });
@@ -120,7 +144,10 @@ test("a call that is not complete on disk is dropped whole, across segments", as
   assert.deepEqual(opened.told.through, [1], "nothing of an open call counts as durable");
   await done(opened);
   const again = await open(directory);
-  assert.deepEqual(again.entries.map((entry) => entry.index), [1]);
+  assert.deepEqual(
+    again.entries.map((entry) => entry.index),
+    [1],
+  );
   assert.equal(again.droppedBatches, 7);
   assert.equal(again.cursor?.cursor, "c1");
   assert.equal(again.machine.nextIndex, 9, "indexes are not used twice");
@@ -157,7 +184,10 @@ test("ENOSPC makes the spool wait, with a code; when there is room everything is
     assert.ok(opened.told.stalled.length > 0 && opened.told.stalled.every((error) => error.code === "SDK_DISK_FULL"));
     await done(opened);
     const again = await open(directory);
-    assert.deepEqual(again.entries.map((entry) => entry.index), [1, 2, 3, 4, 5]);
+    assert.deepEqual(
+      again.entries.map((entry) => entry.index),
+      [1, 2, 3, 4, 5],
+    );
     assert.equal(again.cutBytes, 0);
     await done(again);
   }
@@ -165,7 +195,10 @@ test("ENOSPC makes the spool wait, with a code; when there is room everything is
 
 test("a disk that fails to flush ends the producer: what was not durable is never confirmed", async () => {
   const directory = await fresh();
-  const failing: OpenSpoolFile = async (path, create) => ({ ...(await openSpoolFile(path, create)), sync: () => Promise.reject(Object.assign(new Error("io"), { code: "EIO" })) });
+  const failing: OpenSpoolFile = async (path, create) => ({
+    ...(await openSpoolFile(path, create)),
+    sync: () => Promise.reject(Object.assign(new Error("io"), { code: "EIO" })),
+  });
   const one = await openProducer(settings(identity, 9, directory, { openFile: failing }));
   await assert.rejects(one.sendMany([Buffer.from("{}")]), (error) => hasCode(error, "SDK_SPOOL_FAILED"));
   assert.equal(one.stats().stopped, "SDK_SPOOL_FAILED");
@@ -178,7 +211,9 @@ test("a spool has one process: a second is refused, a dead one's lock is taken o
   await assert.rejects(openProducer(settings(identity, 9, directory)), (error) => hasCode(error, "SDK_SPOOL_LOCKED"));
   const identityDir = join(await fresh(), "identity");
   await saveIdentity(identityDir, identity);
-  const other = spawn(process.execPath, [fileURLToPath(new URL("./spool_child.js", import.meta.url)), directory, "1", identityDir, "9"], { stdio: ["ignore", "ignore", "pipe"] });
+  const other = spawn(process.execPath, [fileURLToPath(new URL("./spool_child.js", import.meta.url)), directory, "1", identityDir, "9"], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   let complaint = "";
   other.stderr.on("data", (chunk: Buffer) => (complaint += chunk.toString()));
   const [code] = (await once(other, "close")) as [number];
@@ -187,7 +222,12 @@ test("a spool has one process: a second is refused, a dead one's lock is taken o
   await one.close();
   const boot = (await readFile("/proc/sys/kernel/random/boot_id", "latin1").catch(() => "unknown")).trim();
   // Dead: a pid that cannot be; our own pid with another start time; another boot.
-  for (const stale of [`lock-${boot}-4194999-1`, `lock-${boot}-${process.pid}-1`, `lock-00000000-0000-0000-0000-000000000000-${process.pid}-1`]) await writeFile(join(directory, stale), "");
+  for (const stale of [
+    `lock-${boot}-4194999-1`,
+    `lock-${boot}-${process.pid}-1`,
+    `lock-00000000-0000-0000-0000-000000000000-${process.pid}-1`,
+  ])
+    await writeFile(join(directory, stale), "");
   const release = await lockSpool(directory);
   assert.equal((await readdir(directory)).filter((name) => name.startsWith("lock-")).length, 1);
   await release();
@@ -226,7 +266,9 @@ test("X-6 kill -9 at any moment: what was confirmed is in the spool, and each ev
   let finished = false;
   for (let round = 0; !finished; round += 1) {
     // The first rounds know no gateway: port 9 of loopback does not answer.
-    const run = spawn(process.execPath, [child, directory, String(count), identityDir, String(round < 3 ? 9 : port)], { stdio: ["ignore", "pipe", "inherit"] });
+    const run = spawn(process.execPath, [child, directory, String(count), identityDir, String(round < 3 ? 9 : port)], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     let output = "";
     let target = 10 + (random.uint32() % 120);
     run.stdout.on("data", (chunk: Buffer) => {
@@ -248,7 +290,11 @@ test("X-6 kill -9 at any moment: what was confirmed is in the spool, and each ev
   await one.drain("receipt");
   await one.close();
   const numbers = gateway.lines.map((line) => (JSON.parse(line) as { n: number }).n);
-  assert.equal(numbers.findIndex((n, at) => n !== at + 1), -1, "in order, none missing, none twice");
+  assert.equal(
+    numbers.findIndex((n, at) => n !== at + 1),
+    -1,
+    "in order, none missing, none twice",
+  );
   assert.ok(numbers.length >= count && numbers.length >= confirmed);
   assert.equal(gateway.head.epoch, 1, "no state was lost");
   assert.deepEqual(gateway.violations, []);

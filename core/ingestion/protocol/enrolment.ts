@@ -69,7 +69,9 @@ export function enrolmentBytes(fields: EnrolmentFields): Buffer {
 }
 
 /** The keys of a request whose proofs hold: a P-256 TLS key and a batch key of prime order. */
-export function verifyEnrolment(request: EnrolmentRequest): Decoded<{ readonly tlsPublicKey: KeyObject; readonly batchPublicKey: KeyObject }> {
+export function verifyEnrolment(
+  request: EnrolmentRequest,
+): Decoded<{ readonly tlsPublicKey: KeyObject; readonly batchPublicKey: KeyObject }> {
   const keyFault = enrolledKeyFault(request.batchPublicKey);
   if (keyFault !== undefined) return keyFault;
   if (request.nonce.length !== 32) return refused("PROTOCOL_PROOF", "the nonce has 32 bytes");

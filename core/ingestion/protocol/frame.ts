@@ -54,9 +54,21 @@ const domain = Buffer.from(`${domainPrefix}v1`, "latin1");
 
 /** The fields in signing order with their fixed lengths. */
 const layout = [
-  ["producer", 16], ["keyId", 8], ["kind", 1], ["codec", 1], ["schemaVersion", 2], ["mappingVersion", 2],
-  ["epoch", 8], ["firstSeq", 8], ["count", 4], ["offered", 8], ["prevEpoch", 8], ["prevSeq", 8],
-  ["prevHash", 32], ["payloadHash", 32], ["payloadBytes", 4],
+  ["producer", 16],
+  ["keyId", 8],
+  ["kind", 1],
+  ["codec", 1],
+  ["schemaVersion", 2],
+  ["mappingVersion", 2],
+  ["epoch", 8],
+  ["firstSeq", 8],
+  ["count", 4],
+  ["offered", 8],
+  ["prevEpoch", 8],
+  ["prevSeq", 8],
+  ["prevHash", 32],
+  ["payloadHash", 32],
+  ["payloadBytes", 4],
 ] as const satisfies readonly (readonly [keyof FrameFields, number])[];
 
 type FieldName = (typeof layout)[number][0];
@@ -190,16 +202,25 @@ function contradiction(f: FrameFields): Fault | undefined {
   const safe = Number.MAX_SAFE_INTEGER;
   if (f.codec !== 0) return { code: "PROTOCOL_CODEC_UNKNOWN", detail: `codec ${f.codec}` };
   const fits =
-    integer(f.schemaVersion, 0, 0xffff) && integer(f.mappingVersion, 0, 0xffff) && integer(f.epoch, 1, safe) &&
-    integer(f.firstSeq, 1, safe) && integer(f.count, 1, 0xffffffff) && integer(f.firstSeq + f.count - 1, 1, safe) &&
-    integer(f.offered, 0, safe) && integer(f.prevEpoch, 0, safe) && integer(f.prevSeq, 0, safe) && integer(f.payloadBytes, 0, 0xffffffff);
+    integer(f.schemaVersion, 0, 0xffff) &&
+    integer(f.mappingVersion, 0, 0xffff) &&
+    integer(f.epoch, 1, safe) &&
+    integer(f.firstSeq, 1, safe) &&
+    integer(f.count, 1, 0xffffffff) &&
+    integer(f.firstSeq + f.count - 1, 1, safe) &&
+    integer(f.offered, 0, safe) &&
+    integer(f.prevEpoch, 0, safe) &&
+    integer(f.prevSeq, 0, safe) &&
+    integer(f.payloadBytes, 0, 0xffffffff);
   if (!fits) return { code: "PROTOCOL_INTEGER", detail: "an integer is outside the range of its field" };
-  if (f.prevHash.length !== 32 || f.payloadHash.length !== 32) return { code: "PROTOCOL_FIELD_LENGTH", detail: "a hash must have 32 bytes" };
+  if (f.prevHash.length !== 32 || f.payloadHash.length !== 32)
+    return { code: "PROTOCOL_FIELD_LENGTH", detail: "a hash must have 32 bytes" };
   if (f.offered < lastSeqOf(f)) return { code: "PROTOCOL_LINK", detail: "offered is behind the frame's own last sequence" };
   if (f.firstSeq > 1 && (f.prevEpoch !== f.epoch || f.prevSeq !== f.firstSeq - 1)) {
     return { code: "PROTOCOL_LINK", detail: "within an epoch a frame follows the sequence just before it" };
   }
-  if (f.firstSeq === 1 && f.prevEpoch >= f.epoch) return { code: "PROTOCOL_LINK", detail: "the first frame of an epoch follows an earlier epoch" };
+  if (f.firstSeq === 1 && f.prevEpoch >= f.epoch)
+    return { code: "PROTOCOL_LINK", detail: "the first frame of an epoch follows an earlier epoch" };
   if (f.prevEpoch === 0 && (f.prevSeq !== 0 || !f.prevHash.equals(zeroHash))) {
     return { code: "PROTOCOL_LINK", detail: "nothing precedes the first epoch" };
   }
@@ -208,6 +229,7 @@ function contradiction(f: FrameFields): Fault | undefined {
 
 function hexBytes(hex: string, length: number): Buffer {
   const bytes = Buffer.from(hex, "hex");
-  if (bytes.length !== length || hex.length !== length * 2) throw new ProtocolError("PROTOCOL_FIELD_LENGTH", "not the hex form of its field");
+  if (bytes.length !== length || hex.length !== length * 2)
+    throw new ProtocolError("PROTOCOL_FIELD_LENGTH", "not the hex form of its field");
   return bytes;
 }

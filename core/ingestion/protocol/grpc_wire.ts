@@ -53,7 +53,8 @@ export class GrpcDeframer {
         if (this.#prefixHave < grpcPrefixBytes) break;
         if (this.#prefix[0] !== 0) return refused("PROTOCOL_COMPRESSED", "the compressed flag is set");
         this.#need = this.#prefix.readUInt32BE(1);
-        if (this.#need > this.#messageBytesMax) return refused("PROTOCOL_BOUND", `a message of ${this.#need} bytes exceeds ${this.#messageBytesMax}`);
+        if (this.#need > this.#messageBytesMax)
+          return refused("PROTOCOL_BOUND", `a message of ${this.#need} bytes exceeds ${this.#messageBytesMax}`);
       }
       const part = chunk.subarray(at, at + this.#need - this.#have);
       at += part.length;
@@ -109,6 +110,9 @@ const gatherBytes = 16_384;
 export function grpcParts(parts: readonly Buffer[]): Buffer[] {
   const prefix = Buffer.allocUnsafe(grpcPrefixBytes);
   prefix[0] = 0;
-  prefix.writeUInt32BE(parts.reduce((sum, part) => sum + part.length, 0), 1);
+  prefix.writeUInt32BE(
+    parts.reduce((sum, part) => sum + part.length, 0),
+    1,
+  );
   return [prefix, ...parts];
 }

@@ -28,4 +28,4 @@ export { lineEnd, parseLine, parseLines, splitLines, unparsed, type LineSplit } 
 export * from "./validation.ts";
 export * from "./canonical.ts";
 export * from "./normalise.ts";
-export { renderEventSchemaPage } from "./schema_page.ts";
+export { referencePages, renderEventSchemaPage } from "./schema_page.ts";

@@ -6,7 +6,19 @@
  */
 
 import { limits } from "ransomeye-kernel";
-import { bytes, enumeration, message, messageCodec, messageList, oneofCodec, optionalMessage, text, uint32, uint32List, uint64 } from "./proto.ts";
+import {
+  bytes,
+  enumeration,
+  message,
+  messageCodec,
+  messageList,
+  oneofCodec,
+  optionalMessage,
+  text,
+  uint32,
+  uint32List,
+  uint64,
+} from "./proto.ts";
 import type { MessageCodec, UnknownMessage } from "./proto.ts";
 
 /** Opens the session. Ages and counts describe what waits in the spool. */
@@ -149,6 +161,9 @@ export type RejectNext = "resend" | "wait" | "reconnect" | "stop";
 /** `Goodbye.comeBackAfterMs` of a session that is over until an operator acts (revoked, fenced, equivocation). */
 export const comeBackNever: number = 0xffff_ffff;
 
+/** `code` of a Reject or Goodbye that says: another holder of this identity has opened a newer epoch (R-6). */
+export const epochFencedCode: string = "INGEST_EPOCH_FENCED";
+
 /** The epoch is open; its first frame links to this end of the one before. */
 export interface EpochOpened {
   readonly epoch: number;
@@ -232,7 +247,11 @@ const head = messageCodec<Head>("Head", {
   prevHash: bytes(6, hashBytes),
 });
 
-const sessionLimits = messageCodec<SessionLimits>("Limits", { frameBytesMax: uint32(1), frameEventsMax: uint32(2), lineBytesMax: uint32(3) });
+const sessionLimits = messageCodec<SessionLimits>("Limits", {
+  frameBytesMax: uint32(1),
+  frameEventsMax: uint32(2),
+  lineBytesMax: uint32(3),
+});
 
 const welcome = messageCodec<Welcome>("Welcome", {
   protocolVersion: uint32(1),

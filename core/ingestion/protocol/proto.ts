@@ -58,7 +58,8 @@ export function enumeration<N extends string>(no: number, names: readonly [N, ..
     absent: () => names[0],
     size: (value) => number.size(names.indexOf(value)),
     write: (writer, value) => number.write(writer, names.indexOf(value)),
-    read: (reader, wire) => names[number.read(reader, wire, 0)] ?? reader.refuse("PROTOCOL_KIND_UNKNOWN", `unknown value of field ${no}`, names[0]),
+    read: (reader, wire) =>
+      names[number.read(reader, wire, 0)] ?? reader.refuse("PROTOCOL_KIND_UNKNOWN", `unknown value of field ${no}`, names[0]),
   };
 }
 
@@ -200,7 +201,7 @@ export function messageCodec<T extends object>(name: string, table: FieldTable<T
       return result as T;
     },
     encode: (value) => ProtoWriter.parts((writer) => codec.write(writer, value)),
-    decode: (input) => ProtoReader.decode(input, codec.read),
+    decode: (input) => ProtoReader.decode(input, (reader) => codec.read(reader)),
   };
   return codec;
 }
@@ -213,9 +214,11 @@ export interface UnknownMessage {
 /** A message that is a single oneof; decoded as a union told apart by `kind`, the property names of the table. */
 export function oneofCodec<U extends { readonly kind: string }>(
   name: string,
-  table: { readonly [K in Exclude<U["kind"], "unknown">]: readonly [no: number, codec: MessageCodec<Omit<Extract<U, { kind: K }>, "kind">>] },
+  table: {
+    readonly [K in Exclude<U["kind"], "unknown">]: readonly [no: number, codec: MessageCodec<Omit<Extract<U, { kind: K }>, "kind">>];
+  },
 ): MessageCodec<U> {
-  const members = Object.entries(table) as [string, readonly [number, MessageCodec<object>]][];
+  const members = Object.entries<readonly [number, MessageCodec<object>]>(table);
   const byKind = new Map(members.map(([kind, [no, codec]]) => [kind, optionalMessage(no, codec)]));
   const byNumber = new Map(members.map(([kind, [no]]) => [no, kind]));
   const field = (value: U): Field<object | undefined> => {
@@ -239,7 +242,7 @@ export function oneofCodec<U extends { readonly kind: string }>(
       return result as U;
     },
     encode: (value) => ProtoWriter.parts((writer) => codec.write(writer, value)),
-    decode: (input) => ProtoReader.decode(input, codec.read),
+    decode: (input) => ProtoReader.decode(input, (reader) => codec.read(reader)),
   };
   return codec;
 }
@@ -251,7 +254,8 @@ function integer(no: number, max: number): Field<number> {
     size: (value) => (value === 0 ? 0 : varintBytes(no * 8) + varintBytes(value)),
     write: (writer, value) => {
       if (value === 0) return;
-      if (!Number.isSafeInteger(value) || value < 0 || value > max) throw new ProtocolError("PROTOCOL_INTEGER", `field ${no} cannot hold ${value}`);
+      if (!Number.isSafeInteger(value) || value < 0 || value > max)
+        throw new ProtocolError("PROTOCOL_INTEGER", `field ${no} cannot hold ${value}`);
       writer.tag(no, wireVarint);
       writer.varint(value);
     },

@@ -73,7 +73,8 @@ export class ProtoReader {
   /** A length-delimited field as a view. */
   slice(bytesMax: number): Buffer {
     const length = this.varint();
-    if (length > this.#end - this.#at) return this.refuse("PROTOCOL_TRUNCATED", "a field ends behind its message", this.#input.subarray(0, 0));
+    if (length > this.#end - this.#at)
+      return this.refuse("PROTOCOL_TRUNCATED", "a field ends behind its message", this.#input.subarray(0, 0));
     if (length > bytesMax) return this.refuse("PROTOCOL_BOUND", `a field exceeds ${bytesMax} bytes`, this.#input.subarray(0, 0));
     const start = this.#at;
     this.#at += length;

@@ -51,7 +51,8 @@ export function decodeVerdicts(bytes: Buffer): Decoded<FrameVerdicts> {
   let at = 5;
   for (let line = 0; line < count; line += 1, at += 4) {
     const start = bytes.readUInt32LE(at);
-    if (line === 0 ? start !== 0 : start <= (lineStarts[line - 1] ?? 0)) return refused("PROTOCOL_VERDICTS", "line starts do not ascend from 0");
+    if (line === 0 ? start !== 0 : start <= (lineStarts[line - 1] ?? 0))
+      return refused("PROTOCOL_VERDICTS", "line starts do not ascend from 0");
     lineStarts[line] = start;
   }
   const entries = bytes.readUInt16LE(at);
@@ -62,7 +63,8 @@ export function decodeVerdicts(bytes: Buffer): Decoded<FrameVerdicts> {
     const line = bytes.readUInt32LE(at);
     const code = bytes.readUInt16LE(at + 4);
     if (line === wholeFrame && count === 0 && entries === 1) return { kind: "decoded", value: { kind: "frame", code } };
-    if (line >= count || line <= (invalid.at(-1)?.line ?? -1)) return refused("PROTOCOL_VERDICTS", "an invalid line that is not in the frame");
+    if (line >= count || line <= (invalid.at(-1)?.line ?? -1))
+      return refused("PROTOCOL_VERDICTS", "an invalid line that is not in the frame");
     invalid.push({ line, code });
   }
   return { kind: "decoded", value: { kind: "lines", lineStarts, invalid } };

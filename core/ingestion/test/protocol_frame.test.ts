@@ -135,15 +135,43 @@ test("integers beyond 2^53-1, unknown kinds and codecs, and links that contradic
     return decoded.kind === "refused" ? decoded.code : "decoded";
   };
   // Counted from the end: payload_bytes 4, payload_sha256 2+34, prev_hash 34, prev_seq 10, prev_epoch 10, offered 10, count 6, first_seq 10, epoch 10 …
-  const at = { prevSeq: 4 + 2 + 34 + 34 + 8, offered: 4 + 2 + 34 + 34 + 10 + 10 + 8, codec: 4 + 2 + 34 + 34 + 10 + 10 + 10 + 6 + 10 + 10 + 4 + 4 + 1 };
-  assert.equal(refusedAs(at.offered, (b, i) => b.writeUInt32BE(0x200000, i)), "PROTOCOL_INTEGER");
-  assert.equal(refusedAs(at.codec, (b, i) => b.writeUInt8(1, i)), "PROTOCOL_CODEC_UNKNOWN");
-  assert.equal(refusedAs(at.codec + 3, (b, i) => b.writeUInt8(3, i)), "PROTOCOL_KIND_UNKNOWN");
-  assert.equal(refusedAs(at.prevSeq, (b, i) => b.writeUInt32BE(9, i + 4)), "PROTOCOL_LINK");
-  assert.equal(refusedAs(at.offered, (b, i) => b.writeUInt32BE(14, i + 4)), "PROTOCOL_LINK");
+  const at = {
+    prevSeq: 4 + 2 + 34 + 34 + 8,
+    offered: 4 + 2 + 34 + 34 + 10 + 10 + 8,
+    codec: 4 + 2 + 34 + 34 + 10 + 10 + 10 + 6 + 10 + 10 + 4 + 4 + 1,
+  };
+  assert.equal(
+    refusedAs(at.offered, (b, i) => b.writeUInt32BE(0x200000, i)),
+    "PROTOCOL_INTEGER",
+  );
+  assert.equal(
+    refusedAs(at.codec, (b, i) => b.writeUInt8(1, i)),
+    "PROTOCOL_CODEC_UNKNOWN",
+  );
+  assert.equal(
+    refusedAs(at.codec + 3, (b, i) => b.writeUInt8(3, i)),
+    "PROTOCOL_KIND_UNKNOWN",
+  );
+  assert.equal(
+    refusedAs(at.prevSeq, (b, i) => b.writeUInt32BE(9, i + 4)),
+    "PROTOCOL_LINK",
+  );
+  assert.equal(
+    refusedAs(at.offered, (b, i) => b.writeUInt32BE(14, i + 4)),
+    "PROTOCOL_LINK",
+  );
   for (const broken of [
-    { prevSeq: 9 }, { prevEpoch: 1 }, { offered: 14 }, { firstSeq: 1 }, { count: 0 }, { epoch: 0 }, { codec: 1 }, { epoch: 2 ** 53 },
-    { producer: sample.producer.toUpperCase() }, { prevHash: Buffer.alloc(31) }, { keyId: "00" },
+    { prevSeq: 9 },
+    { prevEpoch: 1 },
+    { offered: 14 },
+    { firstSeq: 1 },
+    { count: 0 },
+    { epoch: 0 },
+    { codec: 1 },
+    { epoch: 2 ** 53 },
+    { producer: sample.producer.toUpperCase() },
+    { prevHash: Buffer.alloc(31) },
+    { keyId: "00" },
   ]) {
     assert.throws(() => encodeHeader({ ...sample, ...broken }), ProtocolError, JSON.stringify(broken));
   }
@@ -194,7 +222,9 @@ test("Ed25519 keys in a second encoding, of mixed order or off the curve are ref
   assert.equal(publicKeyFault(mixed), undefined);
   assert.equal(enrolledKeyFault(mixed)?.code, "PROTOCOL_KEY");
   // Roughly half of all y have no x.
-  const off = Array.from({ length: 16 }, (_, y) => Buffer.concat([Buffer.of(y + 2), Buffer.alloc(31)])).filter((raw) => enrolledKeyFault(raw));
+  const off = Array.from({ length: 16 }, (_, y) => Buffer.concat([Buffer.of(y + 2), Buffer.alloc(31)])).filter((raw) =>
+    enrolledKeyFault(raw),
+  );
   assert.ok(off.length > 0);
 });
 

@@ -7,15 +7,28 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { loadSync } from "@grpc/proto-loader";
-import { type ClientMessage, clientMessage, GrpcDeframer, grpcParts, type MessageCodec, serverMessage, type ServerMessage } from "../protocol/lib.ts";
+import {
+  type ClientMessage,
+  clientMessage,
+  GrpcDeframer,
+  grpcParts,
+  type MessageCodec,
+  serverMessage,
+  type ServerMessage,
+} from "../protocol/lib.ts";
 
 const protoFile = fileURLToPath(new URL("../../proto/ransomeye/ingest/v1/ingest.proto", import.meta.url));
-const definition = loadSync(protoFile, { longs: Number, enums: Number, defaults: true, keepCase: false, oneofs: true, bytes: Buffer })["ransomeye.ingest.v1.Ingest"];
+const definition = loadSync(protoFile, { longs: Number, enums: Number, defaults: true, keepCase: false, oneofs: true, bytes: Buffer })[
+  "ransomeye.ingest.v1.Ingest"
+];
 assert.ok(definition !== undefined && "Stream" in definition);
 const stream = definition["Stream"];
 assert.ok(stream);
 
-const u64 = fc.oneof(fc.constantFrom(0, 1, 127, 128, 2 ** 32, Number.MAX_SAFE_INTEGER), fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }));
+const u64 = fc.oneof(
+  fc.constantFrom(0, 1, 127, 128, 2 ** 32, Number.MAX_SAFE_INTEGER),
+  fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }),
+);
 const u32 = fc.oneof(fc.constantFrom(0, 1, 0xffffffff), fc.integer({ min: 0, max: 0xffffffff }));
 const raw = (max: number): fc.Arbitrary<Buffer> => fc.uint8Array({ maxLength: max }).map((bytes) => Buffer.from(bytes));
 const words = fc.string({ maxLength: 40, unit: "grapheme" });
@@ -24,8 +37,17 @@ const goodbye = fc.record({ code: words, message: words, comeBackAfterMs: u32 })
 
 const clientMessages: fc.Arbitrary<ClientMessage> = fc.oneof(
   fc.record({
-    kind: fc.constant("hello" as const), protocolVersions: fc.array(u32, { maxLength: 5 }), schemaVersions: fc.array(u32, { maxLength: 5 }), epoch: u64, nextSeq: u64,
-    pendingBytes: u64, pendingEvents: u64, oldestPendingUs: u64, agent: words, clockUs: u64, keyId: raw(8),
+    kind: fc.constant("hello" as const),
+    protocolVersions: fc.array(u32, { maxLength: 5 }),
+    schemaVersions: fc.array(u32, { maxLength: 5 }),
+    epoch: u64,
+    nextSeq: u64,
+    pendingBytes: u64,
+    pendingEvents: u64,
+    oldestPendingUs: u64,
+    agent: words,
+    clockUs: u64,
+    keyId: raw(8),
   }),
   fc.record({ kind: fc.constant("frame" as const), header: raw(200), signature: raw(64), payload: raw(3000) }),
   fc.record({ kind: fc.constant("demand" as const), bytes: u64, events: u64, oldestUs: u64 }),
@@ -35,17 +57,50 @@ const clientMessages: fc.Arbitrary<ClientMessage> = fc.oneof(
 
 const serverMessages: fc.Arbitrary<ServerMessage> = fc.oneof(
   fc.record({
-    kind: fc.constant("welcome" as const), protocolVersion: u32, schemaVersion: u32, head: headOf, storedEpoch: u64, storedSeq: u64,
-    limits: fc.record({ frameBytesMax: u32, frameEventsMax: u32, lineBytesMax: u32 }), lingerMs: u32, creditBytesTotal: u64, creditEventsTotal: u64,
-    sessionNonce: raw(32), receiptPublicKey: raw(32), clockUs: u64, gateway: words,
+    kind: fc.constant("welcome" as const),
+    protocolVersion: u32,
+    schemaVersion: u32,
+    head: headOf,
+    storedEpoch: u64,
+    storedSeq: u64,
+    limits: fc.record({ frameBytesMax: u32, frameEventsMax: u32, lineBytesMax: u32 }),
+    lingerMs: u32,
+    creditBytesTotal: u64,
+    creditEventsTotal: u64,
+    sessionNonce: raw(32),
+    receiptPublicKey: raw(32),
+    clockUs: u64,
+    gateway: words,
   }),
   fc.record({
-    kind: fc.constant("receipt" as const), epoch: u64, durableSeq: u64, chainHash: raw(32), storedEpoch: u64, storedSeq: u64, receivedUs: u64,
-    invalid: fc.array(fc.record({ seq: u64, code: u32, reason: words }), { maxLength: 5 }), invalidMore: u32, signature: raw(64),
+    kind: fc.constant("receipt" as const),
+    epoch: u64,
+    durableSeq: u64,
+    chainHash: raw(32),
+    storedEpoch: u64,
+    storedSeq: u64,
+    receivedUs: u64,
+    invalid: fc.array(fc.record({ seq: u64, code: u32, reason: words }), { maxLength: 5 }),
+    invalidMore: u32,
+    signature: raw(64),
   }),
   fc.record({ kind: fc.constant("credit" as const), bytesTotal: u64, eventsTotal: u64, lingerMs: u32 }),
-  fc.record({ kind: fc.constant("throttle" as const), state: fc.constantFrom("open" as const, "throttled" as const, "paused" as const), reason: words, retryAfterMs: u32 }),
-  fc.record({ kind: fc.constant("reject" as const), epoch: u64, firstSeq: u64, lastSeq: u64, code: words, message: words, next: words, expected: fc.option(headOf, { nil: undefined }) }),
+  fc.record({
+    kind: fc.constant("throttle" as const),
+    state: fc.constantFrom("open" as const, "throttled" as const, "paused" as const),
+    reason: words,
+    retryAfterMs: u32,
+  }),
+  fc.record({
+    kind: fc.constant("reject" as const),
+    epoch: u64,
+    firstSeq: u64,
+    lastSeq: u64,
+    code: words,
+    message: words,
+    next: words,
+    expected: fc.option(headOf, { nil: undefined }),
+  }),
   goodbye.map((g) => ({ kind: "goodbye" as const, ...g })),
   fc.record({ kind: fc.constant("epochOpened" as const), epoch: u64, prevEpoch: u64, prevSeq: u64, prevHash: raw(32) }),
   fc.record({ kind: fc.constant("stored" as const), epoch: u64, seq: u64 }),
@@ -68,9 +123,20 @@ function fromStock(value: Record<string, unknown>): unknown {
 }
 
 const plain = (value: unknown): unknown =>
-  JSON.parse(JSON.stringify(value, (_key, v: unknown) => (v !== null && typeof v === "object" && "type" in v && v.type === "Buffer" ? { hex: Buffer.from((v as unknown as { data: number[] }).data).toString("hex") } : v)));
+  JSON.parse(
+    JSON.stringify(value, (_key, v: unknown) =>
+      v !== null && typeof v === "object" && "type" in v && v.type === "Buffer"
+        ? { hex: Buffer.from((v as unknown as { data: number[] }).data).toString("hex") }
+        : v,
+    ),
+  );
 
-function interop<T extends { kind: string }>(codec: MessageCodec<T>, arbitrary: fc.Arbitrary<T>, serialize: (value: never) => Buffer, deserialize: (bytes: Buffer) => unknown): void {
+function interop<T extends { kind: string }>(
+  codec: MessageCodec<T>,
+  arbitrary: fc.Arbitrary<T>,
+  serialize: (value: never) => Buffer,
+  deserialize: (bytes: Buffer) => unknown,
+): void {
   fc.assert(
     fc.property(arbitrary, (message) => {
       const ours = Buffer.concat(codec.encode(message));
@@ -92,7 +158,9 @@ test("ING-7 ingest.proto read by a stock library and our codec are one contract,
 test("decoding is total: cut, mutated or random bytes give a value or a refusal, never an exception", () => {
   fc.assert(
     fc.property(fc.oneof(clientMessages, serverMessages), fc.nat(), fc.nat(255), fc.boolean(), (message, where, value, cut) => {
-      const codec = (["hello", "frame", "demand", "openEpoch", "goodbye"].includes(message.kind) ? clientMessage : serverMessage) as MessageCodec<{ kind: string }>;
+      const codec = (
+        ["hello", "frame", "demand", "openEpoch", "goodbye"].includes(message.kind) ? clientMessage : serverMessage
+      ) as MessageCodec<{ kind: string }>;
       const bytes = Buffer.concat(codec.encode(message));
       const index = bytes.length === 0 ? 0 : where % bytes.length;
       const altered = cut ? bytes.subarray(0, index) : Buffer.from(bytes).fill(value, index, index + 1);
