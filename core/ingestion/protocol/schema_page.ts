@@ -79,6 +79,9 @@ function snake(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
+/** Pages that this room writes, by path; `npm run docs` asks for them. */
+export const referencePages: Readonly<Record<string, () => string>> = { "core/docs/event_schema.md": renderEventSchemaPage };
+
 /** The text of `core/docs/event_schema.md`. */
 export function renderEventSchemaPage(): string {
   const classSections = Object.entries(classes).map(([uid, spec]) => {

@@ -1,6 +1,6 @@
 /**
  * Why: reference pages come from what the rooms declare, so the rooms' doors are asked.
- * Enforces: every `*_CODES` table that a door exports, and every event and gauge of a module named `events`.
+ * Enforces: every `*_CODES` table and every page that a door exports, and every event and gauge of a module named `events`.
  * Forbids: importing modules that are no doors; they may start something.
  */
 import { existsSync } from "node:fs";
@@ -16,6 +16,8 @@ export interface Declared {
   readonly codes: ReadonlyMap<string, Readonly<Record<string, CodeSpec>>>;
   readonly events: readonly EventDefinition<Fields>[];
   readonly gauges: readonly GaugeDefinition[];
+  /** Pages that the room writes itself, by path: its door's `referencePages`. */
+  readonly pages: ReadonlyMap<string, () => string>;
 }
 
 /** Rooms without declarations of their own to document. */
@@ -30,11 +32,14 @@ export async function discover(root: string): Promise<{ declared: Declared[]; pr
     const codes = new Map<string, Readonly<Record<string, CodeSpec>>>();
     const events = new Map<string, EventDefinition<Fields>>();
     const gauges = new Map<string, GaugeDefinition>();
+    const pages = new Map<string, () => string>();
     for (const path of modulesOf(root, room)) {
       try {
         const module = (await import(pathToFileURL(join(root, path)).href)) as Record<string, unknown>;
         for (const [name, value] of Object.entries(module)) {
           if (/^[A-Z]+_CODES$/.test(name)) codes.set(name, value as Readonly<Record<string, CodeSpec>>);
+          else if (name === "referencePages")
+            for (const [page, write] of Object.entries(value as Record<string, () => string>)) pages.set(page, write);
           else if (isEvent(value)) events.set(value.name, value);
           else if (isGauge(value)) gauges.set(value.name, value);
         }
@@ -42,7 +47,7 @@ export async function discover(root: string): Promise<{ declared: Declared[]; pr
         problems.push(`${path} does not load: ${String(error)}`);
       }
     }
-    declared.push({ room, codes, events: [...events.values()], gauges: [...gauges.values()] });
+    declared.push({ room, codes, events: [...events.values()], gauges: [...gauges.values()], pages });
   }
   return { declared, problems };
 }

@@ -16,6 +16,7 @@ export function referencePages(declared: readonly Declared[]): Map<string, strin
     [`${folder}/config.schema.json`, `${JSON.stringify(configJsonSchema(), null, 2)}\n`],
     [`${folder}/errors.md`, errorsPage(declared)],
     [`${folder}/metrics.md`, metricsPage(declared)],
+    ...declared.flatMap(({ pages }) => [...pages].map(([path, write]) => [path, write()] as const)),
   ]);
 }
 
