@@ -65,7 +65,9 @@ export class RunningSystem implements AsyncDisposable {
     child.stdout.pipe(log, { end: false });
     child.stderr.pipe(log, { end: false });
     this.#supervisor = child;
-    const ready = await this.run("status", "--wait", "ready");
+    const waiting = this.spawn("status", "--wait", "ready");
+    child.once("exit", () => waiting.kill());
+    const ready = await finished(waiting);
     if (ready.exitCode !== 0) {
       const said = await readFile(join(this.dataDir, "supervisor.log"), "utf8").catch(() => "");
       throw new Error(`the system in ${this.dataDir} did not become ready: ${ready.stderr}\n${said.slice(-4_000)}`);

@@ -1,0 +1,72 @@
+/**
+ * Why: promise 1 says "through kill -9 of anything"; this makes the sentence a run with a verdict (checks.md, main job).
+ * Enforces: one shipper sends numbered events while one process of the system is killed at a seeded moment; afterwards each number is one row, in order, and the ledger balances.
+ * Forbids: helping the recovery. Nothing is restarted by hand but the supervisor itself, whose death is the one thing that nobody watches.
+ */
+import { join } from "node:path";
+import { type Random, seededRandom, sleep, systemClock } from "ransomeye-kernel";
+import { finished, RunningSystem, type Victim } from "../harness/running_system.ts";
+import { numberedRows, type NumberedRows } from "./numbered_rows.ts";
+import { writeNumberedEvents } from "./synthetic_file.ts";
+
+/** How long a system may need to drain after the shipper is done. */
+const IDLE_WAIT_SECONDS = 120;
+/** A kill lands somewhere in this part of the file, so that there is work before and after it. */
+const KILL_WINDOW: readonly [number, number] = [0.1, 0.8];
+const PROGRESS_POLL_MS = 200;
+
+export interface CrashVerdict extends NumberedRows {
+  readonly victim: Victim;
+  readonly seed: number;
+  readonly killedAtStored: number;
+  readonly shipped: number;
+  readonly balanced: boolean;
+  readonly passed: boolean;
+}
+
+interface Ledger {
+  readonly balanced: boolean;
+  readonly stored: number;
+}
+
+/** One run: start, ship, kill, recover, count. Throws only where the system does not come back at all. */
+export async function crashRun(victim: Victim, events: number, seed: number, schemaVersion: string): Promise<CrashVerdict> {
+  const random = seededRandom(seed);
+  await using system = await RunningSystem.start();
+  const file = join(system.dataDir, "numbered.ndjson");
+  await writeNumberedEvents(file, events, seed, schemaVersion);
+
+  const shipper = system.spawn("ship", file, "--wait", "stored", "--json");
+  const shipped = finished(shipper);
+  const killedAtStored = await killInTheMiddle(system, victim, events, random, () => shipper.exitCode !== null);
+  if (victim === "supervisor") await system.startAgain();
+
+  const result = await shipped;
+  const summary = JSON.parse(result.stdout || "{}") as { accepted?: number };
+  const ledger = await system.json<Ledger>("audit", "--wait-idle", String(IDLE_WAIT_SECONDS));
+  const rows = await numberedRows(system.dataDir, events);
+  const passed = result.exitCode === 0 && ledger.balanced && rows.lost === 0 && rows.duplicated === 0 && rows.outOfOrder === 0;
+  if (!passed) process.stderr.write(`${result.stderr}\n`);
+  return { victim, seed, killedAtStored, shipped: summary.accepted ?? 0, balanced: ledger.balanced, ...rows, passed };
+}
+
+/** Waits until the seeded share of the file is stored, then kills. Returns how much was stored at that moment. */
+async function killInTheMiddle(
+  system: RunningSystem,
+  victim: Victim,
+  events: number,
+  random: Random,
+  over: () => boolean,
+): Promise<number> {
+  const [from, to] = KILL_WINDOW;
+  const threshold = Math.floor(events * (from + (to - from) * random.float()));
+  let stored = 0;
+  while (stored < threshold) {
+    if (over()) throw new Error(`the shipper ended before ${threshold} of ${events} events were stored: use more events`);
+    await sleep(systemClock, PROGRESS_POLL_MS);
+    stored = (await numberedRows(system.dataDir, events)).stored;
+  }
+  await sleep(systemClock, random.float() * PROGRESS_POLL_MS);
+  await system.kill(victim);
+  return stored;
+}
