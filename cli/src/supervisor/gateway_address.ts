@@ -37,7 +37,9 @@ async function bindOnce(host: string, port: number): Promise<number> {
     });
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
-    throw new CliError(code === "EACCES" ? "CLI_PERMISSION" : "CLI_PORT_BUSY", `the gateway cannot listen on ${host}:${port} (${code})`, { cause });
+    throw new CliError(code === "EACCES" ? "CLI_PERMISSION" : "CLI_PORT_BUSY", `the gateway cannot listen on ${host}:${port} (${code})`, {
+      cause,
+    });
   }
   const address = server.address();
   await new Promise((resolve) => server.close(resolve));
