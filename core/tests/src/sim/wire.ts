@@ -1,0 +1,81 @@
+/**
+ * Why: producers and gates talk over connections that are slow, stall and break.
+ * Enforces: in each direction order is kept until the cut; what was under way at the cut is lost from some point on; each end hears of it at a time of its own.
+ * Forbids: delivery after the cut, and to a party that has died.
+ */
+import type { ClientMessage, ServerMessage } from "ransomeye-ingestion/protocol";
+import { type Life, type Scheduler, between } from "./scheduler.ts";
+
+/** One end of a wire. */
+export interface End<M> {
+  readonly life: Life;
+  hear(message: M): void;
+  closed(): void;
+}
+
+export interface WireFaults {
+  delayMsMax: number;
+}
+
+export class Wire {
+  readonly #scheduler: Scheduler;
+  readonly #faults: WireFaults;
+  readonly #client: End<ServerMessage>;
+  #server: End<ClientMessage> | undefined;
+  #upAtMs = 0;
+  #downAtMs = 0;
+  #cut = false;
+
+  constructor(scheduler: Scheduler, faults: WireFaults, client: End<ServerMessage>) {
+    this.#scheduler = scheduler;
+    this.#faults = faults;
+    this.#client = client;
+  }
+
+  get isCut(): boolean {
+    return this.#cut;
+  }
+
+  attach(server: End<ClientMessage>): void {
+    this.#server = server;
+  }
+
+  /** A message to the gate. */
+  up(message: ClientMessage): void {
+    this.#upAtMs = this.#send(this.#upAtMs, () => this.#server, message);
+  }
+
+  /** A message to the producer. */
+  down(message: ServerMessage): void {
+    this.#downAtMs = this.#send(this.#downAtMs, () => this.#client, message);
+  }
+
+  /** The gate ends the stream: what it has sent still arrives, then the producer hears the end. */
+  finish(): void {
+    this.#server = undefined;
+    const restMs = Math.max(0, this.#downAtMs - this.#scheduler.nowMs) + 1;
+    this.#scheduler.in(restMs, "", () => this.cut());
+  }
+
+  /** Breaks the connection now. */
+  cut(): void {
+    if (this.#cut) return;
+    this.#cut = true;
+    const { random } = this.#scheduler;
+    const server = this.#server;
+    this.#client.life.in(between(random, 0, 200), "", () => this.#client.closed());
+    server?.life.in(between(random, 0, 500), "", () => server.closed());
+  }
+
+  #send<M>(lastAtMs: number, end: () => End<M> | undefined, message: M): number {
+    const { nowMs, random } = this.#scheduler;
+    const atMs = Math.max(lastAtMs, nowMs + random.float() * this.#faults.delayMsMax);
+    this.#scheduler.in(atMs - nowMs, "", () => {
+      const to = end();
+      if (this.#cut || to === undefined) return;
+      // A stopped process finds what came meanwhile when it goes on; a dead one never.
+      to.life.in(0, "", () => to.hear(message));
+    });
+    return atMs;
+  }
+}
