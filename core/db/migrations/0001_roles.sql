@@ -29,10 +29,10 @@ END $$;
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 
-CREATE SCHEMA bus;
-CREATE SCHEMA data;
-CREATE SCHEMA registry;
-CREATE SCHEMA views;
+CREATE SCHEMA bus AUTHORIZATION ransomeye_bus_owner;
+CREATE SCHEMA data AUTHORIZATION ransomeye_data_owner;
+CREATE SCHEMA registry AUTHORIZATION ransomeye_registry_owner;
+CREATE SCHEMA views AUTHORIZATION ransomeye_views_owner;
 -- Schema ops exists: the runner keeps its list of applied migrations there.
 
 COMMENT ON SCHEMA bus IS 'The frame log, its heads, and the offsets of those who read it';

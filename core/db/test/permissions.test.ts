@@ -127,7 +127,7 @@ for (const role of loginRoles) {
         "CREATE TABLE public.mine (a int)", "CREATE TEMPORARY TABLE mine (a int)", "CREATE SCHEMA mine", "CREATE TABLE views.mine (a int)", "CREATE ROLE mine",
         "CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "SET ROLE postgres", "SET ROLE ransomeye_bus_owner", "SET SESSION AUTHORIZATION postgres",
         "COPY (SELECT 1) TO PROGRAM 'true'", "SELECT pg_read_file('PG_VERSION')", "ALTER SYSTEM SET fsync = off", "SELECT rolpassword FROM pg_authid",
-        "CREATE EXTENSION plperl", "CHECKPOINT",
+        "CREATE EXTENSION file_fdw", "CHECKPOINT",
         ...loginRoles.filter((other) => other !== role).map((other) => `SET ROLE ${other}`),
       ];
       // Not inside a transaction: some of them would be refused there for that reason alone.
