@@ -5,7 +5,7 @@
  * Forbids: writing into node_modules, and depending on install scripts (npm may block them).
  */
 import { createHash } from "node:crypto";
-import { cp, mkdir, readFile, rename, rm, symlink } from "node:fs/promises";
+import { chmod, cp, mkdir, readdir, readFile, rename, rm, stat, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -96,7 +96,8 @@ async function tryRun(native: string, linkDirectory: string, runAs: RunAs): Prom
 /** Links that npm packages cannot hold (`libpq.so.5` → `libpq.so.5.18`), as the package's own list names them. */
 async function makeLinks(native: string, linkDirectory: string): Promise<void> {
   await rm(linkDirectory, { recursive: true, force: true });
-  await mkdir(linkDirectory, { recursive: true, mode: 0o755 });
+  await mkdir(linkDirectory, { recursive: true });
+  await chmod(linkDirectory, 0o755);
   const list = await readFile(join(native, "pg-symlinks.json"), "utf8").catch(() => "[]");
   for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
     await symlink(join(dirname(native), source), join(linkDirectory, basename(target)));
@@ -111,9 +112,10 @@ async function copyToSystem(native: string, key: string): Promise<string> {
   if (await check()) return target;
   const temporary = join(systemDirectory, `.${key}.${process.pid}`);
   try {
-    await mkdir(systemDirectory, { recursive: true, mode: 0o755 });
+    await makeSystemDirectory();
     await rm(temporary, { recursive: true, force: true });
     await cp(native, join(temporary, "native"), { recursive: true });
+    await openToAll(temporary);
     await rm(home, { recursive: true, force: true });
     await rename(temporary, home);
   } catch (error) {
@@ -122,6 +124,20 @@ async function copyToSystem(native: string, key: string): Promise<string> {
     if (!(await check())) throw new DbError("DB_BINARIES_BROKEN", `The binaries could not be copied to ${home}.`, { cause: error });
   }
   return target;
+}
+
+/** Makes /var/lib/ransomeye, which everybody may pass, whatever our umask. */
+export async function makeSystemDirectory(): Promise<void> {
+  await mkdir(systemDirectory, { recursive: true });
+  await chmod(systemDirectory, 0o755);
+}
+
+/** Lets everybody read, enter and run what its owner can: neither our umask nor that of `npm ci` may keep the server's user out. */
+async function openToAll(path: string): Promise<void> {
+  const { mode } = await stat(path);
+  await chmod(path, (mode & 0o700) | ((mode & 0o500) >> 3) | ((mode & 0o500) >> 6));
+  const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
+  for (const entry of entries) if (entry.isDirectory() || entry.isFile()) await openToAll(join(path, entry.name));
 }
 
 /** True if both directories hold the same server program. */

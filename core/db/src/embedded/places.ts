@@ -8,7 +8,7 @@ import { chmod, chown, lstat, mkdir, readlink, realpath, stat, symlink, writeFil
 import { dirname, join, resolve } from "node:path";
 import type { Random } from "ransomeye-kernel";
 import { DbError } from "../errors.ts";
-import { systemDirectory } from "./binaries.ts";
+import { makeSystemDirectory, systemDirectory } from "./binaries.ts";
 import type { RunAs } from "./run_as.ts";
 
 /** Longest path of a unix socket: sun_path is 108 bytes with its end (104 on macOS and the BSDs). */
@@ -118,7 +118,7 @@ export async function canEnter(path: string, runAs: RunAs): Promise<boolean> {
 async function makeElsewhere(path: string, runAs: RunAs, random: Random): Promise<string> {
   // A random name, not one made from the path: a data directory that was deleted and made anew must not find old passwords' cluster.
   const elsewhere = join(systemDirectory, `cluster-${random.bytes(8).toString("hex")}`);
-  await mkdir(systemDirectory, { recursive: true, mode: 0o755 });
+  await makeSystemDirectory();
   await mkdir(elsewhere, { mode: 0o700 });
   await chown(elsewhere, runAs.uid, runAs.gid);
   await symlink(elsewhere, path);
