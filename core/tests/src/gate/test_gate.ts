@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import type { TestContext } from "node:test";
 import { type Gateway, type GatewayConfig, startGateway } from "ransomeye-ingestion";
-import { type ClientMessage, producerSpiffeId, type ServerMessage } from "ransomeye-ingestion/protocol";
+import { type ClientMessage, gatewaySpiffeId, producerSpiffeId, type ServerMessage } from "ransomeye-ingestion/protocol";
 import { Lifetime, recordingTelemetry, type RecordingTelemetry, seededRandom, systemClock, systemRandom } from "ransomeye-kernel";
 import { type MemoryBus, openMemoryBus } from "ransomeye-pipeline";
 import { SyntheticChain, syntheticKey, type SyntheticProducer, syntheticProducer } from "../../synthetic_events.ts";
@@ -71,7 +71,13 @@ export async function startTestGate(
   options: { readonly config?: Partial<GatewayConfig>; readonly bus?: MemoryBus } = {},
 ): Promise<TestGate> {
   const ca = await createTestCa("test ca");
-  const server = await ca.leaf({ names: [{ type: "ip", value: "127.0.0.1" }], usages: [usages.server] });
+  const server = await ca.leaf({
+    names: [
+      { type: "url", value: gatewaySpiffeId(testDomain, "gate-1") },
+      { type: "ip", value: "127.0.0.1" },
+    ],
+    usages: [usages.server],
+  });
   const directory = new TestDirectory();
   const telemetry = recordingTelemetry();
   const bus = options.bus ?? openMemoryBus({ clock: systemClock });
