@@ -142,8 +142,8 @@ async function finish(): Promise<{ sent: number; unanswered: number }> {
   return { sent: sessions.reduce((sum, session) => sum + session.lastSeq, 0), unanswered: waiting() };
 }
 
-serveQuestions<FleetQuestion>(
-  async (question) => {
+serveQuestions(
+  async (question: FleetQuestion) => {
     switch (question.ask) {
       case "open":
         return await open(question.identities, question.gateway);

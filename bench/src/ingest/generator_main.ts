@@ -148,8 +148,8 @@ function cutIntoFrames(lines: readonly Buffer[]): Buffer[][] {
   return frames;
 }
 
-serveQuestions<GeneratorQuestion>(
-  async (question) => {
+serveQuestions(
+  async (question: GeneratorQuestion) => {
     if (question.ask === "open") return await open(question);
     return question.ask === "flood" ? await flood(question.events) : await pace(question.eventsPerSecond, question.seconds);
   },

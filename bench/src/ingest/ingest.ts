@@ -34,7 +34,7 @@ export async function ingestBench(options: IngestOptions, commandLine: string): 
     }
   };
   const machine = machineInfo(postgresVersion);
-  const throughput = await attempt("throughput", () => throughputShape(options.events, options.runs, options.profile, say));
+  const throughput = await attempt("throughput", () => throughputShape(options, say));
   const rate = options.rate ?? (throughput === undefined ? fallbackRate : Math.round(throughput.eventsPerSecond / 2));
   const latency = await attempt("latency", () => latencyShape(rate, options.seconds));
   const fleet = await attempt("fleet", () => fleetShape(options.producers, options.seconds, say));

@@ -22,6 +22,8 @@ export interface IngestOptions {
   /** Offered load of the latency shape; undefined: half of what the throughput shape has just measured. */
   readonly rate: number | undefined;
   readonly profile: boolean;
+  /** Where the profiles stay, for a look with Chrome's developer tools; undefined: they are removed. */
+  readonly profileDir: string | undefined;
   readonly json: string | undefined;
   readonly page: string | undefined;
   /** Printed on the page as it is given, so that a page can be made again. */
@@ -40,6 +42,7 @@ export const ingestUsage: string = `npm run bench -- ingest [options]
   --rate N          events per second of the latency shape (default: half of the measured throughput)
   --producers N     real sessions that carry the fleet's 50,000 simulated producers (default 2000)
   --no-profile      leave out the profiled run (CPU by step, GC pauses)
+  --profile-dir DIR keep the .cpuprofile files there
   --json FILE       write the figures as JSON
   --page FILE       write the result page (Markdown), made from the same figures
   --date DATE       the date that the page states (default: none)
@@ -64,6 +67,7 @@ export function parseIngestOptions(args: readonly string[]): IngestOptions {
     producers: positive("producers", values.producers),
     rate: values.rate === undefined ? undefined : positive("rate", values.rate),
     profile: !values["no-profile"],
+    profileDir: values["profile-dir"],
     json: values.json,
     page: values.page,
     date: values.date,
@@ -84,6 +88,7 @@ function parse(args: readonly string[]) {
         producers: { type: "string", default: "2000" },
         rate: { type: "string" },
         "no-profile": { type: "boolean", default: false },
+        "profile-dir": { type: "string" },
         json: { type: "string" },
         page: { type: "string" },
         date: { type: "string", default: "" },

@@ -3,13 +3,14 @@
  * Enforces: from the first send to the last row visible; the ledger recounted after every run; pairs interleaved, so that a slow minute slows both.
  * Forbids: a figure from a run whose ledger does not balance.
  */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { median, percentile } from "../stats.ts";
 import { BenchSystem } from "./bench_system.ts";
 import type { FloodAnswer, GeneratorQuestion } from "./generator_main.ts";
+import type { IngestOptions } from "./options.ts";
 import { type CpuLines, cpuBetween, cpuNow, peakMemoryMib, systemSeconds } from "./process_account.ts";
 import { rawCopy, type RawCopyResult } from "./raw_copy.ts";
 import type { ProfileResult, ThroughputResult, ThroughputRun } from "./result.ts";
@@ -52,12 +53,8 @@ export async function withLoad<T>(
 }
 
 /** Interleaved pairs of one flood and one raw copy, then a profiled flood on a system of its own. */
-export async function throughputShape(
-  events: number,
-  pairs: number,
-  profiled: boolean,
-  say: (line: string) => void,
-): Promise<ThroughputResult> {
+export async function throughputShape(options: IngestOptions, say: (line: string) => void): Promise<ThroughputResult> {
+  const { events, runs: pairs, profile, profileDir } = options;
   const runs: ThroughputRun[] = [];
   const raw: RawCopyResult[] = [];
   const eventBytes = await withLoad(floodProducers, {}, async (loaded) => {
@@ -88,7 +85,7 @@ export async function throughputShape(
     rawRowsPerSecond: median(raw.map((run) => run.rowsPerSecond)),
     rawCpuPerMillion: median(raw.map((run) => run.postgresCpuPerMillion + run.clientCpuPerMillion)),
     ratio: median(runs.map((run, pair) => run.eventsPerSecond / (raw[pair]?.rowsPerSecond ?? Number.NaN))),
-    profile: profiled ? await profiledFlood(events, say) : undefined,
+    profile: profile ? await profiledFlood(events, profileDir, say) : undefined,
   };
 }
 
@@ -131,7 +128,7 @@ async function flood(
   }
 }
 
-async function profiledFlood(events: number, say: (line: string) => void): Promise<ProfileResult> {
+async function profiledFlood(events: number, keepIn: string | undefined, say: (line: string) => void): Promise<ProfileResult> {
   const directory = await mkdtemp(join(tmpdir(), "ransomeye-bench-probe-"));
   try {
     return await withLoad(floodProducers, { NODE_OPTIONS: `--import ${probePath}`, BENCH_PROBE_DIR: directory }, async (loaded) => {
@@ -156,6 +153,7 @@ async function profiledFlood(events: number, say: (line: string) => void): Promi
       return { steps: stepRows(cpu, { gateway: profile(pids.gateway), engine: profile(pids.engine) }, run.events), gcPauses };
     });
   } finally {
+    if (keepIn !== undefined) await cp(directory, keepIn, { recursive: true });
     await rm(directory, { recursive: true, force: true });
   }
 }

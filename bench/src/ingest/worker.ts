@@ -41,9 +41,9 @@ export class Worker {
 }
 
 /** The child's side: answers each question with what `handle` gives; leaves when the parent does. */
-export function serveQuestions<Q>(handle: (question: Q) => Promise<unknown>, leave: () => Promise<void>): void {
-  process.on("message", (question: Q) => {
-    handle(question).then(
+export function serveQuestions(handle: (question: never) => Promise<unknown>, leave: () => Promise<void>): void {
+  process.on("message", (question: unknown) => {
+    handle(question as never).then(
       (result) => process.send?.({ result }),
       (error: unknown) => process.send?.({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
     );

@@ -18,6 +18,13 @@ const entryPoint = fileURLToPath(new URL("../../../bin/ransomeye.js", import.met
 /** Heap bound of each role in MiB (R-34): reaching it ends the process, which comes back; growing without bound would take the host along. */
 const heapMibMax: Readonly<Record<RoleName, number>> = { registry: 512, gateway: 768, engine: 1024, keeper: 256, demo: 256 };
 
+/**
+ * V8 counts the bytes of buffers as if they were its heap: with a live heap of 16 MB it marks all of it again for every 16 MB of frames that pass.
+ * It now waits until ten times the live heap has passed, which costs some 50 MB of memory and spares a third of the gateway's and the engine's time
+ * (bench, garbage collection). The bound above still holds.
+ */
+const heapGrowingPercent = 1000;
+
 export interface ChildEnd {
   readonly how: string;
   readonly pauseMs: number;
@@ -74,7 +81,8 @@ export class Child {
   }
 
   start(): void {
-    const child = spawn(process.execPath, [`--max-old-space-size=${heapMibMax[this.role]}`, entryPoint, "role", this.role, "--data-dir", this.#o.begin.dataDir], {
+    const heap = [`--max-old-space-size=${heapMibMax[this.role]}`, `--heap-growing-percent=${heapGrowingPercent}`];
+    const child = spawn(process.execPath, [...heap, entryPoint, "role", this.role, "--data-dir", this.#o.begin.dataDir], {
       detached: true,
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env: childEnvironment(),
@@ -161,7 +169,9 @@ export class Child {
 
 /** A role's environment has none of our variables: an administrator's database URL must not reach the gateway that way (R-12). */
 function childEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(systemEnvironment()).filter(([name]) => !name.startsWith("RANSOMEYE_") && name !== "NODE_CHANNEL_FD"));
+  return Object.fromEntries(
+    Object.entries(systemEnvironment()).filter(([name]) => !name.startsWith("RANSOMEYE_") && name !== "NODE_CHANNEL_FD"),
+  );
 }
 
 /** Longest log line; the rest of a longer one comes as further lines. */
