@@ -11,7 +11,8 @@ export interface ObjectSpec {
   readonly anyOf?: readonly string[];
 }
 
-const endpointFields: FieldTable = {
+/** What a device and an endpoint of a connection have in common. */
+const machineFields: FieldTable = {
   domain: "string",
   hostname: "string",
   instance_uid: "string",
@@ -20,8 +21,6 @@ const endpointFields: FieldTable = {
   ip: "string",
   mac: "string",
   name: "string",
-  port: "integer",
-  svc_name: "string",
   type_id: "integer",
   uid: "string",
   vlan_uid: "string",
@@ -62,13 +61,13 @@ export const objects: Readonly<Record<string, ObjectSpec>> = {
     },
   },
   device: {
-    fields: { ...endpointFields, type_id: "integer!" },
+    fields: { ...machineFields, type_id: "integer!" },
     anyOf: ["hostname", "instance_uid", "interface_name", "interface_uid", "ip", "name", "uid"],
   },
   dns_answer: { fields: { class: "string", flag_ids: "integer[]", rdata: "string!", ttl: "integer", type: "string" } },
   dns_query: { fields: { class: "string", hostname: "string!", opcode_id: "integer", type: "string" } },
   endpoint: {
-    fields: endpointFields,
+    fields: { ...machineFields, port: "integer", svc_name: "string" },
     anyOf: ["domain", "hostname", "instance_uid", "interface_name", "interface_uid", "ip", "name", "svc_name", "uid"],
   },
   evidence: {

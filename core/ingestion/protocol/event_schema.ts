@@ -59,7 +59,6 @@ const networkFields: FieldTable = {
   app_name: "string",
   connection_info: "connection_info",
   dst_endpoint: "endpoint",
-  proxy: "endpoint",
   src_endpoint: "endpoint",
   tls: "tls",
   traffic: "traffic",

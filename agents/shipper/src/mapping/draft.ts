@@ -53,6 +53,7 @@ function envelope(draft: Draft, format: Format, original: Buffer, keepRaw: boole
       log_format: format,
       transformation_info_list: [{ name: `ransomeye.${format}`, uid: String(formats[format].mappingVersion) }],
       labels: labels.length === 0 ? undefined : labels,
+      profiles: needsMicroseconds(draft.timeUs) ? datetimeProfile : undefined,
       ...draft.metadata,
     },
     raw_data: rawData,
@@ -75,6 +76,9 @@ function eventOf(draft: Draft, classUid: number, activityId: number, frame: Json
     ...frame,
   };
 }
+
+/** OCSF's profile that `time_dt` belongs to. */
+const datetimeProfile: readonly string[] = ["datetime"];
 
 /** A time outside the schema's range gets no text; the check will refuse it. */
 function needsMicroseconds(us: number): boolean {
