@@ -31,7 +31,9 @@ export async function applyOwnership(client: Queryable, matrix: readonly MatrixR
   const existing = new Set(objects.map((object) => object.name));
   await applyRights(client, objects, matrix);
   return {
-    unlisted: objects.filter((object) => object.kind !== "type" && !object.partition && !listed.has(object.name)).map((object) => object.name),
+    unlisted: objects
+      .filter((object) => object.kind !== "type" && !object.partition && !listed.has(object.name))
+      .map((object) => object.name),
     missing: [...listed].filter((name) => !existing.has(name)),
   };
 }
@@ -51,7 +53,11 @@ async function applyOwners(client: Queryable): Promise<void> {
 async function applyRights(client: Queryable, objects: readonly LiveObject[], matrix: readonly MatrixRow[]): Promise<void> {
   const places = new Map(objects.map((object) => [object.name, object]));
   const exists = (right: Right): boolean => right.kind === "database" || right.kind === "schema" || places.has(right.object);
-  const wanted = new Map(desiredRights(matrix).filter(exists).map((right) => [rightKey(right), right]));
+  const wanted = new Map(
+    desiredRights(matrix)
+      .filter(exists)
+      .map((right) => [rightKey(right), right]),
+  );
   const { rows } = await client.query<{ name: string }>("SELECT current_database() AS name");
   const database = quoteName(rows[0]?.name ?? "");
   const target = (right: Right): string => {

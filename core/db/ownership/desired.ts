@@ -12,7 +12,8 @@ export interface Right {
   /** `schema.name`, a schema's name, or empty for the database. */
   readonly object: string;
   readonly grantee: string;
-  readonly privilege: "CONNECT" | "USAGE" | "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "EXECUTE" | string;
+  /** As PostgreSQL names it: CONNECT, USAGE, SELECT, INSERT, UPDATE, DELETE, EXECUTE. */
+  readonly privilege: string;
   readonly column: string;
 }
 
@@ -26,7 +27,10 @@ export function desiredRights(matrix: readonly MatrixRow[] = ownershipMatrix): R
   const rights: Right[] = loginRoles.map((role) => ({ kind: "database", object: "", grantee: role, privilege: "CONNECT", column: "" }));
   const usage = new Set<string>();
   for (const row of matrix) {
-    const of = row.kind === "function" ? functionRights(row.name, row.execute) : Object.entries(row.rights).flatMap(([grantee, given]) => tableRights(row.name, grantee, given));
+    const of =
+      row.kind === "function"
+        ? functionRights(row.name, row.execute)
+        : Object.entries(row.rights).flatMap(([grantee, given]) => tableRights(row.name, grantee, given));
     for (const right of of) usage.add(`${schemaOf(row.name)}|${right.grantee}`);
     rights.push(...of);
   }
@@ -47,7 +51,8 @@ function functionRights(object: string, grantees: readonly Grantee[]): Right[] {
 
 function tableRights(object: string, grantee: string, given: TableRights): Right[] {
   const right = (privilege: string, column = ""): Right => ({ kind: "table", object, grantee, privilege, column });
-  const update = given.update === undefined ? [] : given.update === true ? [right("UPDATE")] : given.update.map((column) => right("UPDATE", column));
+  const update =
+    given.update === undefined ? [] : given.update === true ? [right("UPDATE")] : given.update.map((column) => right("UPDATE", column));
   return [
     ...(given.select ? [right("SELECT")] : []),
     ...(given.insert ? [right("INSERT")] : []),

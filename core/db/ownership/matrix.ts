@@ -72,7 +72,11 @@ const bus: readonly MatrixRow[] = [
   table("bus.state", "written by bus.pause and bus.configure", { [engine]: read, [keeper]: read }),
   table("bus.registry_version", "written by bus.set_registry", {}),
   table("bus.revoked", "written by bus.set_registry", {}),
-  table("bus.partition_head", "written by bus.append and bus.trim; one query over all heads wakes readers", { [engine]: read, [keeper]: read, [viewsOwner]: read }),
+  table("bus.partition_head", "written by bus.append and bus.trim; one query over all heads wakes readers", {
+    [engine]: read,
+    [keeper]: read,
+    [viewsOwner]: read,
+  }),
   table("bus.producer_head", "written by bus.append and bus.open_epoch", { [engine]: read, [viewsOwner]: read }),
   table("bus.epoch_log", "written by bus.open_epoch", { [viewsOwner]: read }),
   table("bus.consumer_offset", "leases by functions; the engine moves the place itself in its row transaction, under its token (R-3)", {
@@ -119,7 +123,10 @@ const data: readonly MatrixRow[] = [
     [busOwner]: read,
     [viewsOwner]: read,
   }),
-  table("data.sink_epochs", "written when the sink leaves an epoch (R-7)", { [engine]: { select: true, insert: true }, [viewsOwner]: read }),
+  table("data.sink_epochs", "written when the sink leaves an epoch (R-7)", {
+    [engine]: { select: true, insert: true },
+    [viewsOwner]: read,
+  }),
 ];
 
 const registryRows: readonly MatrixRow[] = [

@@ -51,5 +51,7 @@ async function createDatabase(connection: Connection): Promise<void> {
 
 function connectFailed(connection: Connection, cause: unknown): DbError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new DbError("DB_CONNECT_FAILED", `No connection to ${connection.host}:${connection.port} as ${connection.user}: ${reason}`, { cause });
+  return new DbError("DB_CONNECT_FAILED", `No connection to ${connection.host}:${connection.port} as ${connection.user}: ${reason}`, {
+    cause,
+  });
 }

@@ -23,12 +23,19 @@ const durableValues: Readonly<Record<string, readonly string[]>> = {
  * @throws DbError DB_NOT_DURABLE, DB_VERSION_UNSUPPORTED
  */
 export async function assertDurable(client: Queryable): Promise<void> {
-  const { rows } = await client.query<{ version_number: number; version: string; fsync: string; full_page_writes: string; synchronous_commit: string }>(
+  const { rows } = await client.query<{
+    version_number: number;
+    version: string;
+    fsync: string;
+    full_page_writes: string;
+    synchronous_commit: string;
+  }>(
     `SELECT current_setting('server_version_num')::int AS version_number, current_setting('server_version') AS version,
             current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes, current_setting('synchronous_commit') AS synchronous_commit`,
   );
   const [row] = rows;
-  if (row === undefined || row.version_number < versionNumberMin) throw new DbError("DB_VERSION_UNSUPPORTED", `The server is PostgreSQL ${row?.version ?? "?"}.`);
+  if (row === undefined || row.version_number < versionNumberMin)
+    throw new DbError("DB_VERSION_UNSUPPORTED", `The server is PostgreSQL ${row?.version ?? "?"}.`);
   const wrong = Object.entries(durableValues).filter(([name, allowed]) => !allowed.includes(String(row[name as keyof typeof row])));
   if (wrong.length > 0) {
     const list = wrong.map(([name]) => `${name} = ${row[name as keyof typeof row]}`).join(", ");

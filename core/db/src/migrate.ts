@@ -53,7 +53,8 @@ export async function readMigrations(directory: string = migrationsDirectory): P
     const number = Number(match[1]);
     if (migrations.at(-1)?.number === number) throw new DbError("DB_MIGRATION_INVALID", `Number ${match[1]} is used twice.`);
     const sql = await readFile(join(directory, name), "utf8");
-    if (!/^(?:--.*\n)*-- danger: \S/i.test(sql)) throw new DbError("DB_MIGRATION_INVALID", `${name} does not state its danger in its opening comment.`);
+    if (!/^(?:--.*\n)*-- danger: \S/i.test(sql))
+      throw new DbError("DB_MIGRATION_INVALID", `${name} does not state its danger in its opening comment.`);
     migrations.push({ number, name: match[2] ?? "", sql, sha256: createHash("sha256").update(sql).digest("hex") });
   }
   return migrations;
@@ -84,19 +85,26 @@ async function run(client: Client, migrations: readonly Migration[], options: Mi
       sha256     text NOT NULL,
       applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
     )`);
-  const { rows } = await client.query<{ number: number; name: string; sha256: string }>("SELECT number, name, sha256 FROM ops.migration ORDER BY number");
+  const { rows } = await client.query<{ number: number; name: string; sha256: string }>(
+    "SELECT number, name, sha256 FROM ops.migration ORDER BY number",
+  );
   const known = new Map(migrations.map((migration) => [migration.number, migration]));
   for (const row of rows) {
     const file = known.get(row.number);
     if (file === undefined) throw new DbError("DB_MIGRATION_UNKNOWN", `This database has migration ${row.number} (${row.name}).`);
-    if (file.sha256 !== row.sha256) throw new DbError("DB_MIGRATION_CHANGED", `Migration ${row.number} (${row.name}) is not what was applied.`);
+    if (file.sha256 !== row.sha256)
+      throw new DbError("DB_MIGRATION_CHANGED", `Migration ${row.number} (${row.name}) is not what was applied.`);
   }
   const applied = new Set(rows.map((row) => row.number));
   const pending = migrations.filter((migration) => !applied.has(migration.number));
   for (const migration of pending) {
     const begun = options.clock.monotonicMs();
     await apply(client, migration);
-    options.telemetry.emit(migrationApplied, { number: migration.number, name: migration.name, seconds: (options.clock.monotonicMs() - begun) / 1000 });
+    options.telemetry.emit(migrationApplied, {
+      number: migration.number,
+      name: migration.name,
+      seconds: (options.clock.monotonicMs() - begun) / 1000,
+    });
   }
   return pending.map((migration) => migration.number);
 }
@@ -105,15 +113,23 @@ async function apply(client: Client, migration: Migration): Promise<void> {
   try {
     await client.query("BEGIN");
     await client.query(migration.sql);
-    await client.query("INSERT INTO ops.migration (number, name, sha256) VALUES ($1, $2, $3)", [migration.number, migration.name, migration.sha256]);
+    await client.query("INSERT INTO ops.migration (number, name, sha256) VALUES ($1, $2, $3)", [
+      migration.number,
+      migration.name,
+      migration.sha256,
+    ]);
     await client.query("COMMIT");
   } catch (error) {
     await client.query("ROLLBACK").catch(() => {});
     const { message = String(error), position, where } = error as { message?: string; position?: string; where?: string };
     const line = position === undefined ? "" : ` at line ${migration.sql.slice(0, Number(position)).split("\n").length}`;
-    throw new DbError("DB_MIGRATION_FAILED", `Migration ${migration.number} (${migration.name})${line}: ${message}${where === undefined ? "" : ` (${where})`}`, {
-      cause: error,
-      fields: { number: migration.number, sqlstate: sqlState(error) },
-    });
+    throw new DbError(
+      "DB_MIGRATION_FAILED",
+      `Migration ${migration.number} (${migration.name})${line}: ${message}${where === undefined ? "" : ` (${where})`}`,
+      {
+        cause: error,
+        fields: { number: migration.number, sqlstate: sqlState(error) },
+      },
+    );
   }
 }

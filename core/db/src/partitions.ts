@@ -46,7 +46,9 @@ export async function ensurePartitions(options: PartitionOptions): Promise<numbe
   const behind = options.daysBehind ?? 1;
   const days = behind + 1 + (options.daysAhead ?? 8);
   const fromDay = utcDay(options.clock.nowUs(), -behind);
-  const { rows } = await whileLocked(options, () => options.pool.query<{ made: number }>("SELECT ops.ensure_partitions($1::date, $2) AS made", [fromDay, days]));
+  const { rows } = await whileLocked(options, () =>
+    options.pool.query<{ made: number }>("SELECT ops.ensure_partitions($1::date, $2) AS made", [fromDay, days]),
+  );
   const made = rows[0]?.made ?? 0;
   if (made > 0) options.telemetry.emit(partitionsMade, { from_day: fromDay, days, made });
   return made;
@@ -54,7 +56,9 @@ export async function ensurePartitions(options: PartitionOptions): Promise<numbe
 
 /** Days that exist, oldest first, all tables together. As keeper or reader. */
 export async function daySizes(pool: Queryable): Promise<DaySize[]> {
-  const { rows } = await pool.query<DaySize>("SELECT day, sum(bytes)::bigint AS bytes, count(*)::int AS tables FROM ops.day_sizes() GROUP BY day ORDER BY day");
+  const { rows } = await pool.query<DaySize>(
+    "SELECT day, sum(bytes)::bigint AS bytes, count(*)::int AS tables FROM ops.day_sizes() GROUP BY day ORDER BY day",
+  );
   return rows;
 }
 
@@ -68,7 +72,9 @@ export async function dropDay(options: Pick<PartitionOptions, "pool" | "clock" |
   // A statement of its own: the marks' row locks must not be held while the day is counted, appends would wait for them.
   const trimmed = await options.pool.query<{ free: boolean }>("SELECT bus.trim_day($1::date) AS free", [day]);
   if (trimmed.rows[0]?.free !== true) return undefined;
-  const { rows } = await whileLocked(options, () => options.pool.query<{ bytes: number | null }>("SELECT ops.drop_day($1::date) AS bytes", [day]));
+  const { rows } = await whileLocked(options, () =>
+    options.pool.query<{ bytes: number | null }>("SELECT ops.drop_day($1::date) AS bytes", [day]),
+  );
   const bytes = rows[0]?.bytes ?? undefined;
   if (bytes !== undefined) options.telemetry.emit(dayDropped, { day, bytes });
   return bytes;
@@ -82,7 +88,8 @@ async function whileLocked<T>(options: { readonly clock: Clock; readonly telemet
     } catch (error) {
       if (sqlState(error) !== lockNotAvailable) throw error;
       const reason = error instanceof Error ? error.message : String(error);
-      if (attempt === attemptsMax) throw new DbError("DB_PARTITION_LOCKED", `A table was held by somebody else: ${reason}`, { cause: error });
+      if (attempt === attemptsMax)
+        throw new DbError("DB_PARTITION_LOCKED", `A table was held by somebody else: ${reason}`, { cause: error });
       options.telemetry.emit(partitionRetried, { attempt, reason });
       await sleep(options.clock, 200 * attempt);
     }

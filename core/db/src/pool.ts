@@ -66,7 +66,7 @@ const parsers = new Map<number, (text: string) => unknown>([
 /** Our readers first, pg's defaults for every other type. */
 const types: pg.CustomTypesConfig = {
   getTypeParser: ((id: number, format?: "text" | "binary") =>
-    (format !== "binary" ? parsers.get(id) : undefined) ?? pg.types.getTypeParser(id, format as "text")) as typeof pg.types.getTypeParser,
+    (format !== "binary" ? parsers.get(id) : undefined) ?? pg.types.getTypeParser(id, format)) as typeof pg.types.getTypeParser,
 };
 
 function clientConfig(connection: Connection, applicationName: string): pg.ClientConfig {

@@ -36,13 +36,13 @@ const details: readonly string[] = [
   `SELECT n.nspname || '.' || p.proname, 'returns ' || pg_get_function_result(p.oid) || ', ' || l.lanname
      || CASE p.provolatile WHEN 'i' THEN ', immutable' WHEN 's' THEN ', stable' ELSE ', volatile' END
      || CASE WHEN p.prosecdef THEN ', security definer' ELSE '' END
-     || coalesce(', ' || array_to_string(p.proconfig, ', '), '') || ', body ' || left(encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex'), 16)
+     || coalesce(', ' || array_to_string(p.proconfig, ', '), '') || ', body ' || left(encode(sha256(convert_to(regexp_replace(regexp_replace(p.prosrc, '--[^\\n]*', '', 'g'), '\\s+', ' ', 'g'), 'UTF8')), 'hex'), 16)
    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang WHERE ${schemaList}`,
   `SELECT n.nspname || '.' || p.proname, 'arguments ' || pg_get_function_arguments(p.oid) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE ${schemaList}`,
 ];
 
 /**
- * The schema as stable text: objects with owner, columns, constraints, indexes, functions (their body as a hash) and rights. View
+ * The schema as stable text: objects with owner, columns, constraints, indexes, functions (their body as a hash, comments left out) and rights. View
  * definitions are left out: servers of different versions print them differently; their columns and their migration stand for them.
  * Ask as administrator.
  */
@@ -54,7 +54,7 @@ export async function schemaDump(client: Queryable): Promise<string> {
     else known.push(line);
   };
   const out: string[] = [];
-  for (const [schema, owner] of [...(await schemaOwners(client))].sort()) add(schema, `owner ${owner}`);
+  for (const [schema, owner] of await schemaOwners(client)) add(schema, `owner ${owner}`);
   const objects = (await liveObjects(client)).filter((object) => !object.partition);
   for (const object of objects) add(`${object.kind} ${object.name}`, `owner ${object.owner}`);
   const kinds = new Map(objects.map((object) => [object.name, `${object.kind} ${object.name}`]));
@@ -63,7 +63,10 @@ export async function schemaDump(client: Queryable): Promise<string> {
     for (const [object, line] of rows) add(kinds.get(object) ?? object, line);
   }
   const rights = (await liveRights(client)).filter((right) => right.kind !== "database" && right.object !== "public");
-  const sorted = rights.map((right) => ({ ...right, text: `grant ${right.privilege.toLowerCase()}${right.column === "" ? "" : ` (${right.column})`} to ${right.grantee}` }));
+  const sorted = rights.map((right) => ({
+    ...right,
+    text: `grant ${right.privilege.toLowerCase()}${right.column === "" ? "" : ` (${right.column})`} to ${right.grantee}`,
+  }));
   sorted.sort((left, right) => (left.text < right.text ? -1 : 1));
   for (const right of sorted) add(right.kind === "schema" ? right.object : (kinds.get(right.object) ?? right.object), right.text);
   for (const object of [...lines.keys()].sort()) {

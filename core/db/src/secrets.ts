@@ -47,7 +47,11 @@ export async function ensureSecrets(path: string, roles: readonly string[], rand
  * The connection of one of our roles to the server and database of `server`.
  * @throws DbError DB_SECRETS_UNREADABLE if the role has no password
  */
-export function roleConnection(server: Pick<Connection, "host" | "port" | "database" | "ssl">, secrets: DatabaseSecrets, role: LoginRole): Connection {
+export function roleConnection(
+  server: Pick<Connection, "host" | "port" | "database" | "ssl">,
+  secrets: DatabaseSecrets,
+  role: LoginRole,
+): Connection {
   const password = secrets.passwords[role];
   if (password === undefined) throw new DbError("DB_SECRETS_UNREADABLE", `The secrets file has no password for ${role}.`);
   const { host, port, database, ssl } = server;
@@ -64,7 +68,10 @@ async function readIfPresent(path: string): Promise<DatabaseSecrets | undefined>
     try {
       const { mode } = await file.stat();
       if ((mode & 0o077) !== 0) {
-        throw new DbError("DB_SECRETS_UNREADABLE", `${path} is open to other users (mode ${(mode & 0o777).toString(8)}); make it 0600 and change the passwords.`);
+        throw new DbError(
+          "DB_SECRETS_UNREADABLE",
+          `${path} is open to other users (mode ${(mode & 0o777).toString(8)}); make it 0600 and change the passwords.`,
+        );
       }
       text = await file.readFile("utf8");
     } finally {

@@ -8,7 +8,15 @@ import { spawn } from "node:child_process";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Random, recordingTelemetry, seededRandom, systemClock, systemEnvironment, systemRandom, type Telemetry } from "ransomeye-kernel";
+import {
+  type Random,
+  recordingTelemetry,
+  seededRandom,
+  systemClock,
+  systemEnvironment,
+  systemRandom,
+  type Telemetry,
+} from "ransomeye-kernel";
 import { applyOwnership } from "../ownership/apply.ts";
 import { type Connection, parseConnectionUrl } from "./connection.ts";
 import { quoteName } from "./database.ts";
@@ -167,7 +175,13 @@ class Server implements TestServer {
     try {
       await lock?.query("SELECT pg_advisory_lock(hashtextextended('ransomeye test roles', 0))");
       const connection = { ...this.#parts.admin, database: this.#templateName };
-      return await prepareDatabase({ connection, secretsFile: join(this.#parts.directory, "secrets.json"), telemetry: this.telemetry, clock: systemClock, random });
+      return await prepareDatabase({
+        connection,
+        secretsFile: join(this.#parts.directory, "secrets.json"),
+        telemetry: this.telemetry,
+        clock: systemClock,
+        random,
+      });
     } finally {
       await lock?.end();
     }

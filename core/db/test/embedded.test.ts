@@ -17,12 +17,23 @@ const isRoot = process.geteuid?.() === 0;
 const settings = { shared_buffers: "16MB", max_connections: "20", min_wal_size: "32MB" };
 
 /** A fresh data directory with its options; removed in the end, servers in it stopped. */
-async function place(): Promise<{ options: EmbeddedOptions; telemetry: RecordingTelemetry; directory: string; start(more?: Partial<EmbeddedOptions>): Promise<EmbeddedServer> }> {
+async function place(): Promise<{
+  options: EmbeddedOptions;
+  telemetry: RecordingTelemetry;
+  directory: string;
+  readonly start: (more?: Partial<EmbeddedOptions>) => Promise<EmbeddedServer>;
+}> {
   const directory = await mkdtemp(join(tmpdir(), "re-emb-"));
   await chmod(directory, 0o711);
   const telemetry = recordingTelemetry();
   const options: EmbeddedOptions = {
-    dataDir: join(directory, "d"), runtimeDir: join(directory, "r"), syncNewCluster: false, settings, telemetry, clock: systemClock, random: systemRandom,
+    dataDir: join(directory, "d"),
+    runtimeDir: join(directory, "r"),
+    syncNewCluster: false,
+    settings,
+    telemetry,
+    clock: systemClock,
+    random: systemRandom,
   };
   const servers: EmbeddedServer[] = [];
   after(async () => {
@@ -31,7 +42,9 @@ async function place(): Promise<{ options: EmbeddedOptions; telemetry: Recording
     await rm(directory, { recursive: true, force: true, maxRetries: 20 });
   });
   return {
-    options, telemetry, directory,
+    options,
+    telemetry,
+    directory,
     async start(more = {}) {
       const server = await startEmbedded({ ...options, ...more });
       servers.push(server);
@@ -40,11 +53,13 @@ async function place(): Promise<{ options: EmbeddedOptions; telemetry: Recording
   };
 }
 
-const refusedWith = (code: DbCode) => (error: unknown): boolean => {
-  assert.ok(hasCode(error, code), `${code} expected, got ${String((error as Error).stack)}`);
-  assert.ok(error.next.length > 10);
-  return true;
-};
+const refusedWith =
+  (code: DbCode) =>
+  (error: unknown): boolean => {
+    assert.ok(hasCode(error, code), `${code} expected, got ${String((error as Error).stack)}`);
+    assert.ok(error.next.length > 10);
+    return true;
+  };
 
 async function ask(server: EmbeddedServer, sql: string): Promise<Record<string, unknown>> {
   const client = await openClient(server.connection, "test");
@@ -62,10 +77,23 @@ test("R-23 a new cluster: unprivileged user, unix socket alone, checksums, durab
   assert.notEqual(facts?.uid, 0);
   if (!isRoot) assert.equal(facts?.uid, process.geteuid?.());
   assert.deepEqual(
-    await ask(server, `SELECT current_setting('listen_addresses') AS listen, current_setting('data_checksums') AS checksums, current_setting('fsync') AS fsync,
+    await ask(
+      server,
+      `SELECT current_setting('listen_addresses') AS listen, current_setting('data_checksums') AS checksums, current_setting('fsync') AS fsync,
       current_setting('full_page_writes') AS pages, current_setting('synchronous_commit') AS sync, current_setting('TimeZone') AS zone, current_setting('server_encoding') AS encoding,
-      (SELECT datlocprovider::text || ' ' || datlocale FROM pg_database WHERE datname = current_database()) AS locale, current_database() AS database`),
-    { listen: "", checksums: "on", fsync: "on", pages: "on", sync: "on", zone: "UTC", encoding: "UTF8", locale: "b C.UTF-8", database: "ransomeye" },
+      (SELECT datlocprovider::text || ' ' || datlocale FROM pg_database WHERE datname = current_database()) AS locale, current_database() AS database`,
+    ),
+    {
+      listen: "",
+      checksums: "on",
+      fsync: "on",
+      pages: "on",
+      sync: "on",
+      zone: "UTC",
+      encoding: "UTF8",
+      locale: "b C.UTF-8",
+      database: "ransomeye",
+    },
   );
   const secrets = await stat(join(options.dataDir, "secrets", "database.json"));
   assert.equal(secrets.mode & 0o777, 0o600);
@@ -114,7 +142,8 @@ test("R-22 a backend that outlives its killed postmaster is waited for", async (
   process.kill(server.pid, "SIGKILL");
   await server.exited;
   const again = start();
-  while (!telemetry.events.some((event) => event.name === "db_server_waits_for_remains")) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (!telemetry.events.some((event) => event.name === "db_server_waits_for_remains"))
+    await new Promise((resolve) => setTimeout(resolve, 20));
   process.kill(pid, "SIGCONT");
   assert.deepEqual(await ask(await again, "SELECT count(*) AS n FROM kept"), { n: 0 });
   await client.end().catch(() => {});
@@ -122,7 +151,9 @@ test("R-22 a backend that outlives its killed postmaster is waited for", async (
 
 /** A process that starts a server as a supervisor does, and says when it is there. */
 async function otherSupervisor(dataDir: string, runtimeDir: string): Promise<{ child: ChildProcess; pid: number }> {
-  const child = spawn(process.execPath, [fileURLToPath(new URL("./embedded_supervisor.js", import.meta.url)), dataDir, runtimeDir], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [fileURLToPath(new URL("./embedded_supervisor.js", import.meta.url)), dataDir, runtimeDir], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const pid = await new Promise<number>((resolve, reject) => {
     child.stdout?.once("data", (data: Buffer) => resolve(Number(data.toString())));
     child.once("exit", (code) => reject(new Error(`the other supervisor ended with ${code}`)));
@@ -152,11 +183,21 @@ test("a postmaster that somebody else started on our directory is left alone", a
   const facts = await processFacts(server.pid);
   await server.stop("fast");
   // The same program with the same arguments, without our mark.
-  const [program = "", ...args] = (facts?.argv ?? []).filter((argument, n, all) => !argument.startsWith("ransomeye.supervisor=") && !(all[n + 1] ?? "").startsWith("ransomeye.supervisor="));
-  const library = (await readFile(`/proc/${process.pid}/environ`, "utf8")).length > 0 ? { LD_LIBRARY_PATH: `${join(server.socketDirectory, "..", "lib")}:${join(program, "..", "..", "lib")}` } : {};
-  const stranger = spawn(program, args, { stdio: "ignore", env: library, ...(isRoot ? { uid: facts?.uid ?? 0, gid: (await stat(server.dataDirectory)).gid } : {}) });
+  const [program = "", ...args] = (facts?.argv ?? []).filter(
+    (argument, n, all) => !argument.startsWith("ransomeye.supervisor=") && !(all[n + 1] ?? "").startsWith("ransomeye.supervisor="),
+  );
+  const library =
+    (await readFile(`/proc/${process.pid}/environ`, "utf8")).length > 0
+      ? { LD_LIBRARY_PATH: `${join(server.socketDirectory, "..", "lib")}:${join(program, "..", "..", "lib")}` }
+      : {};
+  const stranger = spawn(program, args, {
+    stdio: "ignore",
+    env: library,
+    ...(isRoot ? { uid: facts?.uid ?? 0, gid: (await stat(server.dataDirectory)).gid } : {}),
+  });
   try {
-    while (!(await readFile(join(server.dataDirectory, "postmaster.pid"), "utf8").catch(() => "")).includes("ready")) await new Promise((resolve) => setTimeout(resolve, 20));
+    while (!(await readFile(join(server.dataDirectory, "postmaster.pid"), "utf8").catch(() => "")).includes("ready"))
+      await new Promise((resolve) => setTimeout(resolve, 20));
     await assert.rejects(start(), refusedWith("DB_DATA_DIR_IN_USE"));
     assert.equal(stranger.exitCode, null);
   } finally {
@@ -215,5 +256,8 @@ test("R-23 a socket path that is too long and a runtime directory of somebody el
 
 test("settings that the server refuses end the start with the server's own words", async () => {
   const { start } = await place();
-  await assert.rejects(start({ settings: { ...settings, shared_buffers: "nonsense" } }), (error: Error) => refusedWith("DB_SERVER_START_FAILED")(error) && /shared_buffers/.test(error.message));
+  await assert.rejects(
+    start({ settings: { ...settings, shared_buffers: "nonsense" } }),
+    (error: Error) => refusedWith("DB_SERVER_START_FAILED")(error) && /shared_buffers/.test(error.message),
+  );
 });

@@ -11,9 +11,12 @@ import { sqlState } from "../src/errors.ts";
 import { openClient } from "../src/pool.ts";
 
 const directory = await mkdtemp(join(tmpdir(), "re-disk-"));
-const mounted = process.geteuid?.() === 0 && spawnSync("mount", ["-t", "tmpfs", "-o", "size=60m,mode=755", "tmpfs", directory]).status === 0;
+/** Tools of the system, not of the project. */
+const [mountTool, unmountTool] = ["mount", "umount"] as const;
+const mounted =
+  process.geteuid?.() === 0 && spawnSync(mountTool, ["-t", "tmpfs", "-o", "size=60m,mode=755", "tmpfs", directory]).status === 0;
 after(async () => {
-  if (mounted) execFileSync("umount", [directory]);
+  if (mounted) execFileSync(unmountTool, [directory]);
   await rm(directory, { recursive: true, force: true });
 });
 
@@ -21,11 +24,16 @@ test("DB-6 a full disk: refused with a reason, nothing committed is lost, and ro
   await chmod(directory, 0o755);
   const start = (): Promise<EmbeddedServer> =>
     startEmbedded({
-      dataDir: join(directory, "d"), runtimeDir: join(directory, "r"), syncNewCluster: false, settings: { shared_buffers: "16MB", min_wal_size: "32MB" },
-      telemetry: recordingTelemetry(), clock: systemClock, random: systemRandom,
+      dataDir: join(directory, "d"),
+      runtimeDir: join(directory, "r"),
+      syncNewCluster: false,
+      settings: { shared_buffers: "16MB", min_wal_size: "32MB" },
+      telemetry: recordingTelemetry(),
+      clock: systemClock,
+      random: systemRandom,
     });
   await assert.rejects(start(), (error) => hasCode(error, "DB_DISK_FULL"), "too little to create a cluster");
-  execFileSync("mount", ["-o", "remount,size=200m", directory]);
+  execFileSync(mountTool, ["-o", "remount,size=200m", directory]);
   let server = await start();
   const client = await openClient(server.connection, "test");
   await client.query("CREATE TABLE kept (n int, filler text)");

@@ -4,7 +4,13 @@ import { startEmbedded } from "../src/embedded/embedded.ts";
 
 const [dataDir = "", runtimeDir = ""] = process.argv.slice(2);
 const server = await startEmbedded({
-  dataDir, runtimeDir, syncNewCluster: false, settings: { shared_buffers: "16MB", max_connections: "20" }, telemetry: recordingTelemetry(), clock: systemClock, random: systemRandom,
+  dataDir,
+  runtimeDir,
+  syncNewCluster: false,
+  settings: { shared_buffers: "16MB", max_connections: "20" },
+  telemetry: recordingTelemetry(),
+  clock: systemClock,
+  random: systemRandom,
 });
 process.stdout.write(`${server.pid}\n`);
 await server.exited;

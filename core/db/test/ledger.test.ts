@@ -33,7 +33,19 @@ async function system(): Promise<{ database: TestDatabase; admin: Pool; reader: 
   return { database, admin, reader: database.rolePool("ransomeye_reader") };
 }
 
-const total = { producers: 2, epochs: 3, offered: 16, bus_head: 11, stored: 5, dead_lettered: 3, gap_declared: 2, expired: 0, in_flight: 1, imbalance: 0, misplaced_epochs: 0 };
+const total = {
+  producers: 2,
+  epochs: 3,
+  offered: 16,
+  bus_head: 11,
+  stored: 5,
+  dead_lettered: 3,
+  gap_declared: 2,
+  expired: 0,
+  in_flight: 1,
+  imbalance: 0,
+  misplaced_epochs: 0,
+};
 const totals = async (reader: Pool): Promise<unknown> => {
   const { rows } = await reader.query<Record<string, unknown>>("SELECT * FROM views.ledger");
   const { as_of: _, ...rest } = rows[0] ?? {};
@@ -76,10 +88,16 @@ test("R-19 a lost, a doubled, a foreign and an exchanged row each unbalance the 
   assert.deepEqual(await after("INSERT INTO data.events_agent SELECT * FROM data.events_agent"), one);
   assert.deepEqual(await after("DELETE FROM data.gaps"), { imbalance: 2, misplaced_epochs: 1 });
   assert.deepEqual(await after("UPDATE data.event_dead_letters SET count = 1 WHERE count = 2"), one);
-  assert.deepEqual(await after("UPDATE data.events_dpi SET producer_id = gen_random_uuid() WHERE epoch = 2"), { imbalance: 2, misplaced_epochs: 2 });
+  assert.deepEqual(await after("UPDATE data.events_dpi SET producer_id = gen_random_uuid() WHERE epoch = 2"), {
+    imbalance: 2,
+    misplaced_epochs: 2,
+  });
   assert.deepEqual(await after("UPDATE data.sink_head SET seq = seq - 1 WHERE producer_kind = 1"), one);
   // Lost here and doubled there: the sum over the system is right, and must not hide it.
-  assert.deepEqual(await after("DELETE FROM data.events_agent; INSERT INTO data.events_dpi SELECT * FROM data.events_dpi WHERE epoch = 2"), { imbalance: 2, misplaced_epochs: 2 });
+  assert.deepEqual(
+    await after("DELETE FROM data.events_agent; INSERT INTO data.events_dpi SELECT * FROM data.events_dpi WHERE epoch = 2"),
+    { imbalance: 2, misplaced_epochs: 2 },
+  );
   // One row lost and another of the same epoch doubled: the count is right, the numbers are not.
   assert.deepEqual(await after("UPDATE data.events_dpi SET seq = 1 WHERE epoch = 1 AND seq = 2"), { imbalance: 0, misplaced_epochs: 1 });
   assert.deepEqual(await totals(reader), total);
@@ -110,10 +128,19 @@ test("R-18 a reader gets an event's own bytes out of its frame, in plain SQL", a
   assert.equal(rows[0]?.n, 321);
   const found = await reader.query<{ id: string; kind: string; line: number }>("SELECT id, kind, line FROM views.event($1, 1, 422)", [dpi]);
   assert.deepEqual(found.rows, [{ id: `${dpi}:1:422`, kind: "dpi", line: 321 }]);
-  for (const seq of [100, 601]) assert.deepEqual((await reader.query("SELECT * FROM views.frame_of($1, 1, $2)", [dpi, seq])).rows, [], `no frame holds ${seq}`);
-  const frame = await reader.query<{ hash: Buffer; body: Buffer }>("SELECT hash, body FROM views.frame_of($1, 1, 600) n, views.frame(n.part, n.off, n.received_at)", [dpi]);
+  for (const seq of [100, 601])
+    assert.deepEqual((await reader.query("SELECT * FROM views.frame_of($1, 1, $2)", [dpi, seq])).rows, [], `no frame holds ${seq}`);
+  const frame = await reader.query<{ hash: Buffer; body: Buffer }>(
+    "SELECT hash, body FROM views.frame_of($1, 1, 600) n, views.frame(n.part, n.off, n.received_at)",
+    [dpi],
+  );
   assert.deepEqual(frame.rows[0]?.hash, Buffer.from("abcd", "hex"));
-  assert.equal(createHash("sha256").update(frame.rows[0]?.body ?? "").digest("hex"), createHash("sha256").update(body).digest("hex"));
+  assert.equal(
+    createHash("sha256")
+      .update(frame.rows[0]?.body ?? "")
+      .digest("hex"),
+    createHash("sha256").update(body).digest("hex"),
+  );
   // A packed frame cannot be opened by SQL, and says so by NULL instead of by nonsense.
   await database.pool.query("UPDATE bus.frames SET codec = 1");
   assert.equal((await reader.query("SELECT views.event_document(3, 7, 0, 5, received_at) AS d FROM views.events")).rows[0]?.d, null);
@@ -138,12 +165,22 @@ test("R-18 only the day and the pieces that hold an event's bytes are read", asy
 
 test("R-19 the two ledgers stay apart: transmissions are read beside the sum", async () => {
   await using database = await server.database();
-  const gate = openPool({ connection: database.roleConnection("ransomeye_gate"), max: 1, applicationName: "gate", telemetry: server.telemetry });
+  const gate = openPool({
+    connection: database.roleConnection("ransomeye_gate"),
+    max: 1,
+    applicationName: "gate",
+    telemetry: server.telemetry,
+  });
   try {
-    await gate.query("SELECT bus.counters_put('gw', gen_random_uuid(), 1, ARRAY['accepted', 'refused.INGEST_X'], ARRAY[7, 2]::bigint[], false)");
+    await gate.query(
+      "SELECT bus.counters_put('gw', gen_random_uuid(), 1, ARRAY['accepted', 'refused.INGEST_X'], ARRAY[7, 2]::bigint[], false)",
+    );
   } finally {
     await gate.end();
   }
   const { rows } = await database.rolePool("ransomeye_reader").query("SELECT name, value, ended FROM views.transmissions ORDER BY name");
-  assert.deepEqual(rows, [{ name: "accepted", value: 7, ended: false }, { name: "refused.INGEST_X", value: 2, ended: false }]);
+  assert.deepEqual(rows, [
+    { name: "accepted", value: 7, ended: false },
+    { name: "refused.INGEST_X", value: 2, ended: false },
+  ]);
 });

@@ -15,11 +15,18 @@ const dayUs = 86_400_000_000;
 /** Wall time is given; waits are real. */
 function clockAt(iso: string): Clock {
   const us = Date.parse(iso) * 1000;
-  return { ...systemClock, nowUs: () => us, monotonicMs: () => systemClock.monotonicMs(), setTimer: (ms, fire) => systemClock.setTimer(ms, fire) };
+  return {
+    ...systemClock,
+    nowUs: () => us,
+    monotonicMs: () => systemClock.monotonicMs(),
+    setTimer: (ms, fire) => systemClock.setTimer(ms, fire),
+  };
 }
 
 async function daysOf(pool: Pool, table: string): Promise<string[]> {
-  const { rows } = await pool.query<{ day: string }>("SELECT day FROM ops.day_sizes() WHERE table_name = $1 AND attached ORDER BY day", [table]);
+  const { rows } = await pool.query<{ day: string }>("SELECT day FROM ops.day_sizes() WHERE table_name = $1 AND attached ORDER BY day", [
+    table,
+  ]);
   return rows.map((row) => row.day);
 }
 
@@ -27,7 +34,14 @@ test("R-16 yesterday to today + 8 exist after preparation, for every table by da
   await using database = await server.database();
   const now = systemClock.nowUs();
   const wanted = Array.from({ length: 10 }, (_, n) => utcDay(now, n - 1));
-  for (const table of ["bus.frames", "data.events_dpi", "data.events_agent", "data.events_honeypot", "data.event_dead_letters", "data.gaps"]) {
+  for (const table of [
+    "bus.frames",
+    "data.events_dpi",
+    "data.events_agent",
+    "data.events_honeypot",
+    "data.event_dead_letters",
+    "data.gaps",
+  ]) {
     assert.deepEqual(await daysOf(database.pool, table), wanted, table);
   }
   assert.equal(await ensurePartitions({ pool: database.rolePool("ransomeye_keeper"), clock: systemClock, telemetry }), 0);
@@ -36,7 +50,10 @@ test("R-16 yesterday to today + 8 exist after preparation, for every table by da
 test("R-29 bounds are UTC in every session time zone, across leap days, year ends and changes of daylight saving", async () => {
   await using database = await server.database();
   const places: [string, string][] = [
-    ["Pacific/Kiritimati", "2028-02-28T12:00:00Z"], ["Pacific/Pago_Pago", "2027-12-31T23:59:59Z"], ["America/New_York", "2027-03-14T06:59:59Z"], ["Europe/Berlin", "2027-10-31T00:30:00Z"],
+    ["Pacific/Kiritimati", "2028-02-28T12:00:00Z"],
+    ["Pacific/Pago_Pago", "2027-12-31T23:59:59Z"],
+    ["America/New_York", "2027-03-14T06:59:59Z"],
+    ["Europe/Berlin", "2027-10-31T00:30:00Z"],
   ];
   for (const [zone, iso] of places) {
     const client = await openClient(database.connection, "zone");
@@ -49,8 +66,14 @@ test("R-29 bounds are UTC in every session time zone, across leap days, year end
     for (const table of ["data.gaps", "bus.frames"]) {
       for (let n = 0; n < 3; n++) {
         const day = utcDay(Date.parse(iso) * 1000, n);
-        const { rows } = await database.pool.query<{ bounds: string }>("SELECT pg_get_expr(relpartbound, oid) AS bounds FROM pg_class WHERE oid = $1::regclass", [`${table}_${day.replaceAll("-", "_")}`]);
-        assert.equal(rows[0]?.bounds, `FOR VALUES FROM ('${day} 00:00:00+00') TO ('${utcDay(Date.parse(day) * 1000 + dayUs)} 00:00:00+00')`);
+        const { rows } = await database.pool.query<{ bounds: string }>(
+          "SELECT pg_get_expr(relpartbound, oid) AS bounds FROM pg_class WHERE oid = $1::regclass",
+          [`${table}_${day.replaceAll("-", "_")}`],
+        );
+        assert.equal(
+          rows[0]?.bounds,
+          `FOR VALUES FROM ('${day} 00:00:00+00') TO ('${utcDay(Date.parse(day) * 1000 + dayUs)} 00:00:00+00')`,
+        );
       }
     }
   }
@@ -73,8 +96,16 @@ test("partitions are made while a writer writes, and neither waits for the other
   await using database = await server.database();
   const writer = await openClient(database.connection, "writer");
   try {
-    await writer.query(`BEGIN; INSERT INTO data.gaps (received_at, producer_id, epoch, first_seq, count, frame_part, frame_off, reason) VALUES (now(), gen_random_uuid(), 1, 1, 1, 0, 1, 'x')`);
-    const made = await ensurePartitions({ pool: database.rolePool("ransomeye_engine"), clock: systemClock, telemetry, daysBehind: 0, daysAhead: 12 });
+    await writer.query(
+      `BEGIN; INSERT INTO data.gaps (received_at, producer_id, epoch, first_seq, count, frame_part, frame_off, reason) VALUES (now(), gen_random_uuid(), 1, 1, 1, 0, 1, 'x')`,
+    );
+    const made = await ensurePartitions({
+      pool: database.rolePool("ransomeye_engine"),
+      clock: systemClock,
+      telemetry,
+      daysBehind: 0,
+      daysAhead: 12,
+    });
     assert.equal(made, 4 * 6);
     await writer.query("COMMIT");
   } finally {
@@ -85,8 +116,13 @@ test("partitions are made while a writer writes, and neither waits for the other
 test("callers at the same time make each day once", async () => {
   await using database = await server.database();
   const pool = database.rolePool("ransomeye_keeper", 8);
-  const made = await Promise.all(Array.from({ length: 8 }, () => pool.query<{ made: number }>("SELECT ops.ensure_partitions('2030-01-01', 3) AS made")));
-  assert.equal(made.reduce((sum, result) => sum + (result.rows[0]?.made ?? 0), 0), 18);
+  const made = await Promise.all(
+    Array.from({ length: 8 }, () => pool.query<{ made: number }>("SELECT ops.ensure_partitions('2030-01-01', 3) AS made")),
+  );
+  assert.equal(
+    made.reduce((sum, result) => sum + (result.rows[0]?.made ?? 0), 0),
+    18,
+  );
 });
 
 test("a table that somebody holds ends the wait, is tried again, and is reported in the end", { timeout: 60_000 }, async () => {
@@ -102,7 +138,10 @@ test("a table that somebody holds ends the wait, is tried again, and is reported
     assert.equal(await waiting, 6);
     await holder.query("BEGIN; LOCK TABLE data.gaps IN ACCESS EXCLUSIVE MODE");
     const impatient: Clock = { ...clockAt(new Date().toISOString()), setTimer: (_ms, fire) => systemClock.setTimer(0, fire) };
-    await assert.rejects(ensurePartitions({ pool: keeper, clock: impatient, telemetry: events, daysAhead: 10 }), (error) => error instanceof DbError && error.code === "DB_PARTITION_LOCKED");
+    await assert.rejects(
+      ensurePartitions({ pool: keeper, clock: impatient, telemetry: events, daysAhead: 10 }),
+      (error) => error instanceof DbError && error.code === "DB_PARTITION_LOCKED",
+    );
   } finally {
     await holder.end();
   }
@@ -117,7 +156,9 @@ test("R-16 an interrupted DETACH CONCURRENTLY is finished at start, and the day 
     // A transaction that has looked at the table keeps the second phase waiting; there the detacher is interrupted.
     await holder.query("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM data.gaps");
     const { rows } = await detacher.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
-    const detaching = detacher.query("ALTER TABLE data.gaps DETACH PARTITION data.gaps_2030_05_05 CONCURRENTLY").catch((error: unknown) => error);
+    const detaching = detacher
+      .query("ALTER TABLE data.gaps DETACH PARTITION data.gaps_2030_05_05 CONCURRENTLY")
+      .catch((error: unknown) => error);
     const pending = "SELECT count(*)::int AS n FROM pg_inherits WHERE inhdetachpending";
     while ((await database.pool.query<{ n: number }>(pending)).rows[0]?.n !== 1) await new Promise((resolve) => setTimeout(resolve, 20));
     await database.pool.query("SELECT pg_cancel_backend($1)", [rows[0]?.pid]);
@@ -151,7 +192,8 @@ test("R-33 a day is dropped only when it is over and every group has read past i
     INSERT INTO bus.consumer_offset (grp, part, off, generation) SELECT 'sink', 0, 1, id FROM bus.generation`);
   const options = { pool: database.rolePool("ransomeye_keeper"), clock: systemClock, telemetry };
   const reader = database.rolePool("ransomeye_reader");
-  const ledger = async (): Promise<unknown> => (await reader.query("SELECT bus_head, stored, expired, in_flight, imbalance, misplaced_epochs FROM views.ledger")).rows[0];
+  const ledger = async (): Promise<unknown> =>
+    (await reader.query("SELECT bus_head, stored, expired, in_flight, imbalance, misplaced_epochs FROM views.ledger")).rows[0];
   const whole = { bus_head: 3, stored: 3, expired: 0, in_flight: 0, imbalance: 0, misplaced_epochs: 0 };
   assert.deepEqual(await ledger(), whole);
 

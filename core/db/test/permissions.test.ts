@@ -46,13 +46,19 @@ async function attempt(client: Client, sql: string): Promise<string> {
 
 function statement(verb: Verb, name: string, column: string): string {
   switch (verb) {
-    case "select": return `SELECT "${column}" FROM ${name} LIMIT 0`;
+    case "select":
+      return `SELECT "${column}" FROM ${name} LIMIT 0`;
     // No row: rights are checked, constraints and triggers have nothing to say; and nothing is read that would need another right.
-    case "insert": return `INSERT INTO ${name} OVERRIDING SYSTEM VALUE SELECT ${(columnsOf.get(name) ?? []).map(() => "NULL").join(", ")} WHERE false`;
-    case "update": return `UPDATE ${name} SET "${column}" = DEFAULT WHERE false`;
-    case "delete": return `DELETE FROM ${name} WHERE false`;
-    case "truncate": return `TRUNCATE ${name}`;
-    case "lock": return `LOCK TABLE ${name} IN ACCESS EXCLUSIVE MODE`;
+    case "insert":
+      return `INSERT INTO ${name} OVERRIDING SYSTEM VALUE SELECT ${(columnsOf.get(name) ?? []).map(() => "NULL").join(", ")} WHERE false`;
+    case "update":
+      return `UPDATE ${name} SET "${column}" = DEFAULT WHERE false`;
+    case "delete":
+      return `DELETE FROM ${name} WHERE false`;
+    case "truncate":
+      return `TRUNCATE ${name}`;
+    case "lock":
+      return `LOCK TABLE ${name} IN ACCESS EXCLUSIVE MODE`;
   }
 }
 
@@ -70,7 +76,11 @@ for (const role of loginRoles) {
           attempts += 1;
           if (allowed) assert.equal(state, "ok", `${role} must be able to ${verb} ${object.name}: ${sql}`);
           // A view that cannot be written by anybody says so before it asks for rights.
-          else assert.ok(state === denied || (state === notWritable && object.kind === "view"), `${role} must not ${verb} ${object.name}, got ${state}: ${sql}`);
+          else
+            assert.ok(
+              state === denied || (state === notWritable && object.kind === "view"),
+              `${role} must not ${verb} ${object.name}, got ${state}: ${sql}`,
+            );
         };
         const [first = ""] = columnsOf.get(object.name) ?? [];
         await check("select", statement("select", object.name, first), rights?.select === true);
@@ -79,12 +89,17 @@ for (const role of loginRoles) {
         for (const column of columnsOf.get(object.name) ?? []) {
           const update = rights?.update;
           // WHERE false reads no column, so that UPDATE's right is judged alone.
-          await check("update", statement("update", object.name, column), update === true || (Array.isArray(update) && update.includes(column)));
+          await check(
+            "update",
+            statement("update", object.name, column),
+            update === true || (Array.isArray(update) && update.includes(column)),
+          );
         }
         if (object.kind === "table") {
           await check("truncate", statement("truncate", object.name, first), false);
           // Any right to change rows brings weaker locks with it; the one that shuts everybody out needs more in every case but UPDATE's.
-          if (rights?.update !== true && rights?.delete !== true && !Array.isArray(rights?.update)) await check("lock", statement("lock", object.name, first), false);
+          if (rights?.update !== true && rights?.delete !== true && !Array.isArray(rights?.update))
+            await check("lock", statement("lock", object.name, first), false);
         }
       }
       assert.ok(attempts > 200);
@@ -124,10 +139,21 @@ for (const role of loginRoles) {
     const client = await openClient(database.roleConnection(role), "permission test");
     try {
       const forbidden = [
-        "CREATE TABLE public.mine (a int)", "CREATE TEMPORARY TABLE mine (a int)", "CREATE SCHEMA mine", "CREATE TABLE views.mine (a int)", "CREATE ROLE mine",
-        "CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "SET ROLE postgres", "SET ROLE ransomeye_bus_owner", "SET SESSION AUTHORIZATION postgres",
-        "COPY (SELECT 1) TO PROGRAM 'true'", "SELECT pg_read_file('PG_VERSION')", "ALTER SYSTEM SET fsync = off", "SELECT rolpassword FROM pg_authid",
-        "CREATE EXTENSION file_fdw", "CHECKPOINT",
+        "CREATE TABLE public.mine (a int)",
+        "CREATE TEMPORARY TABLE mine (a int)",
+        "CREATE SCHEMA mine",
+        "CREATE TABLE views.mine (a int)",
+        "CREATE ROLE mine",
+        "CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "SET ROLE postgres",
+        "SET ROLE ransomeye_bus_owner",
+        "SET SESSION AUTHORIZATION postgres",
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "SELECT pg_read_file('PG_VERSION')",
+        "ALTER SYSTEM SET fsync = off",
+        "SELECT rolpassword FROM pg_authid",
+        "CREATE EXTENSION file_fdw",
+        "CHECKPOINT",
         ...loginRoles.filter((other) => other !== role).map((other) => `SET ROLE ${other}`),
       ];
       // Not inside a transaction: some of them would be refused there for that reason alone.
@@ -139,23 +165,35 @@ for (const role of loginRoles) {
 }
 
 test("R-12 the gate has five functions and no table", () => {
-  const granted = ownershipMatrix.filter((row: MatrixRow) => (row.kind === "function" ? row.execute.includes("ransomeye_gate") : row.rights.ransomeye_gate !== undefined));
-  assert.deepEqual(
-    granted.map((row) => row.name).sort(),
-    ["bus.append", "bus.counters_put", "bus.heads_of", "bus.open_epoch", "bus.pressure"],
+  const granted = ownershipMatrix.filter((row: MatrixRow) =>
+    row.kind === "function" ? row.execute.includes("ransomeye_gate") : row.rights.ransomeye_gate !== undefined,
   );
+  assert.deepEqual(granted.map((row) => row.name).sort(), [
+    "bus.append",
+    "bus.counters_put",
+    "bus.heads_of",
+    "bus.open_epoch",
+    "bus.pressure",
+  ]);
 });
 
 test("DB-2 owners cannot log in, definers have a pinned search_path, and nothing is open to PUBLIC", async () => {
-  const { rows: loose } = await database.pool.query("SELECT rolname FROM pg_roles WHERE rolname LIKE 'ransomeye\\_%\\_owner' AND rolcanlogin");
+  const { rows: loose } = await database.pool.query(
+    "SELECT rolname FROM pg_roles WHERE rolname LIKE 'ransomeye\\_%\\_owner' AND rolcanlogin",
+  );
   assert.deepEqual(loose, []);
-  assert.deepEqual(objects.filter((object) => object.definer && !object.pinned).map((object) => object.name), []);
+  assert.deepEqual(
+    objects.filter((object) => object.definer && !object.pinned).map((object) => object.name),
+    [],
+  );
   for (const object of objects.filter((live) => live.kind !== "type")) assert.match(object.owner, /^ransomeye_[a-z]+_owner$/, object.name);
 });
 
 test("DB-2 a right that somebody granted by hand is gone after the next start", async () => {
   await using other = await server.database();
-  await other.pool.query("GRANT SELECT ON bus.frames TO ransomeye_gate; GRANT SELECT ON data.sink_head TO PUBLIC; GRANT UPDATE (seq) ON data.sink_head TO ransomeye_reader");
+  await other.pool.query(
+    "GRANT SELECT ON bus.frames TO ransomeye_gate; GRANT SELECT ON data.sink_head TO PUBLIC; GRANT UPDATE (seq) ON data.sink_head TO ransomeye_reader",
+  );
   const { applyOwnership } = await import("../ownership/apply.ts");
   await applyOwnership(other.pool);
   const { rows } = await other.pool.query(

@@ -1,3 +1,7 @@
+/**
+ * Why it exists: everything that is read from PostgreSQL, and every connection that is opened, goes through one file.
+ * Enforces: exact values, a server on which a commit is durable (R-4), passwords that the server can check and URLs that never leak.
+ */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { parseConnectionUrl } from "../src/connection.ts";
@@ -39,7 +43,10 @@ test("R-4 a server, role or database without fsync, full_page_writes or synchron
   const engine = database.rolePool("ransomeye_engine");
   await assertDurable(engine);
   await database.pool.query(`ALTER ROLE ransomeye_engine IN DATABASE "${database.connection.database}" SET synchronous_commit = off`);
-  await using later = { client: await openClient(database.roleConnection("ransomeye_engine"), "test"), [Symbol.asyncDispose]: () => later.client.end() };
+  await using later = {
+    client: await openClient(database.roleConnection("ransomeye_engine"), "test"),
+    [Symbol.asyncDispose]: () => later.client.end(),
+  };
   await assert.rejects(assertDurable(later.client), failsWith("DB_NOT_DURABLE"));
   if (server.embedded === undefined) return;
   await using unsafe = await openTestServer({ settings: { fsync: "off" } });
@@ -48,7 +55,12 @@ test("R-4 a server, role or database without fsync, full_page_writes or synchron
 });
 
 test("PostgreSQL older than 15 is refused", async () => {
-  const old = { query: () => Promise.resolve({ rows: [{ version_number: 140_011, version: "14.11", fsync: "on", full_page_writes: "on", synchronous_commit: "on" }] }) };
+  const old = {
+    query: () =>
+      Promise.resolve({
+        rows: [{ version_number: 140_011, version: "14.11", fsync: "on", full_page_writes: "on", synchronous_commit: "on" }],
+      }),
+  };
   await assert.rejects(assertDurable(old as unknown as Parameters<typeof assertDurable>[0]), failsWith("DB_VERSION_UNSUPPORTED"));
 });
 
@@ -66,9 +78,33 @@ test("passwords are checked by the server from the verifier that we compute", as
 });
 
 test("a database URL is understood wholly or refused, and never repeated", () => {
-  assert.deepEqual(parseConnectionUrl("postgres://us%20er:p%2Fw@db.example:5433/name?sslmode=verify-full"), { host: "db.example", port: 5433, database: "name", user: "us er", password: "p/w", ssl: true });
-  assert.deepEqual(parseConnectionUrl("postgresql://u@socket/name?host=/run/pg"), { host: "/run/pg", port: 5432, database: "name", user: "u", password: "", ssl: false });
-  for (const bad of ["", "mysql://u:secret@h/d", "postgres://h/d", "postgres://u:secret@h/", "postgres://u:secret@h/d?sslmode=prefer", "postgres://u:secret@h/d?option=1"]) {
-    assert.throws(() => parseConnectionUrl(bad), (error) => failsWith("DB_URL_INVALID")(error) && !(error as Error).message.includes("secret"));
+  assert.deepEqual(parseConnectionUrl("postgres://us%20er:p%2Fw@db.example:5433/name?sslmode=verify-full"), {
+    host: "db.example",
+    port: 5433,
+    database: "name",
+    user: "us er",
+    password: "p/w",
+    ssl: true,
+  });
+  assert.deepEqual(parseConnectionUrl("postgresql://u@socket/name?host=/run/pg"), {
+    host: "/run/pg",
+    port: 5432,
+    database: "name",
+    user: "u",
+    password: "",
+    ssl: false,
+  });
+  for (const bad of [
+    "",
+    "mysql://u:secret@h/d",
+    "postgres://h/d",
+    "postgres://u:secret@h/",
+    "postgres://u:secret@h/d?sslmode=prefer",
+    "postgres://u:secret@h/d?option=1",
+  ]) {
+    assert.throws(
+      () => parseConnectionUrl(bad),
+      (error) => failsWith("DB_URL_INVALID")(error) && !(error as Error).message.includes("secret"),
+    );
   }
 });

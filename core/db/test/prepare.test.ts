@@ -1,3 +1,7 @@
+/**
+ * Why it exists: every start prepares the database, so preparing must be safe to repeat.
+ * Enforces: matrix and catalogue name the same objects (DB-2); a second run changes nothing.
+ */
 import assert from "node:assert/strict";
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -23,7 +27,13 @@ test("preparing twice changes nothing, and the secrets file is private", async (
   const directory = await mkdtemp(join(tmpdir(), "re-prep-"));
   after(() => rm(directory, { recursive: true }));
   const telemetry = recordingTelemetry();
-  const options = { connection: database.connection, secretsFile: join(directory, "database.json"), telemetry, clock: systemClock, random: systemRandom };
+  const options = {
+    connection: database.connection,
+    secretsFile: join(directory, "database.json"),
+    telemetry,
+    clock: systemClock,
+    random: systemRandom,
+  };
   const first = await prepareDatabase(options);
   const applied = telemetry.events.length;
   assert.ok(telemetry.events.some((event) => event.name === "db_migration_applied"));

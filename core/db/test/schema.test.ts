@@ -1,3 +1,7 @@
+/**
+ * Why it exists: the effect of a migration is read in the diff of schema.txt, and only if somebody must commit it.
+ * Enforces: the committed text is what the migrations make.
+ */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

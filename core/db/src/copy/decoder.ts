@@ -24,7 +24,10 @@ export type BinaryRow = readonly (Buffer | null)[];
  * Decodes the chunks of `COPY … TO STDOUT (FORMAT binary)`, cut anywhere, into rows.
  * @throws DbError DB_COPY_MALFORMED if the bytes are not that format, or end before its end mark
  */
-export async function* decodeBinaryCopy(chunks: AsyncIterable<Buffer> | Iterable<Buffer>, options: DecoderOptions): AsyncGenerator<BinaryRow, void, undefined> {
+export async function* decodeBinaryCopy(
+  chunks: AsyncIterable<Buffer> | Iterable<Buffer>,
+  options: DecoderOptions,
+): AsyncGenerator<BinaryRow, void, undefined> {
   const decoder = new BinaryCopyDecoder(options);
   for await (const chunk of chunks) {
     for (const row of decoder.push(chunk)) yield row;
@@ -130,13 +133,13 @@ function malformed(what: string): DbError {
  * Integers come as safe numbers, times as integer microseconds since 1970, uuids as lower-case text.
  */
 export const readField: {
-  int2(field: Buffer): number;
-  int4(field: Buffer): number;
-  int8(field: Buffer): number;
-  timestamptzUs(field: Buffer): number;
-  uuid(field: Buffer): string;
-  text(field: Buffer): string;
-  bool(field: Buffer): boolean;
+  readonly int2: (field: Buffer) => number;
+  readonly int4: (field: Buffer) => number;
+  readonly int8: (field: Buffer) => number;
+  readonly timestamptzUs: (field: Buffer) => number;
+  readonly uuid: (field: Buffer) => string;
+  readonly text: (field: Buffer) => string;
+  readonly bool: (field: Buffer) => boolean;
 } = {
   int2: (field) => sized(field, 2).readInt16BE(0),
   int4: (field) => sized(field, 4).readInt32BE(0),

@@ -199,7 +199,9 @@ export class BinaryCopyEncoder {
     const wanted = this.#length + bytes;
     if (wanted <= this.#buffer.length) return;
     if (wanted > this.#bytesMax) {
-      throw new DbError("DB_VALUE_UNSAFE", "A COPY grew beyond its bound; commit smaller groups.", { fields: { bytes_max: this.#bytesMax } });
+      throw new DbError("DB_VALUE_UNSAFE", "A COPY grew beyond its bound; commit smaller groups.", {
+        fields: { bytes_max: this.#bytesMax },
+      });
     }
     const grown = Buffer.allocUnsafe(Math.min(this.#bytesMax, Math.max(wanted, this.#buffer.length * 2)));
     this.#buffer.copy(grown, 0, 0, this.#length);

@@ -21,7 +21,12 @@ function* pieces(chunk: Buffer): Generator<Buffer, void, undefined> {
  * Rejects with PostgreSQL's own error (SQLSTATE in `code`), or with the error that `chunks` threw or `signal` carried; in all these
  * cases the COPY has stored nothing, an enclosing transaction is aborted, and the connection awaits ROLLBACK.
  */
-export async function copyIn(client: CopyClient, sql: string, chunks: AsyncIterable<Buffer> | Iterable<Buffer>, signal?: AbortSignal): Promise<number> {
+export async function copyIn(
+  client: CopyClient,
+  sql: string,
+  chunks: AsyncIterable<Buffer> | Iterable<Buffer>,
+  signal?: AbortSignal,
+): Promise<number> {
   signal?.throwIfAborted();
   const stream = client.query(copyFromQuery(sql));
   let refused = false;

@@ -84,7 +84,9 @@ async function tryRun(native: string, linkDirectory: string, runAs: RunAs): Prom
   const libraries = [linkDirectory, join(native, "lib")].join(":");
   const environment = process.platform === "darwin" ? { DYLD_LIBRARY_PATH: libraries } : { LD_LIBRARY_PATH: libraries };
   for (const program of [initdb, postgres]) {
-    const result = await runTool(program, ["--version"], { runAs, environment }).catch((error: Error) => error.message);
+    const result = await runTool(program, ["--version"], { runAs, environment }).catch((error: unknown) =>
+      error instanceof Error ? error.message : String(error),
+    );
     if (typeof result === "string") return result;
     const version = /\(PostgreSQL\) ((\d+)[.\w]*)/.exec(result.output);
     if (result.code !== 0 || version === null) return result.output;
@@ -142,7 +144,10 @@ async function openToAll(path: string): Promise<void> {
 
 /** True if both directories hold the same server program. */
 async function sameProgram(left: string, right: string): Promise<boolean> {
-  const digest = async (native: string): Promise<string> => createHash("sha256").update(await readFile(join(native, "bin", "postgres"))).digest("hex");
+  const digest = async (native: string): Promise<string> =>
+    createHash("sha256")
+      .update(await readFile(join(native, "bin", "postgres")))
+      .digest("hex");
   try {
     return (await digest(left)) === (await digest(right));
   } catch {

@@ -36,7 +36,9 @@ export async function inspectCluster(directory: string, major: number): Promise<
   const version = names.includes("PG_VERSION") ? (await readFile(join(directory, "PG_VERSION"), "utf8")).trim() : "";
   if (version === "") throw new DbError("DB_DATA_DIR_INCOMPLETE", `${directory} has files, but no PG_VERSION.`);
   if (version !== String(major)) {
-    throw new DbError("DB_DATA_DIR_OTHER_MAJOR", `${directory} was made by PostgreSQL ${version}, and this is ${major}.`, { fields: { found: version, wanted: major } });
+    throw new DbError("DB_DATA_DIR_OTHER_MAJOR", `${directory} was made by PostgreSQL ${version}, and this is ${major}.`, {
+      fields: { found: version, wanted: major },
+    });
   }
   // initdb makes global/pg_control and template0 early, and leaves nothing behind when it fails; a kill -9 in between leaves no template.
   if (!names.includes("global") || !(await readdir(join(directory, "global"))).includes("pg_control")) {
@@ -68,7 +70,9 @@ export async function createCluster(options: CreateOptions): Promise<void> {
   const { directory, binaries, runAs } = options;
   const { freeBytes } = await diskFacts(directory);
   if (freeBytes < createBytesMin) {
-    throw new DbError("DB_DISK_FULL", `${directory} has ${freeBytes} bytes free, and a new cluster wants ${createBytesMin}.`, { fields: { free_bytes: freeBytes } });
+    throw new DbError("DB_DISK_FULL", `${directory} has ${freeBytes} bytes free, and a new cluster wants ${createBytesMin}.`, {
+      fields: { free_bytes: freeBytes },
+    });
   }
   const passwordDirectory = await mkdtemp(join(options.runtimeDir, "init-"));
   try {
@@ -82,11 +86,18 @@ export async function createCluster(options: CreateOptions): Promise<void> {
     const result = await runTool(
       binaries.initdb,
       [
-        `--pgdata=${directory}`, `--username=${superuserName}`, `--pwfile=${passwordFile}`,
-        "--auth-local=scram-sha-256", "--auth-host=reject",
-        "--data-checksums", "--encoding=UTF8", "--text-search-config=english",
+        `--pgdata=${directory}`,
+        `--username=${superuserName}`,
+        `--pwfile=${passwordFile}`,
+        "--auth-local=scram-sha-256",
+        "--auth-host=reject",
+        "--data-checksums",
+        "--encoding=UTF8",
+        "--text-search-config=english",
         // The builtin provider sorts by code point: an update of the system's libraries cannot corrupt an index.
-        "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
+        "--locale=C",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
         ...(options.sync ? [] : ["--no-sync"]),
       ],
       { runAs, environment: binaries.environment },

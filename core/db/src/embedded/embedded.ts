@@ -114,9 +114,22 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   });
   const facts = await processFacts(server.pid);
   const seconds = (options.clock.monotonicMs() - begun) / 1000;
-  options.telemetry.emit(serverStarted, { pid: server.pid, data_directory: dataDirectory, version: binaries.version, seconds, run_as: runAs.name });
+  options.telemetry.emit(serverStarted, {
+    pid: server.pid,
+    data_directory: dataDirectory,
+    version: binaries.version,
+    seconds,
+    run_as: runAs.name,
+  });
   return {
-    connection, pid: server.pid, startTime: facts?.startTime, dataDirectory, socketDirectory, logFile: log.path, version: binaries.version, runAs: runAs.name,
+    connection,
+    pid: server.pid,
+    startTime: facts?.startTime,
+    dataDirectory,
+    socketDirectory,
+    logFile: log.path,
+    version: binaries.version,
+    runAs: runAs.name,
     stop: (mode, boundMs) => server.stop(mode, boundMs),
     exited: server.exited,
   };
@@ -145,7 +158,13 @@ async function prepareLog(dataDir: string): Promise<ServerLog> {
   return { path, from: 0 };
 }
 
-async function spawnServer(o: { binaries: Binaries; runAs: RunAs; dataDirectory: string; settings: Readonly<Record<string, string>>; logFile: string }): Promise<ChildProcess> {
+async function spawnServer(o: {
+  binaries: Binaries;
+  runAs: RunAs;
+  dataDirectory: string;
+  settings: Readonly<Record<string, string>>;
+  logFile: string;
+}): Promise<ChildProcess> {
   const log = await open(o.logFile, "a", 0o600);
   try {
     const pairs = [...Object.entries(o.settings).map(([name, value]) => `${name}=${value}`), await supervisorMark()];
@@ -213,7 +232,10 @@ class RunningServer {
 }
 
 /** Waits for `ready` in postmaster.pid, as pg_ctl does: no log-in is tried that could fail and fill the log. */
-async function untilReady(server: RunningServer, o: { dataDirectory: string; log: ServerLog; startMsMax: number; clock: Clock }): Promise<void> {
+async function untilReady(
+  server: RunningServer,
+  o: { dataDirectory: string; log: ServerLog; startMsMax: number; clock: Clock },
+): Promise<void> {
   const settled = async (): Promise<boolean> => {
     if (server.exit !== undefined) return true;
     const noted = await readPidFile(o.dataDirectory);

@@ -56,7 +56,8 @@ async function ownDirectory(path: string, wanted: { uid: number; gid: number; mo
     throw new DbError("DB_RUNTIME_DIR_UNSAFE", `${path} is not a directory of user id ${wanted.uid}.`);
   }
   // One that others may list or write is somebody's own (such as /run), and not ours to close.
-  if ((facts.mode & 0o067) !== 0) throw new DbError("DB_RUNTIME_DIR_UNSAFE", `${path} is open to others (mode ${(facts.mode & 0o777).toString(8)}).`);
+  if ((facts.mode & 0o067) !== 0)
+    throw new DbError("DB_RUNTIME_DIR_UNSAFE", `${path} is open to others (mode ${(facts.mode & 0o777).toString(8)}).`);
   if (facts.uid !== wanted.uid || (facts.gid !== wanted.gid && ourselves === 0)) await chown(path, wanted.uid, wanted.gid);
   await chmod(path, wanted.mode);
 }
@@ -92,8 +93,8 @@ export async function makeClusterDirectory(dataDir: string, runAs: RunAs, random
       await chown(dataDir, uid, runAs.gid);
       await chmod(dataDir, (mode & 0o777) | 0o010);
     }
-    await mkdir(path, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "EEXIST") throw error;
+    await mkdir(path, { mode: 0o700 }).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     });
     const facts = await lstat(path);
     if (runAs.changed && facts.isDirectory() && facts.uid === 0) await chown(path, runAs.uid, runAs.gid);

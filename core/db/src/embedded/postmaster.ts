@@ -62,7 +62,10 @@ function isPostmaster(facts: ProcessFacts): boolean {
 async function takeOver(facts: ProcessFacts, clusterDirectory: string, context: { clock: Clock; telemetry: Telemetry }): Promise<void> {
   const mark = facts.argv.find((argument) => argument.startsWith(`${markName}=`));
   if (mark === undefined) throw inUse(facts.pid, clusterDirectory, "it was not started by RansomEye");
-  const [pid, startTime] = mark.slice(markName.length + 1).split(".").map(Number);
+  const [pid, startTime] = mark
+    .slice(markName.length + 1)
+    .split(".")
+    .map(Number);
   const supervisor = await processFacts(pid ?? 0);
   if (supervisor !== undefined && supervisor.startTime === startTime) {
     throw inUse(facts.pid, clusterDirectory, `process ${pid} started it and still looks after it`);
@@ -79,7 +82,11 @@ async function waitForRemains(clusterDirectory: string, context: { clock: Clock;
   const first = await remains();
   if (first.length === 0) return;
   const report = (processes: number): void =>
-    context.telemetry.emit(serverWaitsForRemains, { data_directory: clusterDirectory, waited_ms: Math.round(context.clock.monotonicMs() - begun), processes });
+    context.telemetry.emit(serverWaitsForRemains, {
+      data_directory: clusterDirectory,
+      waited_ms: Math.round(context.clock.monotonicMs() - begun),
+      processes,
+    });
   report(first.length);
   const gone = async (): Promise<boolean> => (await remains()).length === 0;
   if (await waitUntil(context.clock, remainsMsMax, gone)) return;

@@ -42,7 +42,10 @@ export async function chooseRunAs(clusterOwner: { readonly uid: number; readonly
   const attempts = await createUser(candidates[0]);
   const created = await lookUp(candidates[0]);
   if (created !== undefined) return created;
-  throw new DbError("DB_RUNAS_UNAVAILABLE", `PostgreSQL cannot run as root; neither ${candidates.join(" nor ")} exists, and creating one failed: ${attempts}`);
+  throw new DbError(
+    "DB_RUNAS_UNAVAILABLE",
+    `PostgreSQL cannot run as root; neither ${candidates.join(" nor ")} exists, and creating one failed: ${attempts}`,
+  );
 }
 
 async function lookUp(name: string): Promise<RunAs | undefined> {
