@@ -34,7 +34,8 @@ export async function runRole(name: RoleName, role: Role): Promise<void> {
   const clock = systemClock;
   const lifetime = new Lifetime(clock);
   for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => undefined);
-  const begin = await received(clock);
+  let drain: () => void = () => process.exit(0);
+  const begin = await received(clock, () => drain());
   const telemetry = createTelemetry({ role: name, level: begin.config.log.level });
   const startedMs = clock.monotonicMs();
 
@@ -48,9 +49,7 @@ export async function runRole(name: RoleName, role: Role): Promise<void> {
     telemetry.flush();
     process.exit(0);
   };
-  process.on("message", (message: DownMessage) => {
-    if (message.type === "drain") void leave("drain", "asked to");
-  });
+  drain = () => void leave("drain", "asked to");
   process.on("disconnect", () => void leave("destroy", "the supervisor is gone"));
   process.on("SIGTERM", () => void leave("drain", "SIGTERM"));
   const onDefect = (error: unknown): void => {
@@ -74,16 +73,23 @@ export async function runRole(name: RoleName, role: Role): Promise<void> {
   say({ type: "ready" });
 }
 
-function received(clock: Clock): Promise<RoleBegin> {
+function received(clock: Clock, onDrain: () => void): Promise<RoleBegin> {
   return new Promise((resolve, reject) => {
     const timer = clock.setTimer(beginMsMax, () => reject(new CliError("CLI_USAGE", "the supervisor did not say what to do")));
     const orphaned = (): void => process.exit(1);
     process.once("disconnect", orphaned);
-    process.once("message", (message: DownMessage) => {
+    // One listener from the first message on: "begin" and "drain" may arrive together, before whoever awaits the first goes on.
+    let begun = false;
+    process.on("message", (message: DownMessage) => {
+      if (message.type === "drain") {
+        if (!begun) process.exit(0);
+        onDrain();
+        return;
+      }
+      begun = true;
       timer.cancel();
       process.off("disconnect", orphaned);
-      if (message.type === "begin") resolve(message);
-      else process.exit(0);
+      resolve(message);
     });
   });
 }

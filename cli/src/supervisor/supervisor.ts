@@ -193,6 +193,8 @@ export class Supervisor {
 
   /** The gateway is closed, so what is in flight can only shrink. */
   async #untilIdle(probe: IdleProbe): Promise<void> {
+    // A stop in the middle of the start: nothing has come in, and nobody would store it.
+    if (!this.#children.has("engine")) return;
     const untilMs = this.#o.clock.monotonicMs() + this.#o.config.supervisor.drainMsMax;
     while (this.#o.clock.monotonicMs() < untilMs) {
       if ((await probe.inFlight()) === 0) return;
