@@ -30,7 +30,7 @@ const machineFields: FieldTable = {
 /** The objects that fields may hold. */
 export const objects: Readonly<Record<string, ObjectSpec>> = {
   actor: {
-    fields: { app_name: "string", app_uid: "string", invoked_by: "string", process: "process", session: "session", user: "user" },
+    fields: { app_name: "string", app_uid: "string", process: "process", session: "session", user: "user" },
     anyOf: ["app_name", "app_uid", "iam_role", "invoked_by", "process", "session", "user"],
   },
   analytic: { fields: { category: "string", name: "string", type_id: "integer!", uid: "string", version: "string" } },
@@ -64,8 +64,8 @@ export const objects: Readonly<Record<string, ObjectSpec>> = {
     fields: { ...machineFields, type_id: "integer!" },
     anyOf: ["hostname", "instance_uid", "interface_name", "interface_uid", "ip", "name", "uid"],
   },
-  dns_answer: { fields: { class: "string", flag_ids: "integer[]", rdata: "string!", ttl: "integer", type: "string" } },
-  dns_query: { fields: { class: "string", hostname: "string!", opcode_id: "integer", type: "string" } },
+  dns_answer: { fields: { class: "string", rdata: "string!", ttl: "integer", type: "string" } },
+  dns_query: { fields: { class: "string", hostname: "string!", type: "string" } },
   endpoint: {
     fields: { ...machineFields, port: "integer", svc_name: "string" },
     anyOf: ["domain", "hostname", "instance_uid", "interface_name", "interface_uid", "ip", "name", "svc_name", "uid"],
@@ -103,7 +103,6 @@ export const objects: Readonly<Record<string, ObjectSpec>> = {
       parent_folder: "string",
       path: "string",
       security_descriptor: "string",
-      signature: "signature",
       size: "integer",
       type_id: "integer!",
       uid: "string",
@@ -147,13 +146,11 @@ export const objects: Readonly<Record<string, ObjectSpec>> = {
       content_type: "string",
       http_headers: "any[]",
       length: "integer",
-      message: "string",
       status: "string",
     },
   },
   job: {
     fields: {
-      cmd_line: "string",
       created_time: "integer",
       desc: "string",
       file: "file",
@@ -259,9 +256,6 @@ export const objects: Readonly<Record<string, ObjectSpec>> = {
       uid: "string",
     },
   },
-  signature: {
-    fields: { algorithm: "string", algorithm_id: "integer!", certificate: "certificate", state: "string", state_id: "integer" },
-  },
   tls: {
     fields: {
       certificate: "certificate",
@@ -269,7 +263,6 @@ export const objects: Readonly<Record<string, ObjectSpec>> = {
       cipher: "string",
       ja3_hash: "fingerprint",
       ja3s_hash: "fingerprint",
-      sans: "any[]",
       sni: "string",
       version: "string!",
     },
@@ -304,7 +297,6 @@ export const objects: Readonly<Record<string, ObjectSpec>> = {
   },
   user: {
     fields: {
-      credential_uid: "string",
       domain: "string",
       email_addr: "string",
       full_name: "string",

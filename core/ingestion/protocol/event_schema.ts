@@ -105,7 +105,6 @@ export const classes: Readonly<Record<number, ClassSpec>> = {
     name: "Detection Finding",
     categoryUid: 2,
     fields: {
-      comment: "string",
       confidence_id: "integer",
       confidence_score: "integer",
       evidences: "evidence[]",

@@ -1,6 +1,6 @@
 /**
  * Why: our event schema claims to be a subset of OCSF; only OCSF's own definitions can say whether it is.
- * Enforces: each of our classes and objects exists there, with each of our fields, in our type, required only where OCSF requires it too, and
+ * Enforces: each of our classes and objects exists there, with each of our fields, in our type, not deprecated, required only where OCSF requires it too, and
  * with its own uid and category; where an object needs one of several fields, any that OCSF counts
  * counts here.
  * Forbids: judging what OCSF recommends: we may require less.
@@ -25,6 +25,7 @@ interface Attribute {
   readonly type?: string;
   readonly is_array?: boolean;
   readonly requirement?: string;
+  readonly "@deprecated"?: unknown;
 }
 
 /** Our short names of objects that OCSF calls otherwise. */
@@ -32,7 +33,6 @@ const ocsfNames: Readonly<Record<string, string>> = {
   connection_info: "network_connection_info",
   endpoint: "network_endpoint",
   evidence: "evidences",
-  signature: "digital_signature",
   traffic: "network_traffic",
   unmapped: "object",
 };
@@ -125,6 +125,7 @@ function fieldFaults(schema: Schema, owner: string, fields: FieldTable, attribut
     const ours = notation.endsWith("!") ? notation.slice(0, -1) : notation;
     const theirs = schema.notation(name, attribute);
     if (notation.endsWith("!") && attribute.requirement !== "required") return [`${owner}.${name} is not required`];
+    if (attribute["@deprecated"] !== undefined) return [`${owner}.${name} is deprecated`];
     const loose = ours === "any" || ours === "any[]" || ours === "unmapped";
     return ours === theirs || loose ? [] : [`${owner}.${name} is ${theirs}, not ${ours}`];
   });

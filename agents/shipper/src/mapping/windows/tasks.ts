@@ -3,7 +3,7 @@
 // Forbids: events without a task's name.
 
 import type { Fields } from "../json.ts";
-import { userNamed } from "../ocsf_parts.ts";
+import { fileAt, userNamed } from "../ocsf_parts.ts";
 import { type Part, table } from "./parts.ts";
 
 function task(activityId: number): (data: Fields) => Part | undefined {
@@ -14,7 +14,7 @@ function task(activityId: number): (data: Fields) => Part | undefined {
       classUid: 1006,
       activityId,
       fields: {
-        job: { name, type_id: 1, cmd_line: data.text("Path"), user: userNamed(data.text("UserContext") ?? data.text("UserName")) },
+        job: { name, type_id: 1, file: fileAt(data.text("Path")), user: userNamed(data.text("UserContext") ?? data.text("UserName")) },
       },
     };
   };
