@@ -47,7 +47,12 @@ export type CliCode =
 
 /** What each code means and what the operator does next. */
 export const CLI_CODES: CodeTable<CliCode> = {
-  CLI_USAGE: { stage: "command", disposition: "reject", meaning: "The command line does not say what to do.", next: "Run the command with --help; it ends with examples." },
+  CLI_USAGE: {
+    stage: "command",
+    disposition: "reject",
+    meaning: "The command line does not say what to do.",
+    next: "Run the command with --help; it ends with examples.",
+  },
   CLI_NOT_RUNNING: {
     stage: "connect",
     disposition: "reject",
@@ -96,19 +101,49 @@ export const CLI_CODES: CodeTable<CliCode> = {
     meaning: "A record's format does not fit the kind of the producer that should sign it (R-35).",
     next: "Ship it under a producer of the fitting kind, or leave --producer out and let the format choose.",
   },
-  CLI_EVENT_NOT_FOUND: { stage: "query", disposition: "reject", meaning: "No row or dead letter has this id.", next: "Ids are producer:epoch:sequence as `ransomeye events` prints them; retention may have removed the day." },
-  CLI_RUN_NOT_FOUND: { stage: "ship", disposition: "reject", meaning: "There is no unfinished run to resume.", next: "Ship without --resume; that starts a new run." },
+  CLI_EVENT_NOT_FOUND: {
+    stage: "query",
+    disposition: "reject",
+    meaning: "No row or dead letter has this id.",
+    next: "Ids are producer:epoch:sequence as `ransomeye events` prints them; retention may have removed the day.",
+  },
+  CLI_RUN_NOT_FOUND: {
+    stage: "ship",
+    disposition: "reject",
+    meaning: "There is no unfinished run to resume.",
+    next: "Ship without --resume; that starts a new run.",
+  },
   CLI_FILE: { stage: "ship", disposition: "reject", meaning: "A file cannot be read or written.", next: "Check its name and permissions." },
-  CLI_REGISTRY_REFUSED: { stage: "registry", disposition: "reject", meaning: "The registry refused a request.", next: "The message names the reason; `ransomeye producer list` shows what is registered." },
+  CLI_REGISTRY_REFUSED: {
+    stage: "registry",
+    disposition: "reject",
+    meaning: "The registry refused a request.",
+    next: "The message names the reason; `ransomeye producer list` shows what is registered.",
+  },
   CLI_REGISTRY_PROTOCOL: {
     stage: "registry",
     disposition: "retry",
     meaning: "The registry's socket carried something that is not its protocol; nothing of it was believed (R-13).",
     next: "If it repeats, make sure that all processes run the same version.",
   },
-  CLI_PORT_BUSY: { stage: "start", disposition: "retry", meaning: "The gateway's port is taken.", next: "Set gateway.listen to a free port, or to port 0 for any." },
-  CLI_PERMISSION: { stage: "start", disposition: "fatal", meaning: "A private file or directory can be read by others, or belongs to somebody else.", next: "Run `ransomeye doctor`; it names each path and the mode it needs." },
-  CLI_START_FAILED: { stage: "start", disposition: "fatal", meaning: "The system could not be started.", next: "The message and the logs folder name the part that failed." },
+  CLI_PORT_BUSY: {
+    stage: "start",
+    disposition: "retry",
+    meaning: "The gateway's port is taken.",
+    next: "Set gateway.listen to a free port, or to port 0 for any.",
+  },
+  CLI_PERMISSION: {
+    stage: "start",
+    disposition: "fatal",
+    meaning: "A private file or directory can be read by others, or belongs to somebody else.",
+    next: "Run `ransomeye doctor`; it names each path and the mode it needs.",
+  },
+  CLI_START_FAILED: {
+    stage: "start",
+    disposition: "fatal",
+    meaning: "The system could not be started.",
+    next: "The message and the logs folder name the part that failed.",
+  },
 };
 
 const exitOfCode: Readonly<Record<CliCode, ExitName>> = {

@@ -41,8 +41,16 @@ export const producerBarred: EventDefinition<{ producer: string; status: string 
   help: "A producer was suspended, resumed or revoked.",
   counter: { name: "producer_status_changes_total", help: "Suspensions, resumptions and revocations.", labels: ["status"] },
 });
-export const roleReady: EventDefinition<{ ms: number }> = defineEvent({ name: "role_ready", level: "info", help: "The role does its work now." });
-export const roleStopped: EventDefinition<{ reason: string }> = defineEvent({ name: "role_stopped", level: "info", help: "The role ends." });
+export const roleReady: EventDefinition<{ ms: number }> = defineEvent({
+  name: "role_ready",
+  level: "info",
+  help: "The role does its work now.",
+});
+export const roleStopped: EventDefinition<{ reason: string }> = defineEvent({
+  name: "role_stopped",
+  level: "info",
+  help: "The role ends.",
+});
 export const roleFailed: EventDefinition<{ code: string; reason: string }> = defineEvent({
   name: "role_failed",
   level: "error",
@@ -71,11 +79,19 @@ export const busPaused: EventDefinition<{ reason: string; freeBytes: number }> =
   help: "Appends are paused until the reason is gone; producers keep their events (R-33).",
   counter: { name: "bus_pauses_total", help: "Times that appends were paused.", labels: ["reason"] },
 });
-export const busResumed: EventDefinition<{ freeBytes: number }> = defineEvent({ name: "bus_resumed", level: "info", help: "Appends go on." });
+export const busResumed: EventDefinition<{ freeBytes: number }> = defineEvent({
+  name: "bus_resumed",
+  level: "info",
+  help: "Appends go on.",
+});
 export const keeperFailed: EventDefinition<{ task: string; reason: string }> = defineEvent({
   name: "keeper_failed",
   level: "warn",
   help: "A housekeeping task failed; it is tried again at the next round.",
   counter: { name: "keeper_failures_total", help: "Housekeeping tasks that failed.", labels: ["task"] },
 });
-export const demoTold: EventDefinition<{ chapter: string; host: string }> = defineEvent({ name: "demo_told", level: "info", help: "The demo's story reached a chapter." });
+export const demoTold: EventDefinition<{ chapter: string; host: string }> = defineEvent({
+  name: "demo_told",
+  level: "info",
+  help: "The demo's story reached a chapter.",
+});

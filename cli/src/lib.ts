@@ -7,4 +7,4 @@ export { buildProgram } from "./commands/program.ts";
 export { commandTable } from "./commands/table.ts";
 export { CLI_CODES, type CliCode, CliError, EXITS, type ExitName } from "./errors.ts";
 export { openReader } from "./reader.ts";
-export { renderCliPage } from "./reference_page.ts";
+export { referencePages } from "./reference_page.ts";

@@ -26,9 +26,18 @@ function describe(error: unknown, json: boolean): string {
     const known = error instanceof RansomeyeError;
     return JSON.stringify({ error: { code: known ? error.code : "DEFECT", message: messageOf(error), next: known ? error.next : null } });
   }
-  if (error instanceof ConfigError) return messageOf(error).split("\n").map((line) => terminalSafe(line)).join("\n");
+  if (error instanceof ConfigError)
+    return messageOf(error)
+      .split("\n")
+      .map((line) => terminalSafe(line))
+      .join("\n");
   if (error instanceof RansomeyeError) return `${error.code}: ${terminalSafe(messageOf(error))}\n  ${error.next}`;
-  return error instanceof Error ? (error.stack ?? error.message).split("\n").map((line) => terminalSafe(line)).join("\n") : terminalSafe(String(error));
+  return error instanceof Error
+    ? (error.stack ?? error.message)
+        .split("\n")
+        .map((line) => terminalSafe(line))
+        .join("\n")
+    : terminalSafe(String(error));
 }
 
 function messageOf(error: unknown): string {

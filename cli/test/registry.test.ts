@@ -13,9 +13,10 @@ import { openPostgresControl } from "ransomeye-pipeline";
 import { createEnrolmentRequest, loadIdentity } from "ransomeye-sdk";
 import { CliError } from "../src/errors.ts";
 import { createRoot, openAuthority } from "../src/registry/authority.ts";
-import { ensureAuthority, ensureGatewayKeys, readPrivate } from "../src/registry/authority_files.ts";
+import { ensureAuthority, ensureGatewayKeys } from "../src/registry/authority_files.ts";
 import { followRegistry, registryRequest } from "../src/registry/client.ts";
 import { DirectoryMemory } from "../src/registry/directory.ts";
+import { readPrivate } from "../src/registry/key_files.ts";
 import { Registry } from "../src/registry/registry.ts";
 import { serveRegistry } from "../src/registry/server.ts";
 import { RegistryStore } from "../src/registry/store.ts";
@@ -29,7 +30,14 @@ const server = await openTestServer();
 after(() => server.close());
 
 const wire = (n: number, more: Partial<WireProducer> = {}): WireProducer => ({
-  id: `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`, name: `p${n}`, kind: "dpi", status: "active", created_us: 1, keys: [], certificates: [], ...more,
+  id: `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`,
+  name: `p${n}`,
+  kind: "dpi",
+  status: "active",
+  created_us: 1,
+  keys: [],
+  certificates: [],
+  ...more,
 });
 
 test("a producer's certificate names exactly one producer, for clients only, and is signed by the root", async () => {
@@ -45,7 +53,9 @@ test("a producer's certificate names exactly one producer, for clients only, and
   assert.ok(!cert.ca && cert.verify(createPublicKey(new X509Certificate(root.certPem).publicKey.export({ type: "spki", format: "pem" }))));
   assert.equal(cert.fingerprint256.replaceAll(":", "").toLowerCase(), issued.fingerprint);
   assert.ok(Date.parse(cert.validTo) * 1000 === issued.notAfterUs);
-  const gateway = new X509Certificate((await authority.issueGateway({ spiffeId: `spiffe://${domain}/gateway/g`, names: ["127.0.0.1", "localhost"] })).certPem);
+  const gateway = new X509Certificate(
+    (await authority.issueGateway({ spiffeId: `spiffe://${domain}/gateway/g`, names: ["127.0.0.1", "localhost"] })).certPem,
+  );
   assert.deepEqual(gateway.keyUsage, ["1.3.6.1.5.5.7.3.1"]);
   assert.equal(gateway.checkIP("127.0.0.1"), "127.0.0.1");
 });
@@ -69,7 +79,11 @@ test("keys are made once, private, and a key that others can read is refused", a
 test("R-13 the gate's memory takes whole snapshots, changes without a hole, and no older version", () => {
   const clock = manualClock();
   const memory = new DirectoryMemory(clock);
-  const refused = (message: Push): void => assert.throws(() => memory.apply(message), (error) => error instanceof CliError && error.code === "CLI_REGISTRY_PROTOCOL");
+  const refused = (message: Push): void =>
+    assert.throws(
+      () => memory.apply(message),
+      (error) => error instanceof CliError && error.code === "CLI_REGISTRY_PROTOCOL",
+    );
   assert.equal(memory.ageMs(), Number.POSITIVE_INFINITY);
   assert.equal(memory.apply({ type: "heartbeat", version: 7 }), "nothing");
   refused({ type: "delta", previous: 6, version: 7, producers: [] });
@@ -96,7 +110,16 @@ test("R-13 the gate's memory takes whole snapshots, changes without a hole, and 
 test("R-13 what is not exactly the registry's protocol is not believed", () => {
   const good = JSON.stringify({ type: "snapshot", version: 1, part: 0, parts: 1, producers: [wire(1)] });
   assert.equal(parsePush(good).type, "snapshot");
-  for (const bad of ["", "{}", "[]", "null", good.replace('"active"', '"fine"'), good.replace('"dpi"', '"root"'), good.replace('"version":1', '"version":"1"'), good.replace("00000000-0000", "00000000_0000")]) {
+  for (const bad of [
+    "",
+    "{}",
+    "[]",
+    "null",
+    good.replace('"active"', '"fine"'),
+    good.replace('"dpi"', '"root"'),
+    good.replace('"version":1', '"version":"1"'),
+    good.replace("00000000-0000", "00000000_0000"),
+  ]) {
     assert.throws(() => parsePush(bad), CliError, bad);
   }
   const lines = new LineSplitter();
@@ -113,7 +136,13 @@ test("R-13 enrolment is proven, idempotent by key, audited; revocation reaches g
   const authority = await ensureAuthority(folder, domain, systemClock, systemRandom);
   const pool = database.rolePool("ransomeye_registry");
   const open = async (): Promise<Registry> => {
-    const registry = new Registry({ store: new RegistryStore(pool, systemRandom), authority, bus: openPostgresControl({ pool, telemetry }), trustDomain: domain, telemetry });
+    const registry = new Registry({
+      store: new RegistryStore(pool, systemRandom),
+      authority,
+      bus: openPostgresControl({ pool, telemetry }),
+      trustDomain: domain,
+      telemetry,
+    });
     await registry.open();
     return registry;
   };
@@ -123,7 +152,14 @@ test("R-13 enrolment is proven, idempotent by key, audited; revocation reaches g
   const directory = await followRegistry({ socketPath, clock: systemClock, random: systemRandom, telemetry, lifetime });
   const seen = (): Promise<unknown> => new Promise((resolve) => directory.onChange(resolve));
 
-  const identity = { directory: join(folder, "probe"), name: "probe", kind: "dpi" as const, registrySocket: socketPath, clock: systemClock, random: systemRandom };
+  const identity = {
+    directory: join(folder, "probe"),
+    name: "probe",
+    kind: "dpi" as const,
+    registrySocket: socketPath,
+    clock: systemClock,
+    random: systemRandom,
+  };
   const enrolled = seen();
   const first = await enrolIdentity(identity);
   await enrolled;
@@ -138,8 +174,15 @@ test("R-13 enrolment is proven, idempotent by key, audited; revocation reaches g
 
   const { request } = createEnrolmentRequest({ kind: "dpi", name: "forger" }, systemRandom);
   const refusal = (error: unknown): boolean => error instanceof CliError && error.code === "CLI_REGISTRY_REFUSED";
-  await assert.rejects(registryRequest(socketPath, { op: "enrol", request: { ...request, name: "other" } }, systemClock), refusal, "the proof covers the name");
-  await assert.rejects(registryRequest(socketPath, { op: "enrol", request: { ...request, batchProof: Buffer.alloc(64) } }, systemClock), refusal);
+  await assert.rejects(
+    registryRequest(socketPath, { op: "enrol", request: { ...request, name: "other" } }, systemClock),
+    refusal,
+    "the proof covers the name",
+  );
+  await assert.rejects(
+    registryRequest(socketPath, { op: "enrol", request: { ...request, batchProof: Buffer.alloc(64) } }, systemClock),
+    refusal,
+  );
   await assert.rejects(enrolIdentity({ ...identity, directory: join(folder, "twin") }), refusal, "a name in use");
   await assert.rejects(registryRequest(socketPath, { op: "revoke", producer: "nobody", reason: "" }, systemClock), refusal);
 
@@ -147,9 +190,15 @@ test("R-13 enrolment is proven, idempotent by key, audited; revocation reaches g
   await registryRequest(socketPath, { op: "revoke", producer: "probe", reason: "test" }, systemClock);
   await revoked;
   assert.equal(directory.lookup(first.producer)?.status, "revoked");
-  const { rows } = await database.pool.query("SELECT (SELECT count(*)::int FROM bus.revoked) AS barred, (SELECT version FROM bus.registry_version) AS least, (SELECT count(*)::int FROM registry.audit) AS audit");
+  const { rows } = await database.pool.query(
+    "SELECT (SELECT count(*)::int FROM bus.revoked) AS barred, (SELECT version FROM bus.registry_version) AS least, (SELECT count(*)::int FROM registry.audit) AS audit",
+  );
   assert.deepEqual(rows[0], { barred: 1, least: directory.version, audit: 3 });
-  await assert.rejects(registryRequest(socketPath, { op: "resume", producer: first.producer, reason: "" }, systemClock), refusal, "revoked stays revoked");
+  await assert.rejects(
+    registryRequest(socketPath, { op: "resume", producer: first.producer, reason: "" }, systemClock),
+    refusal,
+    "revoked stays revoked",
+  );
   await assert.rejects(database.pool.query("UPDATE registry.producers SET status = 'active'"), /stays revoked/);
   await assert.rejects(database.pool.query("UPDATE registry.version SET version = 1"), /only grow/);
   await assert.rejects(pool.query("DELETE FROM registry.audit"), /permission denied/);
@@ -159,7 +208,11 @@ test("R-13 enrolment is proven, idempotent by key, audited; revocation reaches g
 test("the registry answers nonsense with a code and goes on", async () => {
   await using lifetime = new Lifetime();
   const socketPath = join(await temp(), "r.sock");
-  const desk = { snapshot: () => ({ version: 1, producers: [wire(1)] }), handle: () => Promise.reject(new Error("boom")), onChange: () => () => undefined };
+  const desk = {
+    snapshot: () => ({ version: 1, producers: [wire(1)] }),
+    handle: () => Promise.reject(new Error("boom")),
+    onChange: () => () => undefined,
+  };
   await serveRegistry({ desk, socketPath, clock: systemClock, telemetry: recordingTelemetry(), lifetime });
   const answer = await new Promise<string>((resolve) => {
     const socket = connect(socketPath, () => socket.write("garbage\n"));

@@ -28,8 +28,14 @@ test("R-33 retention drops the oldest days by age, then by bytes, and never toda
     { day: "2026-10-01", bytes: 1 },
   ];
   assert.deepEqual(daysToDrop(sizes, { bytesMax: 10_000, daysMax: 30, nowUs: today }), [{ day: "2026-10-01", reason: "age" }]);
-  assert.deepEqual(daysToDrop(sizes, { bytesMax: 1500, daysMax: 30, nowUs: today }).map(({ day }) => day), ["2026-10-01", "2026-11-19"]);
-  assert.deepEqual(daysToDrop(sizes, { bytesMax: 1, daysMax: 30, nowUs: today }).map(({ day }) => day), ["2026-10-01", "2026-11-19", "2026-11-20"]);
+  assert.deepEqual(
+    daysToDrop(sizes, { bytesMax: 1500, daysMax: 30, nowUs: today }).map(({ day }) => day),
+    ["2026-10-01", "2026-11-19"],
+  );
+  assert.deepEqual(
+    daysToDrop(sizes, { bytesMax: 1, daysMax: 30, nowUs: today }).map(({ day }) => day),
+    ["2026-10-01", "2026-11-19", "2026-11-20"],
+  );
 });
 
 test("R-33 the disk's floor pauses, and going on needs more than the floor", () => {
@@ -44,14 +50,32 @@ test("R-33 the disk's floor pauses, and going on needs more than the floor", () 
 test("growth is today's, extended to a whole day, or yesterday's", () => {
   const mib = 1024 * 1024;
   assert.equal(bytesPerDay([{ day: "2026-11-21", bytes: 20 * mib }], today + dayUs / 2), 40 * mib);
-  assert.equal(bytesPerDay([{ day: "2026-11-20", bytes: 90 * mib }, { day: "2026-11-21", bytes: 20 * mib }], today + dayUs / 2), 90 * mib);
+  assert.equal(
+    bytesPerDay(
+      [
+        { day: "2026-11-20", bytes: 90 * mib },
+        { day: "2026-11-21", bytes: 20 * mib },
+      ],
+      today + dayUs / 2,
+    ),
+    90 * mib,
+  );
   assert.equal(bytesPerDay([], today), 0);
 });
 
 test("an interrupted run is found and goes on from the furthest checkpoint that is its own", async () => {
   const folder = await mkdtemp(join(tmpdir(), "rey-test-"));
   const run = (name: string, startedUs: number, finished: boolean): Run => ({
-    version: 1, run: name, startedUs, inputs: ["/a"], format: null, producer: null, raw: true, rejects: null, identities: [], finished,
+    version: 1,
+    run: name,
+    startedUs,
+    inputs: ["/a"],
+    format: null,
+    producer: null,
+    raw: true,
+    rejects: null,
+    identities: [],
+    finished,
   });
   await saveRun(folder, run("old", 1, false));
   await saveRun(folder, run("new", 2, false));
@@ -59,15 +83,24 @@ test("an interrupted run is found and goes on from the furthest checkpoint that 
   await writeFile(join(folder, "torn.json"), "{");
   assert.equal((await findRun(folder, undefined)).run, "new");
   assert.equal((await findRun(folder, "old")).run, "old");
-  for (const name of ["done", "none"]) await assert.rejects(findRun(folder, name), (error) => error instanceof CliError && error.exit === "not_found");
-  const at = (name: string, input: number, record: number): string => encodeCheckpoint({ run: name, input, record, spooled: record, invalid: 0, refused: 0, mismatched: 0, rejectsBytes: 0 });
+  for (const name of ["done", "none"])
+    await assert.rejects(findRun(folder, name), (error) => error instanceof CliError && error.exit === "not_found");
+  const at = (name: string, input: number, record: number): string =>
+    encodeCheckpoint({ run: name, input, record, spooled: record, invalid: 0, refused: 0, mismatched: 0, rejectsBytes: 0 });
   assert.equal(furthest("new", [undefined, "garbage", at("old", 9, 9), at("new", 1, 2), at("new", 0, 70)]).record, 2);
   assert.equal(furthest("new", []).record, 0);
 });
 
 test("the rejects file holds each record once, also after a resume", async () => {
   const path = join(await mkdtemp(join(tmpdir(), "rey-test-")), "rejects.ndjson");
-  const reject = (line: number, original: Buffer) => ({ file: "f", place: { record: line, line, byteOffset: 0 }, code: "C", reason: "r", original, originalBytes: original.length });
+  const reject = (line: number, original: Buffer) => ({
+    file: "f",
+    place: { record: line, line, byteOffset: 0 },
+    code: "C",
+    reason: "r",
+    original,
+    originalBytes: original.length,
+  });
   const first = await RejectsFile.open(path, 0);
   first.add(reject(1, Buffer.from("{bad")));
   const checkpoint = await first.flush();
@@ -76,8 +109,17 @@ test("the rejects file holds each record once, also after a resume", async () =>
   const second = await RejectsFile.open(path, checkpoint);
   second.add(reject(2, Buffer.from([0xff, 0])));
   await second.close();
-  const lines = (await readFile(path, "utf8")).trim().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
-  assert.deepEqual(lines.map((line) => [line["record"], line["original"], line["original_encoding"]]), [[1, "{bad", "utf8"], [2, "/wA=", "base64"]]);
+  const lines = (await readFile(path, "utf8"))
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.deepEqual(
+    lines.map((line) => [line["record"], line["original"], line["original_encoding"]]),
+    [
+      [1, "{bad", "utf8"],
+      [2, "/wA=", "base64"],
+    ],
+  );
   assert.equal(rejectJson({ file: "f", place: { record: 1, line: 1, byteOffset: 0 }, code: "C", reason: "r" })["original"], null);
 });
 
@@ -86,8 +128,13 @@ test("times and ids are read strictly", () => {
   assert.equal(parseTime("2026-11-21", 0), today);
   assert.equal(parseTime("2026-11-21T01:00:00+01:00", 0), today);
   for (const bad of ["yesterday", "15", "", "15y"]) assert.throws(() => parseTime(bad, today), CliError);
-  assert.deepEqual(parseEventId("00000000-0000-4000-8000-00000000000A:1:2"), { producer: "00000000-0000-4000-8000-00000000000a", epoch: 1, seq: 2 });
-  for (const bad of ["", "x:1:2", "00000000-0000-4000-8000-00000000000a:1", "00000000-0000-4000-8000-00000000000a:1:-2"]) assert.equal(parseEventId(bad), undefined);
+  assert.deepEqual(parseEventId("00000000-0000-4000-8000-00000000000A:1:2"), {
+    producer: "00000000-0000-4000-8000-00000000000a",
+    epoch: 1,
+    seq: 2,
+  });
+  for (const bad of ["", "x:1:2", "00000000-0000-4000-8000-00000000000a:1", "00000000-0000-4000-8000-00000000000a:1:-2"])
+    assert.equal(parseEventId(bad), undefined);
 });
 
 test("every code leaves with a documented exit code", () => {
@@ -100,12 +147,15 @@ test("every code leaves with a documented exit code", () => {
 test("the commented configuration of `init` is valid as it is and with every field uncommented", () => {
   const text = commentedConfig();
   loadConfig({ file: { path: "config.yaml", text } });
-  const uncommented = text.split("\n").map((line) => line.replace(/^( *)#([a-z_]+:)/, "$1$2")).join("\n");
+  const uncommented = text
+    .split("\n")
+    .map((line) => line.replace(/^( *)#([a-z_]+:)/, "$1$2"))
+    .join("\n");
   loadConfig({ file: { path: "config.yaml", text: uncommented } });
   for (const path of fieldTable.keys()) if (path !== "data_dir") assert.ok(text.includes(`${path.split(".").at(-1)}:`), path);
 });
 
 test("core/docs/cli.md is made from the command table", async () => {
   const path = fileURLToPath(new URL("../../../core/docs/cli.md", import.meta.url));
-  assert.equal(await readFile(path, "utf8"), renderCliPage(), "run: node cli/dist/src/write_page.js");
+  assert.equal(await readFile(path, "utf8"), renderCliPage(), "run: npm run docs");
 });

@@ -74,7 +74,15 @@ test("of many that take a stale lock at once, one wins", async () => {
 test("runtime.json is believed only while its supervisor runs", async () => {
   const dir = dataDirAt(await temp());
   const state: RuntimeFile = {
-    version: 1, phase: "ready", supervisor: thisProcess(), startedUs: 1, socketDir: "/tmp/x", postgres: null, gateway: null, registrySocket: "/tmp/x/r", children: [],
+    version: 1,
+    phase: "ready",
+    supervisor: thisProcess(),
+    startedUs: 1,
+    socketDir: "/tmp/x",
+    postgres: null,
+    gateway: null,
+    registrySocket: "/tmp/x/r",
+    children: [],
   };
   await writeRuntime(dir, state);
   assert.deepEqual(await requireRuntime(dir), state);
@@ -108,7 +116,10 @@ test("port 0 becomes one port for a data directory as long as it is free; a take
   const { createServer } = await import("node:net");
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(free.port, "127.0.0.1", resolve));
-  await assert.rejects(resolveGatewayAddress(`127.0.0.1:${free.port}`, portFile), (error) => error instanceof CliError && error.code === "CLI_PORT_BUSY");
+  await assert.rejects(
+    resolveGatewayAddress(`127.0.0.1:${free.port}`, portFile),
+    (error) => error instanceof CliError && error.code === "CLI_PORT_BUSY",
+  );
   assert.notEqual((await resolveGatewayAddress("127.0.0.1:0", portFile)).port, free.port);
   server.close();
 });

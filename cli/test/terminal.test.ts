@@ -23,10 +23,12 @@ test("no text leaves a character behind that a terminal acts on", () => {
 });
 
 test("JSON for a terminal parses to the same value", () => {
-  fc.assert(fc.property(fc.jsonValue(), (value) => {
-    const json = JSON.stringify(value, null, 2);
-    assert.deepEqual(JSON.parse(terminalSafeJson(json)), JSON.parse(json));
-  }));
+  fc.assert(
+    fc.property(fc.jsonValue(), (value) => {
+      const json = JSON.stringify(value, null, 2);
+      assert.deepEqual(JSON.parse(terminalSafeJson(json)), JSON.parse(json));
+    }),
+  );
   assert.ok(!terminalSafeJson(JSON.stringify("\u009b\u202e")).includes("\u009b"));
 });
 

@@ -36,7 +36,10 @@ export const auditCommand: CommandSpec = {
     const ledger: Ledger = await readLedger(reader.pool);
     const names = await producerNames(reader.runtime.registrySocket, context.clock);
     const producers = ledger.producers.map((p) => ({ producer: p.producer, name: names.get(p.producer) ?? null, ...withoutProducer(p) }));
-    context.result({ balanced: ledger.balanced, idle: ledger.in_flight === 0, ...withoutBalanced(ledger), producers }, ledgerText(ledger, names));
+    context.result(
+      { balanced: ledger.balanced, idle: ledger.in_flight === 0, ...withoutBalanced(ledger), producers },
+      ledgerText(ledger, names),
+    );
     if (!idle) context.note(`still ${ledger.in_flight} in flight after ${waitS} s`);
     return ledger.balanced && idle ? "ok" : "found";
   },
@@ -65,6 +68,7 @@ function withoutBalanced<T extends { readonly balanced: boolean }>({ balanced: _
 export function secondsOption(text: string | undefined): number {
   if (text === undefined) return 0;
   const seconds = Number(text);
-  if (!Number.isFinite(seconds) || seconds < 0 || seconds > 86_400) throw new CliError("CLI_USAGE", `${text} is not a number of seconds from 0 to 86400`);
+  if (!Number.isFinite(seconds) || seconds < 0 || seconds > 86_400)
+    throw new CliError("CLI_USAGE", `${text} is not a number of seconds from 0 to 86400`);
   return seconds;
 }

@@ -4,7 +4,7 @@
  * --config and --json.
  * Forbids: `process.exit`, console.log, and printing a stranger's text by any way but the context's.
  */
-import type { Clock, Config, Random } from "ransomeye-kernel";
+import type { Clock, Config, ConfigSources, Random } from "ransomeye-kernel";
 import type { ExitName } from "../errors.ts";
 import type { DataDir } from "../supervisor/data_dir.ts";
 
@@ -55,7 +55,7 @@ export interface CommandContext {
   config(flags?: Readonly<Record<string, string | undefined>>): Promise<Config>;
   dataDir(): Promise<DataDir>;
   /** Where configuration comes from, for `config show`. */
-  configSources(flags?: Readonly<Record<string, string | undefined>>): Promise<import("ransomeye-kernel").ConfigSources>;
+  configSources(flags?: Readonly<Record<string, string | undefined>>): Promise<ConfigSources>;
   /** Prints a result: text with --json absent (made safe by the caller cell by cell), the value as JSON with it. */
   result(value: unknown, text: string): void;
   /** Prints a note for people to stderr; nothing with --json. */

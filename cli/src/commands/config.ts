@@ -25,7 +25,9 @@ export const configValidateCommand: CommandSpec = {
       if (!(error instanceof ConfigError)) throw error;
       context.result(
         { valid: false, problems: error.problems },
-        error.problems.map((problem) => terminalSafe(`${problem.place}: ${problem.field === "" ? "" : `${problem.field}: `}${problem.message}`)).join("\n"),
+        error.problems
+          .map((problem) => terminalSafe(`${problem.place}: ${problem.field === "" ? "" : `${problem.field}: `}${problem.message}`))
+          .join("\n"),
       );
       return "config";
     }
@@ -43,7 +45,13 @@ export const configShowCommand: CommandSpec = {
   exits: ["ok", "usage", "config"],
   async run(context) {
     const fields = explainConfig(await context.configSources());
-    context.result({ fields }, formatTable(["field", "value", "from"], fields.map((f) => [f.field, String(f.value), f.place])));
+    context.result(
+      { fields },
+      formatTable(
+        ["field", "value", "from"],
+        fields.map((f) => [f.field, String(f.value), f.place]),
+      ),
+    );
     return "ok";
   },
 };

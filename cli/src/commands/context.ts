@@ -6,7 +6,15 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openPool, type Pool, readSecrets, roleConnection } from "ransomeye-db";
-import { type Config, type ConfigSources, loadConfig, recordingTelemetry, systemClock, systemEnvironment, systemRandom } from "ransomeye-kernel";
+import {
+  type Config,
+  type ConfigSources,
+  loadConfig,
+  recordingTelemetry,
+  systemClock,
+  systemEnvironment,
+  systemRandom,
+} from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import { dataDirAt } from "../supervisor/data_dir.ts";
 import { type RuntimeFile, requireRuntime } from "../supervisor/runtime_file.ts";
@@ -24,7 +32,11 @@ export function createContext(options: OptionValues, interrupted: AbortSignal): 
     const dataDirFlag = typeof options["dataDir"] === "string" ? options["dataDir"] : undefined;
     const named = typeof options["config"] === "string" ? options["config"] : env["RANSOMEYE_CONFIG"];
     const file = await readConfigFile(named, join(dataDirFlag ?? env["RANSOMEYE_DATA_DIR"] ?? defaultDataDir, "config.yaml"));
-    return { env, flags: { ...flags, ...(dataDirFlag === undefined ? {} : { data_dir: dataDirFlag }) }, ...(file === undefined ? {} : { file }) };
+    return {
+      env,
+      flags: { ...flags, ...(dataDirFlag === undefined ? {} : { data_dir: dataDirFlag }) },
+      ...(file === undefined ? {} : { file }),
+    };
   };
   const config = async (flags?: Readonly<Record<string, string | undefined>>): Promise<Config> => loadConfig(await sources(flags));
   return {
@@ -80,7 +92,10 @@ export async function openReader(context: CommandContext): Promise<Reader> {
 }
 
 /** An external server may want TLS, which runtime.json does not carry; its URL is in the configuration. */
-async function databaseServer(context: CommandContext, state: NonNullable<RuntimeFile["postgres"]>): Promise<Parameters<typeof roleConnection>[0]> {
+async function databaseServer(
+  context: CommandContext,
+  state: NonNullable<RuntimeFile["postgres"]>,
+): Promise<Parameters<typeof roleConnection>[0]> {
   if (state.embedded) return state;
   const { parseConnectionUrl } = await import("ransomeye-db");
   return parseConnectionUrl((await context.config()).database.url.reveal());

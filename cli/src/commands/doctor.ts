@@ -4,7 +4,16 @@
  * Forbids: changing anything.
  */
 import type { ExitName } from "../errors.ts";
-import { checkConfig, checkData, checkDatabase, checkDisk, checkNode, checkPort, checkProcesses, checkSettingsFiles } from "../doctor/checks.ts";
+import {
+  checkConfig,
+  checkData,
+  checkDatabase,
+  checkDisk,
+  checkNode,
+  checkPort,
+  checkProcesses,
+  checkSettingsFiles,
+} from "../doctor/checks.ts";
 import type { Finding } from "../doctor/finding.ts";
 import { terminalSafe } from "../terminal/terminal_safe.ts";
 import type { CommandSpec } from "./command.ts";
@@ -26,11 +35,14 @@ export const doctorCommand: CommandSpec = {
     const config = await checkConfig(context, findings);
     if (config !== undefined) {
       const dir = await context.dataDir();
-      for (const check of [checkData, checkSettingsFiles, checkDisk, checkPort, checkProcesses, checkDatabase]) findings.push(...(await check(context, dir, config)));
+      for (const check of [checkData, checkSettingsFiles, checkDisk, checkPort, checkProcesses, checkDatabase])
+        findings.push(...(await check(context, dir, config)));
     }
     const ok = findings.every((finding) => finding.level !== "fail");
     const mark = { ok: "ok  ", warn: "warn", fail: "FAIL" } as const;
-    const lines = findings.map((f) => terminalSafe(`${mark[f.level]}  ${f.check}: ${f.message}`) + (f.next === null ? "" : `\n        ${terminalSafe(f.next)}`));
+    const lines = findings.map(
+      (f) => terminalSafe(`${mark[f.level]}  ${f.check}: ${f.message}`) + (f.next === null ? "" : `\n        ${terminalSafe(f.next)}`),
+    );
     context.result({ ok, findings }, lines.join("\n"));
     return ok ? "ok" : ("found" satisfies ExitName);
   },

@@ -49,8 +49,8 @@ export const eventCommand: CommandSpec = {
       publicKeyOf: (keyId) => publicKeys.get(keyId),
       previousHeader: await previousHeaderOf(reader.pool, frame),
     });
-    if (options["raw"] === true) return printExactly(context, rawOf(proof.line), proof);
-    if (options["document"] === true) return printExactly(context, proof.line, proof);
+    if (options["raw"] === true) return await printExactly(context, rawOf(proof.line), proof);
+    if (options["document"] === true) return await printExactly(context, proof.line, proof);
     const state = row !== undefined ? "stored" : (settled?.state ?? "in_flight");
     const reason = settled === undefined ? null : { code: settled.code, detail: settled.detail };
     const document = parsed(proof.line);
@@ -70,13 +70,24 @@ export const eventCommand: CommandSpec = {
   },
 };
 
-function eventText(id: EventId, state: string, row: EventRow | undefined, reason: { code: string; detail: string } | null, proof: Proof, document: unknown, name: string | undefined): string {
+function eventText(
+  id: EventId,
+  state: string,
+  row: EventRow | undefined,
+  reason: { code: string; detail: string } | null,
+  proof: Proof,
+  document: unknown,
+  name: string | undefined,
+): string {
   const lines = [`event     ${idText(id)}`, `producer  ${terminalSafe(name ?? "not registered")}`, `state     ${state}`];
   if (reason !== null) lines.push(`reason    ${terminalSafe(`${reason.code}: ${reason.detail}`)}`);
   if (row !== undefined) lines.push(`time      ${formatTimeUs(row.event_time)} (received ${formatTimeUs(row.received_at)})`);
   lines.push(`proof     ${proof.ok ? "holds" : "DOES NOT HOLD"}`);
   for (const check of proof.checks) lines.push(`  ${check.ok ? "ok  " : "FAIL"}  ${check.name.padEnd(12)}  ${terminalSafe(check.detail)}`);
-  lines.push("", document === undefined ? terminalSafe(proof.line.toString("latin1"), 2000) : terminalSafeJson(JSON.stringify(document, null, 2)));
+  lines.push(
+    "",
+    document === undefined ? terminalSafe(proof.line.toString("latin1"), 2000) : terminalSafeJson(JSON.stringify(document, null, 2)),
+  );
   return lines.join("\n");
 }
 

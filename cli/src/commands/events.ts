@@ -46,7 +46,10 @@ export const eventsCommand: CommandSpec = {
     await using reader = await openReader(context);
     const filter = await filterOf(context, options, reader.runtime.registrySocket);
     const rows = await findEvents(reader.pool, filter, { nowUs: context.clock.nowUs(), timeoutMs: searchMsMax });
-    context.result(rows.map(eventJson), rows.length === 0 ? "no event fits" : formatTable(["time", "sev", "class", "host", "message", "id"], rows.map(cells)));
+    context.result(
+      rows.map(eventJson),
+      rows.length === 0 ? "no event fits" : formatTable(["time", "sev", "class", "host", "message", "id"], rows.map(cells)),
+    );
     return "ok";
   },
 };
@@ -57,7 +60,11 @@ function cells(row: EventRow): string[] {
     String(row.severity_id),
     className(row.class_uid) ?? String(row.class_uid),
     row.host ?? row.src_ip ?? "",
-    row.message ?? row.process_name ?? row.domain ?? row.file_path ?? (row.dst_ip === null ? "" : `${row.src_ip ?? "?"} to ${row.dst_ip}:${row.dst_port ?? "?"}`),
+    row.message ??
+      row.process_name ??
+      row.domain ??
+      row.file_path ??
+      (row.dst_ip === null ? "" : `${row.src_ip ?? "?"} to ${row.dst_ip}:${row.dst_port ?? "?"}`),
     row.id,
   ];
 }
@@ -67,9 +74,28 @@ export function eventJson(row: EventRow): Readonly<Record<string, unknown>> {
   const { id, kind, producer_id, event_time, received_at, class_uid, activity_id, severity_id, flags } = row;
   const { host, user_name, process_name, process_pid, file_path, file_sha256, src_ip, src_port, dst_ip, dst_port, domain, message } = row;
   return {
-    id, kind, producer: producer_id, time: formatTimeUs(event_time), received: formatTimeUs(received_at), class_uid, class: className(class_uid), activity_id,
-    severity_id, flags, host, user_name, process_name, process_pid, file_path, file_sha256: file_sha256?.toString("hex") ?? null, src_ip, src_port, dst_ip,
-    dst_port, domain, message,
+    id,
+    kind,
+    producer: producer_id,
+    time: formatTimeUs(event_time),
+    received: formatTimeUs(received_at),
+    class_uid,
+    class: className(class_uid),
+    activity_id,
+    severity_id,
+    flags,
+    host,
+    user_name,
+    process_name,
+    process_pid,
+    file_path,
+    file_sha256: file_sha256?.toString("hex") ?? null,
+    src_ip,
+    src_port,
+    dst_ip,
+    dst_port,
+    domain,
+    message,
   };
 }
 
@@ -103,14 +129,21 @@ function wholeNumber(options: OptionValues, name: string, min: number, max: numb
   const text = textOption(options, name);
   if (text === undefined) return undefined;
   const value = Number(text);
-  if (!Number.isInteger(value) || value < min || value > max) throw new CliError("CLI_USAGE", `--${name} is a whole number from ${min} to ${max}`);
+  if (!Number.isInteger(value) || value < min || value > max)
+    throw new CliError("CLI_USAGE", `--${name} is a whole number from ${min} to ${max}`);
   return value;
 }
 
 function classOf(text: string): number {
   if (/^\d+$/.test(text)) return Number(text);
   const found = Object.entries(classes).find(([, spec]) => spec.name.toLowerCase() === text.toLowerCase());
-  if (found === undefined) throw new CliError("CLI_USAGE", `there is no class ${text}; there are ${Object.values(classes).map((spec) => spec.name).join(", ")}`);
+  if (found === undefined)
+    throw new CliError(
+      "CLI_USAGE",
+      `there is no class ${text}; there are ${Object.values(classes)
+        .map((spec) => spec.name)
+        .join(", ")}`,
+    );
   return Number(found[0]);
 }
 

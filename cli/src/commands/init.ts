@@ -11,7 +11,8 @@ import type { CommandSpec } from "./command.ts";
 export const initCommand: CommandSpec = {
   path: "init",
   summary: "make the data directory with a commented configuration and the keys, without starting anything",
-  prose: "`start` does by itself what is missing; `init` is for whoever wants to see and change the configuration first. What exists already is left as it is.",
+  prose:
+    "`start` does by itself what is missing; `init` is for whoever wants to see and change the configuration first. What exists already is left as it is.",
   options: [],
   examples: [
     { line: "ransomeye init", says: "Makes ./.ransomeye with config.yaml and secrets/." },
@@ -25,8 +26,8 @@ export const initCommand: CommandSpec = {
     await createDataDir(dir);
     const written = await writeFile(dir.configFile, commentedConfig(), { flag: "wx", mode: 0o600 }).then(
       () => true,
-      (error: NodeJS.ErrnoException) => {
-        if (error.code === "EEXIST") return false;
+      (error: unknown) => {
+        if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
         throw error;
       },
     );
@@ -49,7 +50,11 @@ export const initCommand: CommandSpec = {
 
 /** The configuration file with every field commented out at its default. */
 export function commentedConfig(): string {
-  const lines = ["# RansomEye configuration. Every field is shown with its default. To change one, take away the # in front of it and of its section.", "# `ransomeye config validate` checks this file, `ransomeye config show` shows what is in force.", ""];
+  const lines = [
+    "# RansomEye configuration. Every field is shown with its default. To change one, take away the # in front of it and of its section.",
+    "# `ransomeye config validate` checks this file, `ransomeye config show` shows what is in force.",
+    "",
+  ];
   let section = "";
   for (const [path, spec] of fieldTable) {
     const [head = "", name] = path.split(".");

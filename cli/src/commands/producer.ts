@@ -22,7 +22,8 @@ export const enrollCommand: CommandSpec = {
   aliases: ["enrol"],
   args: "<name>",
   summary: "make keys for a new producer, have its certificate issued, and keep both as an identity",
-  prose: "The identity's folder (default: identities/NAME in the data directory) holds private keys, mode 0600. Enrolling again with the same folder renews the certificate and keeps producer id and batch key.",
+  prose:
+    "The identity's folder (default: identities/NAME in the data directory) holds private keys, mode 0600. Enrolling again with the same folder renews the certificate and keeps producer id and batch key.",
   options: [
     { flags: "--kind <kind>", help: "what it is; decides the table its events go to", choices: producerKinds },
     { flags: "--out <dir>", help: "put the identity there, to carry it to another host" },
@@ -41,7 +42,14 @@ export const enrollCommand: CommandSpec = {
     const { registrySocket } = await requireRuntime(dir);
     const enrolled = await enrolIdentity({ directory, name, kind, registrySocket, clock: context.clock, random: context.random });
     context.result(
-      { producer: enrolled.producer, name: enrolled.name, kind, directory, known: enrolled.known, not_after: formatTimeUs(enrolled.notAfterUs) },
+      {
+        producer: enrolled.producer,
+        name: enrolled.name,
+        kind,
+        directory,
+        known: enrolled.known,
+        not_after: formatTimeUs(enrolled.notAfterUs),
+      },
       `${enrolled.known ? "renewed" : "enrolled"}  ${terminalSafe(enrolled.name)} (${kind})\nproducer  ${enrolled.producer}\nidentity  ${terminalSafe(directory)}\nvalid to  ${formatTimeUs(enrolled.notAfterUs)}`,
     );
     return "ok";
@@ -61,19 +69,28 @@ export const listCommand: CommandSpec = {
     const shown = all.filter((p) => options["all"] === true || p.status !== "revoked");
     context.result(
       { version: answer.version, producers: shown.map(producerJson) },
-      shown.length === 0 ? "no producer is registered" : formatTable(["name", "kind", "status", "producer", "certificate until"], shown.map((p) => [p.name, p.kind, p.status, p.id, certificateEnd(p)])),
+      shown.length === 0
+        ? "no producer is registered"
+        : formatTable(
+            ["name", "kind", "status", "producer", "certificate until"],
+            shown.map((p) => [p.name, p.kind, p.status, p.id, certificateEnd(p)]),
+          ),
     );
     return "ok";
   },
 };
 
-export const revokeCommand: CommandSpec = statusCommand("revoke", "take a producer's right to send away for ever; its open streams close within seconds", [
-  { line: "ransomeye producer revoke ws-12 --reason 'laptop stolen'", says: "By name or by id; the reason goes to the audit trail." },
-]);
+export const revokeCommand: CommandSpec = statusCommand(
+  "revoke",
+  "take a producer's right to send away for ever; its open streams close within seconds",
+  [{ line: "ransomeye producer revoke ws-12 --reason 'laptop stolen'", says: "By name or by id; the reason goes to the audit trail." }],
+);
 export const suspendCommand: CommandSpec = statusCommand("suspend", "stop a producer for a while; its open streams close within seconds", [
   { line: "ransomeye producer suspend probe-7", says: "Until `producer resume`." },
 ]);
-export const resumeCommand: CommandSpec = statusCommand("resume", "let a suspended producer send again", [{ line: "ransomeye producer resume probe-7", says: "Ends a suspension; a revocation stays." }]);
+export const resumeCommand: CommandSpec = statusCommand("resume", "let a suspended producer send again", [
+  { line: "ransomeye producer resume probe-7", says: "Ends a suspension; a revocation stays." },
+]);
 
 function statusCommand(op: "revoke" | "suspend" | "resume", summary: string, examples: CommandSpec["examples"]): CommandSpec {
   return {

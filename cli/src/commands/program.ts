@@ -9,7 +9,12 @@ import type { CommandSpec, OptionValues } from "./command.ts";
 import { createContext } from "./context.ts";
 
 /** Runs the command that `argv` (without node and script) names; resolves with its exit. */
-export async function runProgram(specs: readonly CommandSpec[], argv: readonly string[], version: string, interrupted: AbortSignal): Promise<ExitName> {
+export async function runProgram(
+  specs: readonly CommandSpec[],
+  argv: readonly string[],
+  version: string,
+  interrupted: AbortSignal,
+): Promise<ExitName> {
   let exit: ExitName = "ok";
   const program = buildProgram(specs, version, async (spec, args, options) => {
     exit = await spec.run(createContext(options, interrupted), args, options);
@@ -32,14 +37,22 @@ export function buildProgram(specs: readonly CommandSpec[], version: string, run
     .version(version)
     .showHelpAfterError("(run with --help for the options and examples)")
     .exitOverride();
-  program.addHelpText("after", `\nExit codes:\n${exitLines(Object.keys(EXITS) as ExitName[])}\n\nFirst steps:\n  ransomeye start            start everything, with a small demo fleet\n  ransomeye ship FILE        in a second shell: send a Suricata, Zeek or Windows file\n  ransomeye audit            see that every event is accounted for`);
+  program.addHelpText(
+    "after",
+    `\nExit codes:\n${exitLines(Object.keys(EXITS) as ExitName[])}\n\nFirst steps:\n  ransomeye start            start everything, with a small demo fleet\n  ransomeye ship FILE        in a second shell: send a Suricata, Zeek or Windows file\n  ransomeye audit            see that every event is accounted for`,
+  );
   const groups = new Map<string, Command>();
   for (const spec of specs) {
     const words = spec.path.split(" ");
     const name = words.pop() ?? "";
     let parent = program;
     for (const word of words) {
-      const known = groups.get(word) ?? parent.command(word).description(groupHelp[word] ?? "").exitOverride();
+      const known =
+        groups.get(word) ??
+        parent
+          .command(word)
+          .description(groupHelp[word] ?? "")
+          .exitOverride();
       groups.set(word, known);
       parent = known;
     }
@@ -54,7 +67,10 @@ const groupHelp: Readonly<Record<string, string>> = {
 };
 
 function buildCommand(spec: CommandSpec, name: string, run: Run): Command {
-  const command = new Command(name).summary(spec.summary).description(spec.prose === undefined ? spec.summary : `${spec.summary}\n\n${spec.prose}`).exitOverride();
+  const command = new Command(name)
+    .summary(spec.summary)
+    .description(spec.prose === undefined ? spec.summary : `${spec.summary}\n\n${spec.prose}`)
+    .exitOverride();
   for (const alias of spec.aliases ?? []) command.alias(alias);
   for (const argument of (spec.args ?? "").split(" ").filter((part) => part !== "")) command.addArgument(new Argument(argument));
   for (const o of spec.options) {
@@ -69,7 +85,9 @@ function buildCommand(spec: CommandSpec, name: string, run: Run): Command {
   command.action(async (...received: unknown[]) => {
     // commander hands over: each argument, then the options, then the command.
     const options = received.at(-2) as OptionValues;
-    const args = received.slice(0, -2).flatMap((value) => (Array.isArray(value) ? (value as string[]) : value === undefined ? [] : [String(value)]));
+    const args = received
+      .slice(0, -2)
+      .flatMap((value) => (Array.isArray(value) ? (value as string[]) : value === undefined ? [] : [String(value)]));
     await run(spec, args, options);
   });
   return command;
@@ -78,4 +96,3 @@ function buildCommand(spec: CommandSpec, name: string, run: Run): Command {
 function exitLines(names: readonly ExitName[]): string {
   return names.map((name) => `  ${String(EXITS[name].code).padStart(2)}  ${EXITS[name].meaning}`).join("\n");
 }
-

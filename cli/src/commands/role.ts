@@ -21,7 +21,9 @@ export const roleCommand: CommandSpec = {
   args: "<role>",
   summary: "internal: one role's process, started by the supervisor",
   options: [],
-  examples: [{ line: "ransomeye role engine", says: "Refused by hand: roles take their orders and credentials from a supervisor's channel." }],
+  examples: [
+    { line: "ransomeye role engine", says: "Refused by hand: roles take their orders and credentials from a supervisor's channel." },
+  ],
   exits: ["ok", "usage"],
   hidden: true,
   async run(_context, [name]) {

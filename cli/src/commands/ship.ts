@@ -38,7 +38,11 @@ export const shipCommand: CommandSpec = {
     { flags: "--format <format>", help: "do not guess", choices: formatNames },
     { flags: "--producer <name>", help: "ship under this identity of the data directory" },
     { flags: "--no-raw", help: "do not keep the original record inside the event" },
-    { flags: "--wait <state>", help: "return when everything is receipted (durable; the default) or stored (rows visible)", choices: ["receipt", "stored"] },
+    {
+      flags: "--wait <state>",
+      help: "return when everything is receipted (durable; the default) or stored (rows visible)",
+      choices: ["receipt", "stored"],
+    },
     { flags: "--rejects <file>", help: "write every record that was not taken there, one JSON object a line" },
     { flags: "--resume [run]", help: "go on with this run, or with the latest interrupted one" },
     { flags: "--gateway <address>", help: "host:port of the gateway; default: that of the running system" },
@@ -46,7 +50,10 @@ export const shipCommand: CommandSpec = {
   examples: [
     { line: "ransomeye ship eve.json conn.log.gz", says: "Two files, formats found by themselves." },
     { line: "tail -F /var/log/suricata/eve.json | ransomeye ship -", says: "A stream; sent as it comes, until Ctrl-C." },
-    { line: "ransomeye ship big.json --rejects rejects.ndjson --wait stored --json", says: "For a script: rows are visible when it returns." },
+    {
+      line: "ransomeye ship big.json --rejects rejects.ndjson --wait stored --json",
+      says: "For a script: rows are visible when it returns.",
+    },
     { line: "ransomeye ship --resume", says: "After a crash or Ctrl-C: goes on where the last run stopped." },
   ],
   json: `{"run": string, "read": n, "accepted": n, "invalid": n, "refused": n, "resumed": n, "bytes": n, "seconds": n, "events_per_second": n,
@@ -68,7 +75,8 @@ async function runShip(context: CommandContext, files: readonly string[], option
   let run = await chooseRun(context, dir.runs, files, options);
   await checkInputs(run.inputs);
   const gatewayOption = textOption(options, "gateway");
-  if (runtime.gateway === null && gatewayOption === undefined) throw new CliError("CLI_UNREACHABLE", "the system is starting; its gateway is not there yet");
+  if (runtime.gateway === null && gatewayOption === undefined)
+    throw new CliError("CLI_UNREACHABLE", "the system is starting; its gateway is not there yet");
   const at = gatewayOption === undefined ? runtime.gateway : splitHostPort(gatewayOption);
   const gateway = { host: localHost(at?.host ?? "127.0.0.1"), port: at?.port ?? 0 };
   const stop = onInterrupt();
@@ -97,7 +105,10 @@ async function runShip(context: CommandContext, files: readonly string[], option
   const startedMs = clock.monotonicMs();
   const shipping = new Shipping({
     run: run.run,
-    inputs: run.inputs.map((name) => ({ name, open: () => (name === "-" ? context.stdin : createReadStream(name, { highWaterMark: 256 * 1024 })) as AsyncIterable<Buffer> })),
+    inputs: run.inputs.map((name) => ({
+      name,
+      open: () => (name === "-" ? context.stdin : createReadStream(name, { highWaterMark: 256 * 1024 })) as AsyncIterable<Buffer>,
+    })),
     format: (run.format ?? undefined) as Format | undefined,
     raw: run.raw,
     lanes,
@@ -106,8 +117,15 @@ async function runShip(context: CommandContext, files: readonly string[], option
     stopped: stop.signal,
     onReject(reject) {
       shown += 1;
-      if (shown <= rejectsShownMax) progress.line(terminalSafe(`not taken: ${reject.file} line ${reject.place.line}, byte ${reject.place.byteOffset}: ${reject.code}: ${reject.reason}`, 500));
-      else if (shown === rejectsShownMax + 1) progress.line(`further records that were not taken are counted${run.rejects === null ? "; --rejects FILE names all of them" : ""}`);
+      if (shown <= rejectsShownMax)
+        progress.line(
+          terminalSafe(
+            `not taken: ${reject.file} line ${reject.place.line}, byte ${reject.place.byteOffset}: ${reject.code}: ${reject.reason}`,
+            500,
+          ),
+        );
+      else if (shown === rejectsShownMax + 1)
+        progress.line(`further records that were not taken are counted${run.rejects === null ? "; --rejects FILE names all of them" : ""}`);
     },
   });
   const progress = startProgress(context.json ? silent : context.stderr, clock, () => {
@@ -131,13 +149,25 @@ async function runShip(context: CommandContext, files: readonly string[], option
     await saveRun(dir.runs, { ...run, finished: true });
     for (const old of outlived(await listRuns(dir.runs))) await rm(join(dir.runs, `${old.run}.json`), { force: true });
   }
-  const summary = shipSummary({ run: run.run, shipping, lanes, seconds: (clock.monotonicMs() - startedMs) / 1000, interrupted: interrupted || !drained, until });
+  const summary = shipSummary({
+    run: run.run,
+    shipping,
+    lanes,
+    seconds: (clock.monotonicMs() - startedMs) / 1000,
+    interrupted: interrupted || !drained,
+    until,
+  });
   context.result(summary, summaryText(summary, run.rejects));
   return exitFor(summary);
 }
 
 /** Waits for receipts or rows. After a signal: bounded, and false if they did not come. */
-async function drainAll(context: CommandContext, lanes: Lanes, until: "receipt" | "stored", stop: ReturnType<typeof onInterrupt>): Promise<boolean> {
+async function drainAll(
+  context: CommandContext,
+  lanes: Lanes,
+  until: "receipt" | "stored",
+  stop: ReturnType<typeof onInterrupt>,
+): Promise<boolean> {
   const giveUp = new AbortController();
   const onStop = (): void => {
     context.note("stopping: waiting a moment for receipts of what was sent");

@@ -49,7 +49,13 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
   const dataDir = dataDirAt(config.dataDir);
   const console = context.json ? openJsonConsole(context.stdout) : openConsole(context.stdout, clock);
   const supervisor = new Supervisor({ config, dataDir, clock, random, telemetry: recordingTelemetry(), console });
-  const view = new LiveView({ clock, connection: () => supervisor.readerConnection(), console, json: context.json, stdout: context.stdout });
+  const view = new LiveView({
+    clock,
+    connection: () => supervisor.readerConnection(),
+    console,
+    json: context.json,
+    stdout: context.stdout,
+  });
 
   let state = noSignal;
   let finish: (exit: ExitName) => void = () => undefined;
@@ -73,10 +79,11 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
   const onAny = (): void => {
     const next = onSignal(state, clock.monotonicMs());
     state = next.state;
-    if (next.action !== "ignore") stop(next.action).catch((error: unknown) => {
-      console.say(`stopping failed: ${error instanceof Error ? error.message : String(error)}`);
-      finish("defect");
-    });
+    if (next.action !== "ignore")
+      stop(next.action).catch((error: unknown) => {
+        console.say(`stopping failed: ${error instanceof Error ? error.message : String(error)}`);
+        finish("defect");
+      });
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onAny);
 
@@ -88,10 +95,17 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
     view.start();
   });
   // A signal during the start makes it fail or hang; what counts then is how the stop ends.
-  return Promise.race([finished, started.then(() => finished, (error: unknown) => (state.phase === "running" ? Promise.reject(error as Error) : finished))]);
+  return Promise.race([
+    finished,
+    started.then(
+      () => finished,
+      (error: unknown) => (state.phase === "running" ? Promise.reject(error as Error) : finished),
+    ),
+  ]);
 }
 
 function requireNode(): void {
   const { nodeVersion } = machineFacts();
-  if (Number(nodeVersion.split(".")[0]) < 20) throw new CliError("CLI_START_FAILED", `Node.js ${nodeVersion} is too old; 20 or newer is needed`);
+  if (Number(nodeVersion.split(".")[0]) < 20)
+    throw new CliError("CLI_START_FAILED", `Node.js ${nodeVersion} is too old; 20 or newer is needed`);
 }

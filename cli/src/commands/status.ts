@@ -41,10 +41,14 @@ seconds_until_full: until retention begins to drop days or the disk's floor is r
   exits: ["ok", "usage", "config", "unreachable"],
   async run(context, _args, options) {
     const dir = await context.dataDir();
-    const ready = options["wait"] === "ready" ? await waitReady(context, dir, secondsOption(textOption(options, "timeout") ?? waitDefaultS)) : true;
+    const ready =
+      options["wait"] === "ready" ? await waitReady(context, dir, secondsOption(textOption(options, "timeout") ?? waitDefaultS)) : true;
     const runtime = await readRuntime(dir);
     const running = runtime !== undefined && isRunning(runtime.supervisor);
-    const status = { ...processFacts(context, dir, running ? runtime : undefined), ...(running ? await storageFacts(context, dir) : { storage: null, lag_batches: null }) };
+    const status = {
+      ...processFacts(context, dir, running ? runtime : undefined),
+      ...(running ? await storageFacts(context, dir) : { storage: null, lag_batches: null }),
+    };
     context.result(status, statusText(status));
     if (!running || !ready) return "unreachable" satisfies ExitName;
     return "ok";
@@ -78,7 +82,10 @@ function processFacts(context: CommandContext, dir: DataDir, runtime: RuntimeFil
     uptime_seconds: runtime === undefined ? null : Math.round((context.clock.nowUs() - runtime.startedUs) / 1_000_000),
     gateway: runtime?.gateway ?? null,
     roles: (runtime?.children ?? []).map(({ role, pid, restarts, ready }) => ({ role, pid, restarts, ready })),
-    postgres: runtime?.postgres == null ? null : { embedded: runtime.postgres.embedded, pid: runtime.postgres.pid, restarts: runtime.postgres.restarts },
+    postgres:
+      runtime?.postgres == null
+        ? null
+        : { embedded: runtime.postgres.embedded, pid: runtime.postgres.pid, restarts: runtime.postgres.restarts },
   };
 }
 
@@ -118,7 +125,10 @@ function statusText(status: ProcessFacts & StorageFacts): string {
     `gateway    ${status.gateway === null ? "not yet" : `${status.gateway.host}:${status.gateway.port}`}`,
     `postgres   ${status.postgres === null ? "not yet" : status.postgres.embedded ? `embedded, process ${status.postgres.pid ?? "starting again"}, restarts ${status.postgres.restarts}` : "external"}`,
     "",
-    formatTable(["role", "process", "restarts", "state"], status.roles.map((role) => [role.role, String(role.pid ?? "-"), String(role.restarts), role.ready ? "ready" : "starting"])),
+    formatTable(
+      ["role", "process", "restarts", "state"],
+      status.roles.map((role) => [role.role, String(role.pid ?? "-"), String(role.restarts), role.ready ? "ready" : "starting"]),
+    ),
   ];
   const { storage } = status;
   if (storage !== null) {

@@ -69,11 +69,15 @@ const windowsProcess: Maker = (random, timeUs) => {
   return {
     kind: "windows",
     host: host.name,
-    line: ocsfLine({ classUid: 1007, activityId: 1, severityId: 1, timeUs, message: `${path} ${args}`.trim() }, "RansomEye agent for Windows", {
-      device: device(host.name, host.ip),
-      actor: { process: parent, user: { name: host.user } },
-      process: processOf(between(random, 1000, 30_000), path, `"${path}" ${args}`.trim(), host.user, parent),
-    }),
+    line: ocsfLine(
+      { classUid: 1007, activityId: 1, severityId: 1, timeUs, message: `${path} ${args}`.trim() },
+      "RansomEye agent for Windows",
+      {
+        device: device(host.name, host.ip),
+        actor: { process: parent, user: { name: host.user } },
+        process: processOf(between(random, 1000, 30_000), path, `"${path}" ${args}`.trim(), host.user, parent),
+      },
+    ),
   };
 };
 
@@ -83,13 +87,17 @@ const windowsLogon: Maker = (random, timeUs) => {
   return {
     kind: "windows",
     host: host.name,
-    line: ocsfLine({ classUid: 3002, activityId: 1, severityId: ok ? 1 : 2, timeUs, message: `logon of ${host.user} ${ok ? "succeeded" : "failed"}` }, "RansomEye agent for Windows", {
-      device: device(host.name, host.ip),
-      user: { name: host.user, domain: "EXAMPLE" },
-      logon_type_id: 2,
-      status_id: ok ? 1 : 2,
-      is_remote: false,
-    }),
+    line: ocsfLine(
+      { classUid: 3002, activityId: 1, severityId: ok ? 1 : 2, timeUs, message: `logon of ${host.user} ${ok ? "succeeded" : "failed"}` },
+      "RansomEye agent for Windows",
+      {
+        device: device(host.name, host.ip),
+        user: { name: host.user, domain: "EXAMPLE" },
+        logon_type_id: 2,
+        status_id: ok ? 1 : 2,
+        is_remote: false,
+      },
+    ),
   };
 };
 
@@ -99,11 +107,15 @@ const linuxFile: Maker = (random, timeUs) => {
   return {
     kind: "linux",
     host: host.name,
-    line: ocsfLine({ classUid: 1001, activityId: pick(random, [2, 3, 3, 4]), severityId: 1, timeUs, message: path }, "RansomEye agent for Linux", {
-      device: device(host.name, host.ip),
-      actor: { process: processOf(between(random, 300, 30_000), "/usr/sbin/nginx", "nginx: worker process", host.user) },
-      file: fileOf(path),
-    }),
+    line: ocsfLine(
+      { classUid: 1001, activityId: pick(random, [2, 3, 3, 4]), severityId: 1, timeUs, message: path },
+      "RansomEye agent for Linux",
+      {
+        device: device(host.name, host.ip),
+        actor: { process: processOf(between(random, 300, 30_000), "/usr/sbin/nginx", "nginx: worker process", host.user) },
+        file: fileOf(path),
+      },
+    ),
   };
 };
 
@@ -112,14 +124,18 @@ const linuxSsh: Maker = (random, timeUs) => {
   return {
     kind: "linux",
     host: host.name,
-    line: ocsfLine({ classUid: 3002, activityId: 1, severityId: 1, timeUs, message: "sshd: accepted publickey for deploy" }, "RansomEye agent for Linux", {
-      device: device(host.name, host.ip),
-      user: { name: "deploy" },
-      src_endpoint: endpoint("10.20.1.11", between(random, 49152, 65535)),
-      service: { name: "sshd" },
-      is_remote: true,
-      status_id: 1,
-    }),
+    line: ocsfLine(
+      { classUid: 3002, activityId: 1, severityId: 1, timeUs, message: "sshd: accepted publickey for deploy" },
+      "RansomEye agent for Linux",
+      {
+        device: device(host.name, host.ip),
+        user: { name: "deploy" },
+        src_endpoint: endpoint("10.20.1.11", between(random, 49152, 65535)),
+        service: { name: "sshd" },
+        is_remote: true,
+        status_id: 1,
+      },
+    ),
   };
 };
 

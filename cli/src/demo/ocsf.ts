@@ -50,11 +50,24 @@ export function device(hostname: string, ip: string): Json {
 /** A process with its image and command line. */
 export function processOf(pid: number, path: string, cmdLine: string, user: string, parent?: Json): Json {
   const name = path.split(/[\\/]/).at(-1) ?? path;
-  return { pid, name, cmd_line: cmdLine, file: { name, path, type_id: 1 }, user: { name: user }, ...(parent === undefined ? {} : { parent_process: parent }) };
+  return {
+    pid,
+    name,
+    cmd_line: cmdLine,
+    file: { name, path, type_id: 1 },
+    user: { name: user },
+    ...(parent === undefined ? {} : { parent_process: parent }),
+  };
 }
 
 /** A file with its SHA-256. */
 export function fileOf(path: string, sha256?: string, size?: number): Json {
   const name = path.split(/[\\/]/).at(-1) ?? path;
-  return { name, path, type_id: 1, ...(size === undefined ? {} : { size }), ...(sha256 === undefined ? {} : { hashes: [{ algorithm: "SHA-256", algorithm_id: 3, value: sha256 }] }) };
+  return {
+    name,
+    path,
+    type_id: 1,
+    ...(size === undefined ? {} : { size }),
+    ...(sha256 === undefined ? {} : { hashes: [{ algorithm: "SHA-256", algorithm_id: 3, value: sha256 }] }),
+  };
 }

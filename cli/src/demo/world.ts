@@ -12,16 +12,31 @@ export interface Host {
   readonly user: string;
 }
 
-export const workstations: readonly Host[] = ["ada", "ben", "cem", "dora", "emil", "fay", "gus", "hana"].map((user, i) => ({ name: `ws-${user}`, ip: `10.20.1.${11 + i}`, user }));
+export const workstations: readonly Host[] = ["ada", "ben", "cem", "dora", "emil", "fay", "gus", "hana"].map((user, i) => ({
+  name: `ws-${user}`,
+  ip: `10.20.1.${11 + i}`,
+  user,
+}));
 export const fileServer: Host = { name: "srv-files", ip: "10.20.0.5", user: "SYSTEM" };
-export const windowsServers: readonly Host[] = [fileServer, { name: "srv-dc", ip: "10.20.0.2", user: "SYSTEM" }, { name: "srv-backup", ip: "10.20.0.7", user: "backup" }];
+export const windowsServers: readonly Host[] = [
+  fileServer,
+  { name: "srv-dc", ip: "10.20.0.2", user: "SYSTEM" },
+  { name: "srv-backup", ip: "10.20.0.7", user: "backup" },
+];
 export const linuxServers: readonly Host[] = [
   { name: "srv-web-1", ip: "10.20.0.20", user: "www-data" },
   { name: "srv-web-2", ip: "10.20.0.21", user: "www-data" },
   { name: "srv-db-1", ip: "10.20.0.30", user: "postgres" },
 ];
 export const honeypot: Host = { name: "hp-lobby", ip: "10.20.9.9", user: "nobody" };
-export const siteNames: readonly string[] = ["intranet.example", "mail.example", "updates.example", "news.example", "cdn.example", "crm.example"];
+export const siteNames: readonly string[] = [
+  "intranet.example",
+  "mail.example",
+  "updates.example",
+  "news.example",
+  "cdn.example",
+  "crm.example",
+];
 
 /** The attacker's places: documentation ranges (RFC 5737, RFC 2606). */
 export const commandServer = { ip: "203.0.113.66", domain: "cdn-sync.example" } as const;

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { type Config, ConfigError, diskFacts, machineFacts } from "ransomeye-kernel";
 import type { CommandContext } from "../commands/command.ts";
 import { openReader } from "../commands/context.ts";
-import { keyFiles } from "../registry/authority_files.ts";
+import { keyFiles } from "../registry/key_files.ts";
 import type { DataDir } from "../supervisor/data_dir.ts";
 import { splitAddress } from "../supervisor/gateway_address.ts";
 import { isRunning } from "../supervisor/process_facts.ts";
@@ -28,7 +28,9 @@ const earliestUs = Date.UTC(2026, 0, 1) * 1000;
 
 export function checkNode(): Finding {
   const { nodeVersion } = machineFacts();
-  return Number(nodeVersion.split(".")[0]) >= 20 ? fine("node", `version ${nodeVersion}`) : failed("node", `version ${nodeVersion} is too old`, "Install Node.js 20 or newer.");
+  return Number(nodeVersion.split(".")[0]) >= 20
+    ? fine("node", `version ${nodeVersion}`)
+    : failed("node", `version ${nodeVersion} is too old`, "Install Node.js 20 or newer.");
 }
 
 export async function checkConfig(context: CommandContext, findings: Finding[]): Promise<Config | undefined> {
@@ -38,19 +40,33 @@ export async function checkConfig(context: CommandContext, findings: Finding[]):
     return config;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    for (const problem of error.problems) findings.push(failed("configuration", `${problem.place}: ${problem.field} ${problem.message}`, "Correct it; `ransomeye config validate` checks again."));
+    for (const problem of error.problems)
+      findings.push(
+        failed(
+          "configuration",
+          `${problem.place}: ${problem.field} ${problem.message}`,
+          "Correct it; `ransomeye config validate` checks again.",
+        ),
+      );
     return undefined;
   }
 }
 
 export const checkData: CheckFunction = async (_context, dir) => {
   const root = await stat(dir.root).catch(() => undefined);
-  if (root === undefined) return [doubtful("data directory", `${dir.root} does not exist yet`, "`ransomeye start` or `ransomeye init` makes it.")];
+  if (root === undefined)
+    return [doubtful("data directory", `${dir.root} does not exist yet`, "`ransomeye start` or `ransomeye init` makes it.")];
   const findings: Finding[] = [];
   const open = async (path: string, kind: string): Promise<void> => {
     const facts = await stat(path).catch(() => undefined);
     if (facts !== undefined && (facts.mode & 0o077) !== 0) {
-      findings.push(failed("permissions", `${path} is open to others (mode ${(facts.mode & 0o777).toString(8)})`, kind === "folder" ? `chmod 700 ${path}` : `chmod 600 ${path}, and replace the key: others may have read it.`));
+      findings.push(
+        failed(
+          "permissions",
+          `${path} is open to others (mode ${(facts.mode & 0o777).toString(8)})`,
+          kind === "folder" ? `chmod 700 ${path}` : `chmod 600 ${path}, and replace the key: others may have read it.`,
+        ),
+      );
     }
   };
   // The root itself may be passable (0711) where the database's own user has to reach its folder below.
@@ -71,7 +87,8 @@ export const checkSettingsFiles: CheckFunction = async (_context, dir, config) =
   for (const file of ["postgresql.conf", "postgresql.auto.conf"]) {
     const text = await readFile(join(dir.postgres, file), "utf8").catch(() => "");
     // Of several lines for one setting the last one counts.
-    for (const [, name, value] of text.matchAll(/^\s*(fsync|full_page_writes|synchronous_commit)\s*=?\s*'?(\w+)'?/gim)) values.set((name ?? "").toLowerCase(), (value ?? "").toLowerCase());
+    for (const [, name, value] of text.matchAll(/^\s*(fsync|full_page_writes|synchronous_commit)\s*=?\s*'?(\w+)'?/gim))
+      values.set((name ?? "").toLowerCase(), (value ?? "").toLowerCase());
   }
   const off = durableSettings.filter((name) => /^(off|false|no|0)$/.test(values.get(name) ?? "on"));
   return off.map((name) => failed("durability", `${name} = off in the embedded server's configuration`, durableNext));
@@ -84,7 +101,14 @@ export const checkDisk: CheckFunction = async (_context, dir, config) => {
   const floor = Math.max(config.disk.freeBytesMin, disk.totalBytes * config.disk.freeRatioMin);
   const text = `${formatBytes(disk.freeBytes)} of ${formatBytes(disk.totalBytes)} free, floor ${formatBytes(floor)}`;
   if (disk.freeBytes < floor) return [failed("disk", text, "Free some space: below the floor the gateway pauses.")];
-  if (disk.freeBytes - floor < config.retention.bytesMax) return [doubtful("disk", `${text}; retention.bytes_max is ${formatBytes(config.retention.bytesMax)}`, "The disk fills before retention drops days; lower retention.bytes_max or free space.")];
+  if (disk.freeBytes - floor < config.retention.bytesMax)
+    return [
+      doubtful(
+        "disk",
+        `${text}; retention.bytes_max is ${formatBytes(config.retention.bytesMax)}`,
+        "The disk fills before retention drops days; lower retention.bytes_max or free space.",
+      ),
+    ];
   return [fine("disk", text)];
 };
 
@@ -99,18 +123,31 @@ export const checkPort: CheckFunction = async (_context, dir, config) => {
     server.listen(port, host, () => resolve(undefined));
   });
   await new Promise((resolve) => server.close(resolve));
-  return [error === undefined ? fine("port", `${config.gateway.listen} is free`) : failed("port", `${config.gateway.listen} cannot be used (${error.code ?? "unknown"})`, "Stop what uses it, or change gateway.listen.")];
+  return [
+    error === undefined
+      ? fine("port", `${config.gateway.listen} is free`)
+      : failed(
+          "port",
+          `${config.gateway.listen} cannot be used (${error.code ?? "unknown"})`,
+          "Stop what uses it, or change gateway.listen.",
+        ),
+  ];
 };
 
 export const checkProcesses: CheckFunction = async (_context, dir) => {
   const runtime = await readRuntime(dir);
   if (runtime === undefined) return [fine("processes", "not running")];
-  if (!isRunning(runtime.supervisor)) return [doubtful("processes", "the last supervisor ended without stopping the system", "`ransomeye start` recovers and takes over.")];
+  if (!isRunning(runtime.supervisor))
+    return [doubtful("processes", "the last supervisor ended without stopping the system", "`ransomeye start` recovers and takes over.")];
   const missing = runtime.children.filter((child) => !child.ready);
   const restarted = runtime.children.filter((child) => child.restarts > 0);
   return [
-    ...(missing.length === 0 ? [fine("processes", `${runtime.children.length} roles run, phase ${runtime.phase}`)] : missing.map((child) => failed("processes", `${child.role} is not ready`, `Look at ${join(dir.logs, `${child.role}.log`)}.`))),
-    ...restarted.map((child) => doubtful("processes", `${child.role} was restarted ${child.restarts} times`, `Look at ${join(dir.logs, `${child.role}.log`)}.`)),
+    ...(missing.length === 0
+      ? [fine("processes", `${runtime.children.length} roles run, phase ${runtime.phase}`)]
+      : missing.map((child) => failed("processes", `${child.role} is not ready`, `Look at ${join(dir.logs, `${child.role}.log`)}.`))),
+    ...restarted.map((child) =>
+      doubtful("processes", `${child.role} was restarted ${child.restarts} times`, `Look at ${join(dir.logs, `${child.role}.log`)}.`),
+    ),
   ];
 };
 
@@ -118,7 +155,8 @@ export const checkProcesses: CheckFunction = async (_context, dir) => {
 export const checkDatabase: CheckFunction = async (context, dir) => {
   const runtime = await readRuntime(dir);
   const now = context.clock.nowUs();
-  const clock = now < earliestUs ? [failed("clock", "the machine's clock is years behind", "Set it; certificates will not be valid otherwise.")] : [];
+  const clock =
+    now < earliestUs ? [failed("clock", "the machine's clock is years behind", "Set it; certificates will not be valid otherwise.")] : [];
   if (runtime === undefined || !isRunning(runtime.supervisor)) return clock;
   try {
     await using reader = await openReader(context);
@@ -130,12 +168,18 @@ export const checkDatabase: CheckFunction = async (context, dir) => {
       )
     ).rows;
     const off = settings.filter(({ value }) => value === "off");
-    const serverUs = (await reader.pool.query<{ us: number }>("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS us")).rows[0]?.us ?? now;
+    const serverUs =
+      (await reader.pool.query<{ us: number }>("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS us")).rows[0]?.us ??
+      now;
     const drift = Math.abs(serverUs - context.clock.nowUs());
     return [
       ...clock,
-      ...(off.length === 0 ? [fine("durability", `${durableSettings.join(", ")} are on`)] : off.map(({ name }) => failed("durability", `${name} is off in the running server`, durableNext))),
-      drift > driftUsMax ? failed("clock", `this machine and the database differ by ${Math.round(drift / 1000)} ms`, "Run a time service (NTP) on both.") : fine("clock", "agrees with the database's"),
+      ...(off.length === 0
+        ? [fine("durability", `${durableSettings.join(", ")} are on`)]
+        : off.map(({ name }) => failed("durability", `${name} is off in the running server`, durableNext))),
+      drift > driftUsMax
+        ? failed("clock", `this machine and the database differ by ${Math.round(drift / 1000)} ms`, "Run a time service (NTP) on both.")
+        : fine("clock", "agrees with the database's"),
     ];
   } catch (error) {
     return [...clock, failed("database", error instanceof Error ? error.message : String(error), `Look at the files in ${dir.logs}.`)];

@@ -4,7 +4,17 @@
  * Forbids: I/O, and a check that cannot fail.
  */
 import { createHash } from "node:crypto";
-import { decodeHeader, deriveRow, frameHash, importPublicKey, newRowColumns, parseLine, type RowColumns, verifyHeader, zeroHash } from "ransomeye-ingestion/protocol";
+import {
+  decodeHeader,
+  deriveRow,
+  frameHash,
+  importPublicKey,
+  newRowColumns,
+  parseLine,
+  type RowColumns,
+  verifyHeader,
+  zeroHash,
+} from "ransomeye-ingestion/protocol";
 
 /** A frame as the database gave it back. */
 export interface EvidenceFrame {
@@ -56,7 +66,13 @@ export function proveEvent(input: EvidenceInput): Proof {
   const decoded = decodeHeader(frame.header);
   const hash = frameHash(frame.header).toString("hex");
   if (decoded.kind === "refused") {
-    return { ok: false, checks: [check("header", false, `cannot be read: ${decoded.detail}`)], line: Buffer.alloc(0), keyId: "", frameHash: hash };
+    return {
+      ok: false,
+      checks: [check("header", false, `cannot be read: ${decoded.detail}`)],
+      line: Buffer.alloc(0),
+      keyId: "",
+      frameHash: hash,
+    };
   }
   const header = decoded.value;
   const payloadHash = createHash("sha256").update(frame.payload).digest();
@@ -64,7 +80,10 @@ export function proveEvent(input: EvidenceInput): Proof {
     signatureCheck(input, header.keyId),
     check(
       "header",
-      header.producer === frame.producer && header.epoch === event.epoch && header.firstSeq <= event.seq && event.seq < header.firstSeq + header.count,
+      header.producer === frame.producer &&
+        header.epoch === event.epoch &&
+        header.firstSeq <= event.seq &&
+        event.seq < header.firstSeq + header.count,
       `signed for producer ${header.producer}, epoch ${header.epoch}, sequence ${header.firstSeq} to ${header.firstSeq + header.count - 1}`,
     ),
     check(
@@ -88,9 +107,13 @@ function signatureCheck({ frame, publicKeyOf }: EvidenceInput, keyId: string): C
   return check("signature", verifyHeader(frame.header, frame.signature, key.value), `Ed25519 by registered key ${keyId}`);
 }
 
-function linkCheck({ previousHeader }: EvidenceInput, header: { readonly prevEpoch: number; readonly prevSeq: number; readonly prevHash: Buffer }): Check {
+function linkCheck(
+  { previousHeader }: EvidenceInput,
+  header: { readonly prevEpoch: number; readonly prevSeq: number; readonly prevHash: Buffer },
+): Check {
   const named = `frame that ends at epoch ${header.prevEpoch}, sequence ${header.prevSeq}`;
-  if (header.prevEpoch === 0) return check("chain_link", header.prevSeq === 0 && header.prevHash.equals(zeroHash), "the producer's very first frame");
+  if (header.prevEpoch === 0)
+    return check("chain_link", header.prevSeq === 0 && header.prevHash.equals(zeroHash), "the producer's very first frame");
   if (previousHeader === undefined) return check("chain_link", false, `the ${named} is not in the log (missing, or removed by retention)`);
   const previous = decodeHeader(previousHeader);
   const ok =
@@ -115,8 +138,17 @@ function placeOf(frame: EvidenceFrame, index: number): { readonly from: number; 
 
 function placeCheck(event: EvidenceEvent, firstSeq: number, at: { readonly from: number; readonly to: number } | undefined): Check {
   const { row } = event;
-  const ok = row !== undefined && at !== undefined && row.line === event.seq - firstSeq && row.byteOffset === at.from && row.byteLength === at.to - at.from;
-  return check("place", ok, row === undefined ? "" : `line ${row.line}, bytes ${row.byteOffset} to ${row.byteOffset + row.byteLength} of the frame`);
+  const ok =
+    row !== undefined &&
+    at !== undefined &&
+    row.line === event.seq - firstSeq &&
+    row.byteOffset === at.from &&
+    row.byteLength === at.to - at.from;
+  return check(
+    "place",
+    ok,
+    row === undefined ? "" : `line ${row.line}, bytes ${row.byteOffset} to ${row.byteOffset + row.byteLength} of the frame`,
+  );
 }
 
 function rowCheck(row: RowColumns, line: Buffer, receivedUs: number): Check {
@@ -125,7 +157,11 @@ function rowCheck(row: RowColumns, line: Buffer, receivedUs: number): Check {
   const derived = newRowColumns();
   deriveRow(value, receivedUs, derived);
   const different = (Object.keys(derived) as (keyof RowColumns)[]).filter((name) => !same(derived[name], row[name]));
-  return check("row", different.length === 0, different.length === 0 ? "every column derived again from the signed bytes equals the row" : `differs in ${different.join(", ")}`);
+  return check(
+    "row",
+    different.length === 0,
+    different.length === 0 ? "every column derived again from the signed bytes equals the row" : `differs in ${different.join(", ")}`,
+  );
 }
 
 function same(a: unknown, b: unknown): boolean {
@@ -135,4 +171,3 @@ function same(a: unknown, b: unknown): boolean {
 function check(name: CheckName, ok: boolean, detail: string): Check {
   return { name, ok, detail };
 }
-

@@ -61,7 +61,11 @@ const textColumns = ["message", "host", "user_name", "process_name", "file_path"
 const windowsUs: readonly number[] = [15 * 60_000_000, 24 * 3_600_000_000, Number.POSITIVE_INFINITY];
 
 /** Rows that fit, newest first. `timeoutMs` bounds each search on the server. */
-export async function findEvents(pool: Pool, filter: EventFilter, o: { readonly nowUs: number; readonly timeoutMs: number }): Promise<EventRow[]> {
+export async function findEvents(
+  pool: Pool,
+  filter: EventFilter,
+  o: { readonly nowUs: number; readonly timeoutMs: number },
+): Promise<EventRow[]> {
   const client = await pool.connect();
   try {
     await client.query("SELECT set_config('statement_timeout', $1, false)", [String(o.timeoutMs)]);

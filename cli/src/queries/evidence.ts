@@ -18,7 +18,13 @@ export interface Settled {
 
 /** The frame that carries a sequence number. */
 export async function frameOf(pool: Pool, id: EventId): Promise<EvidenceFrame | undefined> {
-  const place = (await pool.query<{ part: number; off: number; received_at: number }>("SELECT part, off, received_at FROM views.frame_of($1, $2, $3)", [id.producer, id.epoch, id.seq])).rows[0];
+  const place = (
+    await pool.query<{ part: number; off: number; received_at: number }>("SELECT part, off, received_at FROM views.frame_of($1, $2, $3)", [
+      id.producer,
+      id.epoch,
+      id.seq,
+    ])
+  ).rows[0];
   return place === undefined ? undefined : readFrame(pool, id.producer, place);
 }
 
@@ -33,12 +39,22 @@ export async function previousHeaderOf(pool: Pool, frame: EvidenceFrame): Promis
 export async function settledOf(pool: Pool, id: EventId): Promise<Settled | undefined> {
   const covers = "producer_id = $1 AND epoch = $2 AND first_seq <= $3 AND $3 < first_seq + count";
   const values = [id.producer, id.epoch, id.seq];
-  const dead = await pool.query<Settled>(`SELECT 'dead_letter' AS state, code, detail, received_at FROM views.dead_letters WHERE ${covers}`, values);
-  const gap = await pool.query<Settled>(`SELECT 'gap' AS state, 'GAP' AS code, reason AS detail, received_at FROM views.gaps WHERE ${covers}`, values);
+  const dead = await pool.query<Settled>(
+    `SELECT 'dead_letter' AS state, code, detail, received_at FROM views.dead_letters WHERE ${covers}`,
+    values,
+  );
+  const gap = await pool.query<Settled>(
+    `SELECT 'gap' AS state, 'GAP' AS code, reason AS detail, received_at FROM views.gaps WHERE ${covers}`,
+    values,
+  );
   return dead.rows[0] ?? gap.rows[0];
 }
 
-async function readFrame(pool: Pool, producer: string, place: { readonly part: number; readonly off: number; readonly received_at: number }): Promise<EvidenceFrame | undefined> {
+async function readFrame(
+  pool: Pool,
+  producer: string,
+  place: { readonly part: number; readonly off: number; readonly received_at: number },
+): Promise<EvidenceFrame | undefined> {
   const numbers = [place.part, place.off, place.received_at];
   // COPY takes no parameters; these three are integers by type and by this check.
   if (!numbers.every((n) => Number.isSafeInteger(n))) return undefined;

@@ -70,10 +70,14 @@ export const refusedPrefix = "refused_";
 
 /** Adds up the whole ledger. The cost grows with the rows stored: it counts them. */
 export async function readLedger(pool: Pool): Promise<Ledger> {
-  const producers = (await pool.query<LedgerRow>(producersSql)).rows.map(({ producer_id, ...counts }) => ({ producer: producer_id, ...counts }));
+  const producers = (await pool.query<LedgerRow>(producersSql)).rows.map(({ producer_id, ...counts }) => ({
+    producer: producer_id,
+    ...counts,
+  }));
   const refusals = (await pool.query<{ name: string; value: number }>(refusedSql, [refusedPrefix])).rows;
-  const sum = (column: "offered" | "accepted" | "stored" | "dead_lettered" | "gaps" | "expired" | "in_flight" | "imbalance" | "misplaced_epochs"): number =>
-    producers.reduce((total, producer) => total + producer[column], 0);
+  const sum = (
+    column: "offered" | "accepted" | "stored" | "dead_lettered" | "gaps" | "expired" | "in_flight" | "imbalance" | "misplaced_epochs",
+  ): number => producers.reduce((total, producer) => total + producer[column], 0);
   const imbalance = sum("imbalance");
   const misplaced = sum("misplaced_epochs");
   return {
@@ -95,5 +99,8 @@ export async function readLedger(pool: Pool): Promise<Ledger> {
 
 /** Batches accepted by the bus that some group has not read yet: cheap, from heads alone. */
 export async function readLag(pool: Pool): Promise<number> {
-  return (await pool.query<{ entries: number }>("SELECT coalesce(sum(entries), 0)::bigint AS entries FROM views.consumer_lag")).rows[0]?.entries ?? 0;
+  return (
+    (await pool.query<{ entries: number }>("SELECT coalesce(sum(entries), 0)::bigint AS entries FROM views.consumer_lag")).rows[0]
+      ?.entries ?? 0
+  );
 }

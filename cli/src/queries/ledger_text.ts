@@ -9,8 +9,28 @@ import type { Ledger } from "./ledger.ts";
 /** The ledger as people read it. `names` gives producers their names where they are known. */
 export function ledgerText(ledger: Ledger, names: ReadonlyMap<string, string> = new Map()): string {
   const rows = [
-    ...ledger.producers.map((p) => [names.get(p.producer) ?? p.producer, p.kind ?? "?", p.offered, p.accepted, p.stored, p.dead_lettered, p.gaps, p.in_flight, p.imbalance + p.misplaced_epochs === 0 ? "balanced" : "NOT BALANCED"]),
-    ["all", "", ledger.offered, ledger.accepted, ledger.stored, ledger.dead_lettered, ledger.gaps, ledger.in_flight, ledger.balanced ? "balanced" : "NOT BALANCED"],
+    ...ledger.producers.map((p) => [
+      names.get(p.producer) ?? p.producer,
+      p.kind ?? "?",
+      p.offered,
+      p.accepted,
+      p.stored,
+      p.dead_lettered,
+      p.gaps,
+      p.in_flight,
+      p.imbalance + p.misplaced_epochs === 0 ? "balanced" : "NOT BALANCED",
+    ]),
+    [
+      "all",
+      "",
+      ledger.offered,
+      ledger.accepted,
+      ledger.stored,
+      ledger.dead_lettered,
+      ledger.gaps,
+      ledger.in_flight,
+      ledger.balanced ? "balanced" : "NOT BALANCED",
+    ],
   ].map((row) => row.map((cell) => (typeof cell === "number" ? formatCount(cell) : cell)));
   const refused = Object.entries(ledger.refused_by_code).map(([code, count]) => `${code} ${formatCount(count)}`);
   return [

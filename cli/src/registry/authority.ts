@@ -100,8 +100,7 @@ export async function openAuthority(root: CertifiedKey, clock: Clock, random: Ra
 
   return {
     caPem: root.certPem,
-    issueProducer: (request) =>
-      issue(request.publicKey, [{ type: "url", value: request.spiffeId }], x509.ExtendedKeyUsage.clientAuth),
+    issueProducer: (request) => issue(request.publicKey, [{ type: "url", value: request.spiffeId }], x509.ExtendedKeyUsage.clientAuth),
     async issueGateway(request) {
       const keys = await webcrypto.subtle.generateKey(ecAlgorithm, true, ["sign", "verify"]);
       const keyPem = await privateKeyPem(keys.privateKey);

@@ -5,25 +5,13 @@
  * Forbids: replacing a CA that exists: every producer would be locked out.
  */
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import { gatewaySpiffeId } from "ransomeye-ingestion/protocol";
 import { type Clock, type Random, writeFileAtomic } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import { type Authority, createRoot, openAuthority } from "./authority.ts";
-
-/** Id of the one gateway that the supervisor runs. */
-export const gatewayId = "gateway-1";
-
-/** Names of the files in `secrets/`; `private` ones must be 0600. */
-export const keyFiles = {
-  caKey: { name: "ca.key", private: true },
-  caCert: { name: "ca.crt", private: false },
-  gatewayKey: { name: "gateway.key", private: true },
-  gatewayCert: { name: "gateway.crt", private: false },
-  receiptKey: { name: "receipt.key", private: true },
-} as const;
+import { gatewayId, keyFiles, readIfPresent, readPrivate } from "./key_files.ts";
 
 const renewBeforeUs = 30 * 86_400_000_000;
 
@@ -33,7 +21,10 @@ export async function ensureAuthority(secrets: string, trustDomain: string, cloc
   const certPem = await readIfPresent(join(secrets, keyFiles.caCert.name));
   if (keyPem !== undefined && certPem !== undefined) return openAuthority({ keyPem, certPem }, clock, random);
   if (keyPem !== undefined || certPem !== undefined) {
-    throw new CliError("CLI_START_FAILED", `of ${keyFiles.caKey.name} and ${keyFiles.caCert.name} in ${secrets} one is missing; restore it from a copy, or remove the other to begin with a new CA`);
+    throw new CliError(
+      "CLI_START_FAILED",
+      `of ${keyFiles.caKey.name} and ${keyFiles.caCert.name} in ${secrets} one is missing; restore it from a copy, or remove the other to begin with a new CA`,
+    );
   }
   const root = await createRoot(trustDomain, clock, random);
   // The key first: a crash in between leaves a key without certificate, which the next start names instead of guessing.
@@ -43,7 +34,13 @@ export async function ensureAuthority(secrets: string, trustDomain: string, cloc
 }
 
 /** Makes sure that the gateway has a certificate for `names` that lasts, and that there is a key to sign receipts with. */
-export async function ensureGatewayKeys(secrets: string, authority: Authority, trustDomain: string, names: readonly string[], clock: Clock): Promise<void> {
+export async function ensureGatewayKeys(
+  secrets: string,
+  authority: Authority,
+  trustDomain: string,
+  names: readonly string[],
+  clock: Clock,
+): Promise<void> {
   const receiptPath = join(secrets, keyFiles.receiptKey.name);
   if ((await readPrivate(receiptPath)) === undefined) {
     const pem = generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" });
@@ -58,7 +55,14 @@ export async function ensureGatewayKeys(secrets: string, authority: Authority, t
   await writeFileAtomic(certPath, issued.certPem, 0o644);
 }
 
-function isCurrent(keyPem: string | undefined, certPem: string | undefined, authority: Authority, spiffeId: string, names: readonly string[], clock: Clock): boolean {
+function isCurrent(
+  keyPem: string | undefined,
+  certPem: string | undefined,
+  authority: Authority,
+  spiffeId: string,
+  names: readonly string[],
+  clock: Clock,
+): boolean {
   if (keyPem === undefined || certPem === undefined) return false;
   const cert = new X509Certificate(certPem);
   const alternatives = (cert.subjectAltName ?? "").split(", ");
@@ -69,22 +73,4 @@ function isCurrent(keyPem: string | undefined, certPem: string | undefined, auth
     alternatives.includes(`URI:${spiffeId}`) &&
     names.every((name) => (isIP(name) === 0 ? alternatives.includes(`DNS:${name}`) : cert.checkIP(name) !== undefined))
   );
-}
-
-/** Reads a private key file. @throws CliError CLI_PERMISSION when others can read it */
-export async function readPrivate(path: string): Promise<string | undefined> {
-  const facts = await stat(path).catch(() => undefined);
-  if (facts !== undefined && (facts.mode & 0o077) !== 0) {
-    throw new CliError("CLI_PERMISSION", `${path} can be read by others (mode ${(facts.mode & 0o777).toString(8)}); it must be 600, and a key that was readable should be replaced`);
-  }
-  return readIfPresent(path);
-}
-
-async function readIfPresent(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
 }

@@ -32,7 +32,9 @@ export function registryRequest(socketPath: string, request: Exclude<Request, { 
       reject(error);
     };
     socket.on("connect", () => socket.write(requestLine(request)));
-    socket.on("error", (cause) => fail(new CliError("CLI_UNREACHABLE", `the registry's socket ${socketPath} cannot be reached`, { cause })));
+    socket.on("error", (cause) =>
+      fail(new CliError("CLI_UNREACHABLE", `the registry's socket ${socketPath} cannot be reached`, { cause })),
+    );
     socket.on("close", () => fail(new CliError("CLI_UNREACHABLE", "the registry closed the connection without an answer")));
     socket.on("data", (chunk: Buffer) => {
       try {
@@ -80,13 +82,19 @@ export async function followRegistry(o: {
       if (ended.signal.aborted) return;
       o.telemetry.emit(registryLost, { reason, version: memory.version });
       if (memory.version !== before) attempt = 0;
-      await sleep(o.clock, fullJitterMs(o.random, Math.min(attempt, 10), reconnectBaseMs, reconnectCapMs), ended.signal).catch(() => undefined);
+      await sleep(o.clock, fullJitterMs(o.random, Math.min(attempt, 10), reconnectBaseMs, reconnectCapMs), ended.signal).catch(
+        () => undefined,
+      );
     }
   }
 }
 
 /** One connection from subscribe to its end; resolves with the reason. */
-function session(memory: DirectoryMemory, ended: AbortSignal, o: { readonly socketPath: string; readonly clock: Clock; readonly telemetry: Telemetry }): Promise<string> {
+function session(
+  memory: DirectoryMemory,
+  ended: AbortSignal,
+  o: { readonly socketPath: string; readonly clock: Clock; readonly telemetry: Telemetry },
+): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(o.socketPath);
     const lines = new LineSplitter();

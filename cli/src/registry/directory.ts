@@ -82,7 +82,8 @@ export class DirectoryMemory implements ProducerDirectory {
   }
 
   #delta(message: Extract<Push, { type: "delta" }>): Applied {
-    if (!this.#synced || message.previous !== this.#version) throw new CliError("CLI_REGISTRY_PROTOCOL", "a change is missing before this one");
+    if (!this.#synced || message.previous !== this.#version)
+      throw new CliError("CLI_REGISTRY_PROTOCOL", "a change is missing before this one");
     for (const p of message.producers) this.#entries.set(p.id, directoryEntry(p));
     this.#settle(
       message.version,

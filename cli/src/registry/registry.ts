@@ -34,7 +34,13 @@ export class Registry implements RegistryDesk {
   #versionMin = 0;
   #tail: Promise<unknown> = Promise.resolve();
 
-  constructor(o: { store: RegistryStore; authority: Authority; bus: Pick<BusControl, "setRegistry">; trustDomain: string; telemetry: Telemetry }) {
+  constructor(o: {
+    store: RegistryStore;
+    authority: Authority;
+    bus: Pick<BusControl, "setRegistry">;
+    trustDomain: string;
+    telemetry: Telemetry;
+  }) {
     this.#store = o.store;
     this.#authority = o.authority;
     this.#bus = o.bus;
@@ -62,8 +68,9 @@ export class Registry implements RegistryDesk {
 
   handle(request: Exclude<Request, { op: "subscribe" }>): Promise<unknown> {
     if (request.op === "list") return Promise.resolve({ version: this.#version, producers: [...this.#producers.values()] });
-    const result: Promise<unknown> = this.#tail.then((): Promise<unknown> =>
-      request.op === "enrol" ? this.#enrol(request.request) : this.#setStatus(request.producer, statusOf[request.op], request.reason),
+    const result: Promise<unknown> = this.#tail.then(
+      (): Promise<unknown> =>
+        request.op === "enrol" ? this.#enrol(request.request) : this.#setStatus(request.producer, statusOf[request.op], request.reason),
     );
     this.#tail = result.catch(() => undefined);
     return result;
@@ -71,13 +78,20 @@ export class Registry implements RegistryDesk {
 
   async #enrol(request: EnrolmentRequest): Promise<EnrolResult> {
     if (!namePattern.test(request.name)) {
-      throw new CliError("CLI_REGISTRY_REFUSED", "a name has letters, digits, dots, dashes and underscores, begins with a letter or digit, and is at most 128 long");
+      throw new CliError(
+        "CLI_REGISTRY_REFUSED",
+        "a name has letters, digits, dots, dashes and underscores, begins with a letter or digit, and is at most 128 long",
+      );
     }
     const proven = verifyEnrolment(request);
     if (proven.kind === "refused") throw new CliError("CLI_REGISTRY_REFUSED", `${proven.code}: ${proven.detail}`);
     const { change, known, issued } = await this.#store.enrol(
       { name: request.name, kind: request.kind, keyId: keyIdOf(request.batchPublicKey), publicKey: request.batchPublicKey },
-      (producer) => this.#authority.issueProducer({ spiffeId: producerSpiffeId(this.#trustDomain, request.kind, producer), publicKey: proven.value.tlsPublicKey }),
+      (producer) =>
+        this.#authority.issueProducer({
+          spiffeId: producerSpiffeId(this.#trustDomain, request.kind, producer),
+          publicKey: proven.value.tlsPublicKey,
+        }),
     );
     this.#announce(change);
     const { id, kind, name } = change.producer;

@@ -9,7 +9,16 @@ import { createServer, type Server, type Socket } from "node:net";
 import { type Clock, hasCode, type Lifetime, RansomeyeError, type Telemetry, type Timer } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import { registryConnectionFailed, registryRequest } from "../events.ts";
-import { heartbeatMs, LineSplitter, type Push, parseRequest, type Reply, type Request, snapshotPartProducersMax, type WireProducer } from "./wire.ts";
+import {
+  heartbeatMs,
+  LineSplitter,
+  type Push,
+  parseRequest,
+  type Reply,
+  type Request,
+  snapshotPartProducersMax,
+  type WireProducer,
+} from "./wire.ts";
 
 /** A subscriber that lets this much pile up unread is cut off; it comes back and gets a fresh snapshot. */
 const unreadBytesMax = 64 * 1024 * 1024;
@@ -20,11 +29,19 @@ export interface RegistryDesk {
   snapshot(): { readonly version: number; readonly producers: Iterable<WireProducer> };
   /** Carries out one request; changes are announced through `onChange` before it resolves. */
   handle(request: Exclude<Request, { op: "subscribe" }>): Promise<unknown>;
-  onChange(listener: (change: { readonly previous: number; readonly version: number; readonly producers: readonly WireProducer[] }) => void): () => void;
+  onChange(
+    listener: (change: { readonly previous: number; readonly version: number; readonly producers: readonly WireProducer[] }) => void,
+  ): () => void;
 }
 
 /** Serves the registry on `socketPath` until the lifetime ends. Resolves when the socket accepts connections. */
-export async function serveRegistry(o: { desk: RegistryDesk; socketPath: string; clock: Clock; telemetry: Telemetry; lifetime: Lifetime }): Promise<void> {
+export async function serveRegistry(o: {
+  desk: RegistryDesk;
+  socketPath: string;
+  clock: Clock;
+  telemetry: Telemetry;
+  lifetime: Lifetime;
+}): Promise<void> {
   const subscribers = new Set<Socket>();
   const sockets = new Set<Socket>();
 
@@ -38,7 +55,13 @@ export async function serveRegistry(o: { desk: RegistryDesk; socketPath: string;
     const all = [...producers];
     const parts = Math.max(1, Math.ceil(all.length / snapshotPartProducersMax));
     for (let part = 0; part < parts; part += 1) {
-      push(socket, { type: "snapshot", version, part, parts, producers: all.slice(part * snapshotPartProducersMax, (part + 1) * snapshotPartProducersMax) });
+      push(socket, {
+        type: "snapshot",
+        version,
+        part,
+        parts,
+        producers: all.slice(part * snapshotPartProducersMax, (part + 1) * snapshotPartProducersMax),
+      });
     }
     subscribers.add(socket);
   };
@@ -104,7 +127,11 @@ export async function serveRegistry(o: { desk: RegistryDesk; socketPath: string;
 function refusal(error: unknown): Reply {
   if (hasCode(error, "CLI_REGISTRY_PROTOCOL") || error instanceof CliError) return { ok: false, code: error.code, message: error.message };
   if (error instanceof RansomeyeError) return { ok: false, code: error.code, message: error.message };
-  return { ok: false, code: "CLI_UNREACHABLE", message: `the registry could not carry this out: ${error instanceof Error ? error.message : String(error)}` };
+  return {
+    ok: false,
+    code: "CLI_UNREACHABLE",
+    message: `the registry could not carry this out: ${error instanceof Error ? error.message : String(error)}`,
+  };
 }
 
 /** Binds under a restrictive mode; a socket file left by a killed process is removed first (the supervisor's lock says that it is ours). */

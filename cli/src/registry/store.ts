@@ -57,7 +57,10 @@ export class RegistryStore {
    * Registers a producer, or finds the one that holds this batch key, and records the certificate that `issue` makes for it.
    * @throws CliError CLI_REGISTRY_REFUSED when the key belongs to a barred producer or to another kind, or the name is taken
    */
-  async enrol(request: NewProducer, issue: (producer: string) => Promise<IssuedCertificate>): Promise<{ readonly change: StoredChange; readonly known: boolean; readonly issued: IssuedCertificate }> {
+  async enrol(
+    request: NewProducer,
+    issue: (producer: string) => Promise<IssuedCertificate>,
+  ): Promise<{ readonly change: StoredChange; readonly known: boolean; readonly issued: IssuedCertificate }> {
     return inTransaction(this.#pool, async (client) => {
       const holder = await client.query<{ id: string; kind: string; status: string }>(
         "SELECT p.id, p.kind, p.status FROM registry.producer_keys k JOIN registry.producers p ON p.id = k.producer_id WHERE k.public_key = $1",
@@ -71,16 +74,23 @@ export class RegistryStore {
         const taken = await client.query("SELECT 1 FROM registry.producers WHERE name = $1 AND status <> 'revoked'", [request.name]);
         if (taken.rowCount !== 0) refuse(`the name ${request.name} is in use; revoke its holder or choose another`);
         await client.query("INSERT INTO registry.producers (id, kind, name) VALUES ($1, $2, $3)", [id, request.kind, request.name]);
-        await client.query("INSERT INTO registry.producer_keys (key_id, producer_id, public_key) VALUES ($1, $2, $3)", [Buffer.from(request.keyId, "hex"), id, request.publicKey]);
+        await client.query("INSERT INTO registry.producer_keys (key_id, producer_id, public_key) VALUES ($1, $2, $3)", [
+          Buffer.from(request.keyId, "hex"),
+          id,
+          request.publicKey,
+        ]);
       }
       const issued = await issue(id);
-      await client.query("INSERT INTO registry.certificates (fingerprint, producer_id, serial, not_after) VALUES ($1, $2, $3, to_timestamp($4::bigint / 1000000.0))", [
-        Buffer.from(issued.fingerprint, "hex"),
+      await client.query(
+        "INSERT INTO registry.certificates (fingerprint, producer_id, serial, not_after) VALUES ($1, $2, $3, to_timestamp($4::bigint / 1000000.0))",
+        [Buffer.from(issued.fingerprint, "hex"), id, issued.serial, issued.notAfterUs],
+      );
+      const change = await this.#changed(
+        client,
         id,
-        issued.serial,
-        issued.notAfterUs,
-      ]);
-      const change = await this.#changed(client, id, found === undefined ? "enrolled" : "enrolled_again", `key ${request.keyId} certificate ${issued.serial}`);
+        found === undefined ? "enrolled" : "enrolled_again",
+        `key ${request.keyId} certificate ${issued.serial}`,
+      );
       return { change, known: found !== undefined, issued };
     });
   }
@@ -95,19 +105,29 @@ export class RegistryStore {
       const row = found.rows[0] ?? refuse(`no producer has the id or name ${which}`);
       if (row.status === "revoked" && status !== "revoked") refuse("a revoked producer stays revoked; enrol a new one");
       await client.query("UPDATE registry.producers SET status = $2, changed_at = clock_timestamp() WHERE id = $1", [row.id, status]);
-      if (status === "revoked") await client.query("UPDATE registry.certificates SET revoked_at = clock_timestamp() WHERE producer_id = $1 AND revoked_at IS NULL", [row.id]);
+      if (status === "revoked")
+        await client.query(
+          "UPDATE registry.certificates SET revoked_at = clock_timestamp() WHERE producer_id = $1 AND revoked_at IS NULL",
+          [row.id],
+        );
       return this.#changed(client, row.id, status, reason);
     });
   }
 
   /** Raises the version, writes the audit row and returns what gateways must learn. */
   async #changed(client: PoolClient, id: string, action: string, detail: string): Promise<StoredChange> {
-    const version = (await client.query<{ version: number }>("UPDATE registry.version SET version = version + 1 RETURNING version")).rows[0]?.version ?? 0;
-    await client.query("INSERT INTO registry.audit (version, action, producer_id, detail) VALUES ($1, $2, $3, $4)", [version, action, id, detail]);
+    const version =
+      (await client.query<{ version: number }>("UPDATE registry.version SET version = version + 1 RETURNING version")).rows[0]?.version ??
+      0;
+    await client.query("INSERT INTO registry.audit (version, action, producer_id, detail) VALUES ($1, $2, $3, $4)", [
+      version,
+      action,
+      id,
+      detail,
+    ]);
     const producer = (await client.query<WireProducer>(`${producerSelect} WHERE p.id = $1`, [id])).rows[0];
     return { version, producer: producer ?? refuse("the producer vanished") };
   }
-
 }
 
 function refuse(message: string): never {

@@ -30,7 +30,13 @@ export interface WireProducer {
 
 /** What the registry pushes to a subscriber. */
 export type Push =
-  | { readonly type: "snapshot"; readonly version: number; readonly part: number; readonly parts: number; readonly producers: readonly WireProducer[] }
+  | {
+      readonly type: "snapshot";
+      readonly version: number;
+      readonly part: number;
+      readonly parts: number;
+      readonly producers: readonly WireProducer[];
+    }
   | { readonly type: "delta"; readonly previous: number; readonly version: number; readonly producers: readonly WireProducer[] }
   | { readonly type: "heartbeat"; readonly version: number };
 
@@ -64,7 +70,12 @@ export function parsePush(line: string): Push {
     case "heartbeat":
       return { type: "heartbeat", version };
     case "delta":
-      return { type: "delta", version, previous: integer(message["previous"], "previous"), producers: array(message["producers"]).map(parseProducer) };
+      return {
+        type: "delta",
+        version,
+        previous: integer(message["previous"], "previous"),
+        producers: array(message["producers"]).map(parseProducer),
+      };
     case "snapshot":
       return {
         type: "snapshot",

@@ -56,7 +56,14 @@ export const demoRole: Role = async (context) => {
 
 async function openOne({ begin, dataDir, clock, random, telemetry }: RoleContext, kind: ProducerKind): Promise<Producer> {
   const name = `demo-${kind}`;
-  const identity = await ensureIdentity({ directory: join(dataDir.identities, name), name, kind, registrySocket: begin.registrySocket, clock, random });
+  const identity = await ensureIdentity({
+    directory: join(dataDir.identities, name),
+    name,
+    kind,
+    registrySocket: begin.registrySocket,
+    clock,
+    random,
+  });
   const spoolDir = join(dataDir.spool, name);
   await makePrivate(spoolDir);
   const gateway = { host: localHost(begin.gateway.host), port: begin.gateway.port };

@@ -18,5 +18,5 @@ export const engineRole: Role = async (context) => {
   const pool = openRolePool(context, config.engine.writers + otherConnections);
   const bus = await openPostgresConsumer({ pool, telemetry });
   lifetime.defer("bus", () => bus.close());
-  await startEngine({ bus, groups: bus, pool, member: `engine-${random.uuid()}`, config, clock, random, telemetry, lifetime });
+  startEngine({ bus, groups: bus, pool, member: `engine-${random.uuid()}`, config, clock, random, telemetry, lifetime });
 };

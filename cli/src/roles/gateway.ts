@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { startGateway } from "ransomeye-ingestion";
 import { openPostgresAppender } from "ransomeye-pipeline";
 import { CliError } from "../errors.ts";
-import { gatewayId, keyFiles, readPrivate } from "../registry/authority_files.ts";
+import { gatewayId, keyFiles, readPrivate } from "../registry/key_files.ts";
 import { followRegistry } from "../registry/client.ts";
 import { openRolePool } from "./pools.ts";
 import type { Role } from "./role_process.ts";

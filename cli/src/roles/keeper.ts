@@ -34,7 +34,9 @@ export const keeperRole: Role = async (context) => {
   const ended = new AbortController();
   const loops = tasks.map(async ([name, everyMs, work]) => {
     while (!ended.signal.aborted) {
-      await work().catch((error: unknown) => telemetry.emit(keeperFailed, { task: name, reason: error instanceof Error ? error.message : String(error) }));
+      await work().catch((error: unknown) =>
+        telemetry.emit(keeperFailed, { task: name, reason: error instanceof Error ? error.message : String(error) }),
+      );
       await sleep(clock, everyMs, ended.signal).catch(() => undefined);
     }
   });

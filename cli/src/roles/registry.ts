@@ -21,7 +21,13 @@ export const registryRole: Role = async (context) => {
   const authority = await ensureAuthority(dataDir.secrets, trustDomain, clock, random);
   await ensureGatewayKeys(dataDir.secrets, authority, trustDomain, gatewayNames(listen), clock);
   const pool = openRolePool(context, connectionsMax);
-  const registry = new Registry({ store: new RegistryStore(pool, random), authority, bus: openPostgresControl({ pool, telemetry }), trustDomain, telemetry });
+  const registry = new Registry({
+    store: new RegistryStore(pool, random),
+    authority,
+    bus: openPostgresControl({ pool, telemetry }),
+    trustDomain,
+    telemetry,
+  });
   await registry.open();
   await serveRegistry({ desk: registry, socketPath: begin.registrySocket, clock, telemetry, lifetime });
 };

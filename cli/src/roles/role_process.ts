@@ -4,7 +4,17 @@
  * (R-22); a failure that nobody caught ends the process, so that the supervisor starts a clean one.
  * Forbids: acting on Ctrl-C: a role stops on the supervisor's word alone.
  */
-import { type Clock, createTelemetry, Lifetime, type Random, RansomeyeError, sleep, systemClock, systemRandom, type Telemetry } from "ransomeye-kernel";
+import {
+  type Clock,
+  createTelemetry,
+  Lifetime,
+  type Random,
+  RansomeyeError,
+  sleep,
+  systemClock,
+  systemRandom,
+  type Telemetry,
+} from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import { roleFailed, roleReady, roleStopped } from "../events.ts";
 import type { DownMessage, RoleBegin, UpMessage } from "../supervisor/ipc.ts";
@@ -96,9 +106,15 @@ function received(clock: Clock, onDrain: () => void): Promise<RoleBegin> {
 
 function fail(telemetry: Telemetry, error: unknown): void {
   const code = error instanceof RansomeyeError ? error.code : "DEFECT";
-  const message = error instanceof Error ? (error instanceof RansomeyeError ? error.message : (error.stack ?? error.message)) : String(error);
+  const message =
+    error instanceof Error ? (error instanceof RansomeyeError ? error.message : (error.stack ?? error.message)) : String(error);
   telemetry.emit(roleFailed, { code, reason: message });
-  say({ type: "failed", code, message, next: error instanceof RansomeyeError ? error.next : "This is a defect; please report it with the log." });
+  say({
+    type: "failed",
+    code,
+    message,
+    next: error instanceof RansomeyeError ? error.next : "This is a defect; please report it with the log.",
+  });
 }
 
 function say(message: UpMessage): void {

@@ -48,9 +48,11 @@ export async function hasIdentity(directory: string): Promise<boolean> {
 /** Enrols, or renews what lies in the folder, and saves it there. @throws CliError CLI_REGISTRY_REFUSED, CLI_UNREACHABLE; SdkError for a damaged identity */
 export async function enrolIdentity(o: EnrolOptions): Promise<Enrolled> {
   const old = (await hasIdentity(o.directory)) ? await loadIdentity(o.directory) : undefined;
-  if (old !== undefined && old.kind !== o.kind) throw new CliError("CLI_KIND_MISMATCH", `the identity in ${o.directory} is of kind ${old.kind}`);
+  if (old !== undefined && old.kind !== o.kind)
+    throw new CliError("CLI_KIND_MISMATCH", `the identity in ${o.directory} is of kind ${old.kind}`);
   const fresh = createEnrolmentRequest({ kind: o.kind, name: o.name }, o.random);
-  const { request, batchKey } = old === undefined ? fresh : { request: withBatchKeyOf(old, fresh.request, fresh.tlsKeyPem), batchKey: old.batchKey };
+  const { request, batchKey } =
+    old === undefined ? fresh : { request: withBatchKeyOf(old, fresh.request, fresh.tlsKeyPem), batchKey: old.batchKey };
   const result = (await registryRequest(o.registrySocket, { op: "enrol", request }, o.clock)) as EnrolResult;
   const identity: ProducerIdentity = {
     producer: result.producer,

@@ -51,7 +51,7 @@ export class Lane {
   #aheadBytes = 0;
   #ahead: Promise<unknown>[] = [];
   #receipts = new Set<Promise<void>>();
-  #failed: unknown;
+  #failed: Error | undefined;
   #receipted = 0;
   #invalid = 0;
   #invalidUnnamed = 0;
@@ -74,7 +74,7 @@ export class Lane {
         this.#await(receipt, origin);
       },
       (error: unknown) => {
-        this.#failed ??= error;
+        this.#failed ??= error instanceof Error ? error : new Error(String(error));
       },
     );
     this.#ahead.push(spooled);
@@ -114,10 +114,11 @@ export class Lane {
         }
         const first = summary.ranges[0];
         const last = summary.ranges.at(-1);
-        if (first !== undefined && last !== undefined) this.#listener.placed(file, `${this.#id}:${first.epoch}:${first.firstSeq}`, `${this.#id}:${last.epoch}:${last.lastSeq}`);
+        if (first !== undefined && last !== undefined)
+          this.#listener.placed(file, `${this.#id}:${first.epoch}:${first.firstSeq}`, `${this.#id}:${last.epoch}:${last.lastSeq}`);
       },
       (error: unknown) => {
-        this.#failed ??= error;
+        this.#failed ??= error instanceof Error ? error : new Error(String(error));
       },
     );
     this.#receipts.add(settled);

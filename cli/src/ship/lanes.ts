@@ -46,7 +46,10 @@ export class Lanes {
   }
 
   /** The lane for records of a format. @throws CliError CLI_KIND_MISMATCH, CLI_IDENTITY_MISSING, CLI_IDENTITY_BUSY */
-  async laneFor(format: Format, listener: LaneListener): Promise<{ readonly lane: Lane; readonly name: string; readonly producer: string }> {
+  async laneFor(
+    format: Format,
+    listener: LaneListener,
+  ): Promise<{ readonly lane: Lane; readonly name: string; readonly producer: string }> {
     const name = this.#o.producer ?? localName(detectKind(format));
     const known = this.#open.get(name);
     const { mappingVersion } = formats[format];
@@ -104,7 +107,8 @@ export class Lanes {
     const { dataDir, registrySocket, clock, random } = this.#o;
     const directory = join(dataDir.identities, name);
     if (this.#o.producer === undefined) return ensureIdentity({ directory, name, kind: detectKind(format), registrySocket, clock, random });
-    if (!(await hasIdentity(directory))) throw new CliError("CLI_IDENTITY_MISSING", `there is no identity ${name} in ${dataDir.identities}`);
+    if (!(await hasIdentity(directory)))
+      throw new CliError("CLI_IDENTITY_MISSING", `there is no identity ${name} in ${dataDir.identities}`);
     return loadIdentity(directory);
   }
 
@@ -122,5 +126,8 @@ export class Lanes {
 }
 
 function mismatch(name: string, identity: ProducerIdentity, format: Format): CliError {
-  return new CliError("CLI_KIND_MISMATCH", `${name} is a producer of kind ${identity.kind}; ${formats[format].title} belongs to ${formats[format].kinds.join(" or ")}`);
+  return new CliError(
+    "CLI_KIND_MISMATCH",
+    `${name} is a producer of kind ${identity.kind}; ${formats[format].title} belongs to ${formats[format].kinds.join(" or ")}`,
+  );
 }

@@ -49,7 +49,8 @@ export async function saveRun(folder: string, run: Run): Promise<void> {
 export async function findRun(folder: string, name: string | undefined): Promise<Run> {
   const runs = await listRuns(folder);
   const found = name === undefined ? runs.find((run) => !run.finished) : runs.find((run) => run.run === name);
-  if (found === undefined) throw new CliError("CLI_RUN_NOT_FOUND", name === undefined ? "no run was interrupted" : `there is no run ${name}`);
+  if (found === undefined)
+    throw new CliError("CLI_RUN_NOT_FOUND", name === undefined ? "no run was interrupted" : `there is no run ${name}`);
   if (found.finished) throw new CliError("CLI_RUN_NOT_FOUND", `run ${found.run} was finished; ship again for a new one`);
   return found;
 }

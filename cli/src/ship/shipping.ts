@@ -100,7 +100,19 @@ export class Shipping implements LaneListener {
   async #input(index: number, skip: number): Promise<void> {
     const input = this.#o.inputs[index];
     if (input === undefined) return;
-    const report: InputReport = { name: input.name, format: null, identity: null, producer: null, read: 0, invalid: 0, refused: 0, bytes: 0, first_id: null, last_id: null, error: null };
+    const report: InputReport = {
+      name: input.name,
+      format: null,
+      identity: null,
+      producer: null,
+      read: 0,
+      invalid: 0,
+      refused: 0,
+      bytes: 0,
+      first_id: null,
+      last_id: null,
+      error: null,
+    };
     this.reports.push(report);
     try {
       const { format, raw } = this.#o;
@@ -127,9 +139,30 @@ export class Shipping implements LaneListener {
       report.read += 1;
       this.counts.read += 1;
       if (item.kind === "invalid") {
-        this.#notTaken(report, { file: report.name, place: item.place, code: item.code, reason: item.message, original: item.original, originalBytes: item.originalBytes }, false);
+        this.#notTaken(
+          report,
+          {
+            file: report.name,
+            place: item.place,
+            code: item.code,
+            reason: item.message,
+            original: item.original,
+            originalBytes: item.originalBytes,
+          },
+          false,
+        );
       } else if (lane instanceof CliError) {
-        this.#notTaken(report, { file: report.name, place: item.place, code: lane.code, reason: lane.message, original: originalOf(JSON.parse(item.line.toString("utf8"))) ?? item.line }, true);
+        this.#notTaken(
+          report,
+          {
+            file: report.name,
+            place: item.place,
+            code: lane.code,
+            reason: lane.message,
+            original: originalOf(JSON.parse(item.line.toString("utf8"))) ?? item.line,
+          },
+          true,
+        );
       } else {
         lines.push(item.line);
         places.push(item.place);
@@ -139,7 +172,20 @@ export class Shipping implements LaneListener {
     if (lines.length === 0 || lane instanceof CliError) return;
     this.counts.handedOver += lines.length;
     const { invalid, refused, mismatched, handedOver } = this.counts;
-    await lane.send(lines, { file: report.name, places }, encodeCheckpoint({ run: this.#o.run, input: index, record: last, spooled: handedOver, invalid, refused, mismatched, rejectsBytes: this.#rejectsBytes }));
+    await lane.send(
+      lines,
+      { file: report.name, places },
+      encodeCheckpoint({
+        run: this.#o.run,
+        input: index,
+        record: last,
+        spooled: handedOver,
+        invalid,
+        refused,
+        mismatched,
+        rejectsBytes: this.#rejectsBytes,
+      }),
+    );
   }
 
   /** The lane for the format, or the reason why records of this format are refused under the identity that was asked for. */

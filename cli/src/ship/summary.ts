@@ -28,7 +28,14 @@ export interface ShipSummary {
 }
 
 /** Adds up a run. */
-export function shipSummary(o: { run: string; shipping: Shipping; lanes: Lanes; seconds: number; interrupted: boolean; until: "receipt" | "stored" }): ShipSummary {
+export function shipSummary(o: {
+  run: string;
+  shipping: Shipping;
+  lanes: Lanes;
+  seconds: number;
+  interrupted: boolean;
+  until: "receipt" | "stored";
+}): ShipSummary {
   const { counts, reports } = o.shipping;
   const unnamed = o.lanes.lanes().reduce((sum, lane) => sum + lane.counts().invalidUnnamed, 0);
   const invalid = counts.invalid + unnamed;
@@ -59,8 +66,14 @@ export function summaryText(summary: ShipSummary, rejects: string | null): strin
     `${formatBytes(summary.bytes)} in ${formatSeconds(summary.seconds)}, ${formatCount(summary.events_per_second)} records/s, ${summary.waited_for === "stored" ? "stored" : "receipted"}`,
   ];
   for (const file of summary.files) {
-    if (summary.files.length > 1) lines.push(terminalSafe(`  ${file.name}: ${file.format ?? "format not found"}, read ${formatCount(file.read)}, invalid ${formatCount(file.invalid)}`));
-    if (file.error !== null) lines.push(terminalSafe(`  ${file.name}: stopped: ${file.error.code}: ${file.error.message}`), `    ${file.error.next}`);
+    if (summary.files.length > 1)
+      lines.push(
+        terminalSafe(
+          `  ${file.name}: ${file.format ?? "format not found"}, read ${formatCount(file.read)}, invalid ${formatCount(file.invalid)}`,
+        ),
+      );
+    if (file.error !== null)
+      lines.push(terminalSafe(`  ${file.name}: stopped: ${file.error.code}: ${file.error.message}`), `    ${file.error.next}`);
     else if (file.first_id !== null) lines.push(`  first event: ransomeye event ${file.first_id}`);
   }
   if (summary.invalid > 0 && rejects !== null) lines.push(terminalSafe(`records that were not taken: ${rejects}`));

@@ -13,7 +13,11 @@ export interface BackoffBounds {
 }
 
 /** How often in a row the child has ended by now, and the pause before its next start. */
-export function nextBackoff(endsInARow: number, ranMs: number, bounds: BackoffBounds): { readonly endsInARow: number; readonly pauseMs: number } {
+export function nextBackoff(
+  endsInARow: number,
+  ranMs: number,
+  bounds: BackoffBounds,
+): { readonly endsInARow: number; readonly pauseMs: number } {
   const ends = ranMs >= stableRunMs ? 1 : endsInARow + 1;
   return { endsInARow: ends, pauseMs: Math.min(bounds.maxMs, bounds.minMs * 2 ** Math.min(ends - 1, 30)) };
 }

@@ -10,7 +10,7 @@ import { terminalSafe } from "../terminal/terminal_safe.ts";
 
 export interface Console {
   /** A line about what happened. */
-  say(line: string): void;
+  readonly say: (line: string) => void;
   /** A line of a role's log: shown if it is a warning or worse, or no log line at all (a crash's stack). */
   roleLine(role: string, line: string): void;
   /** Starts the moving line. */
@@ -77,5 +77,7 @@ export function importantLine(text: string): string | undefined {
   const { level, event, help, time: _time, process_role: _role, process_pid: _pid, ...fields } = parsed;
   if (level === "info" || level === "debug" || level === "trace") return undefined;
   const rest = Object.entries(fields).map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`);
-  return [String(level ?? "log").toUpperCase(), String(event ?? ""), ...rest, help === undefined ? "" : `(${String(help)})`].filter((part) => part !== "").join(" ");
+  return [String(level ?? "log").toUpperCase(), String(event ?? ""), ...rest, help === undefined ? "" : `(${String(help)})`]
+    .filter((part) => part !== "")
+    .join(" ");
 }

@@ -68,11 +68,14 @@ export async function makePrivate(path: string): Promise<void> {
  * @throws CliError CLI_PERMISSION when somebody else holds that name
  */
 export async function createSocketDir(dir: DataDir): Promise<string> {
-  const name = createHash("sha256").update(await realpath(dir.root)).digest("hex").slice(0, 12);
+  const name = createHash("sha256")
+    .update(await realpath(dir.root))
+    .digest("hex")
+    .slice(0, 12);
   // tmpdir() may be long (macOS, nix); /tmp is short wherever it exists.
   const path = join((await lstat("/tmp").catch(() => undefined)) === undefined ? tmpdir() : "/tmp", `rey-${name}`);
-  await mkdir(path, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "EEXIST") throw error;
+  await mkdir(path, { mode: 0o700 }).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   });
   const facts = await lstat(path);
   const me = machineFacts().userId;

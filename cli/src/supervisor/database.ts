@@ -105,7 +105,10 @@ async function openEmbedded(o: DatabaseOptions): Promise<Database> {
       const end = await server.exited;
       alive = false;
       if (stopping.signal.aborted) return;
-      const next = nextBackoff(endsInARow, o.clock.monotonicMs() - startedMs, { minMs: o.config.supervisor.restartMsMin, maxMs: o.config.supervisor.restartMsMax });
+      const next = nextBackoff(endsInARow, o.clock.monotonicMs() - startedMs, {
+        minMs: o.config.supervisor.restartMsMin,
+        maxMs: o.config.supervisor.restartMsMax,
+      });
       endsInARow = next.endsInARow;
       restarts += 1;
       o.say(`PostgreSQL ended (${end.signal ?? `exit code ${end.code}`}); starting it again in ${next.pauseMs} ms`);
@@ -134,7 +137,14 @@ async function openEmbedded(o: DatabaseOptions): Promise<Database> {
 
   return {
     role: (role) => roleConnection(connection, secrets, role),
-    state: () => ({ embedded: true, host: connection.host, port: connection.port, database: connection.database, pid: alive ? server.pid : null, restarts }),
+    state: () => ({
+      embedded: true,
+      host: connection.host,
+      port: connection.port,
+      database: connection.database,
+      pid: alive ? server.pid : null,
+      restarts,
+    }),
     async stop(mode) {
       stopping.abort(new CliError("CLI_START_FAILED", "stopping"));
       if (alive) await server.stop(mode);

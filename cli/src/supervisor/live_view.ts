@@ -18,7 +18,13 @@ const pausePerCount = 20;
 
 /** Reads and shows the ledger while the system runs. */
 export class LiveView implements IdleProbe {
-  readonly #o: { readonly clock: Clock; readonly connection: () => Connection; readonly console: Console; readonly json: boolean; readonly stdout: NodeJS.WriteStream };
+  readonly #o: {
+    readonly clock: Clock;
+    readonly connection: () => Connection;
+    readonly console: Console;
+    readonly json: boolean;
+    readonly stdout: NodeJS.WriteStream;
+  };
   readonly #ended = new AbortController();
   #pool: Pool | undefined;
   #ledger: Ledger | undefined;
@@ -64,7 +70,12 @@ export class LiveView implements IdleProbe {
   }
 
   #open(): Pool {
-    this.#pool ??= openPool({ connection: this.#o.connection(), max: 2, applicationName: "ransomeye supervisor", telemetry: recordingTelemetry() });
+    this.#pool ??= openPool({
+      connection: this.#o.connection(),
+      max: 2,
+      applicationName: "ransomeye supervisor",
+      telemetry: recordingTelemetry(),
+    });
     return this.#pool;
   }
 

@@ -20,7 +20,8 @@ export async function acquireLock(path: string): Promise<() => Promise<void>> {
       const text = await readFile(path, "utf8").catch(() => undefined);
       if (text === undefined) continue;
       const owner = parseOwner(text);
-      if (owner !== undefined && isRunning(owner)) throw new CliError("CLI_ALREADY_RUNNING", `process ${owner.pid} runs this data directory`, { fields: { pid: owner.pid } });
+      if (owner !== undefined && isRunning(owner))
+        throw new CliError("CLI_ALREADY_RUNNING", `process ${owner.pid} runs this data directory`, { fields: { pid: owner.pid } });
       await removeStale(path, text);
     }
   } finally {
@@ -57,7 +58,9 @@ async function removeStale(path: string, stale: string): Promise<void> {
 function parseOwner(text: string): ProcessName | undefined {
   try {
     const value = JSON.parse(text) as Partial<ProcessName>;
-    return typeof value.pid === "number" && typeof value.startTime === "string" ? { pid: value.pid, startTime: value.startTime } : undefined;
+    return typeof value.pid === "number" && typeof value.startTime === "string"
+      ? { pid: value.pid, startTime: value.startTime }
+      : undefined;
   } catch {
     return undefined;
   }

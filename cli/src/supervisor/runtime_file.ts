@@ -30,7 +30,14 @@ export interface RuntimeFile {
   readonly supervisor: ProcessName;
   readonly startedUs: number;
   readonly socketDir: string;
-  readonly postgres: { readonly embedded: boolean; readonly host: string; readonly port: number; readonly database: string; readonly pid: number | null; readonly restarts: number } | null;
+  readonly postgres: {
+    readonly embedded: boolean;
+    readonly host: string;
+    readonly port: number;
+    readonly database: string;
+    readonly pid: number | null;
+    readonly restarts: number;
+  } | null;
   readonly gateway: { readonly host: string; readonly port: number } | null;
   readonly registrySocket: string;
   readonly children: readonly ChildState[];

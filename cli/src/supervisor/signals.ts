@@ -15,7 +15,10 @@ export interface SignalState {
 export const noSignal: SignalState = Object.freeze({ phase: "running", actedMs: Number.NEGATIVE_INFINITY });
 
 /** What a signal at `nowMs` (monotonic) means. */
-export function onSignal(state: SignalState, nowMs: number): { readonly state: SignalState; readonly action: "drain" | "destroy" | "ignore" } {
+export function onSignal(
+  state: SignalState,
+  nowMs: number,
+): { readonly state: SignalState; readonly action: "drain" | "destroy" | "ignore" } {
   if (state.phase === "destroyed" || nowMs - state.actedMs <= echoMs) return { state, action: "ignore" };
   if (state.phase === "running") return { state: { phase: "draining", actedMs: nowMs }, action: "drain" };
   return { state: { phase: "destroyed", actedMs: nowMs }, action: "destroy" };

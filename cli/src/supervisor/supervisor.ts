@@ -81,7 +81,10 @@ export class Supervisor {
   async start(): Promise<void> {
     const { config, dataDir, clock, random, telemetry, console } = this.#o;
     if (!config.bus.url.isEmpty && config.bus.url.reveal() !== config.database.url.reveal()) {
-      throw new CliError("CLI_START_FAILED", "bus.url names another database than database.url; rows and offset must share one transaction (R-3)");
+      throw new CliError(
+        "CLI_START_FAILED",
+        "bus.url names another database than database.url; rows and offset must share one transaction (R-3)",
+      );
     }
     await createDataDir(dataDir);
     this.#release = await acquireLock(dataDir.lockFile);
@@ -91,7 +94,16 @@ export class Supervisor {
       this.#socketDir = await createSocketDir(dataDir);
       this.#gateway = await resolveGatewayAddress(config.gateway.listen, dataDir.gatewayPortFile);
       this.#changed();
-      this.#database = await openDatabase({ config, dataDir, socketDir: this.#socketDir, clock, random, telemetry, say: console.say, onChange: () => this.#changed() });
+      this.#database = await openDatabase({
+        config,
+        dataDir,
+        socketDir: this.#socketDir,
+        clock,
+        random,
+        telemetry,
+        say: console.say,
+        onChange: () => this.#changed(),
+      });
       await this.#startRoles(["registry", "keeper"]);
       await this.#startRoles(["gateway", "engine"]);
       if (this.#stopped) return;
@@ -209,7 +221,9 @@ export class Supervisor {
     this.#writeAgain = true;
     this.#writing = this.#writing.then(async () => {
       this.#writeAgain = false;
-      await writeRuntime(this.#o.dataDir, this.#state()).catch((error: unknown) => this.#o.console.say(`runtime.json cannot be written: ${String(error)}`));
+      await writeRuntime(this.#o.dataDir, this.#state()).catch((error: unknown) =>
+        this.#o.console.say(`runtime.json cannot be written: ${String(error)}`),
+      );
     });
   }
 

@@ -16,7 +16,11 @@ const pollMs = 50;
 export async function takeOver(dir: DataDir, clock: Clock, say: (line: string) => void): Promise<number> {
   const old = await readRuntime(dir);
   const running = (): { pid: number; role: string }[] =>
-    (old?.children ?? []).flatMap((child) => (child.pid !== null && child.startTime !== "" && isRunning({ pid: child.pid, startTime: child.startTime }) ? [{ pid: child.pid, role: child.role }] : []));
+    (old?.children ?? []).flatMap((child) =>
+      child.pid !== null && child.startTime !== "" && isRunning({ pid: child.pid, startTime: child.startTime })
+        ? [{ pid: child.pid, role: child.role }]
+        : [],
+    );
   const found = running();
   if (found.length === 0) return 0;
   say(`the last supervisor ended without stopping ${found.map((child) => child.role).join(", ")}; waiting for them to leave`);

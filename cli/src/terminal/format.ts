@@ -41,5 +41,12 @@ export function formatTimeUs(us: number): string {
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[], cellCharsMax = 60): string {
   const safe = [header, ...rows].map((row) => row.map((cell) => terminalSafe(cell, cellCharsMax)));
   const widths = header.map((_, column) => Math.max(...safe.map((row) => (row[column] ?? "").length)));
-  return safe.map((row) => row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join("  ").trimEnd()).join("\n");
+  return safe
+    .map((row) =>
+      row
+        .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
 }

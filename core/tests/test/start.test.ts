@@ -44,7 +44,9 @@ async function eveFile(records: number, more: readonly string[] = []): Promise<s
 async function stored(dataDir: string): Promise<{ rows: number; distinct: number }> {
   const pool = await openReader(dataDir);
   try {
-    const { rows } = await pool.query<{ rows: number; distinct: number }>("SELECT count(*) AS rows, count(DISTINCT domain) AS distinct FROM views.events WHERE domain LIKE 'host%.example'");
+    const { rows } = await pool.query<{ rows: number; distinct: number }>(
+      "SELECT count(*) AS rows, count(DISTINCT domain) AS distinct FROM views.events WHERE domain LIKE 'host%.example'",
+    );
     return rows[0] ?? { rows: 0, distinct: 0 };
   } finally {
     await pool.end();
@@ -103,7 +105,9 @@ test("R-35 an interrupted run goes on and stores each record once; a stream on s
   assert.deepEqual(await stored(system.dataDir), { rows: records, distinct: records });
   assert.equal((await system.run("ship", "--resume")).exitCode, 7, "nothing is left to go on with");
 
-  const stream = spawn(process.execPath, [RANSOMEYE_BIN, "ship", "-", "--data-dir", system.dataDir], { stdio: ["pipe", "ignore", "inherit"] });
+  const stream = spawn(process.execPath, [RANSOMEYE_BIN, "ship", "-", "--data-dir", system.dataDir], {
+    stdio: ["pipe", "ignore", "inherit"],
+  });
   stream.stdin.write(`${eveLine(records + 1)}\n`);
   await until("the line of a stream that stays open", async () => (await stored(system.dataDir)).rows === records + 1);
   stream.stdin.end();
@@ -120,7 +124,9 @@ test("R-22 what is killed comes back without a hand, and a killed supervisor's s
     await until(`${victim} is back`, async () => {
       const { children, postgres } = await system.runtime();
       const now = victim === "postgres" ? postgres?.pid : children.find(({ role }) => role === victim)?.pid;
-      return now !== undefined && now !== null && now !== pid && (await system.run("status", "--wait", "ready", "--timeout", "1")).exitCode === 0;
+      return (
+        now !== undefined && now !== null && now !== pid && (await system.run("status", "--wait", "ready", "--timeout", "1")).exitCode === 0
+      );
     });
     assert.equal((await system.run("ship", file, "--wait", "stored")).exitCode, 0);
     expected += 500;
@@ -137,7 +143,9 @@ test("R-22 what is killed comes back without a hand, and a killed supervisor's s
 
 const script = ["/usr/bin/script", "/bin/script"].find((path) => existsSync(path));
 
-test("R-22 Ctrl-C on a terminal drains in order and prints the final ledger, its echo is ignored, and the next start finds the data", { skip: script === undefined && "no script(1) for a real terminal" }, async () => {
+test("R-22 Ctrl-C on a terminal drains in order and prints the final ledger, its echo is ignored, and the next start finds the data", {
+  skip: script === undefined && "no script(1) for a real terminal",
+}, async () => {
   const dataDir = await mkdtemp(join(tmpdir(), "ransomeye-pty-"));
   const command = `exec '${process.execPath}' '${RANSOMEYE_BIN}' start --data-dir '${dataDir}' --listen 127.0.0.1:0 --demo-rate 200`;
   let accepted = 0;
@@ -148,18 +156,29 @@ test("R-22 Ctrl-C on a terminal drains in order and prints the final ledger, its
       terminal.stdout.on("data", (chunk: Buffer) => {
         screen += chunk.toString();
       });
-      const shown = (): number => Math.max(0, ...[...screen.matchAll(/ stored ([\d,]+) · /g)].map(([, count]) => Number(count?.replaceAll(",", ""))));
+      const shown = (): number =>
+        Math.max(0, ...[...screen.matchAll(/ stored ([\d,]+) · /g)].map(([, count]) => Number(count?.replaceAll(",", ""))));
       await until("new rows are shown", () => Promise.resolve(shown() > accepted));
-      const { children, postgres } = JSON.parse(readFileSync(join(dataDir, "runtime.json"), "utf8")) as { children: { pid: number }[]; postgres: { pid: number } };
+      const { children, postgres } = JSON.parse(readFileSync(join(dataDir, "runtime.json"), "utf8")) as {
+        children: { pid: number }[];
+        postgres: { pid: number };
+      };
       terminal.stdin.write("\x03");
       // npm hands the terminal's signal on once more: the same signal, a moment later.
       setTimeout(() => terminal.stdin.write("\x03"), 300);
       const exitCode = await new Promise((resolve) => terminal.once("exit", resolve));
       assert.equal(exitCode, 0, screen.slice(-3000));
-      const order = ["demo stopped", "gateway stopped", "engine stopped", "final ledger", "balanced"].map((words) => screen.lastIndexOf(words));
-      assert.deepEqual(order, [...order].sort((a, b) => a - b), "fleet, gateway, engine, ledger");
+      const order = ["demo stopped", "gateway stopped", "engine stopped", "final ledger", "balanced"].map((words) =>
+        screen.lastIndexOf(words),
+      );
+      assert.deepEqual(
+        order,
+        [...order].sort((a, b) => a - b),
+        "fleet, gateway, engine, ledger",
+      );
       assert.ok(!screen.includes("NOT BALANCED") && order.every((at) => at >= 0), screen.slice(-4000));
-      for (const pid of [...children.map((child) => child.pid), postgres.pid]) assert.ok(!existsSync(`/proc/${pid}`), `process ${pid} has left`);
+      for (const pid of [...children.map((child) => child.pid), postgres.pid])
+        assert.ok(!existsSync(`/proc/${pid}`), `process ${pid} has left`);
       const total = Number((/accepted ([\d,]+) = stored/.exec(screen)?.[1] ?? "0").replaceAll(",", ""));
       assert.ok(total > accepted, `start ${start} goes on from ${accepted}: ${total}`);
       accepted = total;
