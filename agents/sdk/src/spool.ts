@@ -1,7 +1,7 @@
 /**
  * Why: a producer may sign a sequence once only, so whatever it transmits must first be on its disk, and must be found there after kill -9.
  * Enforces: append-only segments; one fdatasync for all that was written since the last one, before anything of it is reported durable; bounded bytes; a full disk
- *   makes everybody wait, rolls the file back to its last durable byte and writes again; any other failure of the disk ends the spool.
+ *   makes everybody wait and is then written again from the last durable byte on; any other failure of the disk ends the spool.
  * Forbids: transmission before durability, a second fdatasync after one that failed (the kernel may have dropped the pages), loss at the bound.
  *
  * Torn tail: in the newest segment the first record that is not whole and right, and all behind it, is cut off at recovery. It cannot have been
@@ -211,9 +211,8 @@ export class Spool {
     const parts = group.flatMap((pending) => pending.parts);
     const bytes = group.reduce((sum, pending) => sum + pending.bytes, 0);
     for (;;) {
-      let segment: Segment | undefined;
       try {
-        segment = await this.#segmentFor();
+        const segment = await this.#segmentFor();
         await segment.file.write(parts, segment.bytes);
         await segment.file.sync();
         this.#committed(group, segment);
@@ -224,8 +223,7 @@ export class Spool {
       } catch (error) {
         if (!isFull(error)) throw error;
         this.#listener.stalled(new SdkError("SDK_DISK_FULL", "no room on the disk for the spool", { cause: error }));
-        // Back to the last durable byte, so that what is written next follows a whole record.
-        if (segment !== undefined) await segment.file.truncate(segment.bytes);
+        // What was written in part is written over from the last durable byte on; after a crash it is a torn tail.
         await sleep(this.#options.clock, retryMs, this.#abort.signal);
       }
     }

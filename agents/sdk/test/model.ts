@@ -38,6 +38,8 @@ export class World {
   doubleSettles = 0;
   /** Batches answered before the server had them: never. */
   earlySettles = 0;
+  /** Events answered as diverged. */
+  divergedEvents = 0;
   stopped: string | undefined;
   handed = 0;
   #callLeft = 0;
@@ -100,7 +102,8 @@ export class World {
         this.#sending = effect.index;
         return;
       case "settle":
-        for (const { index } of effect.frames) {
+        for (const { index, count } of effect.frames) {
+          if (effect.answer === "diverged") this.divergedEvents += count;
           if (this.settledNow.has(index)) this.doubleSettles += 1;
           this.settledNow.add(index);
           const hash = payloadHash(this.spool.payloads.get(index) ?? zeroHash);

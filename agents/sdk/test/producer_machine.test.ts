@@ -93,6 +93,54 @@ test("R-6 with its own state lost a producer opens an epoch and signs only new e
   assert.equal(world.server.equivocations, 0);
 });
 
+test("R-6 a head that this chain never signed seals the epoch: what lies within the seal is answered as diverged, the rest is signed anew", () => {
+  const world = new World("diverged", 30);
+  for (let i = 0; i < 12; i += 1) world.hand();
+  for (const step of ["connect", "serve", "deliver", "serve", "deliver", "sync", "sync", "sync"] as const) world[step]();
+  const { server } = world;
+  // Somebody else with our key was faster: other content at our first sequences.
+  server.head = { ...server.head, seq: 7, hash: Buffer.alloc(32, 9) };
+  world.cut();
+  world.settle();
+  const [first] = server.accepted;
+  assert.equal(first?.header.epoch, 2);
+  assert.deepEqual([first?.header.prevEpoch, first?.header.prevSeq, first?.header.prevHash], [1, 7, Buffer.alloc(32, 9)]);
+  assert.ok(world.divergedEvents > 0 && world.divergedEvents <= 7);
+  assert.deepEqual(server.events, upTo(30).slice(world.divergedEvents), "only events after the seal are signed anew");
+  assert.equal(server.equivocations, 0);
+});
+
+test("R-6 a spool restored from an older copy never signs a sequence with other content", () => {
+  for (let seed = 1; seed <= 40; seed += 1) {
+    const world = new World(`restored ${seed}`, 40);
+    for (let i = 0; i < 120; i += 1) world.chance(false);
+    const copy = { records: [...world.spool.records], state: world.spool.state, cursor: world.spool.cursor };
+    for (let i = 0; i < 120; i += 1) world.chance(false);
+    Object.assign(world.spool, copy, { pending: [] });
+    world.crash();
+    world.settle();
+    assert.equal(world.server.equivocations, 0, `seed ${seed}`);
+    assert.equal(new Set(world.server.events).size, 40, `seed ${seed}: none is missing`);
+  }
+});
+
+test("promise 1: a receipt for a sequence or a hash that is not ours settles nothing", () => {
+  const world = new World("false receipt", 20);
+  for (let i = 0; i < 8; i += 1) world.hand();
+  for (const step of ["connect", "serve", "deliver", "serve", "deliver", "sync", "sync", "sync"] as const) world[step]();
+  const count = world.machine.stats.unsettledFrames;
+  const genuine = world.server.receipt() as Extract<ReturnType<typeof world.server.receipt>, { kind: "receipt" }>;
+  for (const change of [{ durableSeq: 1, chainHash: Buffer.alloc(32, 1) }, { durableSeq: 500 }, { epoch: 2, durableSeq: 1 }]) {
+    const effects = world.machine.step({ kind: "message", message: { ...genuine, ...change } }, { ms: 1, us: 1 });
+    assert.deepEqual(
+      effects.filter(({ kind }) => kind === "disconnect").map((effect) => "code" in effect && effect.code),
+      ["SDK_RECEIPT_INVALID"],
+    );
+    assert.ok(!effects.some(({ kind }) => kind === "settle"));
+  }
+  assert.equal(world.machine.stats.unsettledFrames, count);
+});
+
 test("R-6 a newer epoch of another holder fences a producer for good: it stops and opens none", () => {
   const world = new World("fenced", 20);
   world.settle();
@@ -134,11 +182,55 @@ test("R-37 a gap is answered by going back to the expected sequence, once for al
   for (let i = 0; i < inFlight - 1; i += 1) world.serve();
   const rejects = world.toClient.filter((message) => message.kind === "reject").length;
   assert.equal(rejects, inFlight - 3);
-  while (world.toClient.length > 0) world.deliver();
+  // Resending begins between the first Reject and the others.
+  while (world.toClient.length > 0) {
+    world.deliver();
+    world.transmit();
+  }
   for (let i = 0; i < 100; i += 1) world.transmit();
   assert.ok(world.toServer.length <= inFlight, "sent again once, not once for each reject");
   world.settle();
   assertKept(world, 0);
+});
+
+test("R-37 a server that expects what it has receipted before is not believed in the middle of a session", () => {
+  const world = new World("back", 90);
+  for (let i = 0; i < 8; i += 1) world.hand();
+  for (let i = 0; i < 60; i += 1) {
+    world.sync();
+    world.connect();
+    world.transmit();
+    world.serve();
+    world.deliver();
+    world.credit();
+  }
+  const { head } = world.server;
+  assert.equal(world.machine.stats.unsettledFrames, 0);
+  for (let i = 0; i < 20 && world.toServer.length === 0; i += 1) {
+    world.hand();
+    world.sync();
+    world.credit();
+    world.deliver();
+    world.transmit();
+  }
+  const [first] = world.server.accepted;
+  assert.ok(first);
+  const expected = { ...head, seq: first.header.count, hash: first.header.hash };
+  const message = {
+    kind: "reject",
+    epoch: 1,
+    firstSeq: head.seq + 1,
+    lastSeq: head.seq + 1,
+    code: "INGEST_SEQUENCE_GAP",
+    message: "",
+    next: "resend",
+    expected,
+  } as const;
+  const effects = world.machine.step({ kind: "message", message }, { ms: 1, us: 1 });
+  assert.deepEqual(
+    effects.map((effect) => ("code" in effect ? effect.code : effect.kind)),
+    ["SDK_HISTORY_DIVERGED"],
+  );
 });
 
 test("R-14 nothing is sent beyond the credit; what waits is told once and again when credit came", () => {

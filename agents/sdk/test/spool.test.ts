@@ -15,7 +15,7 @@ import { openProducer, type OpenSpoolFile, saveIdentity, type SdkError } from ".
 import { openSpoolFile } from "../src/spool_files.ts";
 import { lockSpool } from "../src/spool_lock.ts";
 import { type OpenedSpool, openSpool } from "../src/spool_open.ts";
-import type { BatchRecord } from "../src/spool_record.ts";
+import { type BatchRecord, decodeRecord } from "../src/spool_record.ts";
 import { GatewayDouble, producer, settings, testIdentity } from "./gateway_double.ts";
 
 const identity = testIdentity();
@@ -129,6 +129,24 @@ test("a flipped byte in the newest segment ends it there; in an older one the sp
       await done(cut);
     }
   }
+});
+
+test("any flipped byte of a record, of its length, check, facts, cursor or payload, ends the spool there", async () => {
+  const directory = await fresh();
+  const opened = await open(directory);
+  append(opened, 1);
+  await opened.spool.finish();
+  const from = opened.spool.bytes;
+  append(opened, 2);
+  await done(opened);
+  const path = join(directory, "000000000001.seg");
+  const whole = await readFile(path);
+  for (let at = from; at < whole.length; at += 1) {
+    const bytes = Buffer.from(whole);
+    bytes[at] = (bytes[at] ?? 0) ^ 0x10;
+    assert.equal(decodeRecord(bytes, from), undefined, `byte ${at - from}`);
+  }
+  assert.ok(decodeRecord(whole, from));
 });
 
 test("a call that is not complete on disk is dropped whole, across segments", async () => {
