@@ -1,9 +1,8 @@
 /** The registry: certificates, the gate's memory of it, its socket, its tables. */
 import assert from "node:assert/strict";
 import { createPublicKey, generateKeyPairSync, X509Certificate } from "node:crypto";
-import { mkdtemp, stat, writeFile } from "node:fs/promises";
+import { stat, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { openTestServer } from "ransomeye-db/testing";
@@ -23,9 +22,9 @@ import { RegistryStore } from "../src/registry/store.ts";
 import { LineSplitter, parsePush, type Push, type WireProducer, wireLineBytesMax } from "../src/registry/wire.ts";
 import { enrolIdentity, ensureIdentity } from "../src/ship/identities.ts";
 import { manualClock } from "./manual_clock.ts";
+import { tempDir } from "./temp_dir.ts";
 
 const domain = "ransomeye.test";
-const temp = (): Promise<string> => mkdtemp(join(tmpdir(), "rey-test-"));
 const server = await openTestServer();
 after(() => server.close());
 
@@ -61,7 +60,7 @@ test("a producer's certificate names exactly one producer, for clients only, and
 });
 
 test("keys are made once, private, and a key that others can read is refused", async () => {
-  const secrets = await temp();
+  const secrets = await tempDir();
   const first = await ensureAuthority(secrets, domain, systemClock, systemRandom);
   const again = await ensureAuthority(secrets, domain, systemClock, systemRandom);
   assert.equal(first.caPem, again.caPem);
@@ -131,7 +130,7 @@ test("R-13 what is not exactly the registry's protocol is not believed", () => {
 test("R-13 enrolment is proven, idempotent by key, audited; revocation reaches gateway and bus; the socket is private", async () => {
   await using database = await server.database();
   await using lifetime = new Lifetime();
-  const folder = await temp();
+  const folder = await tempDir();
   const telemetry = recordingTelemetry();
   const authority = await ensureAuthority(folder, domain, systemClock, systemRandom);
   const pool = database.rolePool("ransomeye_registry");
@@ -207,7 +206,7 @@ test("R-13 enrolment is proven, idempotent by key, audited; revocation reaches g
 
 test("the registry answers nonsense with a code and goes on", async () => {
   await using lifetime = new Lifetime();
-  const socketPath = join(await temp(), "r.sock");
+  const socketPath = join(await tempDir(), "r.sock");
   const desk = {
     snapshot: () => ({ version: 1, producers: [wire(1)] }),
     handle: () => Promise.reject(new Error("boom")),

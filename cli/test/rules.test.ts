@@ -1,7 +1,6 @@
 /** Rules of keeper and storage, checkpoints of runs, times, and the reference page. */
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -15,6 +14,7 @@ import { renderCliPage } from "../src/reference_page.ts";
 import { daysToDrop, diskVerdict } from "../src/roles/keeper_rules.ts";
 import { RejectsFile, rejectJson } from "../src/ship/rejects.ts";
 import { encodeCheckpoint, findRun, furthest, type Run, saveRun } from "../src/ship/runs.ts";
+import { tempDir } from "./temp_dir.ts";
 
 const dayUs = 86_400_000_000;
 const today = Date.UTC(2026, 10, 21) * 1000;
@@ -64,7 +64,7 @@ test("growth is today's, extended to a whole day, or yesterday's", () => {
 });
 
 test("an interrupted run is found and goes on from the furthest checkpoint that is its own", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "rey-test-"));
+  const folder = await tempDir();
   const run = (name: string, startedUs: number, finished: boolean): Run => ({
     version: 1,
     run: name,
@@ -92,7 +92,7 @@ test("an interrupted run is found and goes on from the furthest checkpoint that 
 });
 
 test("the rejects file holds each record once, also after a resume", async () => {
-  const path = join(await mkdtemp(join(tmpdir(), "rey-test-")), "rejects.ndjson");
+  const path = join(await tempDir(), "rejects.ndjson");
   const reject = (line: number, original: Buffer) => ({
     file: "f",
     place: { record: line, line, byteOffset: 0 },

@@ -1,8 +1,7 @@
 /** Signals, back-off, lock, runtime file and log files. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtemp, readFile, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { CliError } from "../src/errors.ts";
@@ -14,8 +13,7 @@ import { LogFile } from "../src/supervisor/log_file.ts";
 import { isRunning, processStartTime, thisProcess } from "../src/supervisor/process_facts.ts";
 import { readRuntime, requireRuntime, type RuntimeFile, writeRuntime } from "../src/supervisor/runtime_file.ts";
 import { noSignal, onSignal } from "../src/supervisor/signals.ts";
-
-const temp = (): Promise<string> => mkdtemp(join(tmpdir(), "rey-test-"));
+import { tempDir } from "./temp_dir.ts";
 
 test("R-22 the first signal drains, its echo within a second is ignored, a later one destroys", () => {
   const first = onSignal(noSignal, 5000);
@@ -52,7 +50,7 @@ test("a process is recognised by id and start time together", async () => {
 });
 
 test("one supervisor at a time owns a data directory, and a dead one's lock is taken over", async () => {
-  const path = join(await temp(), "supervisor.lock");
+  const path = join(await tempDir(), "supervisor.lock");
   const release = await acquireLock(path);
   await assert.rejects(acquireLock(path), (error) => error instanceof CliError && error.code === "CLI_ALREADY_RUNNING");
   await release();
@@ -64,7 +62,7 @@ test("one supervisor at a time owns a data directory, and a dead one's lock is t
 });
 
 test("of many that take a stale lock at once, one wins", async () => {
-  const path = join(await temp(), "supervisor.lock");
+  const path = join(await tempDir(), "supervisor.lock");
   await writeFile(path, "not a lock");
   // One process has one name, so in-process rivals are told apart by who succeeded.
   const results = await Promise.allSettled([acquireLock(path), acquireLock(path), acquireLock(path)]);
@@ -72,7 +70,7 @@ test("of many that take a stale lock at once, one wins", async () => {
 });
 
 test("runtime.json is believed only while its supervisor runs", async () => {
-  const dir = dataDirAt(await temp());
+  const dir = dataDirAt(await tempDir());
   const state: RuntimeFile = {
     version: 1,
     phase: "ready",
@@ -93,13 +91,13 @@ test("runtime.json is believed only while its supervisor runs", async () => {
 });
 
 test("the data directory and what lies in it are closed to others", async () => {
-  const dir = dataDirAt(join(await temp(), "data"));
+  const dir = dataDirAt(join(await tempDir(), "data"));
   await createDataDir(dir);
   for (const path of [dir.root, dir.secrets, dir.logs, dir.spool, dir.identities]) assert.equal((await stat(path)).mode & 0o777, 0o700);
 });
 
 test("R-33 a log file turns over by size and keeps the newest lines", async () => {
-  const path = join(await temp(), "role.log");
+  const path = join(await tempDir(), "role.log");
   const log = new LogFile(path, 100);
   for (let i = 0; i < 40; i += 1) log.line(`line ${i}`);
   log.close();
@@ -108,7 +106,7 @@ test("R-33 a log file turns over by size and keeps the newest lines", async () =
 });
 
 test("port 0 becomes one port for a data directory as long as it is free; a taken port has a name", async () => {
-  const portFile = join(await temp(), "gateway.port");
+  const portFile = join(await tempDir(), "gateway.port");
   const free = await resolveGatewayAddress("127.0.0.1:0", portFile);
   assert.deepEqual(await resolveGatewayAddress("127.0.0.1:0", portFile), free);
   assert.ok(free.port > 0);

@@ -52,6 +52,7 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
   const view = new LiveView({
     clock,
     connection: () => supervisor.readerConnection(),
+    registrySocket: () => supervisor.registrySocket,
     console,
     json: context.json,
     stdout: context.stdout,

@@ -146,7 +146,11 @@ export const checkProcesses: CheckFunction = async (_context, dir) => {
       ? [fine("processes", `${runtime.children.length} roles run, phase ${runtime.phase}`)]
       : missing.map((child) => failed("processes", `${child.role} is not ready`, `Look at ${join(dir.logs, `${child.role}.log`)}.`))),
     ...restarted.map((child) =>
-      doubtful("processes", `${child.role} was restarted ${child.restarts} times`, `Look at ${join(dir.logs, `${child.role}.log`)}.`),
+      doubtful(
+        "processes",
+        `${child.role} was restarted ${child.restarts === 1 ? "once" : `${child.restarts} times`}`,
+        `Look at ${join(dir.logs, `${child.role}.log`)}.`,
+      ),
     ),
   ];
 };

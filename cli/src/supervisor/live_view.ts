@@ -7,6 +7,7 @@
 import { type Connection, openPool, type Pool } from "ransomeye-db";
 import { type Clock, recordingTelemetry, sleep } from "ransomeye-kernel";
 import { type Ledger, readLag, readLedger } from "../queries/ledger.ts";
+import { producerNames } from "../queries/names.ts";
 import { ledgerText } from "../queries/ledger_text.ts";
 import { formatCount } from "../terminal/format.ts";
 import type { Console } from "./console.ts";
@@ -16,23 +17,28 @@ import type { IdleProbe } from "./supervisor.ts";
 const pauseMsMin = 1000;
 const pausePerCount = 20;
 
+export interface LiveViewOptions {
+  readonly clock: Clock;
+  readonly connection: () => Connection;
+  readonly registrySocket: () => string;
+  readonly console: Console;
+  readonly json: boolean;
+  readonly stdout: NodeJS.WriteStream;
+}
+
 /** Reads and shows the ledger while the system runs. */
 export class LiveView implements IdleProbe {
-  readonly #o: {
-    readonly clock: Clock;
-    readonly connection: () => Connection;
-    readonly console: Console;
-    readonly json: boolean;
-    readonly stdout: NodeJS.WriteStream;
-  };
+  readonly #o: LiveViewOptions;
   readonly #ended = new AbortController();
   #pool: Pool | undefined;
   #ledger: Ledger | undefined;
   #countedMs = 0;
   #rate = 0;
   #problem: string | undefined;
+  /** Kept for the end, when the registry has left already. */
+  #names: ReadonlyMap<string, string> = new Map();
 
-  constructor(o: { clock: Clock; connection: () => Connection; console: Console; json: boolean; stdout: NodeJS.WriteStream }) {
+  constructor(o: LiveViewOptions) {
     this.#o = o;
   }
 
@@ -61,7 +67,7 @@ export class LiveView implements IdleProbe {
       return;
     }
     if (this.#o.json) this.#write({ type: "ledger", ledger: this.#ledger });
-    else this.#o.stdout.write(`final ledger\n${ledgerText(this.#ledger)}\n`);
+    else this.#o.stdout.write(`final ledger\n${ledgerText(this.#ledger, this.#names)}\n`);
   }
 
   async close(): Promise<void> {
@@ -88,6 +94,8 @@ export class LiveView implements IdleProbe {
         const passedS = (begunMs - this.#countedMs) / 1000;
         if (this.#ledger !== undefined && passedS > 0) this.#rate = (ledger.accepted - this.#ledger.accepted) / passedS;
         this.#ledger = ledger;
+        if (ledger.producers.some(({ producer }) => !this.#names.has(producer)))
+          this.#names = await producerNames(this.#o.registrySocket(), clock);
         this.#countedMs = begunMs;
         this.#problem = undefined;
         if (this.#o.json) this.#writeStatus(ledger);

@@ -73,6 +73,10 @@ export class Supervisor {
     return this.#database.role("ransomeye_reader");
   }
 
+  get registrySocket(): string {
+    return join(this.#socketDir, registrySocketName);
+  }
+
   get gateway(): { readonly host: string; readonly port: number } | null {
     return this.#gateway;
   }
@@ -188,7 +192,7 @@ export class Supervisor {
       config: this.#o.config,
       dataDir: this.#o.dataDir.root,
       socketDir: this.#socketDir,
-      registrySocket: join(this.#socketDir, registrySocketName),
+      registrySocket: this.registrySocket,
       embedded: this.#o.config.database.url.isEmpty,
       gateway: this.#gateway ?? { host: "127.0.0.1", port: 0 },
       ...(databaseRoleName === undefined || this.#database === undefined ? {} : { connection: this.#database.role(databaseRoleName) }),
@@ -236,7 +240,7 @@ export class Supervisor {
       socketDir: this.#socketDir,
       postgres: this.#database?.state() ?? null,
       gateway: this.#gateway,
-      registrySocket: join(this.#socketDir, registrySocketName),
+      registrySocket: this.registrySocket,
       children: [...this.#children.values()].map((child) => child.state()),
     };
   }
