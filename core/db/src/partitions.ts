@@ -19,6 +19,8 @@ export interface PartitionOptions {
   readonly daysBehind?: number;
   /** Default 8. */
   readonly daysAhead?: number;
+  /** How often a table that somebody holds is asked for, each time for lock_timeout. Default 5. */
+  readonly attemptsMax?: number;
 }
 
 /** A day with its size. */
@@ -30,7 +32,7 @@ export interface DaySize {
 }
 
 const lockNotAvailable = "55P03";
-const attemptsMax = 5;
+const attemptsMaxDefault = 5;
 const dayUs = 86_400_000_000;
 
 /** The UTC day of a time in microseconds since 1970, moved by `days`, as `YYYY-MM-DD`. */
@@ -81,14 +83,14 @@ export async function dropDay(options: Pick<PartitionOptions, "pool" | "clock" |
 }
 
 /** Tries again what ended at lock_timeout: somebody's long transaction, or autovacuum, held a table. */
-async function whileLocked<T>(options: { readonly clock: Clock; readonly telemetry: Telemetry }, work: () => Promise<T>): Promise<T> {
+async function whileLocked<T>(options: Pick<PartitionOptions, "clock" | "telemetry" | "attemptsMax">, work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await work();
     } catch (error) {
       if (sqlState(error) !== lockNotAvailable) throw error;
       const reason = error instanceof Error ? error.message : String(error);
-      if (attempt === attemptsMax)
+      if (attempt >= (options.attemptsMax ?? attemptsMaxDefault))
         throw new DbError("DB_PARTITION_LOCKED", `A table was held by somebody else: ${reason}`, { cause: error });
       options.telemetry.emit(partitionRetried, { attempt, reason });
       await sleep(options.clock, 200 * attempt);

@@ -139,7 +139,7 @@ test("a table that somebody holds ends the wait, is tried again, and is reported
     await holder.query("BEGIN; LOCK TABLE data.gaps IN ACCESS EXCLUSIVE MODE");
     const impatient: Clock = { ...clockAt(new Date().toISOString()), setTimer: (_ms, fire) => systemClock.setTimer(0, fire) };
     await assert.rejects(
-      ensurePartitions({ pool: keeper, clock: impatient, telemetry: events, daysAhead: 10 }),
+      ensurePartitions({ pool: keeper, clock: impatient, telemetry: events, daysAhead: 10, attemptsMax: 2 }),
       (error) => error instanceof DbError && error.code === "DB_PARTITION_LOCKED",
     );
   } finally {
