@@ -7,11 +7,11 @@ import { once } from "node:events";
 import { appendFile, copyFile, mkdtemp, readdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { hasCode, seededRandom, sleep, systemClock } from "ransomeye-kernel";
 import { payloadHash } from "ransomeye-ingestion/protocol";
-import { openProducer, type OpenSpoolFile, saveIdentity, type SdkError } from "../src/lib.ts";
+import { type OpenProducer, openProducer, type OpenSpoolFile, type Producer, saveIdentity, type SdkError } from "../src/lib.ts";
 import { openSpoolFile } from "../src/spool_files.ts";
 import { lockSpool } from "../src/spool_lock.ts";
 import { type OpenedSpool, openSpool } from "../src/spool_open.ts";
@@ -20,6 +20,13 @@ import { GatewayDouble, producer, settings, testIdentity } from "./gateway_doubl
 
 const identity = testIdentity();
 const fresh = (): Promise<string> => mkdtemp(join(tmpdir(), "spool-"));
+
+/** A producer that is closed with its test, also where that fails. */
+async function openFor(t: TestContext, all: OpenProducer): Promise<Producer> {
+  const one = await openProducer(all);
+  t.after(() => one.close());
+  return one;
+}
 
 interface Told {
   through: number[];
@@ -211,22 +218,22 @@ test("ENOSPC makes the spool wait, with a code; when there is room everything is
   }
 });
 
-test("a disk that fails to flush ends the producer: what was not durable is never confirmed", async () => {
+test("a disk that fails to flush ends the producer: what was not durable is never confirmed", async (t) => {
   const directory = await fresh();
   const failing: OpenSpoolFile = async (path, create) => ({
     ...(await openSpoolFile(path, create)),
     sync: () => Promise.reject(Object.assign(new Error("io"), { code: "EIO" })),
   });
-  const one = await openProducer(settings(identity, 9, directory, { openFile: failing }));
+  const one = await openFor(t, settings(identity, 9, directory, { openFile: failing }));
   await assert.rejects(one.sendMany([Buffer.from("{}")]), (error) => hasCode(error, "SDK_SPOOL_FAILED"));
   assert.equal(one.stats().stopped, "SDK_SPOOL_FAILED");
   await one.close();
 });
 
-test("a spool has one process: a second is refused, a dead one's lock is taken over, whatever its pid is now", async () => {
+test("a spool has one process: a second is refused, a dead one's lock is taken over, whatever its pid is now", async (t) => {
   const directory = await fresh();
-  const one = await openProducer(settings(identity, 9, directory));
-  await assert.rejects(openProducer(settings(identity, 9, directory)), (error) => hasCode(error, "SDK_SPOOL_LOCKED"));
+  const one = await openFor(t, settings(identity, 9, directory));
+  await assert.rejects(openFor(t, settings(identity, 9, directory)), (error) => hasCode(error, "SDK_SPOOL_LOCKED"));
   const identityDir = join(await fresh(), "identity");
   await saveIdentity(identityDir, identity);
   const other = spawn(process.execPath, [fileURLToPath(new URL("./spool_child.js", import.meta.url)), directory, "1", identityDir, "9"], {
@@ -251,20 +258,53 @@ test("a spool has one process: a second is refused, a dead one's lock is taken o
   await release();
 });
 
-test("another producer's spool is refused", async () => {
+test("R-5 a segment goes only after the state file tells where its chain ended", async (t) => {
   const directory = await fresh();
-  await (await openProducer(settings(identity, 9, directory))).close();
-  const other = { ...identity, producer: "0190a0b0-c0d0-7000-8000-0000000000bb" };
-  await assert.rejects(openProducer(settings(other, 9, directory)), (error) => hasCode(error, "SDK_OPTIONS_INVALID"));
+  const gateway = new GatewayDouble(identity);
+  const port = await gateway.listen();
+  const told: number[] = [];
+  // A segment's file is closed right before it is removed.
+  const watching: OpenSpoolFile = async (path, create) => {
+    const file = await openSpoolFile(path, create);
+    return {
+      ...file,
+      close: async () => {
+        const state = JSON.parse(await readFile(join(directory, "state.json"), "utf8")) as {
+          machine: { chain: { base: { seq: number } } };
+        };
+        told.push(state.machine.chain.base.seq);
+        await file.close();
+      },
+    };
+  };
+  const one = await openFor(t, settings(identity, port, directory, { spoolBytesMax: 1024 * 1024, openFile: watching }));
+  t.after(() => gateway.close());
+  for (let i = 1; i <= 12; i += 1) {
+    await (await one.sendMany(Array.from({ length: 10 }, () => Buffer.alloc(10_000, 97)))).receipt;
+    const end = 10 * i;
+    assert.ok(told.every((seq) => seq > 0 && seq <= end));
+  }
+  await one.drain("stored");
+  await one.close();
+  assert.ok(told.length >= 3, "segments went");
+  assert.ok((await readdir(directory)).filter((name) => name.endsWith(".seg")).length < 3);
+  assert.equal(told.at(-1), 120);
 });
 
-test("a state file that is not one is corrupt, not ignored", async () => {
+test("another producer's spool is refused", async (t) => {
   const directory = await fresh();
-  await (await openProducer(settings(identity, 9, directory))).close();
+  await (await openFor(t, settings(identity, 9, directory))).close();
+  const other = { ...identity, producer: "0190a0b0-c0d0-7000-8000-0000000000bb" };
+  await assert.rejects(openFor(t, settings(other, 9, directory)), (error) => hasCode(error, "SDK_OPTIONS_INVALID"));
+});
+
+test("a state file that is not one is corrupt, not ignored", async (t) => {
+  const directory = await fresh();
+  await (await openFor(t, settings(identity, 9, directory))).close();
   await appendFile(join(directory, "state.json"), "x");
-  await assert.rejects(openProducer(settings(identity, 9, directory)), (error) => hasCode(error, "SDK_SPOOL_CORRUPT"));
+  await assert.rejects(openFor(t, settings(identity, 9, directory)), (error) => hasCode(error, "SDK_SPOOL_CORRUPT"));
   await truncate(join(directory, "state.json"), 0);
-  await assert.rejects(openProducer(settings(identity, 9, directory)), (error) => hasCode(error, "SDK_SPOOL_CORRUPT"));
+  await assert.rejects(openFor(t, settings(identity, 9, directory)), (error) => hasCode(error, "SDK_SPOOL_CORRUPT"));
 });
 
 test("X-6 kill -9 at any moment: what was confirmed is in the spool, and each event arrives once, in order", async (t) => {
@@ -304,7 +344,7 @@ test("X-6 kill -9 at any moment: what was confirmed is in the spool, and each ev
   }
   gateway.onFrame = undefined;
   gateway.store = true;
-  const one = await openProducer(settings(identity, port, directory));
+  const one = await openFor(t, settings(identity, port, directory));
   await one.drain("receipt");
   await one.close();
   const numbers = gateway.lines.map((line) => (JSON.parse(line) as { n: number }).n);
