@@ -29,10 +29,10 @@ let failures = 0;
 for (const victim of victims) {
   for (let run = 0; run < Number(values.runs); run++) {
     const seed = Number(values.seed) + run;
-    const verdict = await crashRun(victim, Number(values.events), seed, OCSF_VERSION);
+    const verdict = await crashRun([victim], Number(values.events), seed, OCSF_VERSION);
     if (!verdict.passed) failures++;
     process.stdout.write(
-      `kill ${victim} seed ${seed} at ${verdict.killedAtStored}: stored ${verdict.stored} lost ${verdict.lost} ` +
+      `kill ${victim} seed ${seed} at ${verdict.killedAtStored.join()}: stored ${verdict.stored} lost ${verdict.lost} ` +
         `duplicated ${verdict.duplicated} out of order ${verdict.outOfOrder} ledger ${verdict.balanced ? "balanced" : "NOT BALANCED"} ` +
         `${verdict.passed ? "ok" : "FAILED"}\n`,
     );

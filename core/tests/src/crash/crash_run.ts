@@ -1,6 +1,6 @@
 /**
  * Why: promise 1 says "through kill -9 of anything"; this makes the sentence a run with a verdict (checks.md, main job).
- * Enforces: one shipper sends numbered events while one process of the system is killed at a seeded moment; afterwards each number is one row, in order, and the ledger balances.
+ * Enforces: one shipper sends numbered events while processes of the system are killed at seeded moments; afterwards each number is one row, in order, and the ledger balances.
  * Forbids: helping the recovery. Nothing is restarted by hand but the supervisor itself, whose death is the one thing that nobody watches.
  */
 import { join } from "node:path";
@@ -16,9 +16,10 @@ const KILL_WINDOW: readonly [number, number] = [0.1, 0.8];
 const PROGRESS_POLL_MS = 200;
 
 export interface CrashVerdict extends NumberedRows {
-  readonly victim: Victim;
+  readonly victims: readonly Victim[];
   readonly seed: number;
-  readonly killedAtStored: number;
+  /** How many events were stored when each victim was killed. */
+  readonly killedAtStored: readonly number[];
   readonly shipped: number;
   readonly balanced: boolean;
   readonly passed: boolean;
@@ -29,8 +30,8 @@ interface Ledger {
   readonly stored: number;
 }
 
-/** One run: start, ship, kill, recover, count. Throws only where the system does not come back at all. */
-export async function crashRun(victim: Victim, events: number, seed: number, schemaVersion: string): Promise<CrashVerdict> {
+/** One run: start, ship, kill one victim after the other, recover, count. Throws only where the system does not come back at all. */
+export async function crashRun(victims: readonly Victim[], events: number, seed: number, schemaVersion: string): Promise<CrashVerdict> {
   const random = seededRandom(seed);
   await using system = await RunningSystem.start();
   const file = join(system.dataDir, "numbered.ndjson");
@@ -38,8 +39,13 @@ export async function crashRun(victim: Victim, events: number, seed: number, sch
 
   const shipper = system.spawn("ship", file, "--wait", "stored", "--json");
   const shipped = finished(shipper);
-  const killedAtStored = await killInTheMiddle(system, victim, events, random, () => shipper.exitCode !== null);
-  if (victim === "supervisor") await system.startAgain();
+  const over = (): boolean => shipper.exitCode !== null;
+  const killedAtStored: number[] = [];
+  for (const [index, victim] of victims.entries()) {
+    const share = killShare(index, victims.length, random);
+    killedAtStored.push(await killInTheMiddle(system, victim, events, Math.floor(events * share), random, over));
+    if (victim === "supervisor") await system.startAgain();
+  }
 
   const result = await shipped;
   const summary = JSON.parse(result.stdout || "{}") as { accepted?: number };
@@ -47,24 +53,33 @@ export async function crashRun(victim: Victim, events: number, seed: number, sch
   const rows = await numberedRows(system.dataDir, events);
   const passed = result.exitCode === 0 && ledger.balanced && rows.lost === 0 && rows.duplicated === 0 && rows.outOfOrder === 0;
   if (!passed) process.stderr.write(`${result.stderr}\n`);
-  return { victim, seed, killedAtStored, shipped: summary.accepted ?? 0, balanced: ledger.balanced, ...rows, passed };
+  return { victims, seed, killedAtStored, shipped: summary.accepted ?? 0, balanced: ledger.balanced, ...rows, passed };
 }
 
-/** Waits until the seeded share of the file is stored, then kills. Returns how much was stored at that moment. */
+/** The share of the file at which victim `index` of `count` dies: each has an equal part of the window. */
+function killShare(index: number, count: number, random: Random): number {
+  const [from, to] = KILL_WINDOW;
+  return from + ((to - from) * (index + random.float())) / count;
+}
+
+/** Waits until `threshold` events are stored, then kills. Returns how much was stored at that moment. */
 async function killInTheMiddle(
   system: RunningSystem,
   victim: Victim,
   events: number,
+  threshold: number,
   random: Random,
   over: () => boolean,
 ): Promise<number> {
-  const [from, to] = KILL_WINDOW;
-  const threshold = Math.floor(events * (from + (to - from) * random.float()));
   let stored = 0;
   while (stored < threshold) {
     if (over()) throw new Error(`the shipper ended before ${threshold} of ${events} events were stored: use more events`);
     await sleep(systemClock, PROGRESS_POLL_MS);
-    stored = (await numberedRows(system.dataDir, events)).stored;
+    // The victim before this one may have been PostgreSQL: it is still recovering, and nothing is known meanwhile.
+    stored = await numberedRows(system.dataDir, events).then(
+      (rows) => rows.stored,
+      () => stored,
+    );
   }
   await sleep(systemClock, random.float() * PROGRESS_POLL_MS);
   await system.kill(victim);

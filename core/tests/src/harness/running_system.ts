@@ -35,6 +35,7 @@ export class RunningSystem implements AsyncDisposable {
   readonly dataDir: string;
   #supervisor: ChildProcess | undefined;
   readonly #flags: readonly string[];
+  readonly #commands = new Set<ChildProcess>();
   readonly #environment: Readonly<Record<string, string>>;
 
   private constructor(dataDir: string, flags: readonly string[], environment: Readonly<Record<string, string>>) {
@@ -76,7 +77,10 @@ export class RunningSystem implements AsyncDisposable {
 
   /** Starts a `ransomeye` command on this system's directory and leaves it running. */
   spawn(...args: readonly string[]): ChildProcess {
-    return spawn(process.execPath, [RANSOMEYE_BIN, ...args, "--data-dir", this.dataDir], { stdio: ["ignore", "pipe", "pipe"] });
+    const command = spawn(process.execPath, [RANSOMEYE_BIN, ...args, "--data-dir", this.dataDir], { stdio: ["ignore", "pipe", "pipe"] });
+    this.#commands.add(command);
+    command.once("exit", () => this.#commands.delete(command));
+    return command;
   }
 
   /** Runs a `ransomeye` command to its end. */
@@ -124,6 +128,7 @@ export class RunningSystem implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const command of this.#commands) command.kill("SIGKILL");
     await this.stop();
     await rm(this.dataDir, { recursive: true, force: true, maxRetries: 3 });
   }
