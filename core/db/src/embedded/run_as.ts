@@ -30,7 +30,7 @@ export async function chooseRunAs(clusterOwner: { readonly uid: number; readonly
     if (clusterOwner !== undefined && clusterOwner.uid !== uid) {
       throw new DbError("DB_DATA_DIR_UNUSABLE", `The cluster belongs to user id ${clusterOwner.uid}, and we run as ${uid}.`);
     }
-    return { name: String(uid), uid, gid, changed: false };
+    return { name: await nameOf(uid), uid, gid, changed: false };
   }
   if (clusterOwner !== undefined && clusterOwner.uid !== 0) {
     return { name: await nameOf(clusterOwner.uid), uid: clusterOwner.uid, gid: clusterOwner.gid, changed: true };
