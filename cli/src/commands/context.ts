@@ -34,7 +34,7 @@ export function createContext(options: OptionValues, interrupted: AbortSignal): 
     const file = await readConfigFile(named, join(dataDirFlag ?? env["RANSOMEYE_DATA_DIR"] ?? defaultDataDir, "config.yaml"));
     return {
       env,
-      flags: { ...flags, ...(dataDirFlag === undefined ? {} : { data_dir: dataDirFlag }) },
+      flags: { ...flags, ...setFlags(options["set"]), ...(dataDirFlag === undefined ? {} : { data_dir: dataDirFlag }) },
       ...(file === undefined ? {} : { file }),
     };
   };
@@ -57,6 +57,17 @@ export function createContext(options: OptionValues, interrupted: AbortSignal): 
       if (!json) stderr.write(`${terminalSafe(text)}\n`);
     },
   };
+}
+
+/** `--set field=value`, as flags by field; what is no field is for the configuration to refuse. */
+function setFlags(given: unknown): Record<string, string> {
+  const flags: Record<string, string> = {};
+  for (const text of Array.isArray(given) ? (given as string[]) : []) {
+    const at = text.indexOf("=");
+    if (at <= 0) throw new CliError("CLI_USAGE", `--set ${text}: field=value was expected`);
+    flags[text.slice(0, at)] = text.slice(at + 1);
+  }
+  return flags;
 }
 
 async function readConfigFile(named: string | undefined, fallback: string): Promise<{ path: string; text: string } | undefined> {

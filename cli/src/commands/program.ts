@@ -79,6 +79,11 @@ function buildCommand(spec: CommandSpec, name: string, run: Run): Command {
   }
   command.option("--data-dir <dir>", "where the system keeps everything (default: .ransomeye in this folder)");
   command.option("--config <file>", "configuration file (default: config.yaml in the data directory, if there is one)");
+  command.option(
+    "--set <field=value>",
+    "set a configuration field, such as engine.writers=4; may be repeated",
+    (value: string, before: string[] | undefined) => [...(before ?? []), value],
+  );
   if (spec.json !== undefined) command.option("--json", "print JSON in the documented shape");
   const examples = spec.examples.map((example) => `  $ ${example.line}\n      ${example.says}`).join("\n");
   command.addHelpText("after", `\nExamples:\n${examples}\n\nExit codes:\n${exitLines(spec.exits)}`);

@@ -131,7 +131,8 @@ async function runShip(context: CommandContext, files: readonly string[], option
   const progress = startProgress(context.json ? silent : context.stderr, clock, () => {
     const { read, invalid, bytes } = shipping.counts;
     const seconds = (clock.monotonicMs() - startedMs) / 1000;
-    return `read ${formatCount(read)}, not taken ${formatCount(invalid)}, ${formatBytes(bytes)}, ${formatCount(Math.round(read / Math.max(seconds, 0.001)))}/s, waiting in the spool ${formatBytes(lanes.spoolBytes())}`;
+    const obstacle = lanes.obstacle();
+    return `read ${formatCount(read)}, not taken ${formatCount(invalid)}, ${formatBytes(bytes)}, ${formatCount(Math.round(read / Math.max(seconds, 0.001)))}/s, waiting in the spool ${formatBytes(lanes.spoolBytes())}${obstacle === undefined ? "" : `; ${obstacle}`}`;
   });
   const until = options["wait"] === "stored" ? "stored" : "receipt";
   let drained = false;

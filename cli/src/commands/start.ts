@@ -3,7 +3,7 @@
  * Enforces: the first signal drains and prints the final ledger, a later one destroys, an echo within a second is neither (R-22).
  * Forbids: leaving processes behind.
  */
-import { machineFacts, recordingTelemetry } from "ransomeye-kernel";
+import { explainConfig, machineFacts, recordingTelemetry } from "ransomeye-kernel";
 import type { ExitName } from "../errors.ts";
 import { CliError } from "../errors.ts";
 import { LiveView } from "../supervisor/live_view.ts";
@@ -38,23 +38,25 @@ export const startCommand: CommandSpec = {
 };
 
 async function runStart(context: CommandContext, _args: readonly string[], options: OptionValues): Promise<ExitName> {
-  const config = await context.config({
+  const flags = {
     "gateway.listen": textOption(options, "listen"),
     "demo.events_per_second": textOption(options, "demoRate"),
     "demo.enabled": options["demo"] === false ? "false" : undefined,
     "log.level": textOption(options, "logLevel"),
-  });
+  };
+  const config = await context.config(flags);
   requireNode();
   const { clock, random } = context;
   const dataDir = dataDirAt(config.dataDir);
-  const console = context.json ? openJsonConsole(context.stdout) : openConsole(context.stdout, clock);
+  const json = context.json || (await asksForJson(context, flags));
+  const console = json ? openJsonConsole(context.stdout) : openConsole(context.stdout, clock);
   const supervisor = new Supervisor({ config, dataDir, clock, random, telemetry: recordingTelemetry(), console });
   const view = new LiveView({
     clock,
     connection: () => supervisor.readerConnection(),
     registrySocket: () => supervisor.registrySocket,
     console,
-    json: context.json,
+    json,
     stdout: context.stdout,
   });
 
@@ -103,6 +105,12 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
       (error: unknown) => (state.phase === "running" ? Promise.reject(error as Error) : finished),
     ),
   ]);
+}
+
+/** Words for people unless somebody has set log.format to json: its default is about log files. */
+async function asksForJson(context: CommandContext, flags: Readonly<Record<string, string | undefined>>): Promise<boolean> {
+  const field = explainConfig(await context.configSources(flags)).find(({ field }) => field === "log.format");
+  return field?.value === "json" && field.place !== "default";
 }
 
 function requireNode(): void {

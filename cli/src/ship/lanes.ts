@@ -94,6 +94,17 @@ export class Lanes {
     return [...this.#open.values()].reduce((sum, { producer }) => sum + producer.stats().spoolBytes, 0);
   }
 
+  /** What a person should know while nothing moves: who is not connected, or held back by the gateway. */
+  obstacle(): string | undefined {
+    for (const { name, producer } of this.#open.values()) {
+      const { phase, throttle, unsettledFrames } = producer.stats();
+      if (unsettledFrames === 0) continue;
+      if (phase !== "streaming") return `${name} is not connected to the gateway; what is spooled is sent when it is`;
+      if (throttle === "paused") return "the gateway has paused its producers";
+    }
+    return undefined;
+  }
+
   async close(): Promise<void> {
     for (const { producer } of this.#open.values()) await producer.close();
   }
