@@ -37,6 +37,7 @@ export class Fixture {
   readonly control: BusControl;
   readonly #parts = new Map<string, number>();
   readonly #lifetimes: Lifetime[] = [];
+  readonly #sinks: PostgresSink[] = [];
 
   private constructor(database: TestDatabase, bus: Bus, enginePool: Pool, telemetry: RecordingTelemetry) {
     this.database = database;
@@ -56,6 +57,8 @@ export class Fixture {
 
   async close(): Promise<void> {
     for (const lifetime of this.#lifetimes) await lifetime.destroy();
+    // A test that has failed leaves its sinks open, and a pool would wait for their connections.
+    for (const sink of this.#sinks) await sink.close();
     await this.bus.close();
     await this.database.close();
   }
@@ -130,7 +133,7 @@ export class Fixture {
   }
 
   sink(probe?: Probe, pool: Pool = this.enginePool): PostgresSink {
-    return new PostgresSink({
+    const sink = new PostgresSink({
       pool,
       clock: systemClock,
       random: systemRandom,
@@ -138,6 +141,8 @@ export class Fixture {
       statementMsMax: 10_000,
       ...(probe === undefined ? {} : { probe }),
     });
+    this.#sinks.push(sink);
+    return sink;
   }
 
   /** Everything behind `after` in the leases' partitions, prepared for one commit group. */

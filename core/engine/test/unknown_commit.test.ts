@@ -126,15 +126,16 @@ test("R-3 settling waits for a backend that is still committing; it never reads 
       outcome = outcomes.get(part)?.kind;
     });
     const waiting = async (query: string): Promise<boolean> => ((await fixture.database.pool.query(query)).rowCount ?? 0) > 0;
-    await until(() => steps.includes("settling"));
-    await until(() =>
-      waiting(
-        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE%' AND usename = 'ransomeye_engine'",
-      ),
-    );
-    assert.equal(outcome, undefined, "no answer while the old backend may still commit");
-    await holder.query("SELECT pg_advisory_unlock(77)");
-    holder.release();
+    try {
+      await until(() => steps.includes("settling"));
+      const settling =
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE%' AND usename = 'ransomeye_engine'";
+      await until(async () => outcome !== undefined || (await waiting(settling)));
+      assert.equal(outcome, undefined, "no answer while the old backend may still commit");
+    } finally {
+      await holder.query("SELECT pg_advisory_unlock(77)");
+      holder.release();
+    }
     await storing;
     assert.equal(outcome, "stored");
     await fixture.assertExactlyOnce(chain, 1, 2);
