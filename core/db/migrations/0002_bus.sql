@@ -234,9 +234,10 @@ END $$;
 --                producer_kind, header bytes, signature bytes, verdicts bytes, body bytes
 --   p_blob       per frame: hash 32, prev_hash 32, payload_hash 32, key_id 8, header, signature, verdicts, body
 --                (one bytea travels as it is; an array of them would go through hexadecimal text)
--- The barrier under a duplicate (R-4): the earlier frame is visible to us, so its commit record lies before ours in the log; the
--- partition's head is written in every call, so ours is a commit that must be flushed (and replicated, where that is asked for), and a
--- log is flushed in order. So the duplicate's answer covers the first append even if that one had been committed without waiting.
+-- The barrier under a duplicate (R-4): with synchronous_commit on, a row becomes visible only after its commit record was flushed; but this
+-- function need not trust that every earlier session did so. The earlier frame is visible to us, so its commit record lies before ours in
+-- the log; the partition's head is locked and written in every call, so ours is a commit that must be flushed (and replicated, where that
+-- is asked for), and a log is flushed in order. So a duplicate's answer covers the first append however that one had been committed.
 CREATE FUNCTION bus.append(p_part int, p_registry_version bigint, p_gateway text, p_producers uuid[], p_numbers bigint[], p_blob bytea)
 RETURNS SETOF bus.append_answer LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -355,7 +356,7 @@ BEGIN
     RAISE EXCEPTION 'the lengths do not add up to the blob' USING ERRCODE = 'RB001';
   END IF;
 
-  -- Also when nothing was accepted: this write is the barrier under a duplicate.
+  -- Also when nothing was accepted: a transaction that has written waits for its flush, which is the barrier under a duplicate.
   UPDATE bus.partition_head p
   SET off = v_off, entry_hash = v_entry, received_us = CASE WHEN v_off > v_lock.off THEN v_us ELSE p.received_us END
   WHERE p.part = p_part;
