@@ -5,8 +5,7 @@
 import type { Pool } from "ransomeye-db";
 import type { Clock, Config, Lifetime, Random, Telemetry } from "ransomeye-kernel";
 import type { FrameReader, Groups } from "ransomeye-pipeline";
-import { offsetOf } from "./sink_store.ts";
-import { engineStarted, lagEntries } from "./events.ts";
+import { engineStarted } from "./events.ts";
 import { Gatherer, gatherBytesMax } from "./gatherer.ts";
 import { LeaseKeeper } from "./lease_keeper.ts";
 import type { GatherLimits } from "./pace.ts";
@@ -70,7 +69,17 @@ export function runEngine(parts: EngineParts): Engine {
   const writers = sinks.map(
     (sink) => new Writer({ sink, tails, clock, telemetry, gatherer: new Gatherer({ bus, tails, clock, telemetry, limits }) }),
   );
-  const keeper = new LeaseKeeper({ groups, group: engineGroup, member, leaseMs, partitions: bus.partitions, writers, clock, telemetry });
+  const keeper = new LeaseKeeper({
+    groups,
+    group: engineGroup,
+    member,
+    leaseMs,
+    partitions: bus.partitions,
+    writers,
+    tails,
+    clock,
+    telemetry,
+  });
 
   const working = new AbortController();
   const watching = new AbortController();
@@ -78,15 +87,6 @@ export function runEngine(parts: EngineParts): Engine {
   const keep = keeper.run(watching.signal);
   const work = writers.map((writer) => writer.run(working.signal));
   telemetry.emit(engineStarted, { member, writers: writers.length, partitions: bus.partitions });
-
-  const lag = (): number => {
-    let entries = 0;
-    for (const writer of writers) {
-      for (const { lease, stored } of writer.assignments) entries += Math.max(0, tails.tail(lease.part) - offsetOf(stored));
-    }
-    telemetry.set(lagEntries, entries);
-    return entries;
-  };
 
   lifetime.defer("engine", async (mode) => {
     working.abort();
@@ -98,5 +98,5 @@ export function runEngine(parts: EngineParts): Engine {
     if (mode === "drain") await keeper.release().catch(() => undefined);
     await Promise.all(sinks.map((sink) => sink.close()));
   });
-  return { lag };
+  return { lag: () => keeper.lag() };
 }

@@ -163,8 +163,9 @@ export function commitGroupOf(group: GatheredGroup, mayStore: (assignment: Assig
   const runs: StoreRun[] = [];
   for (const [assignment, frames] of group.runs) {
     const { lease, stored } = assignment;
-    if (!mayStore(assignment)) continue;
-    if (frames[0]?.position.off === offsetOf(stored) + 1) runs.push({ lease, part: lease.part, after: stored, frames });
+    const follows = frames[0]?.position.off === offsetOf(stored) + 1;
+    if (follows && mayStore(assignment)) runs.push({ lease, part: lease.part, after: stored, frames });
+    // What is left out here must be read again, or the partition would stand still for ever.
     else assignment.read = stored;
   }
   return { runs, batch: group.batch };

@@ -5,9 +5,10 @@
 import { type Clock, type Telemetry, sleep } from "ransomeye-kernel";
 import type { Groups, Lease } from "ransomeye-pipeline";
 import { type Assignment, newAssignment } from "./assignment.ts";
-import { busUnreadable, leaseLost, leaseTaken, partitionsOwned, partitionsStopped } from "./events.ts";
+import { busUnreadable, leaseLost, lagEntries, leaseTaken, partitionsOwned, partitionsStopped } from "./events.ts";
 import { workDeadlineMs } from "./pace.ts";
-import { codeOf } from "./tail_watch.ts";
+import { offsetOf } from "./sink_store.ts";
+import { type TailWatch, codeOf } from "./tail_watch.ts";
 import type { Writer } from "./writer.ts";
 
 /** An engine that could own more asks at least this often, so that a dead one's partitions rest no longer than its lease. */
@@ -20,6 +21,7 @@ export interface LeaseKeeperOptions {
   readonly leaseMs: number;
   readonly partitions: number;
   readonly writers: readonly Writer[];
+  readonly tails: TailWatch;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
 }
@@ -60,8 +62,16 @@ export class LeaseKeeper {
         this.#take(lease, workDeadlineMs(takenMs, leaseMs));
     }
     const owned = this.#assignments();
+    telemetry.set(lagEntries, this.lag());
     telemetry.set(partitionsOwned, owned.length);
     telemetry.set(partitionsStopped, owned.filter((assignment) => assignment.stopped).length);
+  }
+
+  /** Frames on the bus without rows, in the partitions that are ours, as of the last look. */
+  lag(): number {
+    let entries = 0;
+    for (const { lease, stored } of this.#assignments()) entries += Math.max(0, this.#options.tails.tail(lease.part) - offsetOf(stored));
+    return entries;
   }
 
   /** Gives all leases back, so that the next owner need not wait for their end. */

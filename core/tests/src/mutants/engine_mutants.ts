@@ -99,6 +99,12 @@ export const engineMutants: readonly Mutant[] = [
     check: named(`${tests}/engine_postgres.test.js`, "R-2 a rewritten bus history"),
   },
   {
+    rule: "X-6",
+    bug: "what was read ahead and not stored is not read again",
+    patches: [{ file: `${engine}/gatherer.js`, find: "            assignment.read = stored;", replace: "            void stored;" }],
+    check: named(`${tests}/gatherer.test.js`, "X-6"),
+  },
+  {
     rule: "R-7",
     bug: "an epoch's first frame does not wait for the epoch before",
     patches: [{ file: `${engine}/sink_machine.js`, find: "return hold;", replace: "return apply;" }],
