@@ -51,7 +51,15 @@ export type Verdict = "accepted" | "duplicate" | "gap" | "fenced" | "equivocatio
 export const zeroHash: Buffer = Buffer.alloc(32);
 
 /** Head of a producer that has never opened an epoch. */
-export const noHead: ChainHead = Object.freeze({ epoch: 0, seq: 0, hash: zeroHash, part: -1, prevEpoch: 0, prevSeq: 0, prevHash: zeroHash });
+export const noHead: ChainHead = Object.freeze({
+  epoch: 0,
+  seq: 0,
+  hash: zeroHash,
+  part: -1,
+  prevEpoch: 0,
+  prevSeq: 0,
+  prevHash: zeroHash,
+});
 
 /** Last seq that a frame covers. */
 export function lastSeqOf(link: FrameLink): number {
@@ -123,7 +131,15 @@ export function openEpoch(head: ChainHead, facts: OpeningFacts): OpeningVerdict 
   const oldest = recent[recent.length - facts.epochOpeningsPerDayMax];
   if (oldest !== undefined) return { kind: "limited", retryAfterMs: Math.ceil((oldest + dayUs - facts.nowUs) / 1000) };
   const prev = chainEnd(head);
-  const next = { epoch: head.epoch + 1, seq: 0, hash: prev.hash, part: facts.part, prevEpoch: prev.epoch, prevSeq: prev.seq, prevHash: prev.hash };
+  const next = {
+    epoch: head.epoch + 1,
+    seq: 0,
+    hash: prev.hash,
+    part: facts.part,
+    prevEpoch: prev.epoch,
+    prevSeq: prev.seq,
+    prevHash: prev.hash,
+  };
   return { kind: "opened", head: next, prev };
 }
 

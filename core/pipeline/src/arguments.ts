@@ -38,11 +38,16 @@ export function checkFrames(frames: readonly FrameAppend[]): void {
   for (const frame of frames) {
     const { link } = frame;
     const numbers =
-      integerIn(link.epoch, 1, Number.MAX_SAFE_INTEGER) && integerIn(link.firstSeq, 1, Number.MAX_SAFE_INTEGER) &&
-      integerIn(link.count, 1, 0x7fffffff) && Number.isSafeInteger(link.firstSeq + link.count) &&
-      integerIn(link.offered, 0, Number.MAX_SAFE_INTEGER) && integerIn(link.prevEpoch, 0, Number.MAX_SAFE_INTEGER) &&
-      integerIn(link.prevSeq, 0, Number.MAX_SAFE_INTEGER) && integerIn(link.codec, 0, 0x7fff) &&
-      integerIn(link.schemaVersion, 0, 0xffff) && integerIn(link.mappingVersion, 0, 0xffff);
+      integerIn(link.epoch, 1, Number.MAX_SAFE_INTEGER) &&
+      integerIn(link.firstSeq, 1, Number.MAX_SAFE_INTEGER) &&
+      integerIn(link.count, 1, 0x7fffffff) &&
+      Number.isSafeInteger(link.firstSeq + link.count) &&
+      integerIn(link.offered, 0, Number.MAX_SAFE_INTEGER) &&
+      integerIn(link.prevEpoch, 0, Number.MAX_SAFE_INTEGER) &&
+      integerIn(link.prevSeq, 0, Number.MAX_SAFE_INTEGER) &&
+      integerIn(link.codec, 0, 0x7fff) &&
+      integerIn(link.schemaVersion, 0, 0xffff) &&
+      integerIn(link.mappingVersion, 0, 0xffff);
     const hashes = link.hash.length === 32 && link.prevHash.length === 32 && link.payloadHash.length === 32;
     const names = uuidPattern.test(link.producer) && keyIdPattern.test(link.keyId);
     const kinds = link.kind in frameKindCodes && frame.producerKind in producerKindCodes;

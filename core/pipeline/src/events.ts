@@ -8,45 +8,75 @@ import { defineEvent, defineGauge, type EventDefinition, type GaugeDefinition } 
 const secondsBuckets: readonly number[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
 export const busOpened: EventDefinition<{ adapter: string; generation: string; partitions: number }> = defineEvent({
-  name: "bus_opened", level: "info", help: "The bus answers and is durable.",
+  name: "bus_opened",
+  level: "info",
+  help: "The bus answers and is durable.",
 });
 
 export const busAppended: EventDefinition<{ part: number; frames: number; bytes: number; seconds: number }> = defineEvent({
-  name: "bus_appended", level: "debug", help: "One durable append call, with the frames that were grouped into it.",
+  name: "bus_appended",
+  level: "debug",
+  help: "One durable append call, with the frames that were grouped into it.",
   counter: { name: "ransomeye_bus_appended_bytes_total", help: "Bytes handed to the bus.", labels: [], by: "bytes" },
-  histogram: { name: "ransomeye_bus_append_seconds", help: "Time of one append call, flush included.", unit: "seconds", labels: [], value: "seconds", buckets: secondsBuckets },
+  histogram: {
+    name: "ransomeye_bus_append_seconds",
+    help: "Time of one append call, flush included.",
+    unit: "seconds",
+    labels: [],
+    value: "seconds",
+    buckets: secondsBuckets,
+  },
 });
 
 export const busFramesJudged: EventDefinition<{ verdict: string; frames: number }> = defineEvent({
-  name: "bus_frames_judged", level: "debug", help: "Verdicts on the frames of one append call.",
+  name: "bus_frames_judged",
+  level: "debug",
+  help: "Verdicts on the frames of one append call.",
   counter: { name: "ransomeye_bus_frames_total", help: "Frames by verdict.", labels: ["verdict"], by: "frames" },
 });
 
 export const busEquivocation: EventDefinition<{ producer: string; epoch: number; first_seq: number; head_seq: number }> = defineEvent({
-  name: "bus_equivocation", level: "error", help: "A producer has signed a second history under its key: a cloned machine or a stolen key.",
+  name: "bus_equivocation",
+  level: "error",
+  help: "A producer has signed a second history under its key: a cloned machine or a stolen key.",
   counter: { name: "ransomeye_bus_equivocations_total", help: "Frames refused as equivocation.", labels: [] },
 });
 
 export const busEpochOpened: EventDefinition<{ producer: string; epoch: number; part: number }> = defineEvent({
-  name: "bus_epoch_opened", level: "info", help: "A producer's epoch was sealed and the next one opened.",
+  name: "bus_epoch_opened",
+  level: "info",
+  help: "A producer's epoch was sealed and the next one opened.",
   counter: { name: "ransomeye_bus_epochs_opened_total", help: "Epochs opened.", labels: [] },
 });
 
 export const busEpochLimited: EventDefinition<{ producer: string; epoch: number }> = defineEvent({
-  name: "bus_epoch_limited", level: "error", help: "A producer wants more epochs than a day allows: a suspected clone, an operator decides (R-6).",
+  name: "bus_epoch_limited",
+  level: "error",
+  help: "A producer wants more epochs than a day allows: a suspected clone, an operator decides (R-6).",
   counter: { name: "ransomeye_bus_epochs_limited_total", help: "Epoch openings refused by the daily limit.", labels: [] },
 });
 
 export const busCallFailed: EventDefinition<{ call: string; code: string; sqlstate: string | null; frames: number }> = defineEvent({
-  name: "bus_call_failed", level: "warn", help: "A call to the bus failed; its code says what the caller does next.",
+  name: "bus_call_failed",
+  level: "warn",
+  help: "A call to the bus failed; its code says what the caller does next.",
   counter: { name: "ransomeye_bus_call_failures_total", help: "Failed calls to the bus.", labels: ["call", "code"] },
 });
 
 export const busStopped: EventDefinition<{ part: number; off: number; code: string }> = defineEvent({
-  name: "bus_partition_stopped", level: "error", help: "A partition cannot be read on: a hole, corrupt bytes or another history.",
-  counter: { name: "ransomeye_bus_partition_stops_total", help: "Reads that ended in a hole, corruption or a diverged history.", labels: ["code"] },
+  name: "bus_partition_stopped",
+  level: "error",
+  help: "A partition cannot be read on: a hole, corrupt bytes or another history.",
+  counter: {
+    name: "ransomeye_bus_partition_stops_total",
+    help: "Reads that ended in a hole, corruption or a diverged history.",
+    labels: ["code"],
+  },
 });
 
 export const busQueuedBytes: GaugeDefinition = defineGauge({
-  name: "ransomeye_bus_append_queued_bytes", help: "Bytes of frames that wait for an append call under way.", unit: "bytes", labels: [],
+  name: "ransomeye_bus_append_queued_bytes",
+  help: "Bytes of frames that wait for an append call under way.",
+  unit: "bytes",
+  labels: [],
 });

@@ -28,11 +28,28 @@ export type {
   ProducerKind,
   ReadOptions,
 } from "./bus.ts";
-export { advance, type ChainHead, chainEnd, judge, type Known, needsKnown, noHead, openEpoch, partitionOf, type Verdict, zeroHash } from "./append_machine.ts";
+export {
+  advance,
+  type ChainHead,
+  chainEnd,
+  judge,
+  type Known,
+  needsKnown,
+  noHead,
+  openEpoch,
+  partitionOf,
+  type Verdict,
+  zeroHash,
+} from "./append_machine.ts";
 export { BUS_CODES, type BusCode, BusError } from "./errors.ts";
 export { type MemoryBus, openMemoryBus } from "./memory/bus.ts";
 export type { MemoryBusOptions } from "./memory/log.ts";
 export { openPostgresAppender, type PostgresAppenderOptions } from "./postgres/appender.ts";
 export {
-  type Consumer, openPostgresBus, openPostgresConsumer, openPostgresControl, type PostgresBusOptions, type PostgresConsumerOptions,
+  type Consumer,
+  openPostgresBus,
+  openPostgresConsumer,
+  openPostgresControl,
+  type PostgresBusOptions,
+  type PostgresConsumerOptions,
 } from "./postgres/bus.ts";

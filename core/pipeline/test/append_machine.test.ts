@@ -4,7 +4,19 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { advance, type ChainHead, chainEnd, judge, type Known, needsKnown, noHead, openEpoch, partitionOf, type Verdict, zeroHash } from "../src/append_machine.ts";
+import {
+  advance,
+  type ChainHead,
+  chainEnd,
+  judge,
+  type Known,
+  needsKnown,
+  noHead,
+  openEpoch,
+  partitionOf,
+  type Verdict,
+  zeroHash,
+} from "../src/append_machine.ts";
 import { groupQuota } from "../src/group_share.ts";
 import { makeFrame, producerId, sha256 } from "./frames.ts";
 
@@ -60,7 +72,8 @@ describe("append machine", () => {
                 const frame = makeFrame(producer, { epoch, firstSeq, count: 2, prev }).link;
                 const row = { head, epoch, firstSeq, link, part, known: what };
                 assert.equal(judge(head, frame, known[what](frame.hash), part), expected(row), JSON.stringify(row));
-                if (!needsKnown(head, frame)) assert.equal(judge(head, frame, { kind: "none" }, part), judge(head, frame, known[what](frame.hash), part));
+                if (!needsKnown(head, frame))
+                  assert.equal(judge(head, frame, { kind: "none" }, part), judge(head, frame, known[what](frame.hash), part));
                 rows += 1;
               }
             }
@@ -77,38 +90,55 @@ describe("append machine", () => {
   });
 
   test("R-2 whatever is sent in whatever order, what is accepted is one chain without holes, and nothing twice", () => {
-    const move = fc.record({ kind: fc.constantFrom("next", "next", "next", "replay", "twin", "skip", "open"), pick: fc.nat(30), count: fc.integer({ min: 1, max: 4 }) });
-    fc.assert(fc.property(fc.array(move, { maxLength: 60 }), (moves) => {
-      let head: ChainHead = noHead;
-      const log: { epoch: number; firstSeq: number; count: number; hash: Buffer; prev: Buffer }[] = [];
-      for (const { kind, pick, count } of moves) {
-        if (kind === "open") {
-          const opening = openEpoch(head, { expectedEpoch: head.epoch, openedUs: [], nowUs: 0, epochOpeningsPerDayMax: 1, part: here });
-          assert.ok(opening.kind === "opened");
-          head = opening.head;
-          continue;
+    const move = fc.record({
+      kind: fc.constantFrom("next", "next", "next", "replay", "twin", "skip", "open"),
+      pick: fc.nat(30),
+      count: fc.integer({ min: 1, max: 4 }),
+    });
+    fc.assert(
+      fc.property(fc.array(move, { maxLength: 60 }), (moves) => {
+        let head: ChainHead = noHead;
+        const log: { epoch: number; firstSeq: number; count: number; hash: Buffer; prev: Buffer }[] = [];
+        for (const { kind, pick, count } of moves) {
+          if (kind === "open") {
+            const opening = openEpoch(head, { expectedEpoch: head.epoch, openedUs: [], nowUs: 0, epochOpeningsPerDayMax: 1, part: here });
+            assert.ok(opening.kind === "opened");
+            head = opening.head;
+            continue;
+          }
+          const old = log[pick % Math.max(1, log.length)];
+          const place =
+            kind === "replay" || kind === "twin" ? old : { epoch: head.epoch, firstSeq: head.seq + 1 + (kind === "skip" ? 1 + pick : 0) };
+          if (place === undefined || place.epoch === 0) continue;
+          const frame = makeFrame(producer, { epoch: place.epoch, firstSeq: place.firstSeq, count, prev: chainEnd(head), salt: kind }).link;
+          const link = kind === "replay" && old !== undefined ? { ...frame, count: old.count, hash: old.hash } : frame;
+          const before = log.findLast((one) => one.epoch === link.epoch && one.firstSeq <= link.firstSeq);
+          const verdict = judge(
+            head,
+            link,
+            before === undefined
+              ? { kind: "trimmed" }
+              : before.firstSeq === link.firstSeq
+                ? { kind: "frame", hash: before.hash }
+                : { kind: "none" },
+            here,
+          );
+          if (kind === "replay") assert.equal(verdict, "duplicate");
+          if (kind === "twin") assert.equal(verdict, place.epoch === head.epoch ? "equivocation" : "fenced");
+          if (kind === "skip") assert.equal(verdict, "gap");
+          if (verdict !== "accepted") continue;
+          log.push({ epoch: link.epoch, firstSeq: link.firstSeq, count: link.count, hash: link.hash, prev: link.prevHash });
+          head = advance(head, link);
         }
-        const old = log[pick % Math.max(1, log.length)];
-        const place = kind === "replay" || kind === "twin" ? old : { epoch: head.epoch, firstSeq: head.seq + 1 + (kind === "skip" ? 1 + pick : 0) };
-        if (place === undefined || place.epoch === 0) continue;
-        const frame = makeFrame(producer, { epoch: place.epoch, firstSeq: place.firstSeq, count, prev: chainEnd(head), salt: kind }).link;
-        const link = kind === "replay" && old !== undefined ? { ...frame, count: old.count, hash: old.hash } : frame;
-        const before = log.findLast((one) => one.epoch === link.epoch && one.firstSeq <= link.firstSeq);
-        const verdict = judge(head, link, before === undefined ? { kind: "trimmed" } : before.firstSeq === link.firstSeq ? { kind: "frame", hash: before.hash } : { kind: "none" }, here);
-        if (kind === "replay") assert.equal(verdict, "duplicate");
-        if (kind === "twin") assert.equal(verdict, place.epoch === head.epoch ? "equivocation" : "fenced");
-        if (kind === "skip") assert.equal(verdict, "gap");
-        if (verdict !== "accepted") continue;
-        log.push({ epoch: link.epoch, firstSeq: link.firstSeq, count: link.count, hash: link.hash, prev: link.prevHash });
-        head = advance(head, link);
-      }
-      for (const [index, one] of log.entries()) {
-        const before = log[index - 1];
-        assert.deepEqual(one.prev, before?.hash ?? zeroHash);
-        assert.equal(one.firstSeq, before?.epoch === one.epoch ? before.firstSeq + before.count : 1);
-        assert.ok(one.epoch >= (before?.epoch ?? 1));
-      }
-    }), { numRuns: 300 });
+        for (const [index, one] of log.entries()) {
+          const before = log[index - 1];
+          assert.deepEqual(one.prev, before?.hash ?? zeroHash);
+          assert.equal(one.firstSeq, before?.epoch === one.epoch ? before.firstSeq + before.count : 1);
+          assert.ok(one.epoch >= (before?.epoch ?? 1));
+        }
+      }),
+      { numRuns: 300 },
+    );
   });
 
   test("R-6 an opening: expected epoch, sealed end, empty epochs, daily limit", () => {
@@ -126,7 +156,10 @@ describe("append machine", () => {
     for (const expectedEpoch of [0, 4, 6]) assert.equal(openEpoch(running, { ...facts, expectedEpoch }).kind, "conflict");
     const hour = 3_600_000_000;
     assert.equal(openEpoch(running, { ...facts, openedUs: [facts.nowUs - 24 * hour, facts.nowUs - hour] }).kind, "opened");
-    const limited = openEpoch(running, { ...facts, openedUs: [facts.nowUs - 30 * hour, facts.nowUs - 3 * hour, facts.nowUs - 2 * hour, facts.nowUs - hour] });
+    const limited = openEpoch(running, {
+      ...facts,
+      openedUs: [facts.nowUs - 30 * hour, facts.nowUs - 3 * hour, facts.nowUs - 2 * hour, facts.nowUs - hour],
+    });
     assert.deepEqual(limited, { kind: "limited", retryAfterMs: 22 * 3_600_000 });
     assert.equal(openEpoch(running, { ...facts, expectedEpoch: 4, openedUs: [facts.nowUs, facts.nowUs] }).kind, "conflict");
   });
@@ -143,11 +176,25 @@ describe("append machine", () => {
   });
 
   test("fair shares leave no partition without a taker, and nobody above the need", () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 64 }), fc.array(fc.integer({ min: 1, max: 80 }), { minLength: 1, maxLength: 8 }), (partitions, wanted) => {
-      const quotas = wanted.map((max, index) => groupQuota(partitions, max, wanted.toSpliced(index, 1)));
-      const taken = quotas.reduce((sum, quota) => sum + quota, 0);
-      assert.ok(taken >= Math.min(partitions, wanted.reduce((sum, max) => sum + max, 0)));
-      quotas.forEach((quota, index) => assert.ok(quota <= (wanted[index] ?? 0) && quota >= Math.min(wanted[index] ?? 0, Math.floor(partitions / wanted.length))));
-    }));
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 64 }),
+        fc.array(fc.integer({ min: 1, max: 80 }), { minLength: 1, maxLength: 8 }),
+        (partitions, wanted) => {
+          const quotas = wanted.map((max, index) => groupQuota(partitions, max, wanted.toSpliced(index, 1)));
+          const taken = quotas.reduce((sum, quota) => sum + quota, 0);
+          assert.ok(
+            taken >=
+              Math.min(
+                partitions,
+                wanted.reduce((sum, max) => sum + max, 0),
+              ),
+          );
+          quotas.forEach((quota, index) =>
+            assert.ok(quota <= (wanted[index] ?? 0) && quota >= Math.min(wanted[index] ?? 0, Math.floor(partitions / wanted.length))),
+          );
+        },
+      ),
+    );
   });
 });

@@ -17,13 +17,23 @@ interface Call {
   fail(error: Error): void;
 }
 
-function openQueue(bounds = { callBytesMax: 1 << 20, callFramesMax: 100 }): { queue: AppendQueue; calls: Call[]; turn(): Promise<void> } {
+function openQueue(bounds = { callBytesMax: 1 << 20, callFramesMax: 100 }): {
+  queue: AppendQueue;
+  calls: Call[];
+  readonly turn: () => Promise<void>;
+} {
   const calls: Call[] = [];
   const queue = new AppendQueue(async (part, take) => {
     await Promise.resolve();
     const { frames, options } = take();
     return new Promise<AppendOutcome[]>((resolve, reject) => {
-      calls.push({ part, frames, options, settle: () => resolve(frames.map((_, index) => ({ kind: "paused", reason: String(index), retryAfterMs: 1 }))), fail: reject });
+      calls.push({
+        part,
+        frames,
+        options,
+        settle: () => resolve(frames.map((_, index) => ({ kind: "paused", reason: String(index), retryAfterMs: 1 }))),
+        fail: reject,
+      });
     });
   }, bounds);
   return { queue, calls, turn: () => new Promise((resolve) => setImmediate(resolve)) };
@@ -42,20 +52,39 @@ describe("append queue", () => {
     await turn();
     const rest = [queue.append(0, [frame(), frame()], how), queue.append(0, [frame()], how), queue.append(1, [frame()], how)];
     await turn();
-    assert.deepEqual(calls.map(({ part, frames }) => [part, frames.length]), [[0, 1], [1, 1]]);
+    assert.deepEqual(
+      calls.map(({ part, frames }) => [part, frames.length]),
+      [
+        [0, 1],
+        [1, 1],
+      ],
+    );
     calls[0]?.settle();
     await first;
     await turn();
-    assert.deepEqual(calls.map(({ part, frames }) => [part, frames.length]), [[0, 1], [1, 1], [0, 3]]);
+    assert.deepEqual(
+      calls.map(({ part, frames }) => [part, frames.length]),
+      [
+        [0, 1],
+        [1, 1],
+        [0, 3],
+      ],
+    );
     calls[1]?.settle();
     calls[2]?.settle();
     const outcomes = await Promise.all(rest);
-    assert.deepEqual(outcomes.map((one) => one.map((outcome) => outcome.kind === "paused" && outcome.reason)), [["0", "1"], ["2"], ["0"]]);
+    assert.deepEqual(
+      outcomes.map((one) => one.map((outcome) => outcome.kind === "paused" && outcome.reason)),
+      [["0", "1"], ["2"], ["0"]],
+    );
     assert.equal(queue.queuedBytes, 0);
   });
 
   test("a merged call is bounded by frames and by bytes, and a single large append still leaves", async () => {
-    for (const bounds of [{ callBytesMax: 1 << 20, callFramesMax: 2 }, { callBytesMax: 1, callFramesMax: 100 }]) {
+    for (const bounds of [
+      { callBytesMax: 1 << 20, callFramesMax: 2 },
+      { callBytesMax: 1, callFramesMax: 100 },
+    ]) {
       const { queue, calls, turn } = openQueue(bounds);
       const all = Promise.all([1, 2, 3, 4].map(() => queue.append(0, [frame()], how)));
       for (let call = 0; call < 4; call++) {
@@ -63,7 +92,10 @@ describe("append queue", () => {
         calls[call]?.settle();
       }
       await all;
-      assert.deepEqual(calls.map(({ frames }) => frames.length), bounds.callBytesMax === 1 ? [1, 1, 1, 1] : [2, 2]);
+      assert.deepEqual(
+        calls.map(({ frames }) => frames.length),
+        bounds.callBytesMax === 1 ? [1, 1, 1, 1] : [2, 2],
+      );
     }
   });
 
@@ -75,7 +107,13 @@ describe("append queue", () => {
     await turn();
     calls[1]?.settle();
     await all;
-    assert.deepEqual(calls.map(({ frames, options }) => [frames.length, options.registryVersion]), [[2, 7], [1, 8]]);
+    assert.deepEqual(
+      calls.map(({ frames, options }) => [frames.length, options.registryVersion]),
+      [
+        [2, 7],
+        [1, 8],
+      ],
+    );
   });
 
   test("a failed call fails its own callers only; closing waits for what was taken and takes nothing more", async () => {

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 import { hasCode } from "ransomeye-kernel";
 import type { Bus, Lease, Position } from "../src/bus.ts";
-import { accept, shared } from "./contract.ts";
+import { accept, shared } from "./contract_tools.ts";
 import { Chain, producerId } from "./frames.ts";
 import { openChain, type OpenSubject } from "./subject.ts";
 
@@ -62,7 +62,10 @@ export function groupContract(open: OpenSubject): void {
     test("a partition that somebody holds is not given to another member", async () => {
       const { bus, other } = subject();
       const held = await bus.acquire("group:c", "one", lease);
-      assert.deepEqual(parts(held), Array.from({ length: bus.partitions }, (_, index) => index));
+      assert.deepEqual(
+        parts(held),
+        Array.from({ length: bus.partitions }, (_, index) => index),
+      );
       assert.deepEqual(await other.acquire("group:c", "two", lease), []);
     });
 
@@ -75,7 +78,10 @@ export function groupContract(open: OpenSubject): void {
       assert.equal(first.length, share);
       const second = await other.acquire("group:d", "two", lease);
       assert.equal(second.length, share);
-      assert.deepEqual(parts([...first, ...second]), Array.from({ length: bus.partitions }, (_, index) => index));
+      assert.deepEqual(
+        parts([...first, ...second]),
+        Array.from({ length: bus.partitions }, (_, index) => index),
+      );
       first = await bus.renew(first, 60_000);
       assert.equal(first.length, share);
       await other.release(second);

@@ -16,15 +16,33 @@ export function producerId(number: number): string {
 }
 
 /** A frame from its link's essentials; the rest is derived from them, so that equal arguments give equal bytes. */
-export function makeFrame(producer: string, place: { epoch: number; firstSeq: number; count: number; prev: EpochEnd; salt?: string; payloadBytes?: number }): FrameAppend {
+export function makeFrame(
+  producer: string,
+  place: { epoch: number; firstSeq: number; count: number; prev: EpochEnd; salt?: string; payloadBytes?: number },
+): FrameAppend {
   const { epoch, firstSeq, count, prev, salt = "", payloadBytes = 0 } = place;
   const lines = Array.from({ length: count }, (_, index) => `{"seq":${firstSeq + index},"salt":"${salt}"}\n`).join("");
   const payload = Buffer.concat([Buffer.from(lines), Buffer.alloc(Math.max(0, payloadBytes - lines.length), "x")]);
   const payloadHash = sha256(payload);
-  const header = Buffer.from(`${producer} ${epoch} ${firstSeq} ${count} ${prev.epoch} ${prev.seq} ${prev.hash.toString("hex")} ${payloadHash.toString("hex")}`);
+  const header = Buffer.from(
+    `${producer} ${epoch} ${firstSeq} ${count} ${prev.epoch} ${prev.seq} ${prev.hash.toString("hex")} ${payloadHash.toString("hex")}`,
+  );
   const link: FrameLink = {
-    producer, keyId: "0123456789abcdef", kind: "events", codec: 0, schemaVersion: 1, mappingVersion: 2, epoch, firstSeq, count,
-    offered: firstSeq + count - 1, prevEpoch: prev.epoch, prevSeq: prev.seq, prevHash: prev.hash, payloadHash, hash: sha256(header),
+    producer,
+    keyId: "0123456789abcdef",
+    kind: "events",
+    codec: 0,
+    schemaVersion: 1,
+    mappingVersion: 2,
+    epoch,
+    firstSeq,
+    count,
+    offered: firstSeq + count - 1,
+    prevEpoch: prev.epoch,
+    prevSeq: prev.seq,
+    prevHash: prev.hash,
+    payloadHash,
+    hash: sha256(header),
   };
   return { link, producerKind: "linux", header, signature: Buffer.alloc(64, 7), payload, verdicts: Buffer.from([1, 0, 0, 0]) };
 }

@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openMemoryBus } from "../src/memory/bus.ts";
-import { accept, busContract, kinds } from "./contract.ts";
+import { busContract } from "./contract.ts";
+import { accept, kinds } from "./contract_tools.ts";
 import { Chain, producerId } from "./frames.ts";
 import { how, ManualClock, openChain, type Subject } from "./subject.ts";
 
@@ -12,7 +13,9 @@ async function openMemory(options: { readonly epochOpeningsPerDayMax?: number } 
   const clock = new ManualClock();
   const bus = openMemoryBus({ clock, ...options });
   return {
-    bus, control: bus, other: bus,
+    bus,
+    control: bus,
+    other: bus,
     expireLeases: async () => clock.moveMs(3_600_000),
     noteStored: async (producer, epoch, seq) => bus.noteStored(producer, epoch, seq),
     close: () => bus.close(),
@@ -25,7 +28,11 @@ test("the memory bus pauses at its bound and goes on after a trim; what was trim
   const bus = openMemoryBus({ clock: new ManualClock(), capacityBytesMax: 2000 });
   const chain = new Chain(producerId(1));
   const part = await openChain(bus, chain);
-  const frames = [chain.next(1, { payloadBytes: 700 }), chain.next(1, { payloadBytes: 700 }), chain.next(1, { payloadBytes: 700 })] as const;
+  const frames = [
+    chain.next(1, { payloadBytes: 700 }),
+    chain.next(1, { payloadBytes: 700 }),
+    chain.next(1, { payloadBytes: 700 }),
+  ] as const;
   await accept(bus, part, frames.slice(0, 1));
   await accept(bus, part, frames.slice(1, 2));
   const [full] = await bus.append(part, [frames[2]], how);

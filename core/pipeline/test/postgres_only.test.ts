@@ -1,5 +1,6 @@
 /**
  * What only the bus on PostgreSQL does: durability settings, rights, lost connections, days, and what a damaged table looks like.
+ * Days and partitions stand in postgres_days.test.ts.
  */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -12,23 +13,16 @@ import { busAppended, busStopped } from "../src/events.ts";
 import { openPostgresAppender } from "../src/postgres/appender.ts";
 import { encodeAppend } from "../src/postgres/append_call.ts";
 import { openPostgresConsumer } from "../src/postgres/bus.ts";
-import { accept, everything, kinds } from "./contract.ts";
+import { accept, everything, kinds } from "./contract_tools.ts";
 import { Chain, producerId } from "./frames.ts";
 import { openLossyProxy } from "./lossy_proxy.ts";
-import { openPostgresSubject, type PostgresSubject } from "./postgres_subject.ts";
+import { type PostgresSubject, subjectsOf, until } from "./postgres_subject.ts";
 import { how, openChain } from "./subject.ts";
 
 const server = await openTestServer();
 after(() => server.close());
 
-async function withSubject(work: (subject: PostgresSubject) => Promise<void>): Promise<void> {
-  const subject = await openPostgresSubject(server);
-  try {
-    await work(subject);
-  } finally {
-    await subject.close();
-  }
-}
+const withSubject = subjectsOf(server);
 
 /** The arguments of bus.append for a bare connection. */
 function appendValues(part: number, frames: readonly FrameAppend[]): unknown[] {
@@ -37,37 +31,36 @@ function appendValues(part: number, frames: readonly FrameAppend[]): unknown[] {
 }
 const appendSql = "SELECT verdict FROM bus.append($1, $2, $3, $4::uuid[], $5::bigint[], $6)";
 
-/** Waits for what must come; the bound only keeps a broken test from hanging. */
-async function until(what: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 4000; tries++) {
-    if (await what()) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  throw new Error("it never came");
-}
-
 describe("durability (R-4)", () => {
-  test("R-4 the bus refuses to open where synchronous_commit is off", () => withSubject(async ({ admin, database }) => {
-    await admin.query(`ALTER DATABASE "${database.connection.database}" SET synchronous_commit = off`);
-    const pool = openPool({ connection: database.connection, max: 1, applicationName: "test", telemetry: recordingTelemetry() });
-    try {
-      await assert.rejects(openPostgresConsumer({ pool, telemetry: recordingTelemetry() }), (error) => hasCode(error, "BUS_NOT_DURABLE"));
-      await assert.rejects(openPostgresAppender({ pool, clock: systemClock, telemetry: recordingTelemetry() }), (error) => hasCode(error, "BUS_NOT_DURABLE"));
-    } finally {
-      await pool.end();
-      await admin.query(`ALTER DATABASE "${database.connection.database}" RESET synchronous_commit`);
-    }
-  }));
+  test("R-4 the bus refuses to open where synchronous_commit is off", () =>
+    withSubject(async ({ admin, database }) => {
+      await admin.query(`ALTER DATABASE "${database.connection.database}" SET synchronous_commit = off`);
+      const pool = openPool({ connection: database.connection, max: 1, applicationName: "test", telemetry: recordingTelemetry() });
+      try {
+        await assert.rejects(openPostgresConsumer({ pool, telemetry: recordingTelemetry() }), (error) => hasCode(error, "BUS_NOT_DURABLE"));
+        await assert.rejects(openPostgresAppender({ pool, clock: systemClock, telemetry: recordingTelemetry() }), (error) =>
+          hasCode(error, "BUS_NOT_DURABLE"),
+        );
+      } finally {
+        await pool.end();
+        await admin.query(`ALTER DATABASE "${database.connection.database}" RESET synchronous_commit`);
+      }
+    }));
 
   for (const setting of ["fsync", "full_page_writes"]) {
-    test(`R-4 with ${setting} off the bus refuses to open, and every append would be paused`, { skip: server.embedded === undefined }, async () => {
+    test(`R-4 with ${setting} off the bus refuses to open, and every append would be paused`, {
+      skip: server.embedded === undefined,
+    }, async () => {
       const unsafe = await openTestServer({ settings: { [setting]: "off" } });
       try {
         // An ordinary preparation refuses such a server, so the migrations are run by hand.
         const { pool } = await unsafe.database({ empty: true });
-        await assert.rejects(openPostgresAppender({ pool, clock: systemClock, telemetry: recordingTelemetry() }), (error) => hasCode(error, "BUS_NOT_DURABLE"));
+        await assert.rejects(openPostgresAppender({ pool, clock: systemClock, telemetry: recordingTelemetry() }), (error) =>
+          hasCode(error, "BUS_NOT_DURABLE"),
+        );
         await pool.query("CREATE SCHEMA ops");
-        for (const name of ["0001_roles.sql", "0002_bus.sql"]) await pool.query(await readFile(new URL(`../../../db/migrations/${name}`, import.meta.url), "utf8"));
+        for (const name of ["0001_roles.sql", "0002_bus.sql"])
+          await pool.query(await readFile(new URL(`../../../db/migrations/${name}`, import.meta.url), "utf8"));
         const { rows } = await pool.query<{ reason: string }>("SELECT bus.paused_reason(clock_timestamp()) AS reason");
         assert.equal(rows[0]?.reason, "not_durable");
       } finally {
@@ -76,74 +69,80 @@ describe("durability (R-4)", () => {
     });
   }
 
-  test("R-4 an append and its duplicate force the flush of their own commit, whatever the session says", () => withSubject(async ({ bus, gatePool }) => {
-    const chain = new Chain(producerId(2));
-    const part = await openChain(bus, chain);
-    const frame = chain.next(1);
-    const client = await gatePool.connect();
-    try {
-      await client.query("SET synchronous_commit = off");
-      for (const verdict of ["accepted", "duplicate"]) {
+  test("R-4 an append and its duplicate force the flush of their own commit, whatever the session says", () =>
+    withSubject(async ({ bus, gatePool }) => {
+      const chain = new Chain(producerId(2));
+      const part = await openChain(bus, chain);
+      const frame = chain.next(1);
+      const client = await gatePool.connect();
+      try {
+        await client.query("SET synchronous_commit = off");
+        for (const verdict of ["accepted", "duplicate"]) {
+          await client.query("BEGIN");
+          const { rows } = await client.query<{ verdict: string }>(appendSql, appendValues(part, [frame]));
+          assert.equal(rows[0]?.verdict, verdict);
+          // Only a transaction that has written gets an id, and only one that has an id waits for its commit record to be flushed.
+          const facts = await client.query<{ wrote: boolean; barrier: string }>(
+            "SELECT pg_current_xact_id_if_assigned() IS NOT NULL AS wrote, current_setting('synchronous_commit') AS barrier",
+          );
+          assert.deepEqual({ ...facts.rows[0] }, { wrote: true, barrier: "on" });
+          await client.query("COMMIT");
+          const after = await client.query<{ barrier: string }>("SELECT current_setting('synchronous_commit') AS barrier");
+          assert.equal(after.rows[0]?.barrier, "off");
+        }
         await client.query("BEGIN");
-        const { rows } = await client.query<{ verdict: string }>(appendSql, appendValues(part, [frame]));
-        assert.equal(rows[0]?.verdict, verdict);
-        // Only a transaction that has written gets an id, and only one that has an id waits for its commit record to be flushed.
-        const facts = await client.query<{ wrote: boolean; barrier: string }>("SELECT pg_current_xact_id_if_assigned() IS NOT NULL AS wrote, current_setting('synchronous_commit') AS barrier");
-        assert.deepEqual({ ...facts.rows[0] }, { wrote: true, barrier: "on" });
-        await client.query("COMMIT");
-        const after = await client.query<{ barrier: string }>("SELECT current_setting('synchronous_commit') AS barrier");
-        assert.equal(after.rows[0]?.barrier, "off");
+        await client.query("SELECT * FROM bus.open_epoch($1, 1, $2, 7)", [chain.producer, Buffer.alloc(8)]);
+        const { rows } = await client.query<{ barrier: string }>("SELECT current_setting('synchronous_commit') AS barrier");
+        assert.equal(rows[0]?.barrier, "on");
+        await client.query("ROLLBACK");
+      } finally {
+        client.release(true);
       }
-      await client.query("BEGIN");
-      await client.query("SELECT * FROM bus.open_epoch($1, 1, $2, 7)", [chain.producer, Buffer.alloc(8)]);
-      const { rows } = await client.query<{ barrier: string }>("SELECT current_setting('synchronous_commit') AS barrier");
-      assert.equal(rows[0]?.barrier, "on");
-      await client.query("ROLLBACK");
-    } finally {
-      client.release(true);
-    }
-  }));
+    }));
 });
 
 describe("lost connections", () => {
-  test("R-3 an append killed while it waits has an unknown outcome; appended again it is accepted", () => withSubject(async ({ bus, admin }) => {
-    const chain = new Chain(producerId(10));
-    const part = await openChain(bus, chain);
-    const frame = chain.next(1);
-    const holder = await admin.connect();
-    await holder.query("BEGIN");
-    await holder.query("SELECT FROM bus.partition_head WHERE part = $1 FOR UPDATE", [part]);
-    const lost = assert.rejects(bus.append(part, [frame], how), (error) => hasCode(error, "BUS_OUTCOME_UNKNOWN"));
-    const waiting = "FROM pg_stat_activity WHERE datname = current_database() AND usename = 'ransomeye_gate' AND wait_event_type = 'Lock'";
-    await until(async () => (await admin.query(`SELECT pid ${waiting}`)).rows.length > 0);
-    await admin.query(`SELECT pg_terminate_backend(pid) ${waiting}`);
-    await lost;
-    await holder.query("ROLLBACK");
-    holder.release();
-    assert.deepEqual(kinds(await bus.append(part, [frame], how)), ["accepted"]);
-  }));
-
-  test("R-4 an append whose answer is lost was durable: appended again it is a duplicate, and stored once", () => withSubject(async ({ bus, admin, database }) => {
-    const chain = new Chain(producerId(11));
-    const part = await openChain(bus, chain);
-    const frame = chain.next(3);
-    const proxy = await openLossyProxy(database.roleConnection("ransomeye_gate"));
-    const pool = openPool({ connection: proxy.connection, max: 1, applicationName: "test", telemetry: recordingTelemetry() });
-    try {
-      const gate = await openPostgresAppender({ pool, clock: systemClock, telemetry: recordingTelemetry() });
-      proxy.swallow();
-      const lost = assert.rejects(gate.append(part, [frame], how), (error) => hasCode(error, "BUS_OUTCOME_UNKNOWN"));
-      await until(async () => (await admin.query("SELECT FROM bus.frames WHERE producer_id = $1", [chain.producer])).rows.length === 1);
-      proxy.cut();
+  test("R-3 an append killed while it waits has an unknown outcome; appended again it is accepted", () =>
+    withSubject(async ({ bus, admin }) => {
+      const chain = new Chain(producerId(10));
+      const part = await openChain(bus, chain);
+      const frame = chain.next(1);
+      const holder = await admin.connect();
+      await holder.query("BEGIN");
+      await holder.query("SELECT FROM bus.partition_head WHERE part = $1 FOR UPDATE", [part]);
+      const lost = assert.rejects(bus.append(part, [frame], how), (error) => hasCode(error, "BUS_OUTCOME_UNKNOWN"));
+      const waiting =
+        "FROM pg_stat_activity WHERE datname = current_database() AND usename = 'ransomeye_gate' AND wait_event_type = 'Lock'";
+      await until(async () => (await admin.query(`SELECT pid ${waiting}`)).rows.length > 0);
+      await admin.query(`SELECT pg_terminate_backend(pid) ${waiting}`);
       await lost;
-      assert.deepEqual(kinds(await gate.append(part, [frame], how)), ["duplicate"]);
-      assert.equal((await bus.read(part, null, everything)).length, 1);
-      await gate.close();
-    } finally {
-      await pool.end();
-      await proxy.close();
-    }
-  }));
+      await holder.query("ROLLBACK");
+      holder.release();
+      assert.deepEqual(kinds(await bus.append(part, [frame], how)), ["accepted"]);
+    }));
+
+  test("R-4 an append whose answer is lost was durable: appended again it is a duplicate, and stored once", () =>
+    withSubject(async ({ bus, admin, database }) => {
+      const chain = new Chain(producerId(11));
+      const part = await openChain(bus, chain);
+      const frame = chain.next(3);
+      const proxy = await openLossyProxy(database.roleConnection("ransomeye_gate"));
+      const pool = openPool({ connection: proxy.connection, max: 1, applicationName: "test", telemetry: recordingTelemetry() });
+      try {
+        const gate = await openPostgresAppender({ pool, clock: systemClock, telemetry: recordingTelemetry() });
+        proxy.swallow();
+        const lost = assert.rejects(gate.append(part, [frame], how), (error) => hasCode(error, "BUS_OUTCOME_UNKNOWN"));
+        await until(async () => (await admin.query("SELECT FROM bus.frames WHERE producer_id = $1", [chain.producer])).rows.length === 1);
+        proxy.cut();
+        await lost;
+        assert.deepEqual(kinds(await gate.append(part, [frame], how)), ["duplicate"]);
+        assert.equal((await bus.read(part, null, everything)).length, 1);
+        await gate.close();
+      } finally {
+        await pool.end();
+        await proxy.close();
+      }
+    }));
 
   test("a server that cannot be reached is BUS_UNAVAILABLE: nothing was sent", async () => {
     const connection = { host: "/nonexistent", port: 1, user: "nobody", password: "", database: "none" };
@@ -154,183 +153,149 @@ describe("lost connections", () => {
 });
 
 describe("rights (R-12)", () => {
-  test("R-12 the gate's role can call its functions and touch no table; the engine's role cannot append", () => withSubject(async ({ bus, gatePool, enginePool }) => {
-    const chain = new Chain(producerId(20));
-    const part = await openChain(bus, chain);
-    for (const sql of ["SELECT FROM bus.frames", "SELECT FROM bus.producer_head", "UPDATE bus.partition_head SET off = 0", "DELETE FROM bus.frames", "SELECT bus.pause('x')", "SELECT bus.set_registry(1, '{}')"]) {
-      await assert.rejects(gatePool.query(sql), (error) => (error as { code?: string }).code === "42501", sql);
-    }
-    await assert.rejects(openPostgresConsumer({ pool: gatePool, telemetry: recordingTelemetry() }), (error) => hasCode(error, "BUS_FORBIDDEN"));
-    await assert.rejects(enginePool.query(appendSql, appendValues(part, [chain.next(1)])), (error) => (error as { code?: string }).code === "42501");
-  }));
+  test("R-12 the gate's role can call its functions and touch no table; the engine's role cannot append", () =>
+    withSubject(async ({ bus, gatePool, enginePool }) => {
+      const chain = new Chain(producerId(20));
+      const part = await openChain(bus, chain);
+      for (const sql of [
+        "SELECT FROM bus.frames",
+        "SELECT FROM bus.producer_head",
+        "UPDATE bus.partition_head SET off = 0",
+        "DELETE FROM bus.frames",
+        "SELECT bus.pause('x')",
+        "SELECT bus.set_registry(1, '{}')",
+      ]) {
+        await assert.rejects(gatePool.query(sql), (error) => (error as { code?: string }).code === "42501", sql);
+      }
+      await assert.rejects(openPostgresConsumer({ pool: gatePool, telemetry: recordingTelemetry() }), (error) =>
+        hasCode(error, "BUS_FORBIDDEN"),
+      );
+      await assert.rejects(
+        enginePool.query(appendSql, appendValues(part, [chain.next(1)])),
+        (error) => (error as { code?: string }).code === "42501",
+      );
+    }));
 
-  test("a call that breaks the function's layout is the caller's defect", () => withSubject(async ({ bus, gatePool }) => {
-    const chain = new Chain(producerId(21));
-    const part = await openChain(bus, chain);
-    const [, , , producers, numbers, blob] = appendValues(part, [chain.next(1)]);
-    for (const values of [[part, 7, "g", producers, "{1,2}", blob], [part, 7, "g", producers, numbers, Buffer.concat([blob as Buffer, Buffer.from("x")])], [999, 7, "g", producers, numbers, blob]]) {
-      await assert.rejects(gatePool.query(appendSql, values), (error) => (error as { code?: string }).code === "RB001");
-    }
-    assert.equal((await bus.tails())[part]?.off, 0);
-  }));
+  test("a call that breaks the function's layout is the caller's defect", () =>
+    withSubject(async ({ bus, gatePool }) => {
+      const chain = new Chain(producerId(21));
+      const part = await openChain(bus, chain);
+      const [, , , producers, numbers, blob] = appendValues(part, [chain.next(1)]);
+      for (const values of [
+        [part, 7, "g", producers, "{1,2}", blob],
+        [part, 7, "g", producers, numbers, Buffer.concat([blob as Buffer, Buffer.from("x")])],
+        [999, 7, "g", producers, numbers, blob],
+      ]) {
+        await assert.rejects(gatePool.query(appendSql, values), (error) => (error as { code?: string }).code === "RB001");
+      }
+      assert.equal((await bus.tails())[part]?.off, 0);
+    }));
 });
 
 describe("group commit", () => {
-  test("appends that wait for the same partition leave in one call", () => withSubject(async ({ admin, gatePool, bus }) => {
-    const telemetry = recordingTelemetry();
-    const gate = await openPostgresAppender({ pool: gatePool, clock: systemClock, telemetry });
-    const chain = new Chain(producerId(30));
-    const part = await openChain(bus, chain);
-    const holder = await admin.connect();
-    await holder.query("BEGIN");
-    await holder.query("SELECT FROM bus.partition_head WHERE part = $1 FOR UPDATE", [part]);
-    const all = [gate.append(part, [chain.next(1)], how)];
-    await until(async () => (await admin.query("SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")).rows.length > 0);
-    for (let number = 0; number < 20; number++) all.push(gate.append(part, [chain.next(1)], how));
-    await holder.query("COMMIT");
-    holder.release();
-    assert.deepEqual(kinds((await Promise.all(all)).flat()), Array(21).fill("accepted"));
-    const calls = telemetry.events.filter(({ name }) => name === busAppended.name).map(({ fields }) => fields.frames);
-    assert.deepEqual(calls, [1, 20]);
-    await gate.close();
-  }));
+  test("appends that wait for the same partition leave in one call", () =>
+    withSubject(async ({ admin, gatePool, bus }) => {
+      const telemetry = recordingTelemetry();
+      const gate = await openPostgresAppender({ pool: gatePool, clock: systemClock, telemetry });
+      const chain = new Chain(producerId(30));
+      const part = await openChain(bus, chain);
+      const holder = await admin.connect();
+      await holder.query("BEGIN");
+      await holder.query("SELECT FROM bus.partition_head WHERE part = $1 FOR UPDATE", [part]);
+      const all = [gate.append(part, [chain.next(1)], how)];
+      await until(
+        async () =>
+          (await admin.query("SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")).rows.length >
+          0,
+      );
+      for (let number = 0; number < 20; number++) all.push(gate.append(part, [chain.next(1)], how));
+      await holder.query("COMMIT");
+      holder.release();
+      assert.deepEqual(kinds((await Promise.all(all)).flat()), Array(21).fill("accepted"));
+      const calls = telemetry.events.filter(({ name }) => name === busAppended.name).map(({ fields }) => fields.frames);
+      assert.deepEqual(calls, [1, 20]);
+      await gate.close();
+    }));
 });
 
 describe("damage (R-1, R-2, R-10)", () => {
   async function filled({ bus }: PostgresSubject, frames: number): Promise<{ part: number; positions: Position[]; chain: Chain }> {
     const chain = new Chain(producerId(40));
     const part = await openChain(bus, chain);
-    const positions = await accept(bus, part, Array.from({ length: frames }, () => chain.next(1)));
+    const positions = await accept(
+      bus,
+      part,
+      Array.from({ length: frames }, () => chain.next(1)),
+    );
     return { part, positions, chain };
   }
 
-  test("R-1 a missing entry stops the reader, in the middle and at the end, and never passes for the end", () => withSubject(async (subject) => {
-    const { bus, admin } = subject;
-    const { part, positions } = await filled(subject, 6);
-    await admin.query("DELETE FROM bus.frames WHERE part = $1 AND off = 3", [part]);
-    await assert.rejects(bus.read(part, null, everything), (error) => hasCode(error, "BUS_HOLE"));
-    assert.equal((await bus.read(part, positions[2] as Position, everything)).length, 3);
-    await admin.query("DELETE FROM bus.frames WHERE part = $1 AND off = 6", [part]);
-    await assert.rejects(bus.read(part, positions[4] as Position, everything), (error) => hasCode(error, "BUS_HOLE"));
-  }));
+  test("R-1 a missing entry stops the reader, in the middle and at the end, and never passes for the end", () =>
+    withSubject(async (subject) => {
+      const { bus, admin } = subject;
+      const { part, positions } = await filled(subject, 6);
+      await admin.query("DELETE FROM bus.frames WHERE part = $1 AND off = 3", [part]);
+      await assert.rejects(bus.read(part, null, everything), (error) => hasCode(error, "BUS_HOLE"));
+      assert.equal((await bus.read(part, positions[2] as Position, everything)).length, 3);
+      await admin.query("DELETE FROM bus.frames WHERE part = $1 AND off = 6", [part]);
+      await assert.rejects(bus.read(part, positions[4] as Position, everything), (error) => hasCode(error, "BUS_HOLE"));
+    }));
 
-  test("R-10 a payload that does not match its hash is BUS_CORRUPT, told with its place", () => withSubject(async (subject) => {
-    const { admin, enginePool } = subject;
-    const { part } = await filled(subject, 3);
-    const telemetry = recordingTelemetry();
-    const reader = await openPostgresConsumer({ pool: enginePool, telemetry });
-    await admin.query("UPDATE bus.frames SET body = body || 'x' WHERE part = $1 AND off = 2", [part]);
-    await assert.rejects(reader.read(part, null, everything), (error) => hasCode(error, "BUS_CORRUPT"));
-    assert.deepEqual(telemetry.events.filter(({ name }) => name === busStopped.name).map(({ fields }) => fields.off), [2]);
-  }));
+  test("R-10 a payload that does not match its hash is BUS_CORRUPT, told with its place", () =>
+    withSubject(async (subject) => {
+      const { admin, enginePool } = subject;
+      const { part } = await filled(subject, 3);
+      const telemetry = recordingTelemetry();
+      const reader = await openPostgresConsumer({ pool: enginePool, telemetry });
+      await admin.query("UPDATE bus.frames SET body = body || 'x' WHERE part = $1 AND off = 2", [part]);
+      await assert.rejects(reader.read(part, null, everything), (error) => hasCode(error, "BUS_CORRUPT"));
+      assert.deepEqual(
+        telemetry.events.filter(({ name }) => name === busStopped.name).map(({ fields }) => fields.off),
+        [2],
+      );
+    }));
 
-  test("R-2 a bus with another generation, or one that has lost its tail, is another history", () => withSubject(async (subject) => {
-    const { bus, admin } = subject;
-    const { part, positions } = await filled(subject, 3);
-    await admin.query("DELETE FROM bus.frames WHERE part = $1 AND off = 3", [part]);
-    await admin.query("UPDATE bus.partition_head SET off = 2 WHERE part = $1", [part]);
-    assert.equal(await bus.checkPosition(positions[2] as Position), "diverged");
-    await assert.rejects(bus.read(part, positions[2] as Position, everything), (error) => hasCode(error, "BUS_HISTORY_DIVERGED"));
-    await admin.query("UPDATE bus.generation SET id = gen_random_uuid()");
-    assert.equal(await bus.checkPosition(positions[0] as Position), "diverged");
-    await assert.rejects(bus.tails(), (error) => hasCode(error, "BUS_HISTORY_DIVERGED"));
-  }));
-});
-
-describe("days and partitions", () => {
-  test("R-16 received time does not run backwards in a partition when the server's clock does", () => withSubject(async ({ bus, admin }) => {
-    const chain = new Chain(producerId(52));
-    const part = await openChain(bus, chain);
-    const ahead = systemClock.nowUs() + 3_600_000_000;
-    await admin.query("UPDATE bus.partition_head SET received_us = $2 WHERE part = $1", [part, ahead]);
-    const positions = [...(await accept(bus, part, [chain.next(1)])), ...(await accept(bus, part, [chain.next(1)]))];
-    assert.deepEqual(positions.map(({ receivedUs }) => receivedUs), [ahead, ahead]);
-    assert.deepEqual((await bus.read(part, null, everything)).map(({ receivedUs }) => receivedUs), [ahead, ahead]);
-  }));
-
-  test("R-16 a missing day pauses the bus, and it goes on by itself when the day is made", () => withSubject(async ({ bus, admin }) => {
-    const chain = new Chain(producerId(50));
-    const part = await openChain(bus, chain);
-    const frame = chain.next(1);
-    const { rows } = await admin.query<{ day: string }>("SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY_MM_DD') AS day");
-    const day = `bus.frames_${rows[0]?.day}`;
-    await admin.query(`ALTER TABLE bus.frames DETACH PARTITION ${day}`);
-    const [outcome] = await bus.append(part, [frame], how);
-    assert.deepEqual(outcome?.kind === "paused" && outcome.reason, "day_missing");
-    assert.equal((await bus.pressure()).paused, "day_missing");
-    await admin.query("SELECT ops.ensure_partitions((clock_timestamp() AT TIME ZONE 'UTC')::date, 1)");
-    assert.deepEqual(kinds(await bus.append(part, [frame], how)), ["accepted"]);
-  }));
-
-  test("R-16 reading, seeking and trimming go across days; a day that somebody has yet to read stays", () => withSubject(async ({ bus, admin, control }) => {
-    const chain = new Chain(producerId(51));
-    const part = await openChain(bus, chain);
-    const frames = Array.from({ length: 6 }, () => chain.next(1));
-    const positions = await accept(bus, part, frames);
-    await admin.query("UPDATE bus.frames SET received_at = received_at - interval '1 day' WHERE part = $1 AND off <= 3", [part]);
-    const early = positions.slice(0, 3).map((position) => ({ ...position, receivedUs: position.receivedUs - 86_400_000_000 }));
-    assert.deepEqual((await bus.read(part, early[0] as Position, everything)).map(({ position }) => position), [...early.slice(1), ...positions.slice(3)]);
-    assert.deepEqual(await bus.seek(part, (positions[3] as Position).receivedUs), early[2]);
-    assert.equal(await bus.checkPosition(early[1] as Position), "same");
-    const lease = (await bus.acquire("group:days", "one", { leaseMs: 60_000, partsMax: 100 })).find((one) => one.part === part);
-    assert.ok(lease !== undefined);
-    await bus.commit(lease, early[1] as Position);
-    const trimYesterday = async (): Promise<boolean | undefined> =>
-      (await admin.query<{ free: boolean }>("SELECT bus.trim_day((clock_timestamp() AT TIME ZONE 'UTC')::date - 1) AS free")).rows[0]?.free;
-    assert.equal(await trimYesterday(), false);
-    await bus.commit(lease, positions[4] as Position);
-    assert.equal(await trimYesterday(), true);
-    await admin.query("DELETE FROM bus.frames WHERE part = $1 AND off <= 3", [part]);
-    assert.equal(await bus.checkPosition(early[1] as Position), "trimmed");
-    assert.equal(await bus.checkPosition(early[2] as Position), "same");
-    assert.equal(await control.trim(part, 3), 3);
-    await assert.rejects(bus.read(part, early[1] as Position, everything), (error) => hasCode(error, "BUS_TRIMMED"));
-    assert.equal((await bus.read(part, null, everything)).length, 3);
-    // Nobody can compare any more what retention has removed: a repeated receipt, and no accusation.
-    assert.deepEqual(kinds(await bus.append(part, frames, how)), Array(6).fill("duplicate"));
-  }));
-
-  test("R-7 more partitions: running epochs stay where they are, new ones spread over all", () => withSubject(async ({ bus, admin, gatePool }) => {
-    const chains = Array.from({ length: 40 }, (_, number) => new Chain(producerId(600 + number)));
-    const parts = await Promise.all(chains.map((chain) => openChain(bus, chain)));
-    await admin.query("SELECT bus.configure(64)");
-    assert.equal((await bus.tails()).length, 64);
-    for (const [index, chain] of chains.entries()) assert.deepEqual(kinds(await bus.append(parts[index] as number, [chain.next(1)], how)), ["accepted"]);
-    const wider = await openPostgresAppender({ pool: gatePool, clock: systemClock, telemetry: recordingTelemetry() });
-    assert.equal(wider.partitions, 64);
-    const moved = await Promise.all(chains.map((chain) => openChain(wider, chain)));
-    assert.ok(moved.some((part) => part >= 16));
-    for (const [index, chain] of chains.entries()) {
-      const frame = chain.next(1);
-      const [before, now] = [parts[index] as number, moved[index] as number];
-      if (before !== now) assert.deepEqual(kinds(await wider.append(before, [frame], how)), ["misrouted"]);
-      assert.deepEqual(kinds(await wider.append(now, [frame], how)), ["accepted"]);
-    }
-  }));
+  test("R-2 a bus with another generation, or one that has lost its tail, is another history", () =>
+    withSubject(async (subject) => {
+      const { bus, admin } = subject;
+      const { part, positions } = await filled(subject, 3);
+      await admin.query("DELETE FROM bus.frames WHERE part = $1 AND off = 3", [part]);
+      await admin.query("UPDATE bus.partition_head SET off = 2 WHERE part = $1", [part]);
+      assert.equal(await bus.checkPosition(positions[2] as Position), "diverged");
+      await assert.rejects(bus.read(part, positions[2] as Position, everything), (error) => hasCode(error, "BUS_HISTORY_DIVERGED"));
+      await admin.query("UPDATE bus.generation SET id = gen_random_uuid()");
+      assert.equal(await bus.checkPosition(positions[0] as Position), "diverged");
+      await assert.rejects(bus.tails(), (error) => hasCode(error, "BUS_HISTORY_DIVERGED"));
+    }));
 });
 
 describe("groups and the engine's row transaction (R-3)", () => {
-  test("R-3 a partition whose row a transaction holds is at work and not taken over, even if its lease has expired", () => withSubject(async ({ bus, other, enginePool, expireLeases }) => {
-    const chain = new Chain(producerId(70));
-    const part = await openChain(bus, chain);
-    const [position] = await accept(bus, part, [chain.next(1)]);
-    const mine = (await bus.acquire("group:engine", "one", { leaseMs: 60_000, partsMax: 100 })).find((lease) => lease.part === part);
-    assert.ok(mine !== undefined && position !== undefined);
-    await expireLeases("group:engine");
-    const engine = await enginePool.connect();
-    const move = "UPDATE bus.consumer_offset SET off = $4, entry_hash = $5, entry_received_us = $6 WHERE grp = 'group:engine' AND part = $1 AND off = $2 AND fence = $3";
-    const moveValues = [part, 0, mine.token, position.off, position.hash, position.receivedUs];
-    try {
-      await engine.query("BEGIN");
-      assert.equal((await engine.query(move, moveValues)).rowCount, 1);
-      const taken = await other.acquire("group:engine", "two", { leaseMs: 60_000, partsMax: 100 });
-      assert.equal(taken.length, 15);
-      await engine.query("COMMIT");
-      const late = await other.acquire("group:engine", "two", { leaseMs: 60_000, partsMax: 100 });
-      assert.deepEqual(late.map((lease) => [lease.part, lease.position]), [[part, position]]);
-      assert.equal((await engine.query(move, [part, 1, mine.token, 2, position.hash, 0])).rowCount, 0);
-    } finally {
-      engine.release(true);
-    }
-  }));
+  test("R-3 a partition whose row a transaction holds is at work and not taken over, even if its lease has expired", () =>
+    withSubject(async ({ bus, other, enginePool, expireLeases }) => {
+      const chain = new Chain(producerId(70));
+      const part = await openChain(bus, chain);
+      const [position] = await accept(bus, part, [chain.next(1)]);
+      const mine = (await bus.acquire("group:engine", "one", { leaseMs: 60_000, partsMax: 100 })).find((lease) => lease.part === part);
+      assert.ok(mine !== undefined && position !== undefined);
+      await expireLeases("group:engine");
+      const engine = await enginePool.connect();
+      const move =
+        "UPDATE bus.consumer_offset SET off = $4, entry_hash = $5, entry_received_us = $6 WHERE grp = 'group:engine' AND part = $1 AND off = $2 AND fence = $3";
+      const moveValues = [part, 0, mine.token, position.off, position.hash, position.receivedUs];
+      try {
+        await engine.query("BEGIN");
+        assert.equal((await engine.query(move, moveValues)).rowCount, 1);
+        const taken = await other.acquire("group:engine", "two", { leaseMs: 60_000, partsMax: 100 });
+        assert.equal(taken.length, 15);
+        await engine.query("COMMIT");
+        const late = await other.acquire("group:engine", "two", { leaseMs: 60_000, partsMax: 100 });
+        assert.deepEqual(
+          late.map((lease) => [lease.part, lease.position]),
+          [[part, position]],
+        );
+        assert.equal((await engine.query(move, [part, 1, mine.token, 2, position.hash, 0])).rowCount, 0);
+      } finally {
+        engine.release(true);
+      }
+    }));
 });

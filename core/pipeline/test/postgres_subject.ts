@@ -33,7 +33,10 @@ export async function emptyBus({ admin }: Pick<PostgresSubject, "admin">): Promi
     UPDATE bus.state SET partitions = 16, paused_reason = NULL`);
 }
 
-export async function openPostgresSubject(server: TestServer, options: { readonly epochOpeningsPerDayMax?: number } = {}): Promise<PostgresSubject> {
+export async function openPostgresSubject(
+  server: TestServer,
+  options: { readonly epochOpeningsPerDayMax?: number } = {},
+): Promise<PostgresSubject> {
   const opened = databases.get(server) ?? openDatabase(server);
   databases.set(server, opened);
   const { database, generation } = await opened;
@@ -53,10 +56,18 @@ export async function openPostgresSubject(server: TestServer, options: { readonl
   const bus = await openPostgresBus({ gatePool, enginePool, ...both });
   const other = await openPostgresBus({ gatePool: poolOf("ransomeye_gate", 2), enginePool: poolOf("ransomeye_engine", 2), ...both });
   return {
-    bus, other, database, admin, gatePool, enginePool,
+    bus,
+    other,
+    database,
+    admin,
+    gatePool,
+    enginePool,
     control: openPostgresControl({ pool: admin, telemetry }),
     expireLeases: async (group) => {
-      await admin.query("UPDATE bus.consumer_offset SET lease_until = clock_timestamp() - interval '1 second' WHERE grp = $1 AND owner IS NOT NULL", [group]);
+      await admin.query(
+        "UPDATE bus.consumer_offset SET lease_until = clock_timestamp() - interval '1 second' WHERE grp = $1 AND owner IS NOT NULL",
+        [group],
+      );
       await admin.query("UPDATE bus.group_member SET lease_until = clock_timestamp() - interval '1 second' WHERE grp = $1", [group]);
     },
     noteStored: async (producer, epoch, seq) => {
@@ -72,4 +83,25 @@ export async function openPostgresSubject(server: TestServer, options: { readonl
       await Promise.all(pools.map((pool) => pool.end()));
     },
   };
+}
+
+/** Runs a piece of work on an emptied bus of this server, and closes it whatever comes of it. */
+export function subjectsOf(server: TestServer): (work: (subject: PostgresSubject) => Promise<void>) => Promise<void> {
+  return async (work) => {
+    const subject = await openPostgresSubject(server);
+    try {
+      await work(subject);
+    } finally {
+      await subject.close();
+    }
+  };
+}
+
+/** Waits for what must come; the bound only keeps a broken test from hanging. */
+export async function until(what: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 4000; tries++) {
+    if (await what()) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new Error("it never came");
 }

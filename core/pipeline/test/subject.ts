@@ -3,7 +3,7 @@
  */
 import type { Clock, Timer } from "ransomeye-kernel";
 import type { Bus, BusControl } from "../src/bus.ts";
-import { Chain } from "./frames.ts";
+import type { Chain } from "./frames.ts";
 
 export interface Subject {
   readonly bus: Bus;
@@ -11,9 +11,9 @@ export interface Subject {
   /** A second, independent way in, as another gate or engine would have. */
   readonly other: Bus;
   /** Makes every lease of the group expire. */
-  expireLeases(group: string): Promise<void>;
-  noteStored(producer: string, epoch: number, seq: number): Promise<void>;
-  close(): Promise<void>;
+  readonly expireLeases: (group: string) => Promise<void>;
+  readonly noteStored: (producer: string, epoch: number, seq: number) => Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export type OpenSubject = (options?: { readonly epochOpeningsPerDayMax?: number }) => Promise<Subject>;
@@ -23,7 +23,12 @@ export const keyId = "0123456789abcdef";
 
 /** Opens the producer's next epoch and lets the chain go on in it. */
 export async function openChain(bus: Pick<Bus, "openEpoch">, chain: Chain): Promise<number> {
-  const opening = await bus.openEpoch({ producer: chain.producer, expectedEpoch: chain.epoch, keyId, registryVersion: how.registryVersion });
+  const opening = await bus.openEpoch({
+    producer: chain.producer,
+    expectedEpoch: chain.epoch,
+    keyId,
+    registryVersion: how.registryVersion,
+  });
   if (opening.kind !== "opened") throw new Error(`the epoch was not opened: ${opening.kind}`);
   chain.opened(opening.epoch, opening.prev);
   return opening.part;

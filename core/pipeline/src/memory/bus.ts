@@ -116,7 +116,8 @@ class MemoryGroups extends MemoryLog implements MemoryBus {
 
   async rewind(group: string, part: number, position: Position | null): Promise<void> {
     const slot = this.#group(group).slots[part];
-    if (slot === undefined || (position !== null && position.part !== part)) throw new BusError("BUS_BAD_ARGUMENT", "no such partition", { fields: { part } });
+    if (slot === undefined || (position !== null && position.part !== part))
+      throw new BusError("BUS_BAD_ARGUMENT", "no such partition", { fields: { part } });
     slot.position = position ?? this.lowMark(part);
     free(slot);
   }
@@ -130,7 +131,10 @@ class MemoryGroups extends MemoryLog implements MemoryBus {
   protected override backlogEntries(): number {
     let slowest = 0;
     for (const { slots } of this.#groups.values()) {
-      slowest = Math.max(slowest, slots.reduce((sum, slot, part) => sum + this.tail(part) - (slot.position?.off ?? 0), 0));
+      slowest = Math.max(
+        slowest,
+        slots.reduce((sum, slot, part) => sum + this.tail(part) - (slot.position?.off ?? 0), 0),
+      );
     }
     return slowest;
   }
@@ -147,7 +151,9 @@ class MemoryGroups extends MemoryLog implements MemoryBus {
 
   #quota(group: Group, member: string): number {
     const nowMs = this.#clock.monotonicMs();
-    const wanted = [...group.members].filter(([name, { leaseUntilMs }]) => name !== member && leaseUntilMs > nowMs).map(([, { partsMax }]) => partsMax);
+    const wanted = [...group.members]
+      .filter(([name, { leaseUntilMs }]) => name !== member && leaseUntilMs > nowMs)
+      .map(([, { partsMax }]) => partsMax);
     return groupQuota(this.partitions, group.members.get(member)?.partsMax ?? 0, wanted);
   }
 }

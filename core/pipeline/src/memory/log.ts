@@ -6,13 +6,24 @@
  */
 import { createHash } from "node:crypto";
 import type { Clock } from "ransomeye-kernel";
-import {
-  advance, type ChainHead, judge, type Known, needsKnown, noHead, openEpoch, partitionOf, zeroHash,
-} from "../append_machine.ts";
+import { advance, type ChainHead, judge, type Known, needsKnown, noHead, openEpoch, partitionOf, zeroHash } from "../append_machine.ts";
 import { checkFrames, checkPartition, checkProducer, frameBytes } from "../arguments.ts";
 import type {
-  AppendOptions, AppendOutcome, BusControl, BusEntry, BusPressure, FrameAppend, FrameLink, FrameLog, GateCounters, OpenEpochOutcome,
-  OpenEpochRequest, PartitionTail, Position, ProducerHead, ReadOptions,
+  AppendOptions,
+  AppendOutcome,
+  BusControl,
+  BusEntry,
+  BusPressure,
+  FrameAppend,
+  FrameLink,
+  FrameLog,
+  GateCounters,
+  OpenEpochOutcome,
+  OpenEpochRequest,
+  PartitionTail,
+  Position,
+  ProducerHead,
+  ReadOptions,
 } from "../bus.ts";
 import { BusError } from "../errors.ts";
 
@@ -66,7 +77,11 @@ export class MemoryLog implements FrameLog, Omit<BusControl, "rewind"> {
     this.#capacityBytesMax = options.capacityBytesMax ?? 256 * 1024 * 1024;
     this.#epochOpeningsPerDayMax = options.epochOpeningsPerDayMax ?? 32;
     for (let part = 0; part < this.partitions; part++) {
-      this.#partitions.push({ low: { generation: this.generation, part, off: 0, receivedUs: 0, hash: zeroHash }, entries: [], receivedUs: 0 });
+      this.#partitions.push({
+        low: { generation: this.generation, part, off: 0, receivedUs: 0, hash: zeroHash },
+        entries: [],
+        receivedUs: 0,
+      });
     }
   }
 
@@ -90,7 +105,8 @@ export class MemoryLog implements FrameLog, Omit<BusControl, "rewind"> {
     const head = producer?.head ?? noHead;
     const known: Known = producer !== undefined && needsKnown(head, link) ? knownFrame(producer, link) : { kind: "none" };
     const verdict = judge(head, link, known, part);
-    if (verdict !== "accepted" || producer === undefined) return { kind: verdict as Exclude<typeof verdict, "accepted">, head: this.#headOf(producer) };
+    if (verdict !== "accepted" || producer === undefined)
+      return { kind: verdict as Exclude<typeof verdict, "accepted">, head: this.#headOf(producer) };
     const off = partition.low.off + partition.entries.length + 1;
     const position: Position = { generation: this.generation, part, off, receivedUs, hash: Buffer.from(link.hash) };
     partition.entries.push(keptEntry(frame, position, gateway));
@@ -108,7 +124,12 @@ export class MemoryLog implements FrameLog, Omit<BusControl, "rewind"> {
     checkProducer(request.producer);
     if (request.registryVersion < this.#versionMin) return { kind: "stale_registry" };
     if (this.#revoked.has(request.producer)) return { kind: "revoked" };
-    const producer = this.#producers.get(request.producer) ?? { head: noHead, openedUs: [], stored: { epoch: 0, seq: 0 }, frames: new Map() };
+    const producer = this.#producers.get(request.producer) ?? {
+      head: noHead,
+      openedUs: [],
+      stored: { epoch: 0, seq: 0 },
+      frames: new Map(),
+    };
     const nowUs = this.#clock.nowUs();
     const opening = openEpoch(producer.head, {
       expectedEpoch: request.expectedEpoch,
@@ -152,17 +173,21 @@ export class MemoryLog implements FrameLog, Omit<BusControl, "rewind"> {
     this.#assertOpen();
     checkPartition(part, this.partitions);
     const { low, entries } = this.#partition(part);
-    if (after !== null && after.generation !== this.generation) throw new BusError("BUS_HISTORY_DIVERGED", "the position is of another generation", { fields: { part } });
+    if (after !== null && after.generation !== this.generation)
+      throw new BusError("BUS_HISTORY_DIVERGED", "the position is of another generation", { fields: { part } });
     const from = after === null ? low.off : after.off;
-    if (from > low.off + entries.length) throw new BusError("BUS_HISTORY_DIVERGED", "the position lies behind the end of the partition", { fields: { part, off: from } });
-    if (from < low.off) throw new BusError("BUS_TRIMMED", "entries after the position have been removed", { fields: { part, off: from, low: low.off } });
+    if (from > low.off + entries.length)
+      throw new BusError("BUS_HISTORY_DIVERGED", "the position lies behind the end of the partition", { fields: { part, off: from } });
+    if (from < low.off)
+      throw new BusError("BUS_TRIMMED", "entries after the position have been removed", { fields: { part, off: from, low: low.off } });
     const found: BusEntry[] = [];
     let bytes = 0;
     for (const entry of entries.slice(from - low.off, from - low.off + options.framesMax)) {
       bytes += entry.header.length + entry.payload.length;
       if (found.length > 0 && bytes > options.bytesMax) break;
       const hash = createHash("sha256").update(entry.payload).digest();
-      if (!hash.equals(entry.link.payloadHash)) throw new BusError("BUS_CORRUPT", "a payload does not match its hash", { fields: { part, off: entry.position.off } });
+      if (!hash.equals(entry.link.payloadHash))
+        throw new BusError("BUS_CORRUPT", "a payload does not match its hash", { fields: { part, off: entry.position.off } });
       found.push(entry);
     }
     return found;

@@ -21,8 +21,21 @@ export function encodeAppend(frames: readonly FrameAppend[]): AppendArguments {
   for (const { link, producerKind, header, signature, verdicts, payload } of frames) {
     producers.push(link.producer);
     numbers.push(
-      link.epoch, link.firstSeq, link.count, link.offered, link.prevEpoch, link.prevSeq, frameKindCodes[link.kind], link.codec,
-      link.schemaVersion, link.mappingVersion, producerKindCodes[producerKind], header.length, signature.length, verdicts.length, payload.length,
+      link.epoch,
+      link.firstSeq,
+      link.count,
+      link.offered,
+      link.prevEpoch,
+      link.prevSeq,
+      frameKindCodes[link.kind],
+      link.codec,
+      link.schemaVersion,
+      link.mappingVersion,
+      producerKindCodes[producerKind],
+      header.length,
+      signature.length,
+      verdicts.length,
+      payload.length,
     );
     pieces.push(link.hash, link.prevHash, link.payloadHash, Buffer.from(link.keyId, "hex"), header, signature, verdicts, payload);
   }
@@ -52,8 +65,15 @@ export interface AppendRow extends HeadRow {
 
 export function headOf(row: HeadRow): ProducerHead {
   return {
-    epoch: row.epoch, seq: row.seq, hash: row.hash, part: row.part, prevEpoch: row.prev_epoch, prevSeq: row.prev_seq, prevHash: row.prev_hash,
-    storedEpoch: row.stored_epoch, storedSeq: row.stored_seq,
+    epoch: row.epoch,
+    seq: row.seq,
+    hash: row.hash,
+    part: row.part,
+    prevEpoch: row.prev_epoch,
+    prevSeq: row.prev_seq,
+    prevHash: row.prev_hash,
+    storedEpoch: row.stored_epoch,
+    storedSeq: row.stored_seq,
   };
 }
 

@@ -15,7 +15,10 @@ export interface QueueBounds {
 }
 
 /** One merged append. `take` is called once, when a connection is at hand, so that late comers still get in. */
-export type SendAppend = (part: number, take: () => { readonly frames: readonly FrameAppend[]; readonly options: AppendOptions; readonly bytes: number }) => Promise<AppendOutcome[]>;
+export type SendAppend = (
+  part: number,
+  take: () => { readonly frames: readonly FrameAppend[]; readonly options: AppendOptions; readonly bytes: number },
+) => Promise<AppendOutcome[]>;
 
 interface Waiting {
   readonly frames: readonly FrameAppend[];
@@ -63,7 +66,7 @@ export class AppendQueue {
   /** Takes no more appends; resolves when those that were taken are settled. */
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all([...this.#lanes.values()].map((lane) => lane.running));
+    await Promise.all([...this.#lanes.values()].map((lane) => lane.running ?? Promise.resolve()));
   }
 
   async #run(part: number, lane: Lane): Promise<void> {
@@ -73,7 +76,11 @@ export class AppendQueue {
         const outcomes = await this.#send(part, () => {
           taken = this.#take(lane);
           const first = taken[0] as Waiting;
-          return { frames: taken.flatMap((one) => one.frames), options: first.options, bytes: taken.reduce((sum, one) => sum + one.bytes, 0) };
+          return {
+            frames: taken.flatMap((one) => one.frames),
+            options: first.options,
+            bytes: taken.reduce((sum, one) => sum + one.bytes, 0),
+          };
         });
         let at = 0;
         for (const one of taken) {

@@ -11,7 +11,15 @@ import type { Pool, PoolClient } from "ransomeye-db";
 import type { Clock, Telemetry } from "ransomeye-kernel";
 import { checkFrames, checkProducer } from "../arguments.ts";
 import type {
-  AppendOptions, AppendOutcome, BusPressure, FrameAppend, FrameAppender, GateCounters, OpenEpochOutcome, OpenEpochRequest, ProducerHead,
+  AppendOptions,
+  AppendOutcome,
+  BusPressure,
+  FrameAppend,
+  FrameAppender,
+  GateCounters,
+  OpenEpochOutcome,
+  OpenEpochRequest,
+  ProducerHead,
 } from "../bus.ts";
 import { BusError } from "../errors.ts";
 import { busAppended, busEpochLimited, busEpochOpened, busEquivocation, busFramesJudged, busQueuedBytes } from "../events.ts";
@@ -76,10 +84,16 @@ class PostgresAppender implements FrameAppender {
     const values = [request.producer, request.expectedEpoch, Buffer.from(request.keyId, "hex"), request.registryVersion];
     const [row] = await queryOnce<Row>(this.#pool, this.#telemetry, "change", { name: "bus_open_epoch", text: openEpochSql, values });
     const { producer } = request;
-    switch (row?.verdict) {
+    if (row === undefined) throw new BusError("BUS_INTERNAL", "bus.open_epoch gave no answer");
+    switch (row.verdict) {
       case "opened":
         this.#telemetry.emit(busEpochOpened, { producer, epoch: row.epoch, part: row.part });
-        return { kind: "opened", epoch: row.epoch, prev: { epoch: row.prev_epoch, seq: row.prev_seq, hash: row.prev_hash }, part: row.part };
+        return {
+          kind: "opened",
+          epoch: row.epoch,
+          prev: { epoch: row.prev_epoch, seq: row.prev_seq, hash: row.prev_hash },
+          part: row.part,
+        };
       case "conflict":
         return { kind: "conflict", head: headOf(row) };
       case "limited":
@@ -89,13 +103,19 @@ class PostgresAppender implements FrameAppender {
       case "stale_registry":
         return { kind: row.verdict };
     }
-    throw new BusError("BUS_INTERNAL", "bus.open_epoch gave an answer that this release does not know", { fields: { verdict: row?.verdict ?? null } });
+    throw new BusError("BUS_INTERNAL", "bus.open_epoch gave an answer that this release does not know", {
+      fields: { verdict: row.verdict },
+    });
   }
 
   async headsOf(producers: readonly string[]): Promise<Map<string, ProducerHead>> {
     for (const producer of producers) checkProducer(producer);
     type Row = HeadRow & { readonly producer_id: string };
-    const rows = await queryOnce<Row>(this.#pool, this.#telemetry, "read", { name: "bus_heads", text: headsSql, values: [`{${producers.join(",")}}`] });
+    const rows = await queryOnce<Row>(this.#pool, this.#telemetry, "read", {
+      name: "bus_heads",
+      text: headsSql,
+      values: [`{${producers.join(",")}}`],
+    });
     return new Map(rows.map((row) => [row.producer_id, headOf(row)]));
   }
 
@@ -122,7 +142,11 @@ class PostgresAppender implements FrameAppender {
     const startedMs = this.#clock.monotonicMs();
     let failure: unknown;
     try {
-      const result = await client.query<AppendRow>({ name: "bus_append", text: appendSql, values: [part, options.registryVersion, options.gateway, producers, numbers, blob] });
+      const result = await client.query<AppendRow>({
+        name: "bus_append",
+        text: appendSql,
+        values: [part, options.registryVersion, options.gateway, producers, numbers, blob],
+      });
       const outcomes = frames.map((frame, index) => outcomeOf(result.rows[index] as AppendRow, frame, part, this.generation));
       this.#report(part, frames, outcomes, bytes, (this.#clock.monotonicMs() - startedMs) / 1000);
       return outcomes;
@@ -141,7 +165,12 @@ class PostgresAppender implements FrameAppender {
       verdicts.set(outcome.kind, (verdicts.get(outcome.kind) ?? 0) + 1);
       const link = frames[index]?.link;
       if (outcome.kind !== "equivocation" || link === undefined) continue;
-      this.#telemetry.emit(busEquivocation, { producer: link.producer, epoch: link.epoch, first_seq: link.firstSeq, head_seq: outcome.head.seq });
+      this.#telemetry.emit(busEquivocation, {
+        producer: link.producer,
+        epoch: link.epoch,
+        first_seq: link.firstSeq,
+        head_seq: outcome.head.seq,
+      });
     }
     for (const [verdict, count] of verdicts) this.#telemetry.emit(busFramesJudged, { verdict, frames: count });
     this.#telemetry.set(busQueuedBytes, this.#queue.queuedBytes);

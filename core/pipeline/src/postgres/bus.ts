@@ -74,11 +74,13 @@ export function openPostgresControl(options: PostgresConsumerOptions): BusContro
     return row?.answer as T;
   };
   return {
-    setRegistry: ({ versionMin, revoked }) => call<boolean>("bus_set_registry", "SELECT bus.set_registry($1, $2::uuid[]) AS answer", [versionMin, revoked]),
+    setRegistry: ({ versionMin, revoked }) =>
+      call<boolean>("bus_set_registry", "SELECT bus.set_registry($1, $2::uuid[]) AS answer", [versionMin, revoked]),
     pause: (reason) => call<void>("bus_pause", "SELECT bus.pause($1) AS answer", [reason]),
     trim: (part, off) => call<number>("bus_trim", "SELECT bus.trim($1, $2) AS answer", [part, off]),
     rewind: async (group, part, position) => {
-      if (position !== null && position.part !== part) throw new BusError("BUS_BAD_ARGUMENT", "the position is of another partition", { fields: { part } });
+      if (position !== null && position.part !== part)
+        throw new BusError("BUS_BAD_ARGUMENT", "the position is of another partition", { fields: { part } });
       const values = [group, part, position?.off ?? 0, position?.generation ?? null, position?.hash ?? null, position?.receivedUs ?? null];
       await call<void>("bus_rewind", "SELECT bus.group_rewind($1, $2, $3, $4, $5, $6) AS answer", values);
     },

@@ -10,8 +10,30 @@ import type { BusEntry, FrameKind, ProducerKind } from "../bus.ts";
 import { BusError } from "../errors.ts";
 
 export const entryColumns: readonly string[] = [
-  "part", "off", "received_at", "producer_id", "producer_kind", "epoch", "first_seq", "count", "kind", "codec", "schema_version", "mapping_version",
-  "key_id", "offered", "prev_epoch", "prev_seq", "prev_hash", "payload_hash", "hash", "header", "signature", "verdicts", "gateway", "body",
+  "part",
+  "off",
+  "received_at",
+  "producer_id",
+  "producer_kind",
+  "epoch",
+  "first_seq",
+  "count",
+  "kind",
+  "codec",
+  "schema_version",
+  "mapping_version",
+  "key_id",
+  "offered",
+  "prev_epoch",
+  "prev_seq",
+  "prev_hash",
+  "payload_hash",
+  "hash",
+  "header",
+  "signature",
+  "verdicts",
+  "gateway",
+  "body",
 ];
 
 const producerKinds = new Map(Object.entries(producerKindCodes).map(([kind, code]) => [code, kind as ProducerKind]));
@@ -55,9 +77,29 @@ export function decodeEntry(row: BinaryRow, generation: string): BusEntry {
   }
   return {
     position: { generation, part, off, receivedUs, hash },
-    receivedUs, producerKind, gateway, header, signature, payload, verdicts,
+    receivedUs,
+    producerKind,
+    gateway,
+    header,
+    signature,
+    payload,
+    verdicts,
     link: {
-      producer, keyId, kind, codec, schemaVersion, mappingVersion, epoch, firstSeq, count, offered, prevEpoch, prevSeq, prevHash, payloadHash, hash,
+      producer,
+      keyId,
+      kind,
+      codec,
+      schemaVersion,
+      mappingVersion,
+      epoch,
+      firstSeq,
+      count,
+      offered,
+      prevEpoch,
+      prevSeq,
+      prevHash,
+      payloadHash,
+      hash,
     },
   };
 }

@@ -18,11 +18,16 @@ const settingsSql = "SELECT name, setting FROM pg_settings WHERE name IN ('fsync
 
 /** `factsSql` is what the caller's role may ask for (generation, partitions). */
 export async function readFacts(pool: Pool, factsSql: string, telemetry: Telemetry): Promise<BusFacts> {
-  const settings = await queryOnce<{ name: string; setting: string }>(pool, telemetry, "read", { name: "bus_settings", text: settingsSql, values: [] });
+  const settings = await queryOnce<{ name: string; setting: string }>(pool, telemetry, "read", {
+    name: "bus_settings",
+    text: settingsSql,
+    values: [],
+  });
   const off = settings.filter(({ setting }) => setting === "off").map(({ name }) => name);
   if (off.length > 0) throw new BusError("BUS_NOT_DURABLE", `${off.join(", ")} is off`, { fields: { settings: off.join(",") } });
   const [facts] = await queryOnce<BusFacts>(pool, telemetry, "read", { name: "bus_facts", text: factsSql, values: [] });
-  if (facts === undefined || facts.generation === null || facts.partitions === 0) throw new BusError("BUS_NOT_PREPARED", "the database holds no bus, or one without partitions");
+  if (facts === undefined || facts.generation === null || facts.partitions === 0)
+    throw new BusError("BUS_NOT_PREPARED", "the database holds no bus, or one without partitions");
   telemetry.emit(busOpened, { adapter: "postgres", generation: facts.generation, partitions: facts.partitions });
   return facts;
 }

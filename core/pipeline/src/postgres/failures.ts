@@ -38,7 +38,8 @@ export function busFailure(error: unknown, stage: Stage): BusError {
   const state = serverState(error);
   const code = state === undefined ? lost(stage) : (byState[state] ?? byClass[state.slice(0, 2)] ?? unexpected(state, stage));
   return new BusError(code, `the bus on PostgreSQL failed: ${error instanceof Error ? error.message : String(error)}`, {
-    cause: error, fields: { sqlstate: state ?? null },
+    cause: error,
+    fields: { sqlstate: state ?? null },
   });
 }
 

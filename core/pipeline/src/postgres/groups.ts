@@ -59,7 +59,8 @@ export class PostgresGroups implements Groups {
 
   async commit(lease: Lease, position: Position): Promise<"committed" | "fenced"> {
     const values = [lease.group, lease.part, lease.token, position.off, position.generation, position.hash, position.receivedUs];
-    const [row] = position.part === lease.part ? await this.#change<{ readonly verdict: string }>("bus_group_commit", commitSql, values) : [];
+    const [row] =
+      position.part === lease.part ? await this.#change<{ readonly verdict: string }>("bus_group_commit", commitSql, values) : [];
     if (row?.verdict === "committed" || row?.verdict === "fenced") return row.verdict;
     throw new BusError("BUS_BAD_ARGUMENT", "a commit never moves backward", { fields: { part: lease.part, off: position.off } });
   }

@@ -21,7 +21,8 @@ export interface PostgresReaderOptions {
 }
 
 export const readerFactsSql = "SELECT g.id AS generation, s.partitions FROM bus.generation g CROSS JOIN bus.state s";
-const tailsSql = "SELECT p.part, p.off, p.received_us, g.id AS generation FROM bus.partition_head p CROSS JOIN bus.generation g ORDER BY p.part";
+const tailsSql =
+  "SELECT p.part, p.off, p.received_us, g.id AS generation FROM bus.partition_head p CROSS JOIN bus.generation g ORDER BY p.part";
 const endsSql = "SELECT off, low_off FROM bus.partition_head WHERE part = $1";
 const placeSql = `
   SELECT g.id AS generation, p.low_off, p.low_received_us, p.low_hash,
@@ -59,7 +60,8 @@ export class PostgresReader implements FrameReader {
 
   async read(part: number, after: Position | null, options: ReadOptions): Promise<BusEntry[]> {
     invariant(Number.isSafeInteger(part) && options.framesMax > 0, "a read names a partition and a bound");
-    if (after !== null && after.generation !== this.generation) throw this.#stopped("BUS_HISTORY_DIVERGED", "the position is of another generation", part, after.off);
+    if (after !== null && after.generation !== this.generation)
+      throw this.#stopped("BUS_HISTORY_DIVERGED", "the position is of another generation", part, after.off);
     const from = after?.off ?? (await this.#ends(part)).low_off;
     let entries = await this.#copy(part, from, after?.receivedUs ?? null, options);
     if (entries.length === 0) {
@@ -70,13 +72,20 @@ export class PostgresReader implements FrameReader {
       // Appended between the two looks, or gone: the head vouches that the entry was committed, so a second look must see it.
       entries = await this.#copy(part, from, after?.receivedUs ?? null, options);
     }
-    if (entries[0]?.position.off !== from + 1 && from < (await this.#ends(part)).low_off) throw this.#stopped("BUS_TRIMMED", "entries after the position have been removed", part, from);
+    if (entries[0]?.position.off !== from + 1 && from < (await this.#ends(part)).low_off)
+      throw this.#stopped("BUS_TRIMMED", "entries after the position have been removed", part, from);
     this.#assertDense(part, from, entries);
     return entries;
   }
 
   async checkPosition(position: Position): Promise<"same" | "diverged" | "trimmed"> {
-    type Row = { readonly generation: string; readonly low_off: number; readonly low_received_us: number; readonly low_hash: Buffer; readonly hash: Buffer | null };
+    type Row = {
+      readonly generation: string;
+      readonly low_off: number;
+      readonly low_received_us: number;
+      readonly low_hash: Buffer;
+      readonly hash: Buffer | null;
+    };
     const values = [position.part, position.off, timestampLiteral(position.receivedUs)];
     const [row] = await queryOnce<Row>(this.#pool, this.#telemetry, "read", { name: "bus_place", text: placeSql, values });
     if (row === undefined || row.generation !== position.generation) return "diverged";
@@ -88,7 +97,11 @@ export class PostgresReader implements FrameReader {
 
   async seek(part: number, receivedUs: number): Promise<Position | null> {
     type Row = { readonly off: number; readonly received_us: number; readonly hash: Buffer };
-    const [row] = await queryOnce<Row>(this.#pool, this.#telemetry, "read", { name: "bus_seek", text: seekSql, values: [part, receivedUs, timestampLiteral(receivedUs)] });
+    const [row] = await queryOnce<Row>(this.#pool, this.#telemetry, "read", {
+      name: "bus_seek",
+      text: seekSql,
+      values: [part, receivedUs, timestampLiteral(receivedUs)],
+    });
     return row === undefined ? null : { generation: this.generation, part, off: row.off, receivedUs: row.received_us, hash: row.hash };
   }
 
