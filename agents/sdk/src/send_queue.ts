@@ -10,9 +10,12 @@ import type { Cost } from "./send_window.ts";
 /** Bytes that a frame costs beside its payload: header and signature. */
 export const frameOverheadBytes: number = headerBytes + 64;
 
-/** What a frame costs of the session's credit. */
-export function costOf(entry: { readonly payloadBytes: number; readonly count: number }): Cost {
-  return { bytes: entry.payloadBytes + frameOverheadBytes, events: entry.count };
+/** What decides a frame's cost. */
+type Priced = Pick<Entry, "kind" | "payloadBytes" | "count">;
+
+/** What a frame costs of the session's credit. A gap carries no events, however many sequences it declares lost: it costs one, as the gate counts it. */
+export function costOf(entry: Priced): Cost {
+  return { bytes: entry.payloadBytes + frameOverheadBytes, events: entry.kind === "gap" ? 1 : entry.count };
 }
 
 /** The marks of one producer on its chain. */
@@ -52,7 +55,7 @@ export class SendQueue {
   }
 
   /** An entry was put at the chain's end. */
-  added(entry: { readonly payloadBytes: number; readonly count: number }): void {
+  added(entry: Priced): void {
     this.#add(entry, 1);
   }
 
@@ -91,7 +94,7 @@ export class SendQueue {
     return entry === undefined ? 0 : Math.max(0, nowUs - entry.createdUs);
   }
 
-  #add(entry: { readonly payloadBytes: number; readonly count: number }, sign: 1 | -1): void {
+  #add(entry: Priced, sign: 1 | -1): void {
     const cost = costOf(entry);
     this.#bytes += sign * cost.bytes;
     this.#events += sign * cost.events;

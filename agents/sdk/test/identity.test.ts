@@ -19,7 +19,7 @@ test("ING-7 an enrolment request proves both keys, and two are never alike", () 
   assert.ok(!JSON.stringify(one.request).includes("PRIVATE"));
 });
 
-test("promise 4: an identity is written for its owner alone, and refused where others may read it", async () => {
+test("P-4: an identity is written for its owner alone, and refused where others may read it", async () => {
   const directory = join(await mkdtemp(join(tmpdir(), "identity-")), "producer");
   const identity = { ...testIdentity(), receiptKeys: [Buffer.alloc(32, 5)] };
   await saveIdentity(directory, identity);

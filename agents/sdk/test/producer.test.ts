@@ -55,7 +55,7 @@ const until = async (what: () => boolean): Promise<void> => {
   assert.ok(what());
 };
 
-test("promise 1: lines are spooled, sent, receipted; each event has its id", async (t) => {
+test("P-1: lines are spooled, sent, receipted; each event has its id", async (t) => {
   const { gateway, producer } = await setUp(t);
   const first = await producer.sendMany(lines(1, 3), { cursor: "three" });
   assert.equal(producer.cursor(), "three");
@@ -153,7 +153,7 @@ test("R-14 an SDK with little credit asks for more and never oversteps it", asyn
   assert.deepEqual(gateway.violations, []);
 });
 
-test("promise 5: a full spool makes callers wait, in order, and loses nothing", async (t) => {
+test("P-5: a full spool makes callers wait, in order, and loses nothing", async (t) => {
   const { gateway, producer } = await setUp(t, { spoolFramesMax: 16, frameEventsMax: 5 });
   const held: (() => void)[] = [];
   gateway.onFrame = () => (held.length === 0 ? "hold" : undefined);
@@ -168,7 +168,7 @@ test("promise 5: a full spool makes callers wait, in order, and loses nothing", 
   assert.deepEqual(gateway.lines, texts(200));
 });
 
-test("promise 4: a receipt that does not verify is not honoured, nor one by another key than the pinned one", async (t) => {
+test("P-4: a receipt that does not verify is not honoured, nor one by another key than the pinned one", async (t) => {
   const { gateway, producer, events } = await setUp(t);
   await (await producer.sendMany(lines(1, 1))).receipt;
   gateway.forgeReceipts = true;
@@ -184,7 +184,7 @@ test("promise 4: a receipt that does not verify is not honoured, nor one by anot
   assert.deepEqual(gateway.lines, texts(2));
 });
 
-test("promise 4: a server of another trust domain, of another role or another authority gets not even a Hello", async (t) => {
+test("P-4: a server of another trust domain, of another role or another authority gets not even a Hello", async (t) => {
   const cases: DoubleOptions[] = [
     { uris: [gatewaySpiffeId("other.local", "gw-1")] },
     { uris: [`spiffe://${trustDomain}/producer/linux/${producerId}`] },

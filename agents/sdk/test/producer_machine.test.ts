@@ -124,7 +124,7 @@ test("R-6 a spool restored from an older copy never signs a sequence with other 
   }
 });
 
-test("promise 1: a receipt for a sequence or a hash that is not ours settles nothing", () => {
+test("P-1: a receipt for a sequence or a hash that is not ours settles nothing", () => {
   const world = new World("false receipt", 20);
   for (let i = 0; i < 8; i += 1) world.hand();
   for (const step of ["connect", "serve", "deliver", "serve", "deliver", "sync", "sync", "sync"] as const) world[step]();

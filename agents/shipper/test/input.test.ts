@@ -103,7 +103,7 @@ test("--format overrides detection", async () => {
   assert.equal((await sorted('{"ts":1.5,"x":1}\n', { format: "zeek_json" })).events.length, 1);
 });
 
-test("garbage costs only itself: each bad record is named by place, code and reason", async () => {
+test("P-8 garbage costs only itself: each bad record is named by place, code and reason", async () => {
   const good = eve(1);
   const deep = `{"timestamp":"2024-01-01T00:00:00Z","event_type":"stats","x":${"[".repeat(100_000)}${"]".repeat(100_000)}}`;
   const lines = [

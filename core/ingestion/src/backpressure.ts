@@ -103,11 +103,11 @@ function insertSorted<T>(list: T[], item: T, order: (a: T, b: T) => number): voi
 export const lingerMsMax = 60_000;
 
 /**
- * The next linger: grows while frames arrive faster than the gate wants to verify them, shrinks back to the configured one when they do
- * not. It at most doubles or halves a step, so that one burst does not make a fleet sluggish.
+ * The next linger: grows while frames come faster than the gate wants to verify them, shrinks back to the configured one when they do
+ * not. It grows at most fourfold a step, so that one burst does not make a fleet sluggish, and shrinks more slowly, so that it settles instead of swinging.
  */
 export function nextLingerMs(lingerMs: number, framesPerSecond: number, framesPerSecondTarget: number, lingerMsMin: number): number {
-  const factor = Math.min(2, Math.max(0.5, framesPerSecond / framesPerSecondTarget));
+  const factor = Math.min(4, Math.max(0.8, framesPerSecond / framesPerSecondTarget));
   return Math.round(Math.min(lingerMsMax, Math.max(lingerMsMin, lingerMs * factor)));
 }
 

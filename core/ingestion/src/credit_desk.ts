@@ -22,6 +22,8 @@ export interface Round {
   readonly overRate: readonly { readonly session: number; readonly retryAfterMs: number }[];
 }
 
+const noRound: Round = Object.freeze({ grants: [], overRate: [] });
+
 /** What a session would take now: its demand, and at least its floor when half of that is used up. */
 export function wishOf(session: Session, settings: GatewaySettings): Cost {
   if (session.phase !== "streaming") return { bytes: 0, events: 0 };
@@ -31,12 +33,25 @@ export function wishOf(session: Session, settings: GatewaySettings): Cost {
   return { bytes: Math.max(session.want.bytes, floorLack, 0), events: Math.max(session.want.events, eventsLack) };
 }
 
+/**
+ * The least that helps. A grant that does not reach one whole frame would only tie up room: a frame that is signed cannot be cut. Of events a
+ * session needs no more than one frame can hold: large events use up bytes first, and what it has left of the other must not count as want,
+ * or a producer that holds its whole rate in events would never get the bytes to use them.
+ */
+function usefulGrant(wish: Cost, free: Cost, { frameCostBytesMax, frameEventsMax }: GatewaySettings): Cost {
+  const events = Math.min(wish.events, Math.max(0, frameEventsMax - free.events));
+  const onlyEvents = events > 0 && free.bytes >= frameCostBytesMax;
+  return { bytes: onlyEvents ? 0 : Math.min(wish.bytes, frameCostBytesMax), events };
+}
+
 /** The queue of those who wait. Deterministic. */
 export class CreditDesk {
   readonly #settings: GatewaySettings;
   /** Set order is turn order. */
   readonly #waiting = new Set<number>();
   readonly #overRate = new Set<number>();
+  /** Free room at which the last round ended for want of more. Until a frame's room has come back, or time has passed, another would end alike. */
+  #shortAtBytes: number | undefined;
 
   constructor(settings: GatewaySettings) {
     this.#settings = settings;
@@ -67,11 +82,13 @@ export class CreditDesk {
   refresh(): void {
     for (const session of this.#overRate) this.#waiting.add(session);
     this.#overRate.clear();
+    this.#shortAtBytes = undefined;
   }
 
   /** Shares `poolBytes` among the sessions whose turn it is. `throttled` halves nobody's floor, but keeps each to two frames at once. */
   round(sessionOf: (id: number) => Session | undefined, poolBytes: number, throttled: boolean, nowMs: number): Round {
-    const { frameCostBytesMax, frameEventsMax, rate, sessionCreditBytesMax, sessionCreditEventsMax } = this.#settings;
+    const { frameCostBytesMax, rate, sessionCreditBytesMax, sessionCreditEventsMax } = this.#settings;
+    if (this.#shortAtBytes !== undefined && poolBytes < this.#shortAtBytes + frameCostBytesMax) return noRound;
     const capBytes = throttled ? 2 * frameCostBytesMax : sessionCreditBytesMax;
     const claims: Claim[] = [];
     const eventsOf = new Map<number, number>();
@@ -89,8 +106,7 @@ export class CreditDesk {
       const free = outstanding(session.account);
       const usedBytes = free.bytes + session.account.heldBytes;
       const room = capBytes - usedBytes;
-      // A grant that does not reach one whole frame would only tie up room: a frame that is signed cannot be cut.
-      const useful: Cost = { bytes: Math.min(wish.bytes, frameCostBytesMax), events: Math.min(wish.events, frameEventsMax) };
+      const useful = usefulGrant(wish, free, this.#settings);
       if (room < useful.bytes) {
         this.#waiting.delete(id);
         continue;
@@ -103,18 +119,24 @@ export class CreditDesk {
         overRate.push({ session: id, retryAfterMs: waitMs(bucket, rate, free, useful) });
         continue;
       }
-      claims.push({ session: id, wantBytes: Math.min(wish.bytes, room, allowed.bytes), usedBytes, floorBytes: session.account.floorBytes });
+      const wantBytes = useful.bytes === 0 ? 0 : Math.min(wish.bytes, room, allowed.bytes);
+      claims.push({ session: id, wantBytes, usedBytes, floorBytes: session.account.floorBytes });
       eventsOf.set(id, Math.max(0, Math.min(wish.events, allowed.events, sessionCreditEventsMax - free.events)));
     }
     const shares = shareCredit(claims, poolBytes, frameCostBytesMax);
     const grants: { session: number; cost: Cost }[] = [];
+    let leftBytes = poolBytes;
+    let short = false;
     for (const { session, wantBytes } of claims) {
       const bytes = shares.get(session) ?? 0;
+      leftBytes -= bytes;
+      short ||= bytes < wantBytes;
       const events = bytes > 0 || wantBytes === 0 ? (eventsOf.get(session) ?? 0) : 0;
       if (bytes === 0 && events === 0) continue;
       this.#waiting.delete(session);
       grants.push({ session, cost: { bytes, events } });
     }
+    this.#shortAtBytes = short ? leftBytes : undefined;
     return { grants, overRate };
   }
 }

@@ -18,7 +18,7 @@ import { CreditDesk } from "./credit_desk.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import * as events from "./events.ts";
 import { type GateEffect, type GateFigures, type GatePorts, type GateSignal, type Moment, note, spoken } from "./gate_signals.ts";
-import { Linger, Pressure } from "./pressure.ts";
+import { Linger, Pressure, waitingEvents } from "./pressure.ts";
 import { LeftRates } from "./rate_limit.ts";
 import { Transmissions } from "./refusals.ts";
 import { headOfNobody, openSession, step } from "./session.ts";
@@ -168,7 +168,7 @@ export class Gate {
     if (entry === undefined) return;
     const before = entry.session;
     const { session, effects } = step(before, signal, this.#context(before.identity.producer));
-    if (signal.kind === "frame") this.#linger.frame();
+    if (signal.kind === "frame") this.#linger.frame(session.account.spentEventsTotal - before.account.spentEventsTotal);
     this.#keep(entry, session);
     for (const effect of effects) this.#carry(entry, effect);
     if (entry.session.phase === "ended") this.#retire(entry);
@@ -294,7 +294,7 @@ export class Gate {
     if (nowMs - this.#secondMs < second) return;
     const seconds = this.#secondMs === 0 ? 1 : (nowMs - this.#secondMs) / second;
     this.#secondMs = nowMs;
-    this.#linger.update(seconds);
+    this.#linger.update(seconds, waitingEvents(this.#entries.values(), this.#settings.sessionFloorEvents));
     for (const id of [...this.#live.values()]) {
       this.#to(id, { kind: "tick" });
       const entry = this.#entries.get(id);

@@ -7,7 +7,8 @@
  */
 import type { BusPressure } from "ransomeye-pipeline";
 import { nextLingerMs, nextPressure } from "./backpressure.ts";
-import type { Throttling } from "./session_state.ts";
+import { outstanding } from "./buffer.ts";
+import type { Session, Throttling } from "./session_state.ts";
 
 const retryMsMin = 1000;
 /** Appends that fail this often in a row mean that the bus is gone, not that one connection was. */
@@ -52,12 +53,16 @@ export class Pressure {
   }
 }
 
-/** How long producers gather before they sign, from the frames that really arrive (R-15). */
+/**
+ * How long producers gather before they sign (R-15): from the frames that arrive, and from those that wait at producers because the gate is slower
+ * than they are. Arrivals alone would never show an overload by small frames: the gate would be too busy with them to count many.
+ */
 export class Linger {
   readonly #msMin: number;
   readonly #framesPerSecondTarget: number;
   #ms: number;
   #frames = 0;
+  #events = 0;
 
   constructor(msMin: number, framesPerSecondTarget: number) {
     this.#msMin = msMin;
@@ -69,15 +74,26 @@ export class Linger {
     return this.#ms;
   }
 
-  frame(): void {
+  /** A frame of so many events has come. */
+  frame(events: number): void {
     this.#frames += 1;
+    this.#events += events;
   }
 
-  /** The linger for the next while, from the frames of the last `seconds`. */
-  update(seconds: number): void {
-    this.#ms = nextLingerMs(this.#ms, this.#frames / seconds, this.#framesPerSecondTarget, this.#msMin);
+  /** The linger for the next while, from the last `seconds`. `waitingEvents` count as frames of the size that has lately come. */
+  update(seconds: number, waitingEvents: number): void {
+    const waitingFrames = (waitingEvents * this.#frames) / Math.max(1, this.#events);
+    this.#ms = nextLingerMs(this.#ms, (this.#frames + waitingFrames) / seconds, this.#framesPerSecondTarget, this.#msMin);
     this.#frames = 0;
+    this.#events = 0;
   }
+}
+
+/** Events that producers have announced and that have not come: wanted, or granted beyond the floor that every session keeps. */
+export function waitingEvents(sessions: Iterable<{ readonly session: Session }>, floorEvents: number): number {
+  let events = 0;
+  for (const { session } of sessions) events += session.want.events + Math.max(0, outstanding(session.account).events - floorEvents);
+  return events;
 }
 
 function firstOf(map: ReadonlyMap<number, string>): string | undefined {

@@ -8,6 +8,7 @@ import test from "node:test";
 import fc from "fast-check";
 import { lingerMsMax, nextLingerMs, nextPressure, shareCredit, windowBytes } from "../src/backpressure.ts";
 import { BufferLedger, grant, hold, openAccount, outstanding, release, reservation } from "../src/buffer.ts";
+import { Linger } from "../src/pressure.ts";
 import { covered, fullBucket, refill, spend, waitMs } from "../src/rate_limit.ts";
 
 const quantum = 1000;
@@ -89,13 +90,27 @@ test("BP states have hysteresis and every state is left for every band", () => {
   for (const state of ["open", "throttled", "paused"] as const) assert.equal(nextPressure(state, 0, true), "paused");
 });
 
-test("R-15 linger grows with the rate of frames, at most doubles a step, and comes back", () => {
-  assert.equal(nextLingerMs(20, 40_000, 4000, 20), 40);
+test("R-15 linger grows with the rate of frames, at most fourfold a step, and comes back", () => {
+  assert.equal(nextLingerMs(20, 40_000, 4000, 20), 80);
   let linger = 20;
   for (let i = 0; i < 40; i += 1) linger = nextLingerMs(linger, 1e9, 4000, 20);
   assert.equal(linger, lingerMsMax);
   for (let i = 0; i < 40; i += 1) linger = nextLingerMs(linger, 10, 4000, 20);
   assert.equal(linger, 20);
+});
+
+test("R-15 frames that wait at producers count: an overload by small frames makes them gather longer, a bulk of full ones does not", () => {
+  const small = new Linger(20, 1000);
+  for (let i = 0; i < 500; i += 1) small.frame(1);
+  small.update(1, 80_000);
+  assert.equal(small.ms, 80);
+  const full = new Linger(20, 1000);
+  for (let i = 0; i < 100; i += 1) full.frame(600);
+  full.update(1, 40_000);
+  assert.equal(full.ms, 20);
+  // Nothing comes at all: that is a bus that is paused, and says nothing about the size of frames.
+  full.update(1, 40_000);
+  assert.equal(full.ms, 20);
 });
 
 test("R-14 a window never exceeds credit and floor when it grows, and shrinks only when idle", () => {
@@ -105,7 +120,7 @@ test("R-14 a window never exceeds credit and floor when it grows, and shrinks on
   assert.equal(windowBytes(4096, 262_144, 5000), 16_384);
 });
 
-test("promise 5: floors + granted + held stay within the buffer, and the ledger says so when they would not", () => {
+test("P-5: floors + granted + held stay within the buffer, and the ledger says so when they would not", () => {
   const action = fc.record({
     session: fc.integer({ min: 0, max: 4 }),
     what: fc.constantFrom("grant", "hold", "release", "close"),

@@ -33,7 +33,7 @@ test("an ended session says nothing more, whatever happens", () => {
   }
 });
 
-test("promise 1: no receipt leaves before the bus has answered accepted or duplicate", async () => {
+test("P-1: no receipt leaves before the bus has answered accepted or duplicate", async () => {
   const world = new ModelWorld(1);
   const producer = world.producer();
   await world.join(producer);
@@ -213,7 +213,7 @@ const acts = fc.array(
   { maxLength: 120 },
 );
 
-test("promises 1, 3, 5 on random histories: honest producers never overflow, receipts never lie, room is bounded and comes back", async () => {
+test("P-1 P-3 P-5 on random histories: honest producers never overflow, receipts never lie, room is bounded and comes back", async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer(), acts, async (seed, history) => {
       const world = new ModelWorld(seed, { bufferBytesMax: 2 * 1024 * 1024 });

@@ -30,7 +30,7 @@ const code = (names: string | undefined, usages?: string[]): string => {
   return identified.kind === "refused" ? identified.code : identified.identity.producer;
 };
 
-test("promise 4: identity is exactly one URI of ours; nothing that looks like one passes", () => {
+test("P-4: identity is exactly one URI of ours; nothing that looks like one passes", () => {
   const good = `URI:spiffe://d/producer/linux/${uuid}`;
   assert.equal(code(good), uuid);
   assert.equal(code(undefined), "INGEST_IDENTITY_MISSING");

@@ -90,7 +90,7 @@ test("a header has one encoding: what decodes encodes to the same bytes, and the
   );
 });
 
-test("promise 7: any flipped bit of a header changes its hash and breaks its signature", () => {
+test("P-7: any flipped bit of a header changes its hash and breaks its signature", () => {
   const { privateKey, publicKey } = generateKeyPairSync("ed25519");
   const bytes = encodeHeader(sample);
   const signature = signHeader(bytes, privateKey);

@@ -77,7 +77,7 @@ const receipt: ReceiptFields = {
   invalidMore: 0,
 };
 
-test("promise 1: a receipt's signature covers every field and the producer", () => {
+test("P-1: a receipt's signature covers every field and the producer", () => {
   const { privateKey, publicKey } = generateKeyPairSync("ed25519");
   const signature = signReceipt(producer, receipt, privateKey);
   assert.ok(verifyReceipt(producer, { ...receipt, signature }, publicKey));
