@@ -196,6 +196,8 @@ export class DbError extends RansomeyeError<DbCode> {
 
 /** SQLSTATE of an error that `pg` raised, or undefined for anything else. */
 export function sqlState(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | null | undefined)?.code;
+  const { code, syscall } = (error ?? {}) as { code?: unknown; syscall?: unknown };
+  // EPIPE has five letters too, and comes from a system call.
+  if (syscall !== undefined) return undefined;
   return typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
 }

@@ -103,6 +103,9 @@ export function openPool(options: PoolOptions): Pool {
     max: options.max,
     allowExitOnIdle: true,
   });
+  // The pool listens only while a connection is idle. One that dies in somebody's hands fails that one's query as well; without a listener its
+  // own event would end the process.
+  pool.on("connect", (client) => client.on("error", () => {}));
   pool.on("error", (error) => options.telemetry.emit(poolConnectionLost, { application: options.applicationName, reason: error.message }));
   return pool;
 }

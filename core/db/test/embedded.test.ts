@@ -110,7 +110,7 @@ test("R-23 a new cluster: unprivileged user, unix socket alone, checksums, durab
   assert.deepEqual(await server.exited, { code: 0, signal: null, asked: true });
 });
 
-test("promise 1: what was committed is there after kill -9 of the postmaster and of everything, and the next start needs no hand", async () => {
+test("P-1: what was committed is there after kill -9 of the postmaster and of everything, and the next start needs no hand", async () => {
   const { start, options, telemetry } = await place();
   let server = await start();
   await ask(server, "CREATE TABLE kept (n int)");

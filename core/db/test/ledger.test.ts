@@ -52,7 +52,7 @@ const totals = async (reader: Pool): Promise<unknown> => {
   return rest;
 };
 
-test("R-19 every sequence number is stored, dead-lettered, declared lost or in flight, per producer and epoch", async () => {
+test("P-2 R-19 every sequence number is stored, dead-lettered, declared lost or in flight, per producer and epoch", async () => {
   const { database, reader } = await system();
   await using _ = database;
   const { rows } = await reader.query(

@@ -63,7 +63,7 @@ function statement(verb: Verb, name: string, column: string): string {
 }
 
 for (const role of loginRoles) {
-  test(`promise 6: ${role} can do what the matrix says and nothing else`, async () => {
+  test(`P-6 ${role} can do what the matrix says and nothing else`, async () => {
     const client = await openClient(database.roleConnection(role), "permission test");
     try {
       let attempts = 0;
@@ -108,7 +108,7 @@ for (const role of loginRoles) {
     }
   });
 
-  test(`R-12 promise 6: ${role} can call what the matrix says and nothing else`, async () => {
+  test(`R-12 P-6 ${role} can call what the matrix says and nothing else`, async () => {
     const client = await openClient(database.roleConnection(role), "permission test");
     try {
       // What a function makes of nothing but NULLs is not the question here, and no reason to wait.
