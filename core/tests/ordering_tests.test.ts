@@ -14,7 +14,7 @@ import { signFrame, SyntheticChain, syntheticPayload } from "./synthetic_events.
 suite("order and epochs", { concurrency: 8 }, () => {
   const timeout = 30_000;
 
-  test("promise 1: a receipt is signed, cumulative, and comes after the append", { timeout }, async (t) => {
+  test("P-1: a receipt is signed, cumulative, and comes after the append", { timeout }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
     const { client, chain, say, welcome } = await gate.begin(who, certificate);

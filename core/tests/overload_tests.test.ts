@@ -90,7 +90,7 @@ suite("bounds and backpressure", { concurrency: 8 }, () => {
     assert.equal((await client.ended).code, "INGEST_SESSIONS_MAX");
   });
 
-  test("promise 5: while the bus is paused producers are told so, frames are kept, no credit is given; afterwards all of it is stored once", {
+  test("P-5: while the bus is paused producers are told so, frames are kept, no credit is given; afterwards all of it is stored once", {
     timeout,
   }, async (t) => {
     const gate = await startTestGate(t);
@@ -128,7 +128,7 @@ suite("bounds and backpressure", { concurrency: 8 }, () => {
     return flaky;
   }
 
-  test("promise 1: an append without an answer is sent again; what had happened comes back as duplicate, and the receipt follows", {
+  test("P-1: an append without an answer is sent again; what had happened comes back as duplicate, and the receipt follows", {
     timeout,
   }, async (t) => {
     const flaky = flakyBus();

@@ -165,6 +165,6 @@ export async function until(holds: () => boolean | Promise<boolean>): Promise<vo
 export const protoFile: string = new URL("../../../../ingestion/proto/ransomeye/ingest/v1/ingest.proto", import.meta.url).pathname;
 
 /** Whether the contract is there at all. */
-export function protoText(): string {
+function protoText(): string {
   return readFileSync(protoFile, "utf8");
 }
