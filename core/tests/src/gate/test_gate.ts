@@ -3,7 +3,6 @@
  * Enforces: the real `startGateway`, the real listener, certificates made now; everything ends with the test.
  * Forbids: reaching into the gate: tests see what a producer, the bus and an operator see.
  */
-import { readFileSync } from "node:fs";
 import type { TestContext } from "node:test";
 import { type Gateway, type GatewayConfig, startGateway } from "ransomeye-ingestion";
 import { type ClientMessage, gatewaySpiffeId, producerSpiffeId, type ServerMessage } from "ransomeye-ingestion/protocol";
@@ -163,8 +162,3 @@ export async function until(holds: () => boolean | Promise<boolean>): Promise<vo
 
 /** The published contract, for stock clients. */
 export const protoFile: string = new URL("../../../../ingestion/proto/ransomeye/ingest/v1/ingest.proto", import.meta.url).pathname;
-
-/** Whether the contract is there at all. */
-function protoText(): string {
-  return readFileSync(protoFile, "utf8");
-}
