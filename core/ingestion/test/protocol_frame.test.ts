@@ -2,7 +2,7 @@
  * Why: the signed header is what evidence rests on. Enforces: one encoding, strict decoding, no usable weak key.
  */
 import assert from "node:assert/strict";
-import { createPublicKey, generateKeyPairSync, verify } from "node:crypto";
+import { createPublicKey, generateKeyPairSync } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import {
@@ -204,11 +204,10 @@ test("Ed25519 keys of small order are refused although Node loads them", () => {
     assert.equal(importPublicKey(raw).kind, "refused", hex);
     assert.ok(enrolledKeyFault(raw), hex);
   }
-  // Why it matters: under the identity as key, R = identity and S = 0 "signs" every message.
+  // Why it matters: Node loads such a key, and with the OpenSSL of Node 20, R = identity and S = 0 then "signs" every message (newer ones refuse to verify).
   const identity = Buffer.from(points[0] ?? "", "hex");
   const spki = Buffer.concat([Buffer.from("302a300506032b6570032100", "hex"), identity]);
-  const key = createPublicKey({ key: spki, format: "der", type: "spki" });
-  assert.ok(verify(null, Buffer.from("anything"), key, Buffer.concat([identity, Buffer.alloc(32)])));
+  assert.equal(createPublicKey({ key: spki, format: "der", type: "spki" }).asymmetricKeyType, "ed25519");
 });
 
 test("Ed25519 keys in a second encoding, of mixed order or off the curve are refused", () => {
