@@ -3,13 +3,13 @@
  * Enforces: the first signal drains and prints the final ledger, a later one destroys, an echo within a second is neither (R-22).
  * Forbids: leaving processes behind.
  */
-import { explainConfig, machineFacts, recordingTelemetry } from "ransomeye-kernel";
+import { explainConfig, machineFacts, recordingTelemetry, sleep } from "ransomeye-kernel";
 import type { ExitName } from "../errors.ts";
 import { CliError } from "../errors.ts";
 import { LiveView } from "../supervisor/live_view.ts";
 import { openConsole, openJsonConsole } from "../supervisor/console.ts";
 import { dataDirAt } from "../supervisor/data_dir.ts";
-import { noSignal, onSignal } from "../supervisor/signals.ts";
+import { echoMs, noSignal, onSignal } from "../supervisor/signals.ts";
 import { Supervisor } from "../supervisor/supervisor.ts";
 import { type CommandContext, type CommandSpec, type OptionValues, textOption } from "./command.ts";
 
@@ -77,6 +77,8 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
     await supervisor.drain(view, () => view.finalLedger());
     await view.close();
     console.say("stopped");
+    // The echo of the signal may still come; in a process that is just leaving it would count as a death by signal.
+    await sleep(clock, Math.max(0, state.actedMs + echoMs - clock.monotonicMs()));
     finish(view.balanced === false ? "found" : "ok");
   };
   const onAny = (): void => {
