@@ -1,4 +1,4 @@
-/** Signals, back-off, lock, runtime file and log files. */
+/** Back-off, lock, runtime file and log files. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readFile, stat, writeFile } from "node:fs/promises";
@@ -12,18 +12,7 @@ import { acquireLock } from "../src/supervisor/lock.ts";
 import { LogFile } from "../src/supervisor/log_file.ts";
 import { isRunning, processStartTime, thisProcess } from "../src/supervisor/process_facts.ts";
 import { readRuntime, requireRuntime, type RuntimeFile, writeRuntime } from "../src/supervisor/runtime_file.ts";
-import { noSignal, onSignal } from "../src/supervisor/signals.ts";
 import { tempDir } from "./temp_dir.ts";
-
-test("R-22 the first signal drains, its echo within a second is ignored, a later one destroys", () => {
-  const first = onSignal(noSignal, 5000);
-  assert.equal(first.action, "drain");
-  const echo = onSignal(first.state, 5900);
-  assert.equal(echo.action, "ignore");
-  const second = onSignal(echo.state, 6001);
-  assert.equal(second.action, "destroy");
-  assert.equal(onSignal(second.state, 20_000).action, "ignore");
-});
 
 test("R-22 the pause before a restart doubles up to its bound and starts over after a run that lasted", () => {
   const bounds = { minMs: 100, maxMs: 1000 };

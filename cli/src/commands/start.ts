@@ -3,13 +3,12 @@
  * Enforces: the first signal drains and prints the final ledger, a later one destroys, an echo within a second is neither (R-22).
  * Forbids: leaving processes behind.
  */
-import { explainConfig, machineFacts, recordingTelemetry, sleep } from "ransomeye-kernel";
+import { explainConfig, machineFacts, recordingTelemetry, SignalWatch, sleep } from "ransomeye-kernel";
 import type { ExitName } from "../errors.ts";
 import { CliError } from "../errors.ts";
 import { LiveView } from "../supervisor/live_view.ts";
 import { openConsole, openJsonConsole } from "../supervisor/console.ts";
 import { dataDirAt } from "../supervisor/data_dir.ts";
-import { echoMs, noSignal, onSignal } from "../supervisor/signals.ts";
 import { Supervisor } from "../supervisor/supervisor.ts";
 import { type CommandContext, type CommandSpec, type OptionValues, textOption } from "./command.ts";
 
@@ -60,14 +59,13 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
     stdout: context.stdout,
   });
 
-  let state = noSignal;
   let finish: (exit: ExitName) => void = () => undefined;
   const finished = new Promise<ExitName>((resolve) => {
     finish = resolve;
   });
-  const stop = async (action: "drain" | "destroy"): Promise<void> => {
+  const stop = async (wish: "drain" | "destroy"): Promise<void> => {
     console.stopLive();
-    if (action === "destroy") {
+    if (wish === "destroy") {
       console.say("second signal: ending everything now; the next start recovers");
       await supervisor.destroy();
       finish("interrupted");
@@ -78,23 +76,23 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
     await view.close();
     console.say("stopped");
     // The echo of the signal may still come (R-22); in a process that is just leaving it would count as a death by signal.
-    await sleep(clock, Math.max(0, state.actedMs + echoMs - clock.monotonicMs()));
+    await sleep(clock, watch.echoMs);
     finish(view.balanced === false ? "found" : "ok");
   };
-  const onAny = (): void => {
-    const next = onSignal(state, clock.monotonicMs());
-    state = next.state;
-    if (next.action !== "ignore")
-      stop(next.action).catch((error: unknown) => {
+  const watch = new SignalWatch({
+    signals: ["SIGINT", "SIGTERM", "SIGHUP"],
+    clock,
+    onWish: (wish) => {
+      stop(wish).catch((error: unknown) => {
         console.say(`stopping failed: ${error instanceof Error ? error.message : String(error)}`);
         finish("defect");
       });
-  };
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onAny);
+    },
+  });
 
   console.say(`RansomEye data plane · data in ${dataDir.root}`);
   const started = supervisor.start().then(() => {
-    if (state.phase !== "running") return;
+    if (watch.stopping) return;
     const at = supervisor.gateway;
     console.say(`ready: rows can flow; producers connect to ${at?.host}:${at?.port}; Ctrl-C drains and stops`);
     view.start();
@@ -104,7 +102,7 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
     finished,
     started.then(
       () => finished,
-      (error: unknown) => (state.phase === "running" ? Promise.reject(error as Error) : finished),
+      (error: unknown) => (watch.stopping ? finished : Promise.reject(error as Error)),
     ),
   ]);
 }

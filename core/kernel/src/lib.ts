@@ -36,13 +36,15 @@ export { assertLimits, type Limits, limits } from "./limits.ts";
 export { type DiskFacts, diskFacts, type MachineFacts, machineFacts } from "./machine.ts";
 export { fullJitterMs, type Random, seededRandom, systemRandom } from "./random.ts";
 export {
-  endOnSignals,
+  noSignal,
   onSignal,
   sameSignalMsMax,
   type SignalOptions,
   type SignalSource,
   type SignalState,
+  SignalWatch,
   type SignalWish,
+  type StopSignal,
 } from "./signals.ts";
 export {
   type CounterDefinition,

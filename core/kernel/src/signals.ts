@@ -1,59 +1,80 @@
 /**
- * Why: Ctrl-C reaches a whole terminal group and npm may deliver it twice, so two signals close together are one wish (R-22).
- * Enforces: the first SIGTERM or SIGINT drains; another within a second is the same signal; a later one destroys.
- * Forbids: closing anything here; the lifetime knows how.
+ * Why: shutdown verbs mean what they say, and Ctrl-C reaches a whole terminal group, with npm handing it on once more (R-22).
+ * Enforces: the first signal drains; another within a second of the one that was acted on is its echo; a later one destroys.
+ * Forbids: closing anything here; the owner acts on the wish.
  */
 import { type Clock, systemClock } from "./clock.ts";
-import type { Lifetime } from "./lifetime.ts";
 
-/** When the first signal came; undefined before it. */
-export type SignalState = { readonly firstMs: number | undefined };
+/** How far the signals have come, and when the last one that was acted on arrived (monotonic). */
+export interface SignalState {
+  readonly phase: "running" | "draining" | "destroyed";
+  readonly actedMs: number;
+}
 
 /** What a signal asks for. */
-export type SignalWish = "drain" | "same" | "destroy";
+export type SignalWish = "drain" | "destroy" | "ignore";
 
-/** A signal this soon after the first one is the first one delivered twice. */
+/** Before any signal. */
+export const noSignal: SignalState = Object.freeze({ phase: "running", actedMs: Number.NEGATIVE_INFINITY });
+
+/** A signal this soon after the one that was acted on is the same one, delivered twice. */
 export const sameSignalMsMax = 1000;
 
 /** Decides about a signal that came at `nowMs` (monotonic). Pure. */
 export function onSignal(state: SignalState, nowMs: number): { readonly state: SignalState; readonly wish: SignalWish } {
-  if (state.firstMs === undefined) return { state: { firstMs: nowMs }, wish: "drain" };
-  return { state, wish: nowMs - state.firstMs <= sameSignalMsMax ? "same" : "destroy" };
+  if (state.phase === "destroyed" || nowMs - state.actedMs <= sameSignalMsMax) return { state, wish: "ignore" };
+  if (state.phase === "running") return { state: { phase: "draining", actedMs: nowMs }, wish: "drain" };
+  return { state: { phase: "destroyed", actedMs: nowMs }, wish: "destroy" };
 }
+
+/** Signals that ask a process to stop. */
+export type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
 /** Where signals come from: `process`, or an emitter in tests. */
 export interface SignalSource {
-  on(signal: "SIGINT" | "SIGTERM", listener: () => void): unknown;
-  off(signal: "SIGINT" | "SIGTERM", listener: () => void): unknown;
+  on(signal: StopSignal, listener: () => void): unknown;
+  off(signal: StopSignal, listener: () => void): unknown;
 }
 
 export interface SignalOptions {
-  readonly lifetime: Lifetime;
+  readonly signals: readonly StopSignal[];
+  /** Told of each signal that is no echo. */
+  readonly onWish: (wish: "drain" | "destroy") => void;
   readonly clock?: Clock;
   readonly source?: SignalSource;
-  /** Told of each decision, and of the error where closing failed. */
-  readonly onWish?: (wish: SignalWish, signal: string) => void;
-  readonly onError?: (error: unknown) => void;
 }
 
-/** Lets SIGTERM and SIGINT end `lifetime`. Returns a function that stops listening. */
-export function endOnSignals(options: SignalOptions): () => void {
-  const { lifetime, clock = systemClock, source = process, onWish, onError } = options;
-  let state: SignalState = { firstMs: undefined };
-  const listen = (signal: "SIGINT" | "SIGTERM"): (() => void) => {
-    const listener = (): void => {
-      const decided = onSignal(state, clock.monotonicMs());
-      state = decided.state;
-      onWish?.(decided.wish, signal);
-      if (decided.wish === "same") return;
-      const closing = decided.wish === "drain" ? lifetime.drain() : lifetime.destroy();
-      closing.catch((error: unknown) => onError?.(error));
+/** Listens until released; afterwards the signals mean what they meant before. */
+export class SignalWatch {
+  readonly #signals: readonly StopSignal[];
+  readonly #clock: Clock;
+  readonly #source: SignalSource;
+  readonly #listener: () => void;
+  #state = noSignal;
+
+  constructor({ signals, onWish, clock = systemClock, source = process }: SignalOptions) {
+    this.#signals = signals;
+    this.#clock = clock;
+    this.#source = source;
+    this.#listener = () => {
+      const { state, wish } = onSignal(this.#state, clock.monotonicMs());
+      this.#state = state;
+      if (wish !== "ignore") onWish(wish);
     };
-    source.on(signal, listener);
-    return () => source.off(signal, listener);
-  };
-  const stops = [listen("SIGINT"), listen("SIGTERM")];
-  return () => {
-    for (const stop of stops) stop();
-  };
+    for (const signal of signals) source.on(signal, this.#listener);
+  }
+
+  /** True once a signal was acted on. */
+  get stopping(): boolean {
+    return this.#state.phase !== "running";
+  }
+
+  /** How long an echo may still come (ms). One that finds nobody listening any more counts as a death by signal. */
+  get echoMs(): number {
+    return Math.max(0, this.#state.actedMs + sameSignalMsMax - this.#clock.monotonicMs());
+  }
+
+  release(): void {
+    for (const signal of this.#signals) this.#source.off(signal, this.#listener);
+  }
 }

@@ -1,8 +1,7 @@
-/** Lifetime and signals: order, bounds, escalation, collected errors (R-22, style rule 14). */
+/** Lifetime: order, bounds, escalation, collected errors (style rule 14). */
 import assert from "node:assert/strict";
-import { EventEmitter } from "node:events";
 import { test } from "node:test";
-import { type Clock, endOnSignals, hasCode, Lifetime, onSignal, sameSignalMsMax, systemClock } from "ransomeye-kernel";
+import { type Clock, hasCode, Lifetime } from "ransomeye-kernel";
 
 /** A clock that the test moves by hand. */
 function manualClock(): Clock & { advance(ms: number): void } {
@@ -121,45 +120,4 @@ test("await using drains", async () => {
     lifetime.defer("part", (mode) => void modes.push(mode));
   }
   assert.deepEqual(modes, ["drain"]);
-});
-
-test("R-22 a second signal within a second is the same signal, a later one destroys", () => {
-  const first = onSignal({ firstMs: undefined }, 5000);
-  assert.equal(first.wish, "drain");
-  assert.equal(onSignal(first.state, 5000 + sameSignalMsMax).wish, "same");
-  assert.equal(onSignal(first.state, 5001 + sameSignalMsMax).wish, "destroy");
-});
-
-test("R-22 signals drain and destroy the lifetime, whichever of the two signals comes", async () => {
-  const clock = manualClock();
-  const source = new EventEmitter();
-  const lifetime = new Lifetime(systemClock);
-  const modes: string[] = [];
-  const wishes: string[] = [];
-  lifetime.defer("slow", (mode) => {
-    modes.push(mode);
-    return mode === "drain" ? new Promise(() => undefined) : undefined;
-  });
-  const stop = endOnSignals({ lifetime, clock, source, onWish: (wish, signal) => void wishes.push(`${signal} ${wish}`) });
-  source.emit("SIGINT");
-  clock.advance(3);
-  source.emit("SIGTERM");
-  await settle();
-  assert.deepEqual(modes, ["drain"]);
-  clock.advance(5000);
-  source.emit("SIGINT");
-  await lifetime.destroy();
-  assert.deepEqual(modes, ["drain", "destroy"]);
-  assert.deepEqual(wishes, ["SIGINT drain", "SIGTERM same", "SIGINT destroy"]);
-  stop();
-  assert.equal(source.listenerCount("SIGINT") + source.listenerCount("SIGTERM"), 0);
-});
-
-test("a failed close is reported to the signal's owner", async () => {
-  const source = new EventEmitter();
-  const lifetime = new Lifetime();
-  lifetime.defer("bad", () => Promise.reject(new Error("no")));
-  const reported = new Promise<unknown>((resolve) => endOnSignals({ lifetime, source, onError: resolve }));
-  source.emit("SIGTERM");
-  assert.ok(hasCode(await reported, "KERNEL_CLOSE_FAILED"));
 });
