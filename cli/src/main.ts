@@ -12,9 +12,8 @@ import { version } from "./version.ts";
 
 /** Runs one command line; gives the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
-  const interrupted = new AbortController();
   try {
-    return EXITS[await runProgram(commandTable, argv, version, interrupted.signal)].code;
+    return EXITS[await runProgram(commandTable, argv, version)].code;
   } catch (error) {
     process.stderr.write(`${describe(error, argv.includes("--json"))}\n`);
     return EXITS[exitOf(error)].code;

@@ -49,8 +49,6 @@ export interface CommandContext {
   readonly random: Random;
   /** True with --json. */
   readonly json: boolean;
-  /** Aborts at Ctrl-C and SIGTERM: finish what was begun and return. */
-  readonly interrupted: AbortSignal;
   /** Loads the configuration. @throws ConfigError with all problems */
   config(flags?: Readonly<Record<string, string | undefined>>): Promise<Config>;
   dataDir(): Promise<DataDir>;

@@ -24,7 +24,7 @@ import type { CommandContext, OptionValues } from "./command.ts";
 const defaultDataDir = ".ransomeye";
 
 /** The context of one run of one command. */
-export function createContext(options: OptionValues, interrupted: AbortSignal): CommandContext {
+export function createContext(options: OptionValues): CommandContext {
   const { stdout, stderr, stdin } = process;
   const json = options["json"] === true;
   const sources = async (flags: Readonly<Record<string, string | undefined>> = {}): Promise<ConfigSources> => {
@@ -46,7 +46,6 @@ export function createContext(options: OptionValues, interrupted: AbortSignal): 
     clock: systemClock,
     random: systemRandom,
     json,
-    interrupted,
     config,
     configSources: sources,
     dataDir: async () => dataDirAt((await config()).dataDir),

@@ -9,15 +9,10 @@ import type { CommandSpec, OptionValues } from "./command.ts";
 import { createContext } from "./context.ts";
 
 /** Runs the command that `argv` (without node and script) names; resolves with its exit. */
-export async function runProgram(
-  specs: readonly CommandSpec[],
-  argv: readonly string[],
-  version: string,
-  interrupted: AbortSignal,
-): Promise<ExitName> {
+export async function runProgram(specs: readonly CommandSpec[], argv: readonly string[], version: string): Promise<ExitName> {
   let exit: ExitName = "ok";
   const program = buildProgram(specs, version, async (spec, args, options) => {
-    exit = await spec.run(createContext(options, interrupted), args, options);
+    exit = await spec.run(createContext(options), args, options);
   });
   try {
     await program.parseAsync([...argv], { from: "user" });

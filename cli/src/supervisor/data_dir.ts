@@ -1,11 +1,9 @@
 /**
  * Why it exists: everything that a running system keeps lies in one folder, and every command finds it there.
- * Enforces: one layout, private permissions (0700) on all of it, and a short private folder for sockets (R-23: a unix socket's path has 107 bytes).
- * Forbids: paths put together anywhere else.
+ * Enforces: one layout, and private permissions (0700) on all of it.
+ * Forbids: paths put together anywhere else; sockets, whose short folder the database's room makes (R-23).
  */
-import { createHash } from "node:crypto";
-import { chmod, lstat, mkdir, realpath } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, lstat, mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { machineFacts } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
@@ -61,28 +59,4 @@ export async function makePrivate(path: string): Promise<void> {
     throw new CliError("CLI_PERMISSION", `${path} is not a directory of ours`);
   }
   if ((facts.mode & 0o077) !== 0) await chmod(path, 0o700);
-}
-
-/**
- * The folder for sockets: `/tmp/rey-…`, named after the data directory so that each start finds the same one.
- * @throws CliError CLI_PERMISSION when somebody else holds that name
- */
-export async function createSocketDir(dir: DataDir): Promise<string> {
-  const name = createHash("sha256")
-    .update(await realpath(dir.root))
-    .digest("hex")
-    .slice(0, 12);
-  // tmpdir() may be long (macOS, nix); /tmp is short wherever it exists.
-  const path = join((await lstat("/tmp").catch(() => undefined)) === undefined ? tmpdir() : "/tmp", `rey-${name}`);
-  await mkdir(path, { mode: 0o700 }).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-  });
-  const facts = await lstat(path);
-  const me = machineFacts().userId;
-  if (!facts.isDirectory() || (me !== undefined && facts.uid !== me)) {
-    throw new CliError("CLI_PERMISSION", `${path} exists and is not ours; somebody else on this host has taken the name`);
-  }
-  // The database's room opens it to the server's group where the server runs as another user; nobody else ever needs to pass.
-  await chmod(path, 0o700);
-  return path;
 }

@@ -7,12 +7,12 @@
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Connection, LoginRole } from "ransomeye-db";
+import { type Connection, type LoginRole, makeRuntimeDirectory } from "ransomeye-db";
 import { type Clock, type Config, type Random, sleep, type Telemetry } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import { Child } from "./child.ts";
 import type { Console } from "./console.ts";
-import { createDataDir, createSocketDir, type DataDir } from "./data_dir.ts";
+import { createDataDir, type DataDir } from "./data_dir.ts";
 import { type Database, openDatabase } from "./database.ts";
 import { resolveGatewayAddress } from "./gateway_address.ts";
 import { type RoleBegin, registrySocketName } from "./ipc.ts";
@@ -95,7 +95,7 @@ export class Supervisor {
     try {
       await takeOver(dataDir, clock, console.say);
       this.#startedUs = clock.nowUs();
-      this.#socketDir = await createSocketDir(dataDir);
+      this.#socketDir = await makeRuntimeDirectory(dataDir.root);
       this.#gateway = await resolveGatewayAddress(config.gateway.listen, dataDir.gatewayPortFile);
       this.#changed();
       this.#database = await openDatabase({

@@ -7,7 +7,7 @@ export { BinaryCopyEncoder, type EncoderMark, type EncoderOptions } from "./copy
 export { isInetText } from "./copy/inet.ts";
 export { copyIn, copyOut } from "./copy/streams.ts";
 export { type EmbeddedOptions, type EmbeddedServer, type ServerExit, type StopMode, startEmbedded } from "./embedded/embedded.ts";
-export { runtimeDirectoryFor } from "./embedded/places.ts";
+export { makeRuntimeDirectory } from "./embedded/places.ts";
 export { type DbCode, DbError, DB_CODES, sqlState } from "./errors.ts";
 export { type Client, inTransaction, openClient, openPool, type Pool, type PoolClient, type PoolOptions, type Queryable } from "./pool.ts";
 export { type LoginRole, loginRoles, ownerOf, type Schema, schemas } from "./role_names.ts";

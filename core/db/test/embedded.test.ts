@@ -1,14 +1,14 @@
 /** The embedded server's life: made, started, killed, recovered, taken over, refused with a reason (R-22, R-23). */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { hasCode, type RecordingTelemetry, recordingTelemetry, systemClock, systemRandom } from "ransomeye-kernel";
 import { type EmbeddedOptions, type EmbeddedServer, startEmbedded } from "../src/embedded/embedded.ts";
-import { runtimeDirectoryFor } from "../src/embedded/places.ts";
+import { makeRuntimeDirectory } from "../src/embedded/places.ts";
 import { processesIn, processFacts } from "../src/embedded/processes.ts";
 import type { DbCode } from "../src/errors.ts";
 import { openClient } from "../src/pool.ts";
@@ -163,7 +163,7 @@ async function otherSupervisor(dataDir: string, runtimeDir: string): Promise<{ c
 
 test("R-22 a postmaster whose supervisor was killed is stopped cleanly and taken over; one that is looked after is left alone", async () => {
   const { start, options, telemetry } = await place();
-  const { child, pid } = await otherSupervisor(options.dataDir, options.runtimeDir ?? "");
+  const { child, pid } = await otherSupervisor(options.dataDir, options.runtimeDir);
   await assert.rejects(start(), refusedWith("DB_DATA_DIR_IN_USE"));
   assert.ok(await processFacts(pid), "it was left alone");
   child.kill("SIGKILL");
@@ -247,11 +247,26 @@ test("another major version, a foreign or an unfinished directory are refused an
 test("R-23 a socket path that is too long and a runtime directory of somebody else are refused", async () => {
   const { start, directory } = await place();
   await assert.rejects(start({ runtimeDir: join(directory, "r".repeat(100)) }), refusedWith("DB_SOCKET_PATH_TOO_LONG"));
-  const long = runtimeDirectoryFor(`/srv/${"deep/".repeat(200)}`);
-  assert.ok(Buffer.byteLength(join(long, "pg", ".s.PGSQL.65535.lock")) < 107);
   await writeFile(join(directory, "file"), "");
   await assert.rejects(start({ runtimeDir: join(directory, "file") }), refusedWith("DB_RUNTIME_DIR_UNSAFE"));
   await assert.rejects(start({ runtimeDir: "/usr/lib" }), refusedWith("DB_RUNTIME_DIR_UNSAFE"));
+});
+
+test("R-23 the runtime directory of a data directory is short, private, and the same through a link", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "re-emb-"));
+  const deep = join(directory, "deep/".repeat(30));
+  await mkdir(deep, { recursive: true });
+  await symlink(deep, join(directory, "link"));
+  const made = await makeRuntimeDirectory(deep);
+  after(async () => {
+    await rm(made, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true });
+  });
+  assert.ok(Buffer.byteLength(join(made, "pg", ".s.PGSQL.65535.lock")) < 107);
+  assert.equal((await stat(made)).mode & 0o777, 0o700);
+  assert.equal(await makeRuntimeDirectory(join(directory, "link")), made);
+  await chmod(made, 0o770);
+  await assert.rejects(makeRuntimeDirectory(deep), refusedWith("DB_RUNTIME_DIR_UNSAFE"));
 });
 
 test("settings that the server refuses end the start with the server's own words", async () => {

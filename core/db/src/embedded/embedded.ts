@@ -15,7 +15,7 @@ import { serverExited, serverInitialised, serverStarted, serverStopped } from ".
 import { ensureSecrets, secretRoles, superuserName } from "../secrets.ts";
 import { type Binaries, prepareBinaries } from "./binaries.ts";
 import { createCluster, inspectCluster, startBytesMin } from "./cluster.ts";
-import { clusterOwner, makeClusterDirectory, makeSocketDirectory, runtimeDirectoryFor } from "./places.ts";
+import { clusterOwner, makeClusterDirectory, makeSocketDirectory } from "./places.ts";
 import { clearTheWay, readPidFile, supervisorMark, waitUntil } from "./postmaster.ts";
 import { processFacts, signalProcess, spawnIdentity, toolPath } from "./processes.ts";
 import { chooseRunAs, type RunAs } from "./run_as.ts";
@@ -25,8 +25,8 @@ import { serverSettings } from "./settings.ts";
 export interface EmbeddedOptions {
   /** RansomEye's data directory (absolute, such as `/srv/x/.ransomeye`); the cluster lies in `postgres/` below it. */
   readonly dataDir: string;
-  /** Short private directory for sockets; default `runtimeDirectoryFor(dataDir)`. The server's own lie in `pg/` below it. */
-  readonly runtimeDir?: string;
+  /** Short private directory for sockets, such as `makeRuntimeDirectory` gives. The server's own lie in `pg/` below it. */
+  readonly runtimeDir: string;
   /** Number in the socket's name; there is no TCP port. Default 5432. */
   readonly port?: number;
   /** Database that `connection` names; created if missing. Default `ransomeye`. */
@@ -89,7 +89,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   const begun = options.clock.monotonicMs();
   const dataDir = resolve(options.dataDir);
   const port = options.port ?? 5432;
-  const runtimeDir = options.runtimeDir ?? runtimeDirectoryFor(dataDir);
+  const { runtimeDir } = options;
   const runAs = await chooseRunAs(await clusterOwner(dataDir));
   const socketDirectory = await makeSocketDirectory(runtimeDir, runAs, port);
   const binaries = await prepareBinaries(runAs, join(runtimeDir, "lib"));

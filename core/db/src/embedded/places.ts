@@ -4,7 +4,9 @@
  * Forbids: putting a socket into the data directory (its path may be any length), or a cluster where its user cannot enter.
  */
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { chmod, chown, lstat, mkdir, readlink, realpath, stat, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { Random } from "ransomeye-kernel";
 import { DbError } from "../errors.ts";
@@ -15,13 +17,22 @@ import type { RunAs } from "./run_as.ts";
 export const socketPathBytesMax: number = process.platform === "linux" ? 107 : 103;
 
 /**
- * The runtime directory of a data directory: short, private, the same at every start. It is not below /run/user: that vanishes at
- * log-out, under a system that goes on running. Not made here.
+ * Makes (or finds) the runtime directory of an existing data directory: short, private, and the same at every start, whichever link led
+ * to the data. It is not below /run/user, which vanishes at log-out under a system that goes on running, nor in TMPDIR, which may be long.
+ * @throws DbError DB_RUNTIME_DIR_UNSAFE
  */
-export function runtimeDirectoryFor(dataDir: string): string {
-  const uid = process.geteuid?.() ?? 0;
-  const digest = createHash("sha256").update(resolve(dataDir)).digest("hex").slice(0, 12);
-  return join("/tmp", `ransomeye-${uid}-${digest}`);
+export async function makeRuntimeDirectory(dataDir: string): Promise<string> {
+  const digest = createHash("sha256")
+    .update(await realpath(dataDir))
+    .digest("hex")
+    .slice(0, 12);
+  const path = join(existsSync("/tmp") ? "/tmp" : tmpdir(), `ransomeye-${ourselves().uid}-${digest}`);
+  await ownDirectory(path, { ...ourselves(), mode: 0o700 });
+  return path;
+}
+
+function ourselves(): { readonly uid: number; readonly gid: number } {
+  return { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
 }
 
 /**
@@ -35,7 +46,7 @@ export async function makeSocketDirectory(runtimeDir: string, runAs: RunAs, port
   if (Buffer.byteLength(socket) > socketPathBytesMax) {
     throw new DbError("DB_SOCKET_PATH_TOO_LONG", `${socket} is longer than ${socketPathBytesMax} bytes.`);
   }
-  await ownDirectory(runtimeDir, { uid: process.geteuid?.() ?? -1, gid: runAs.gid, mode: runAs.changed ? 0o710 : 0o700 });
+  await ownDirectory(runtimeDir, { uid: ourselves().uid, gid: runAs.gid, mode: runAs.changed ? 0o710 : 0o700 });
   await ownDirectory(socketDirectory, { uid: runAs.uid, gid: runAs.gid, mode: 0o700 });
   return socketDirectory;
 }
@@ -51,14 +62,14 @@ async function ownDirectory(path: string, wanted: { uid: number; gid: number; mo
   }
   const facts = await lstat(path);
   if (process.platform === "win32") return;
-  const ourselves = process.geteuid?.() ?? -1;
-  if (!facts.isDirectory() || (facts.uid !== wanted.uid && facts.uid !== ourselves)) {
+  const { uid } = ourselves();
+  if (!facts.isDirectory() || (facts.uid !== wanted.uid && facts.uid !== uid)) {
     throw new DbError("DB_RUNTIME_DIR_UNSAFE", `${path} is not a directory of user id ${wanted.uid}.`);
   }
   // One that others may list or write is somebody's own (such as /run), and not ours to close.
   if ((facts.mode & 0o067) !== 0)
     throw new DbError("DB_RUNTIME_DIR_UNSAFE", `${path} is open to others (mode ${(facts.mode & 0o777).toString(8)}).`);
-  if (facts.uid !== wanted.uid || (facts.gid !== wanted.gid && ourselves === 0)) await chown(path, wanted.uid, wanted.gid);
+  if (facts.uid !== wanted.uid || (facts.gid !== wanted.gid && uid === 0)) await chown(path, wanted.uid, wanted.gid);
   await chmod(path, wanted.mode);
 }
 
