@@ -228,6 +228,9 @@ BEGIN
   RETURN CASE WHEN v_first_seq IS NULL THEN 'trimmed' WHEN v_first_seq < p_first_seq THEN 'none' WHEN v_hash = p_hash THEN 'same' ELSE 'other' END;
 END $$;
 
+-- What a gate may call refuses a NULL (RB001) before it takes a lock: a comparison with NULL decides nothing, and a verdict must not fall
+-- through to one that nobody meant.
+
 -- Appends each frame that is its producer's next. One row of answer per frame, in order.
 --   p_producers  one per frame
 --   p_numbers    fifteen per frame: epoch, first_seq, count, offered, prev_epoch, prev_seq, kind, codec, schema_version, mapping_version,
@@ -260,6 +263,10 @@ DECLARE
   v_k       int;
   a         bus.append_answer;
 BEGIN
+  IF num_nulls(p_part, p_registry_version, p_gateway, p_producers, p_numbers, p_blob) > 0
+    OR num_nulls(VARIADIC p_producers) > 0 OR num_nulls(VARIADIC p_numbers) > 0 THEN
+    RAISE EXCEPTION 'an argument is null' USING ERRCODE = 'RB001';
+  END IF;
   PERFORM bus.force_barrier();
   SELECT * INTO v_lock FROM bus.partition_head p WHERE p.part = p_part FOR UPDATE;
   IF NOT FOUND OR cardinality(p_numbers) <> v_frames * c_stride THEN
@@ -377,6 +384,9 @@ DECLARE
   v_oldest bigint;
   a        bus.opening_answer;
 BEGIN
+  IF num_nulls(p_producer, p_expected_epoch, p_key_id, p_registry_version) > 0 THEN
+    RAISE EXCEPTION 'an argument is null' USING ERRCODE = 'RB001';
+  END IF;
   PERFORM bus.force_barrier();
   SELECT * INTO v_state FROM bus.state s;
   IF v_state.partitions = 0 THEN
@@ -456,6 +466,9 @@ END $$;
 CREATE FUNCTION bus.heads_of(p_producers uuid[]) RETURNS SETOF bus.head_answer
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  IF p_producers IS NULL OR num_nulls(VARIADIC p_producers) > 0 THEN
+    RAISE EXCEPTION 'an argument is null' USING ERRCODE = 'RB001';
+  END IF;
   RETURN QUERY
     SELECT h.producer_id, h.epoch, h.seq, h.hash, h.part, h.prev_epoch, h.prev_seq, h.prev_hash, coalesce(s.epoch, 0), coalesce(s.seq, 0)
     FROM bus.producer_head h LEFT JOIN data.sink_head s USING (producer_id)
@@ -475,6 +488,10 @@ END $$;
 CREATE FUNCTION bus.counters_put(p_gateway text, p_incarnation uuid, p_started_us bigint, p_names text[], p_values bigint[], p_ended boolean)
 RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  IF num_nulls(p_gateway, p_incarnation, p_started_us, p_names, p_values, p_ended) > 0
+    OR num_nulls(VARIADIC p_names) > 0 OR num_nulls(VARIADIC p_values) > 0 OR cardinality(p_names) <> cardinality(p_values) THEN
+    RAISE EXCEPTION 'an argument is null, or a name has no value' USING ERRCODE = 'RB001';
+  END IF;
   INSERT INTO bus.gate_incarnation AS g (gateway, incarnation, started_us, updated_us, ended)
   VALUES (p_gateway, p_incarnation, p_started_us, bus.clock_us(), p_ended)
   ON CONFLICT (gateway, incarnation) DO UPDATE SET updated_us = excluded.updated_us, ended = g.ended OR excluded.ended;

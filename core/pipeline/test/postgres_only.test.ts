@@ -176,6 +176,36 @@ describe("rights (R-12)", () => {
       );
     }));
 
+  test("R-12 whatever the gate's role may call refuses a NULL, in each argument and inside each array", () =>
+    withSubject(async ({ bus, admin, gatePool }) => {
+      const chain = new Chain(producerId(22));
+      const part = await openChain(bus, chain);
+      const whole: Readonly<Record<string, readonly unknown[]>> = {
+        append: appendValues(part, [chain.next(1)]),
+        open_epoch: [chain.producer, 1, Buffer.alloc(8), how.registryVersion],
+        heads_of: [[chain.producer]],
+        pressure: [],
+        counters_put: ["g", producerId(1), 0, ["frames"], [1], false],
+      };
+      const { rows: callable } = await admin.query<{ name: string; types: string[] }>(
+        `SELECT p.proname AS name, ARRAY(SELECT format_type(t.oid, NULL) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS t (oid, n) ORDER BY n) AS types
+         FROM pg_proc p WHERE p.pronamespace = 'bus'::regnamespace AND has_function_privilege('ransomeye_gate', p.oid, 'EXECUTE')`,
+      );
+      assert.deepEqual(callable.map(({ name }) => name).toSorted(), Object.keys(whole).toSorted());
+      for (const { name, types } of callable) {
+        const values = whole[name] ?? [];
+        assert.equal(values.length, types.length, name);
+        const call = `SELECT * FROM bus.${name}(${types.map((type, i) => `$${i + 1}::${type}`).join(", ")})`;
+        for (const [i, type] of types.entries()) {
+          for (const nothing of type.endsWith("[]") ? [null, "{NULL}"] : [null]) {
+            const refused = (error: unknown): boolean => (error as { code?: string }).code === "RB001";
+            await assert.rejects(gatePool.query(call, values.with(i, nothing)), refused, `${name}, argument ${i + 1}`);
+          }
+        }
+        await gatePool.query(call, [...values]);
+      }
+    }));
+
   test("a call that breaks the function's layout is the caller's defect", () =>
     withSubject(async ({ bus, gatePool }) => {
       const chain = new Chain(producerId(21));
