@@ -43,22 +43,8 @@ export interface Ledger {
   readonly producers: readonly ProducerLedger[];
 }
 
-interface LedgerRow {
-  readonly producer_id: string;
-  readonly kind: string | null;
-  readonly offered: number;
-  readonly accepted: number;
-  readonly stored: number;
-  readonly dead_lettered: number;
-  readonly gaps: number;
-  readonly expired: number;
-  readonly in_flight: number;
-  readonly imbalance: number;
-  readonly misplaced_epochs: number;
-}
-
 const producersSql = `
-  SELECT producer_id, kind, sum(offered)::bigint AS offered, sum(bus_head)::bigint AS accepted, sum(stored)::bigint AS stored,
+  SELECT producer_id AS producer, kind, sum(offered)::bigint AS offered, sum(bus_head)::bigint AS accepted, sum(stored)::bigint AS stored,
     sum(dead_lettered)::bigint AS dead_lettered, sum(gap_declared)::bigint AS gaps, sum(expired)::bigint AS expired,
     sum(in_flight)::bigint AS in_flight, sum(abs(imbalance))::bigint AS imbalance, (count(*) FILTER (WHERE misplaced <> 0))::bigint AS misplaced_epochs
   FROM views.ledger_producer GROUP BY producer_id, kind ORDER BY producer_id`;
@@ -70,10 +56,7 @@ export const refusedPrefix = "refused_";
 
 /** Adds up the whole ledger. The cost grows with the rows stored: it counts them. */
 export async function readLedger(pool: Pool): Promise<Ledger> {
-  const producers = (await pool.query<LedgerRow>(producersSql)).rows.map(({ producer_id, ...counts }) => ({
-    producer: producer_id,
-    ...counts,
-  }));
+  const producers = (await pool.query<ProducerLedger>(producersSql)).rows;
   const refusals = (await pool.query<{ name: string; value: number }>(refusedSql, [refusedPrefix])).rows;
   const sum = (
     column: "offered" | "accepted" | "stored" | "dead_lettered" | "gaps" | "expired" | "in_flight" | "imbalance" | "misplaced_epochs",

@@ -4,19 +4,12 @@ import { after, test } from "node:test";
 import { openTestServer } from "ransomeye-db/testing";
 import { engineGroup } from "../src/engine.ts";
 import { Chain, eventLine, producerId } from "./frames.ts";
-import { Fixture, until } from "./postgres_fixture.ts";
+import { type Fixture, fixturesOf, until } from "./postgres_fixture.ts";
 
 const server = await openTestServer();
 after(() => server.close());
 
-async function withFixture(work: (fixture: Fixture) => Promise<void>): Promise<void> {
-  const fixture = await Fixture.open(server);
-  try {
-    await work(fixture);
-  } finally {
-    await fixture.close();
-  }
-}
+const withFixture = fixturesOf(server);
 
 /** A promise and the function that resolves it. */
 function signal(): { readonly promise: Promise<void>; resolve(): void } {

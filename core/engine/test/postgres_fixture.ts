@@ -28,6 +28,18 @@ export interface StoredEvent {
   readonly host: string | null;
 }
 
+/** Runs a piece of work on a fresh database of this server, and closes it whatever comes of it. */
+export function fixturesOf(server: TestServer): (work: (fixture: Fixture) => Promise<void>) => Promise<void> {
+  return async (work) => {
+    const fixture = await Fixture.open(server);
+    try {
+      await work(fixture);
+    } finally {
+      await fixture.close();
+    }
+  };
+}
+
 /** A database with a bus, and what tests do with it. */
 export class Fixture {
   readonly database: TestDatabase;

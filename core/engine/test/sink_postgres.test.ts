@@ -5,19 +5,12 @@ import { openTestServer } from "ransomeye-db/testing";
 import type { Lease } from "ransomeye-pipeline";
 import { type SinkStep, sinkSteps } from "../src/probe.ts";
 import { Chain, eventLine, producerId } from "./frames.ts";
-import { Fixture } from "./postgres_fixture.ts";
+import { type Fixture, fixturesOf } from "./postgres_fixture.ts";
 
 const server = await openTestServer();
 after(() => server.close());
 
-async function withFixture(work: (fixture: Fixture) => Promise<void>): Promise<void> {
-  const fixture = await Fixture.open(server);
-  try {
-    await work(fixture);
-  } finally {
-    await fixture.close();
-  }
-}
+const withFixture = fixturesOf(server);
 
 /** A chain with an open epoch, some frames on the bus, and the lease of its partition. */
 async function prepared(fixture: Fixture, frames: number, n = 1): Promise<{ chain: Chain; lease: Lease }> {

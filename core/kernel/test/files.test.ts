@@ -1,19 +1,11 @@
 /** Atomic files: whole, with the asked-for permissions, and nothing left behind. */
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { diskFacts, machineFacts, writeFileAtomic } from "ransomeye-kernel";
-
-async function inDirectory(run: (directory: string) => Promise<void>): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), "ransomeye-kernel-"));
-  try {
-    await run(directory);
-  } finally {
-    await rm(directory, { recursive: true });
-  }
-}
+import { inDirectory } from "./in_directory.ts";
 
 test("a file is replaced whole, with exactly the mode asked for whatever the umask", () =>
   inDirectory(async (directory) => {

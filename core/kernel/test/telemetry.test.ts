@@ -1,9 +1,8 @@
 /** Style rule 13: one emit writes the log line and the metric; memory stays bounded. */
 import assert from "node:assert/strict";
 import { closeSync, openSync } from "node:fs";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import { request } from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import {
@@ -17,6 +16,7 @@ import {
   recordingTelemetry,
   serveMetrics,
 } from "ransomeye-kernel";
+import { inDirectory } from "./in_directory.ts";
 
 const frameRefused = defineEvent<{ stage: string; code: string; count: number; ms: number; detail?: string }>({
   name: "frame_refused",
@@ -32,15 +32,6 @@ const quiet = defineEvent<{ n: number }>({
   counter: { name: "quiet_total", help: "Quiet events", labels: [] },
 });
 const depth = defineGauge({ name: "queue_depth", help: "Entries waiting", unit: "entries", labels: ["queue"] });
-
-async function inDirectory(run: (directory: string) => Promise<void>): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), "ransomeye-kernel-"));
-  try {
-    await run(directory);
-  } finally {
-    await rm(directory, { recursive: true });
-  }
-}
 
 test("one emit writes one JSON line with role, event and bindings, and moves counter and histogram", () =>
   inDirectory(async (directory) => {

@@ -8,11 +8,11 @@ import {
   frameHash,
   openEpochBytes,
   payloadHash,
-  protocolVersions,
   schemaVersions,
   type ServerMessage,
   zeroHash,
 } from "ransomeye-ingestion/protocol";
+import { plainHello } from "../gate/test_client.ts";
 import type { GateNode } from "./gate_node.ts";
 import { type SimKey, sign } from "./keys.ts";
 import { Life, type Scheduler, chance, pick } from "./scheduler.ts";
@@ -52,19 +52,7 @@ export function intrude(options: IntruderOptions): void {
   };
   life.in(1, "an intruder connects", () => {
     pick(scheduler.random, gates).accept(wire, id);
-    wire.up({
-      kind: "hello",
-      protocolVersions,
-      schemaVersions,
-      epoch: 0,
-      nextSeq: 1,
-      pendingBytes: 0,
-      pendingEvents: 0,
-      oldestPendingUs: 0,
-      agent: "intruder",
-      clockUs: 0,
-      keyId,
-    });
+    wire.up(plainHello({ agent: "intruder", keyId }));
   });
 }
 
