@@ -1,12 +1,16 @@
 /**
  * Why it exists: the engine's process: from the bus into rows.
- * Enforces: a member name of its own for each process, so that a dead one's leases are never mistaken for this one's.
+ * Enforces: the same member name for each process of this role: the supervisor never runs two of them, so what the name still holds after a
+ * crash is free at once (R-3: taking it over moves the token). Ready means that the bus has said which partitions are ours.
  * Forbids: anything but wiring.
  */
 import { startEngine } from "ransomeye-engine";
 import { openPostgresConsumer } from "ransomeye-pipeline";
 import { openRolePool } from "./pools.ts";
 import type { Role } from "./role_process.ts";
+
+/** The engine of this system, and its name in its group. */
+const engineId = "engine-1";
 
 /** Connections beside the writers: reading frames, tails and leases. */
 const otherConnections = 4;
@@ -18,5 +22,5 @@ export const engineRole: Role = async (context) => {
   const pool = openRolePool(context, config.engine.writers + otherConnections);
   const bus = await openPostgresConsumer({ pool, telemetry });
   lifetime.defer("bus", () => bus.close());
-  startEngine({ bus, groups: bus, pool, member: `engine-${random.uuid()}`, config, clock, random, telemetry, lifetime });
+  await startEngine({ bus, groups: bus, pool, member: engineId, config, clock, random, telemetry, lifetime }).ready;
 };

@@ -519,11 +519,13 @@ BEGIN
   RETURN least(v_max, greatest(v_share, v_parts - v_others));
 END $$;
 
--- Takes free or expired partitions for a member, up to its quota. A row that somebody's transaction holds is at work and left alone.
-CREATE FUNCTION bus.group_acquire(p_group text, p_member text, p_lease_ms int, p_parts_max int)
+-- Takes free or expired partitions for a member, up to its quota, and what stands under its name although it does not hold it (p_parts and
+-- p_tokens say what it holds): that was a dead predecessor's. A row that somebody's transaction holds is at work and left alone.
+CREATE FUNCTION bus.group_acquire(p_group text, p_member text, p_parts int[], p_tokens bigint[], p_lease_ms int, p_parts_max int)
 RETURNS SETOF bus.lease_answer LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_until timestamptz;
+  v_held  int[];
   v_room  int;
   v_free  int[];
 BEGIN
@@ -536,11 +538,14 @@ BEGIN
   INSERT INTO bus.consumer_offset (grp, part, off, generation, entry_hash, entry_received_us)
   SELECT p_group, p.part, p.low_off, g.id, p.low_hash, p.low_received_us FROM bus.partition_head p CROSS JOIN bus.generation g
   WHERE NOT EXISTS (SELECT FROM bus.consumer_offset o WHERE o.grp = p_group AND o.part = p.part);
-  SELECT bus.group_quota(p_group, p_member) - count(*) INTO v_room FROM bus.consumer_offset o
+  SELECT coalesce(array_agg(o.part), '{}') INTO v_held
+  FROM bus.consumer_offset o JOIN unnest(p_parts, p_tokens) AS t (part, token) ON o.part = t.part AND o.fence = t.token
   WHERE o.grp = p_group AND o.owner = p_member AND o.lease_until > clock_timestamp();
+  v_room := bus.group_quota(p_group, p_member) - cardinality(v_held);
   -- First chosen, then changed: as a subquery of the UPDATE the choice could be made again for every row, and its LIMIT with it.
   SELECT coalesce(array_agg(free.part), '{}') INTO v_free FROM (
-    SELECT f.part FROM bus.consumer_offset f WHERE f.grp = p_group AND (f.owner IS NULL OR f.lease_until <= clock_timestamp())
+    SELECT f.part FROM bus.consumer_offset f
+    WHERE f.grp = p_group AND f.part <> ALL (v_held) AND (f.owner IS NULL OR f.owner = p_member OR f.lease_until <= clock_timestamp())
     ORDER BY f.part LIMIT greatest(v_room, 0) FOR UPDATE SKIP LOCKED) free;
   RETURN QUERY
     UPDATE bus.consumer_offset o SET owner = p_member, lease_until = v_until, fence = o.fence + 1

@@ -23,7 +23,7 @@ export interface EngineOptions {
   readonly groups: Groups;
   /** As role ransomeye_engine, for at least `engine.writers` connections. */
   readonly pool: Pool;
-  /** Unique for each incarnation of the process: leases belong to it. */
+  /** One process at a time has this name: leases belong to it, and what a dead predecessor held is taken over at once. */
   readonly member: string;
   readonly config: Pick<Config, "engine">;
   readonly clock: Clock;
@@ -40,6 +40,8 @@ export interface EngineParts extends Omit<EngineOptions, "pool" | "probe"> {
 }
 
 export interface Engine {
+  /** Settles when the bus has first answered what this engine may own. A lease may still be none: others can hold all. */
+  readonly ready: Promise<void>;
   /** Frames on the bus without rows, in the partitions that this engine owns, as of the last look. */
   lag(): number;
 }
@@ -98,5 +100,5 @@ export function runEngine(parts: EngineParts): Engine {
     if (mode === "drain") await keeper.release().catch(() => undefined);
     await Promise.all(sinks.map((sink) => sink.close()));
   });
-  return { lag: () => keeper.lag() };
+  return { ready: keeper.answered, lag: () => keeper.lag() };
 }

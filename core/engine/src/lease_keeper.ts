@@ -28,10 +28,16 @@ export interface LeaseKeeperOptions {
 
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions;
+  /** Settles after the first turn in which the bus has answered; never rejects. */
+  readonly answered: Promise<void>;
+  #answer: () => void = () => undefined;
   #renewAtMs = 0;
 
   constructor(options: LeaseKeeperOptions) {
     this.#options = options;
+    this.answered = new Promise((resolve) => {
+      this.#answer = resolve;
+    });
   }
 
   /** Keeps leases until `signal` aborts. They stay ours then, until `release`. */
@@ -41,6 +47,7 @@ export class LeaseKeeper {
     while (!signal.aborted) {
       try {
         await this.turn();
+        this.#answer();
       } catch (error) {
         telemetry.emit(busUnreadable, { code: codeOf(error), reason: error instanceof Error ? error.message : String(error) });
       }
@@ -58,7 +65,8 @@ export class LeaseKeeper {
     }
     if (this.#assignments().length < partitions) {
       const takenMs = clock.monotonicMs();
-      for (const lease of await groups.acquire(group, member, { leaseMs, partsMax: partitions }))
+      const held = this.#assignments().map((assignment) => assignment.lease);
+      for (const lease of await groups.acquire(group, member, { leaseMs, partsMax: partitions, held }))
         this.#take(lease, workDeadlineMs(takenMs, leaseMs));
     }
     const owned = this.#assignments();

@@ -91,6 +91,29 @@ test("R-3 an engine that stands still loses its partitions to another, and can s
     await second.lifetime.drain();
   }));
 
+test("R-3 an engine that died with its leases is succeeded at once under the same name, and is ready when it owns them", () =>
+  withFixture(async (fixture) => {
+    const [chain] = await chains(fixture, 1);
+    assert.ok(chain !== undefined);
+    const owned = (): number => fixture.telemetry.events.filter(({ name }) => name === "lease_taken").length;
+    const first = fixture.engine({ leaseMs: 3_600_000 });
+    await first.engine.ready;
+    assert.equal(owned(), fixture.bus.partitions);
+    // Unlike a drain this gives nothing back, as a kill would not.
+    await first.lifetime.destroy();
+    await fixture.append(chain, [chain.frame(), chain.frame()]);
+    const second = fixture.engine({ leaseMs: 3_600_000 });
+    await second.engine.ready;
+    assert.equal(owned(), 2 * fixture.bus.partitions);
+    await fixture.stored();
+    await fixture.assertExactlyOnce(chain, 1, 2);
+    const third = fixture.engine({ member: "another", leaseMs: 3_600_000 });
+    await third.engine.ready;
+    assert.equal(owned(), 2 * fixture.bus.partitions, "ready, with nothing free to own");
+    await third.lifetime.drain();
+    await second.lifetime.drain();
+  }));
+
 test("R-7 a producer's epochs in several partitions are stored in order, whoever reads first", () =>
   withFixture(async (fixture) => {
     const all = await chains(fixture, 4);

@@ -199,7 +199,7 @@ export class Fixture {
 
 /** Leases until this member holds the partition; its other leases go back. */
 async function takeLease(groups: Groups, part: number, member: string, leaseMs: number): Promise<Lease> {
-  const leases = await groups.acquire(engineGroup, member, { leaseMs, partsMax: 1024 });
+  const leases = await groups.acquire(engineGroup, member, { leaseMs, partsMax: 1024, held: [] });
   const lease = leases.find((one) => one.part === part);
   assert.ok(lease !== undefined, `partition ${part} is free`);
   await groups.release(leases.filter((one) => one !== lease));

@@ -258,6 +258,8 @@ export interface AcquireOptions {
   readonly leaseMs: number;
   /** How many partitions this member wants at most, those it holds included. */
   readonly partsMax: number;
+  /** What the caller still works under; nothing, for a process that has just started. */
+  readonly held: readonly Lease[];
 }
 
 export interface GroupLag {
@@ -270,7 +272,8 @@ export interface GroupLag {
 export interface Groups {
   /**
    * Announces the member and takes free or expired partitions, up to its fair share (partitions / live members, rounded up).
-   * Returns the newly taken ones only. Member names are unique per incarnation: what a lost answer took comes free at expiry.
+   * Returns the newly taken ones only. A member name belongs to one process at a time: a lease under it that the caller does not hold is
+   * a dead predecessor's, or was taken by an answer that was lost, and is taken at once under a new token, which fences whoever had it.
    */
   acquire(group: string, member: string, options: AcquireOptions): Promise<Lease[]>;
   /**

@@ -9,7 +9,7 @@ import { accept, shared } from "./contract_tools.ts";
 import { Chain, producerId } from "./frames.ts";
 import { openChain, type OpenSubject } from "./subject.ts";
 
-const lease = { leaseMs: 60_000, partsMax: 1000 } as const;
+const lease = { leaseMs: 60_000, partsMax: 1000, held: [] } as const;
 const parts = (leases: readonly Lease[]): number[] => leases.map(({ part }) => part).toSorted((a, b) => a - b);
 
 export function groupContract(open: OpenSubject): void {
@@ -69,6 +69,31 @@ export function groupContract(open: OpenSubject): void {
       assert.deepEqual(await other.acquire("group:c", "two", lease), []);
     });
 
+    test("R-3 what a dead predecessor of the same name held is taken over at once, and its token is void", async () => {
+      const { bus, other } = subject();
+      const dead = await bus.acquire("group:j", "one", lease);
+      const mine = dead.find((candidate) => candidate.part === part) as Lease;
+      assert.equal(await bus.commit(mine, at(4)), "committed");
+      const successor = await other.acquire("group:j", "one", lease);
+      assert.deepEqual(parts(successor), parts(dead));
+      for (const [index, { token }] of successor.entries()) assert.ok(token > (dead[index]?.token ?? Number.POSITIVE_INFINITY));
+      assert.deepEqual(successor.find((candidate) => candidate.part === part)?.position, at(4));
+      assert.equal(await bus.commit(mine, at(5)), "fenced");
+      assert.deepEqual(await bus.renew(dead, 60_000), []);
+      assert.equal(await other.commit(successor.find((candidate) => candidate.part === part) as Lease, at(5)), "committed");
+    });
+
+    test("what a member holds stays under its token when it asks for more, and what it has let go comes back under a new one", async () => {
+      const { bus } = subject();
+      const first = await bus.acquire("group:k", "one", lease);
+      assert.deepEqual(await bus.acquire("group:k", "one", { ...lease, held: first }), []);
+      const forgotten = first.find((candidate) => candidate.part === part) as Lease;
+      const again = await bus.acquire("group:k", "one", { ...lease, held: first.filter((candidate) => candidate !== forgotten) });
+      assert.deepEqual(parts(again), [part]);
+      assert.deepEqual(parts(await bus.renew([...first, ...again], 60_000)), parts(first));
+      assert.equal(await bus.commit(forgotten, at(0)), "fenced");
+    });
+
     test("members share: a newcomer gets its part when the others renew, and leavers leave theirs", async () => {
       const { bus, other } = subject();
       const share = bus.partitions / 2;
@@ -85,7 +110,7 @@ export function groupContract(open: OpenSubject): void {
       first = await bus.renew(first, 60_000);
       assert.equal(first.length, share);
       await other.release(second);
-      first.push(...(await bus.acquire("group:d", "one", lease)));
+      first.push(...(await bus.acquire("group:d", "one", { ...lease, held: first })));
       assert.equal(first.length, bus.partitions);
     });
 

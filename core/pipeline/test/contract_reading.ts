@@ -103,7 +103,7 @@ export function readContract(open: OpenSubject): void {
 
     test("R-11 trim moves the low mark and never past a group; below it a reader is told", async () => {
       const { bus, control } = subject();
-      const leases = await bus.acquire("group:slow", "member", { leaseMs: 10_000, partsMax: 1000 });
+      const leases = await bus.acquire("group:slow", "member", { leaseMs: 10_000, partsMax: 1000, held: [] });
       const lease = leases.find((candidate) => candidate.part === part) as Lease;
       assert.equal(lease.position, null);
       await bus.commit(lease, positions[9] as Position);
@@ -113,7 +113,7 @@ export function readContract(open: OpenSubject): void {
       assert.equal(await bus.checkPosition(positions[9] as Position), "same");
       assert.equal((await bus.read(part, null, everything))[0]?.position.off, 11);
       assert.equal((await bus.read(part, positions[9] as Position, everything))[0]?.position.off, 11);
-      const late = await bus.acquire("group:late", "member", { leaseMs: 10_000, partsMax: 1000 });
+      const late = await bus.acquire("group:late", "member", { leaseMs: 10_000, partsMax: 1000, held: [] });
       assert.deepEqual(late.find((candidate) => candidate.part === part)?.position, positions[9]);
       assert.deepEqual(kinds(await bus.append(part, [frames[0] as FrameAppend], how)), ["duplicate"]);
     });

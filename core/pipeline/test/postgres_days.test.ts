@@ -69,7 +69,7 @@ describe("days and partitions", () => {
       );
       assert.deepEqual(await bus.seek(part, (positions[3] as Position).receivedUs), early[2]);
       assert.equal(await bus.checkPosition(early[1] as Position), "same");
-      const lease = (await bus.acquire("group:days", "one", { leaseMs: 60_000, partsMax: 100 })).find((one) => one.part === part);
+      const lease = (await bus.acquire("group:days", "one", { leaseMs: 60_000, partsMax: 100, held: [] })).find((one) => one.part === part);
       assert.ok(lease !== undefined);
       await bus.commit(lease, early[1] as Position);
       const trimYesterday = async (): Promise<boolean | undefined> =>

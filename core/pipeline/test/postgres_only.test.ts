@@ -305,7 +305,9 @@ describe("groups and the engine's row transaction (R-3)", () => {
       const chain = new Chain(producerId(70));
       const part = await openChain(bus, chain);
       const [position] = await accept(bus, part, [chain.next(1)]);
-      const mine = (await bus.acquire("group:engine", "one", { leaseMs: 60_000, partsMax: 100 })).find((lease) => lease.part === part);
+      const mine = (await bus.acquire("group:engine", "one", { leaseMs: 60_000, partsMax: 100, held: [] })).find(
+        (lease) => lease.part === part,
+      );
       assert.ok(mine !== undefined && position !== undefined);
       await expireLeases("group:engine");
       const engine = await enginePool.connect();
@@ -315,10 +317,10 @@ describe("groups and the engine's row transaction (R-3)", () => {
       try {
         await engine.query("BEGIN");
         assert.equal((await engine.query(move, moveValues)).rowCount, 1);
-        const taken = await other.acquire("group:engine", "two", { leaseMs: 60_000, partsMax: 100 });
+        const taken = await other.acquire("group:engine", "two", { leaseMs: 60_000, partsMax: 100, held: [] });
         assert.equal(taken.length, 15);
         await engine.query("COMMIT");
-        const late = await other.acquire("group:engine", "two", { leaseMs: 60_000, partsMax: 100 });
+        const late = await other.acquire("group:engine", "two", { leaseMs: 60_000, partsMax: 100, held: taken });
         assert.deepEqual(
           late.map((lease) => [lease.part, lease.position]),
           [[part, position]],

@@ -47,12 +47,12 @@ class MemoryGroups extends MemoryLog implements MemoryBus {
     const leaseUntilMs = nowMs + options.leaseMs;
     for (const [name, { leaseUntilMs: until }] of found.members) if (until <= nowMs) found.members.delete(name);
     found.members.set(member, { leaseUntilMs, partsMax: options.partsMax });
-    const held = found.slots.filter((slot) => slot.owner === member && slot.leaseUntilMs > nowMs).length;
-    let room = this.#quota(found, member) - held;
+    const held = new Set(options.held.map((lease) => heldSlot(found, lease)).filter((slot) => (slot?.leaseUntilMs ?? 0) > nowMs));
+    let room = this.#quota(found, member) - held.size;
     const leases: Lease[] = [];
     for (const [part, slot] of found.slots.entries()) {
       if (room <= 0) break;
-      if (slot.owner !== null && slot.leaseUntilMs > nowMs) continue;
+      if (held.has(slot) || (slot.owner !== null && slot.owner !== member && slot.leaseUntilMs > nowMs)) continue;
       slot.owner = member;
       slot.leaseUntilMs = leaseUntilMs;
       slot.fence += 1;

@@ -19,7 +19,7 @@ interface LeaseRow {
   readonly entry_received_us: number;
 }
 
-const acquireSql = "SELECT * FROM bus.group_acquire($1, $2, $3, $4) ORDER BY part";
+const acquireSql = "SELECT * FROM bus.group_acquire($1, $2, $3::int[], $4::bigint[], $5, $6) ORDER BY part";
 const renewSql = "SELECT * FROM bus.group_renew($1, $2, $3::int[], $4::bigint[], $5) ORDER BY part";
 const releaseSql = "SELECT bus.group_release($1, $2, $3::int[], $4::bigint[])";
 const commitSql = "SELECT bus.group_commit($1, $2, $3, $4, $5, $6, $7) AS verdict";
@@ -37,7 +37,9 @@ export class PostgresGroups implements Groups {
   }
 
   async acquire(group: string, member: string, options: AcquireOptions): Promise<Lease[]> {
-    const rows = await this.#change<LeaseRow>("bus_group_acquire", acquireSql, [group, member, options.leaseMs, options.partsMax]);
+    const { leaseMs, partsMax, held } = options;
+    const values = [group, member, held.map(({ part }) => part), held.map(({ token }) => token), leaseMs, partsMax];
+    const rows = await this.#change<LeaseRow>("bus_group_acquire", acquireSql, values);
     return rows.map((row) => leaseOf(row, group, member));
   }
 

@@ -22,7 +22,6 @@ export class EngineNode {
   readonly #options: EngineNodeOptions;
   #life: Life;
   #lifetime: Lifetime | undefined;
-  #incarnation = 0;
 
   constructor(options: EngineNodeOptions) {
     this.#options = options;
@@ -39,7 +38,7 @@ export class EngineNode {
     this.#startIn(downMs);
   }
 
-  /** SIGTERM: drains, gives its leases back, and starts again as somebody new. */
+  /** SIGTERM: drains, gives its leases back, and starts again. */
   restart(downMs: number): void {
     const life = this.#life;
     this.#lifetime?.drain().then(
@@ -58,7 +57,6 @@ export class EngineNode {
 
   #start(): void {
     const { name, scheduler, server, oracle } = this.#options;
-    this.#incarnation += 1;
     const life = new Life(scheduler);
     const clock = life.clock();
     const lifetime = new Lifetime(clock);
@@ -72,7 +70,7 @@ export class EngineNode {
     runEngine({
       bus: server.log(life, name),
       groups: server.groupsOf(life),
-      member: `${name}-${this.#incarnation}`,
+      member: name,
       config: engineConfig,
       clock,
       random: scheduler.random,

@@ -1,6 +1,7 @@
 /**
  * Why: the engine's row transaction moves a group's offset itself (R-3), so the model of the database must hold that row where the sink's model can reach it.
- * Enforces: a token that grows at every takeover, release and rewind; expiry by the server's clock; fair shares.
+ * Enforces: a token that grows at every takeover, release and rewind; expiry by the server's clock; fair shares; a member's name is one
+ * process's at a time, so what it does not hold of its own is taken at once.
  * Forbids: being a copy of the adapters' code: it is written from the port's promises alone.
  */
 import type { AcquireOptions, GroupLag, Groups, Lease, Position } from "ransomeye-pipeline";
@@ -28,14 +29,14 @@ export class SimGroups implements Groups {
     const nowMs = this.#nowMs();
     this.#members.set(member, nowMs + options.leaseMs);
     const leases: Lease[] = [];
-    let held = this.rows.filter((row) => row.owner === member && row.leaseUntilMs > nowMs).length;
+    const inHand = options.held.map((lease) => this.#rowOf(lease)).filter((row) => row !== undefined && row.leaseUntilMs > nowMs);
     for (const [part, row] of this.rows.entries()) {
-      if (held >= Math.min(this.#share(), options.partsMax)) break;
-      if (row.owner !== null && row.leaseUntilMs > nowMs) continue;
+      if (inHand.length + leases.length >= Math.min(this.#share(), options.partsMax)) break;
+      if (inHand.includes(row)) continue;
+      if (row.owner !== null && row.owner !== member && row.leaseUntilMs > nowMs) continue;
       row.owner = member;
       row.leaseUntilMs = nowMs + options.leaseMs;
       row.fence += 1;
-      held += 1;
       leases.push({ group, member, part, token: row.fence, position: row.position });
     }
     return Promise.resolve(leases);
