@@ -30,7 +30,8 @@ export async function writeNumberedEvents(path: string, records: number, seed: n
   await once(out, "finish");
 }
 
-function numberedEvent(n: number, salt: number, schemaVersion: string): string {
+/** One event, and no other is like it: `n` is its process id and part of its uid. */
+export function numberedEvent(n: number, salt: number, schemaVersion: string): string {
   const hex = salt.toString(16).padStart(8, "0");
   return JSON.stringify({
     class_uid: 1007,

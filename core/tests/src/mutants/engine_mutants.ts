@@ -8,6 +8,7 @@ export const engineMutants: readonly Mutant[] = [
   {
     rule: "R-3",
     bug: "the offset moves after the commit, outside the transaction",
+    named: "offset after commit",
     patches: [
       {
         file: `${engine}/sink.js`,
@@ -25,6 +26,7 @@ export const engineMutants: readonly Mutant[] = [
   {
     rule: "R-3",
     bug: "no fence: whoever knows the offset may move it",
+    named: "no fence",
     patches: [
       { file: `${engine}/sink_statements.js`, find: "AND off = $3 AND fence = $4", replace: "AND off = $3 AND $4::bigint IS NOT NULL" },
     ],

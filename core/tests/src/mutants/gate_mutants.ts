@@ -1,5 +1,5 @@
 /** Why: bugs planted where frames are admitted: producer, gate and bus. Enforces: each row names a rule and the check that must fail without it. */
-import { type Mutant, named, simulation } from "./mutant.ts";
+import { type Mutant, named, type Patch, simulation } from "./mutant.ts";
 
 const gate = "core/ingestion/dist/src";
 const security = "core/ingestion/dist/security";
@@ -11,9 +11,13 @@ const migration = "core/db/migrations/0002_bus.sql";
 const sdk = "agents/sdk/dist/src";
 
 /** A receipt for a frame that has only been queued. */
-const earlyReceipt = `const early = { epoch: trusted.header.epoch, durableSeq: lastSeqOf(trusted.header), chainHash: trusted.header.hash, storedEpoch: 0, storedSeq: 0, receivedUs: 0, invalid: [], invalidMore: 0 };
+export const earlyReceipt: Patch = {
+  file: `${gate}/session_frame.js`,
+  find: "return become(held, { expected, inFlight: held.inFlight + 1 }, [",
+  replace: `const early = { epoch: trusted.header.epoch, durableSeq: lastSeqOf(trusted.header), chainHash: trusted.header.hash, storedEpoch: 0, storedSeq: 0, receivedUs: 0, invalid: [], invalidMore: 0 };
     return become(held, { expected, inFlight: held.inFlight + 1 }, [
-        { kind: "send", message: { kind: "receipt", ...early, signature: context.seal(held.identity.producer, early) } },`;
+        { kind: "send", message: { kind: "receipt", ...early, signature: context.seal(held.identity.producer, early) } },`,
+};
 
 /** A receipt for what stands in a refused frame's own header. */
 const refusedReceipt = `case "gap":
@@ -25,13 +29,8 @@ export const gateMutants: readonly Mutant[] = [
   {
     rule: "promise 1, R-4",
     bug: "the receipt leaves before the append",
-    patches: [
-      {
-        file: `${gate}/session_frame.js`,
-        find: "return become(held, { expected, inFlight: held.inFlight + 1 }, [",
-        replace: earlyReceipt,
-      },
-    ],
+    named: "receipt before append",
+    patches: [earlyReceipt],
     check: simulation(50),
   },
   {
@@ -49,6 +48,7 @@ export const gateMutants: readonly Mutant[] = [
   {
     rule: "promise 4",
     bug: "identity comes from the payload: the header may name any producer",
+    named: "identity from the payload",
     patches: [{ file: `${security}/signature.js`, find: "header.producer !== identity.producer", replace: "false" }],
     check: named(`${hostileTests}/auth_failure_tests.test.js`, "ING-7 another producer's id"),
   },
@@ -71,6 +71,7 @@ export const gateMutants: readonly Mutant[] = [
   {
     rule: "promise 3, R-37",
     bug: "no sequence check, neither at the gate nor at the bus",
+    named: "no sequence check",
     patches: [
       { file: `${gate}/ordering.js`, find: `return link.firstSeq > expected.seq ? "ahead" : "behind";`, replace: `return "next";` },
       { file: `${bus}/append_machine.js`, find: `if (link.firstSeq > head.seq + 1)`, replace: "if (false)" },

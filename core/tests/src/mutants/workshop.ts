@@ -9,18 +9,28 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Check, type Patch, applied } from "./mutant.ts";
 
-const rooms = ["core/kernel", "core/db", "core/pipeline", "core/ingestion", "core/engine", "core/tests", "agents/sdk"] as const;
+const rooms = [
+  "core/kernel",
+  "core/db",
+  "core/pipeline",
+  "core/ingestion",
+  "core/engine",
+  "core/tests",
+  "agents/sdk",
+  "agents/shipper",
+  "cli",
+] as const;
 /** What a room needs beside its built files. */
-const beside = ["package.json", "migrations", "schema.txt", "proto"];
+const beside = ["package.json", "migrations", "schema.txt", "proto", "bin"];
 /** A check that takes longer hangs, which is a way to fail. */
 const checkMsMax = 180_000;
 
 /** How a check ended. */
 export interface CheckResult {
   readonly passed: boolean;
-  /** The test that failed, or what the simulation said. */
-  readonly failed: string;
-  /** Tests that ran. */
+  /** The test that failed, or what simulation and proof said. */
+  readonly said: string;
+  /** Tests, worlds or frames that ran. */
   readonly ran: number;
 }
 
@@ -82,17 +92,36 @@ export class Workshop {
     }
   }
 
-  async run(check: Check): Promise<CheckResult> {
-    if (check.kind === "simulation") {
-      const { code, output } = await this.#node([join("core/tests/dist/src/sim/main.js"), "--seeds", String(check.worlds)]);
-      const broken = /^seed \d+ broke[^\n]*\n *(?<what>[^\n]*)/m.exec(output)?.groups?.["what"] ?? lastLine(output);
-      return { passed: code === 0, failed: `simulation: ${broken}`, ran: check.worlds };
+  run(check: Check): Promise<CheckResult> {
+    switch (check.kind) {
+      case "test":
+        return this.#test(check.file, check.name);
+      case "simulation":
+        return this.#simulation(check.worlds);
+      case "flush":
+        return this.#flushProof();
     }
-    const pattern = `^${check.name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")}`;
-    const { code, output } = await this.#node(["--test", "--test-reporter=tap", `--test-name-pattern=${pattern}`, check.file]);
+  }
+
+  async #test(file: string, name: string): Promise<CheckResult> {
+    const pattern = `^${name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")}`;
+    const { code, output } = await this.#node(["--test", "--test-reporter=tap", `--test-name-pattern=${pattern}`, file]);
     const results = output.split("\n").filter((line) => /^ *(not )?ok \d+ - /.test(line) && !line.includes("# SKIP"));
     const failed = results.find((line) => /^ *not ok/.test(line))?.replace(/^ *not ok \d+ - /, "");
-    return { passed: code === 0, failed: failed ?? lastLine(output), ran: results.length };
+    return { passed: code === 0, said: failed ?? lastLine(output), ran: results.length };
+  }
+
+  async #simulation(worlds: number): Promise<CheckResult> {
+    const { code, output } = await this.#node(["core/tests/dist/src/sim/main.js", "--seeds", String(worlds)]);
+    const broken = /^seed \d+ broke[^\n]*\n *(?<what>[^\n]*)/m.exec(output)?.groups?.["what"] ?? lastLine(output);
+    return { passed: code === 0, said: `simulation: ${broken}`, ran: worlds };
+  }
+
+  async #flushProof(): Promise<CheckResult> {
+    const { code, output } = await this.#node(["core/tests/dist/src/flush/main.js"]);
+    const violated = [...output.matchAll(/^VIOLATED (?<what>.*), first: /gm)].map((match) => match.groups?.["what"]);
+    const ran = Number(/^frames (?<frames>\d+)/m.exec(output)?.groups?.["frames"] ?? 0);
+    return { passed: code === 0, said: `flush proof: ${violated.join("; ") || lastLine(output)}`, ran };
   }
 
   #node(args: readonly string[]): Promise<{ code: number | null; output: string }> {
