@@ -68,6 +68,7 @@ test("runtime.json is believed only while its supervisor runs", async () => {
     socketDir: "/tmp/x",
     postgres: null,
     gateway: null,
+    ledger: null,
     registrySocket: "/tmp/x/r",
     children: [],
   };

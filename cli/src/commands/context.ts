@@ -1,11 +1,12 @@
 /**
  * Why it exists: the parts that most commands begin with: configuration, data directory, a connection as reader.
- * Enforces: precedence flag, environment, file, default; what is printed is safe for a terminal.
- * Forbids: commands that connect as anything but the reader.
+ * Enforces: precedence flag, environment, file, default; what is printed is safe for a terminal; a command connects as the reader unless it
+ * names another role.
+ * Forbids: the administrator's connection.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { openPool, type Pool, readSecrets, roleConnection } from "ransomeye-db";
+import { type LoginRole, openPool, type Pool, readSecrets, roleConnection } from "ransomeye-db";
 import {
   type Config,
   type ConfigSources,
@@ -79,20 +80,25 @@ async function readConfigFile(named: string | undefined, fallback: string): Prom
   }
 }
 
-/** A pool as ransomeye_reader to the running system. */
+/** A pool to the running system, as one of its roles. */
 export interface Reader {
   readonly pool: Pool;
   readonly runtime: RuntimeFile;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Connects to the running system. @throws CliError CLI_NOT_RUNNING, CLI_UNREACHABLE */
-export async function openReader(context: CommandContext): Promise<Reader> {
+/** Connects to the running system, as ransomeye_reader. @throws CliError CLI_NOT_RUNNING, CLI_UNREACHABLE */
+export function openReader(context: CommandContext): Promise<Reader> {
+  return openAs(context, "ransomeye_reader");
+}
+
+/** Connects to the running system as `role`: passwords lie in the data directory, so whoever may read that may do it. @throws as openReader */
+export async function openAs(context: CommandContext, role: LoginRole): Promise<Reader> {
   const dir = await context.dataDir();
   const runtime = await requireRuntime(dir);
   if (runtime.postgres === null) throw new CliError("CLI_UNREACHABLE", "the system is starting; its database is not open yet");
   const secrets = await readSecrets(dir.databaseSecrets);
-  const connection = roleConnection(await databaseServer(context, runtime.postgres), secrets, "ransomeye_reader");
+  const connection = roleConnection(await databaseServer(context, runtime.postgres), secrets, role);
   const pool = openPool({ connection, max: 2, applicationName: "ransomeye cli", telemetry: recordingTelemetry() });
   await pool.query("SELECT 1").catch(async (cause: unknown) => {
     await pool.end();

@@ -57,6 +57,7 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
     console,
     json,
     stdout: context.stdout,
+    onCounted: (balanced) => supervisor.noteLedger(balanced),
   });
 
   let finish: (exit: ExitName) => void = () => undefined;

@@ -1,10 +1,13 @@
 /**
  * Why it exists: is it up, is it ready, how much comes in, and how long will the disk last (R-33).
- * Enforces: works in every phase; `--wait ready` returns only when rows can flow.
- * Forbids: counting all rows: this is to be asked often.
+ * Enforces: works in every phase; `--wait ready` returns only when rows can flow; a ledger that does not balance or a partition that has stopped
+ * (R-2) is said, with an exit code of its own.
+ * Forbids: counting all rows: this is to be asked often. The running system counts, and its verdict is read here.
  */
+import { engineGroup } from "ransomeye-engine";
 import { diskFacts, sleep } from "ransomeye-kernel";
 import type { ExitName } from "../errors.ts";
+import { divergedPlaces } from "../queries/divergence.ts";
 import { readLag } from "../queries/ledger.ts";
 import { bytesPerDay, daysStored } from "../queries/storage.ts";
 import type { DataDir } from "../supervisor/data_dir.ts";
@@ -36,9 +39,10 @@ export const statusCommand: CommandSpec = {
  "postgres": {"embedded": boolean, "pid": n | null, "restarts": n} | null,
  "storage": {"bytes": n, "bytes_per_day": n, "days": [{"day": string, "bytes": n}], "retention_bytes_max": n, "retention_days_max": n,
    "disk_free_bytes": n, "disk_total_bytes": n, "seconds_until_full": n | null} | null,
- "lag_batches": n | null}
+ "lag_batches": n | null, "stopped_partitions": [n], "ledger": {"balanced": boolean, "since_us": n} | null}
+ledger: what the running system's own counting says, and since when; null before the first count.
 seconds_until_full: until retention begins to drop days or the disk's floor is reached, whichever is first, at today's rate; null if nothing comes in.`,
-  exits: ["ok", "usage", "config", "unreachable"],
+  exits: ["ok", "found", "usage", "config", "unreachable"],
   async run(context, _args, options) {
     const dir = await context.dataDir();
     const ready =
@@ -47,16 +51,18 @@ seconds_until_full: until retention begins to drop days or the disk's floor is r
     const running = runtime !== undefined && isRunning(runtime.supervisor);
     const status = {
       ...processFacts(context, dir, running ? runtime : undefined),
-      ...(running ? await storageFacts(context, dir) : { storage: null, lag_batches: null }),
+      ...(running ? await storedFacts(context, dir) : nothingStored),
     };
     context.result(status, statusText(status));
     if (!running || !ready) return "unreachable" satisfies ExitName;
-    return "ok";
+    return status.ledger?.balanced === false || status.stopped_partitions.length > 0 ? "found" : "ok";
   },
 };
 
 type ProcessFacts = ReturnType<typeof processFacts>;
-type StorageFacts = Awaited<ReturnType<typeof storageFacts>>;
+type StoredFacts = Awaited<ReturnType<typeof storedFacts>> | typeof nothingStored;
+
+const nothingStored = { storage: null, lag_batches: null, stopped_partitions: [] as readonly number[] };
 
 function isReady(runtime: RuntimeFile): boolean {
   return runtime.phase === "ready" && runtime.children.every((child) => child.ready || child.role === "demo");
@@ -86,10 +92,11 @@ function processFacts(context: CommandContext, dir: DataDir, runtime: RuntimeFil
       runtime?.postgres == null
         ? null
         : { embedded: runtime.postgres.embedded, pid: runtime.postgres.pid, restarts: runtime.postgres.restarts },
+    ledger: runtime?.ledger == null ? null : { balanced: runtime.ledger.balanced, since_us: runtime.ledger.sinceUs },
   };
 }
 
-async function storageFacts(context: CommandContext, dir: DataDir) {
+async function storedFacts(context: CommandContext, dir: DataDir) {
   try {
     const config = await context.config();
     await using reader = await openReader(context);
@@ -111,14 +118,15 @@ async function storageFacts(context: CommandContext, dir: DataDir) {
         seconds_until_full: perDay === 0 ? null : Math.round((room / perDay) * 86_400),
       },
       lag_batches: await readLag(reader.pool),
+      stopped_partitions: (await divergedPlaces(reader.pool, engineGroup)).map(({ part }) => part),
     };
   } catch {
     // Starting, or PostgreSQL on its way back: the rest of the status still holds.
-    return { storage: null, lag_batches: null };
+    return nothingStored;
   }
 }
 
-function statusText(status: ProcessFacts & StorageFacts): string {
+function statusText(status: ProcessFacts & StoredFacts): string {
   if (!status.running) return `not running  (data directory ${terminalSafe(status.data_dir)})`;
   const lines = [
     `${status.ready ? "ready" : status.phase}  data in ${terminalSafe(status.data_dir)}, up ${formatSeconds(status.uptime_seconds ?? 0)}`,
@@ -139,5 +147,10 @@ function statusText(status: ProcessFacts & StorageFacts): string {
       `waiting    ${status.lag_batches ?? 0} signed batches between bus and rows`,
     );
   }
+  if (status.ledger !== null) lines.push(`ledger     ${status.ledger.balanced ? "balanced" : "NOT BALANCED: ransomeye audit says where"}`);
+  if (status.stopped_partitions.length > 0)
+    lines.push(
+      `STOPPED    partitions ${status.stopped_partitions.join(", ")}: the log's history was rewritten; ransomeye reconcile says more`,
+    );
   return lines.join("\n");
 }

@@ -11,6 +11,7 @@ import { eventCommand } from "./event.ts";
 import { eventsCommand } from "./events.ts";
 import { initCommand } from "./init.ts";
 import { enrollCommand, listCommand, resumeCommand, revokeCommand, suspendCommand } from "./producer.ts";
+import { reconcileCommand } from "./reconcile.ts";
 import { roleCommand } from "./role.ts";
 import { shipCommand } from "./ship.ts";
 import { startCommand } from "./start.ts";
@@ -33,5 +34,6 @@ export const commandTable: readonly CommandSpec[] = [
   configValidateCommand,
   configShowCommand,
   doctorCommand,
+  reconcileCommand,
   roleCommand,
 ];

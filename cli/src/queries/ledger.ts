@@ -61,10 +61,8 @@ export async function readLedger(pool: Pool): Promise<Ledger> {
   const sum = (
     column: "offered" | "accepted" | "stored" | "dead_lettered" | "gaps" | "expired" | "in_flight" | "imbalance" | "misplaced_epochs",
   ): number => producers.reduce((total, producer) => total + producer[column], 0);
-  const imbalance = sum("imbalance");
-  const misplaced = sum("misplaced_epochs");
   return {
-    balanced: imbalance === 0 && misplaced === 0 && producers.every((producer) => producer.in_flight >= 0),
+    balanced: producers.every(addsUp),
     offered: sum("offered"),
     accepted: sum("accepted"),
     stored: sum("stored"),
@@ -74,10 +72,15 @@ export async function readLedger(pool: Pool): Promise<Ledger> {
     refused_by_code: Object.fromEntries(refusals.map(({ name, value }) => [name.slice(refusedPrefix.length), value])),
     gaps: sum("gaps"),
     expired: sum("expired"),
-    imbalance,
-    misplaced_epochs: misplaced,
+    imbalance: sum("imbalance"),
+    misplaced_epochs: sum("misplaced_epochs"),
     producers,
   };
+}
+
+/** Whether one producer's side of the ledger holds. */
+export function addsUp(ledger: Pick<ProducerLedger, "imbalance" | "misplaced_epochs" | "in_flight">): boolean {
+  return ledger.imbalance === 0 && ledger.misplaced_epochs === 0 && ledger.in_flight >= 0;
 }
 
 /** Batches accepted by the bus that some group has not read yet: cheap, from heads alone. */

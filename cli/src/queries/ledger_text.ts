@@ -4,7 +4,7 @@
  * Forbids: I/O.
  */
 import { formatCount, formatTable } from "../terminal/format.ts";
-import type { Ledger } from "./ledger.ts";
+import { addsUp, type Ledger } from "./ledger.ts";
 
 /** The ledger as people read it. `names` gives producers their names where they are known. */
 export function ledgerText(ledger: Ledger, names: ReadonlyMap<string, string> = new Map()): string {
@@ -18,7 +18,7 @@ export function ledgerText(ledger: Ledger, names: ReadonlyMap<string, string> = 
       p.dead_lettered,
       p.gaps,
       p.in_flight,
-      p.imbalance + p.misplaced_epochs === 0 ? "balanced" : "NOT BALANCED",
+      addsUp(p) ? "balanced" : "NOT BALANCED",
     ]),
     [
       "all",
@@ -36,7 +36,10 @@ export function ledgerText(ledger: Ledger, names: ReadonlyMap<string, string> = 
   return [
     formatTable(["producer", "kind", "offered", "accepted", "stored", "dead-lettered", "gaps", "in flight", "ledger"], rows),
     "",
-    `accepted ${formatCount(ledger.accepted)} = stored ${formatCount(ledger.stored)} + dead-lettered ${formatCount(ledger.dead_lettered)} + gaps ${formatCount(ledger.gaps)} + in flight ${formatCount(ledger.in_flight)}${ledger.balanced ? "" : "   DOES NOT ADD UP"}`,
+    `accepted ${formatCount(ledger.accepted)} = stored ${formatCount(ledger.stored)} + dead-lettered ${formatCount(ledger.dead_lettered)} + gaps ${formatCount(ledger.gaps)} + in flight ${formatCount(ledger.in_flight)}${ledger.imbalance === 0 ? "" : `   DOES NOT ADD UP: ${formatCount(ledger.imbalance)} off`}`,
+    ...(ledger.misplaced_epochs === 0
+      ? []
+      : [`IN ${formatCount(ledger.misplaced_epochs)} EPOCHS SEQUENCE NUMBERS ARE MISSING AND OTHERS DOUBLED`]),
     `refused beside it: ${formatCount(ledger.refused)}${refused.length === 0 ? "" : ` (${refused.join(", ")})`}${ledger.expired === 0 ? "" : `; removed by retention: ${formatCount(ledger.expired)}`}`,
   ].join("\n");
 }

@@ -24,6 +24,8 @@ export interface LiveViewOptions {
   readonly console: Console;
   readonly json: boolean;
   readonly stdout: NodeJS.WriteStream;
+  /** Told after each count. */
+  readonly onCounted: (balanced: boolean) => void;
 }
 
 /** Reads and shows the ledger while the system runs. */
@@ -94,6 +96,7 @@ export class LiveView implements IdleProbe {
         const passedS = (begunMs - this.#countedMs) / 1000;
         if (this.#ledger !== undefined && passedS > 0) this.#rate = (ledger.accepted - this.#ledger.accepted) / passedS;
         this.#ledger = ledger;
+        this.#o.onCounted(ledger.balanced);
         if (ledger.producers.some(({ producer }) => !this.#names.has(producer)))
           this.#names = await producerNames(this.#o.registrySocket(), clock);
         this.#countedMs = begunMs;

@@ -41,6 +41,13 @@ export interface RuntimeFile {
   readonly gateway: { readonly host: string; readonly port: number } | null;
   readonly registrySocket: string;
   readonly children: readonly ChildState[];
+  /** What the supervisor's own counting of the ledger says, and since when; null before the first. */
+  readonly ledger: LedgerVerdict | null;
+}
+
+export interface LedgerVerdict {
+  readonly balanced: boolean;
+  readonly sinceUs: number;
 }
 
 /** Replaces the file. */

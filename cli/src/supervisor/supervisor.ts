@@ -18,7 +18,7 @@ import { resolveGatewayAddress } from "./gateway_address.ts";
 import { type RoleBegin, registrySocketName } from "./ipc.ts";
 import { acquireLock } from "./lock.ts";
 import { thisProcess } from "./process_facts.ts";
-import { type Phase, type RoleName, type RuntimeFile, writeRuntime } from "./runtime_file.ts";
+import { type LedgerVerdict, type Phase, type RoleName, type RuntimeFile, writeRuntime } from "./runtime_file.ts";
 import { takeOver } from "./takeover.ts";
 
 /** The database role of each process; the demo fleet has none: it is a producer like any other. */
@@ -58,6 +58,7 @@ export class Supervisor {
   #gateway: { readonly host: string; readonly port: number } | null = null;
   #phase: Phase = "starting";
   #startedUs = 0;
+  #ledger: LedgerVerdict | null = null;
   #release: (() => Promise<void>) | undefined;
   #writing: Promise<void> = Promise.resolve();
   #writeAgain = false;
@@ -79,6 +80,13 @@ export class Supervisor {
 
   get gateway(): { readonly host: string; readonly port: number } | null {
     return this.#gateway;
+  }
+
+  /** The ledger was counted again. Noted where the answer is another one than before: `status` tells it without counting. */
+  noteLedger(balanced: boolean): void {
+    if (this.#ledger?.balanced === balanced) return;
+    this.#ledger = { balanced, sinceUs: this.#o.clock.nowUs() };
+    this.#changed();
   }
 
   /** Resolves when rows can flow. @throws what kept it from starting, after everything that had been started is stopped again */
@@ -242,6 +250,7 @@ export class Supervisor {
       gateway: this.#gateway,
       registrySocket: this.registrySocket,
       children: [...this.#children.values()].map((child) => child.state()),
+      ledger: this.#ledger,
     };
   }
 }

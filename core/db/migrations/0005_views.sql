@@ -153,7 +153,29 @@ CREATE VIEW views.transmissions AS
 SELECT c.gateway, c.incarnation, c.name, c.value, i.started_us, i.updated_us, i.ended
 FROM bus.gate_counters c JOIN bus.gate_incarnation i USING (gateway, incarnation);
 
--- How far each group is behind the log.
+-- How far each group is behind the log. proven: the log holds, at the group's place, the very entry that was read there, or has let it go
+-- (nobody can compare any more); false means that history was rewritten under the group, and its reader has stopped (R-2).
 CREATE VIEW views.consumer_lag AS
-SELECT o.grp, o.part, o.off, p.off AS tail, p.off - o.off AS entries, o.entry_received_us, p.received_us AS tail_received_us, o.owner, o.lease_until
-FROM bus.consumer_offset o JOIN bus.partition_head p USING (part);
+SELECT o.grp, o.part, o.off, p.off AS tail, p.off - o.off AS entries, o.entry_received_us, p.received_us AS tail_received_us, o.owner, o.lease_until,
+       o.off = 0 OR (o.generation = g.id AND o.off <= p.off AND CASE
+         WHEN o.off < p.low_off THEN true
+         WHEN o.off = p.low_off THEN o.entry_hash = p.low_hash
+         ELSE EXISTS (
+           SELECT FROM bus.frames f
+           WHERE f.part = o.part AND f.off = o.off AND f.hash = o.entry_hash
+             AND f.received_at = timestamptz '1970-01-01 00:00:00+00' + o.entry_received_us * interval '1 microsecond')
+       END) AS proven
+FROM bus.consumer_offset o JOIN bus.partition_head p USING (part) CROSS JOIN bus.generation g;
+
+-- Producers whose last stored frame is not in the log: its chain is shorter than the rows, or has another frame there. part: where the
+-- epoch of that frame lives, by the log. Empty, unless a server was restored or failed over (R-2).
+CREATE VIEW views.sink_diverged AS
+SELECT s.producer_id, s.epoch, s.seq, coalesce(h.epoch, 0) AS bus_epoch, coalesce(h.seq, 0) AS bus_seq, l.part
+FROM data.sink_head s
+LEFT JOIN bus.producer_head h USING (producer_id)
+LEFT JOIN bus.epoch_log l ON l.producer_id = s.producer_id AND l.epoch = s.epoch
+LEFT JOIN LATERAL (
+  SELECT f.first_seq + f.count - 1 AS last_seq, f.hash FROM bus.frames f
+  WHERE f.producer_id = s.producer_id AND f.epoch = s.epoch AND f.first_seq <= s.seq
+  ORDER BY f.first_seq DESC LIMIT 1) n ON true
+WHERE (coalesce(h.epoch, 0), coalesce(h.seq, 0)) < (s.epoch, s.seq) OR n.last_seq <> s.seq OR n.hash <> s.hash;

@@ -68,7 +68,7 @@ const viewsOwner = "ransomeye_views_owner";
 
 const bus: readonly MatrixRow[] = [
   tableByDay("bus.frames", "written by bus.append; read by COPY of the log's readers and by views", { [engine]: read, [viewsOwner]: read }),
-  table("bus.generation", "written once, at creation", { [engine]: read, [keeper]: read }),
+  table("bus.generation", "written once, at creation", { [engine]: read, [keeper]: read, [viewsOwner]: read }),
   table("bus.state", "written by bus.pause and bus.configure", { [engine]: read, [keeper]: read }),
   table("bus.registry_version", "written by bus.set_registry", {}),
   table("bus.revoked", "written by bus.set_registry", {}),
@@ -157,7 +157,8 @@ const views: readonly MatrixRow[] = [
   view("views.ledger_producer", "recounted, per producer and epoch (R-19)"),
   view("views.ledger", "recounted, the whole system (R-19)"),
   view("views.transmissions", "counters of the gates (R-19)"),
-  view("views.consumer_lag", "how far readers of the log are behind"),
+  view("views.consumer_lag", "how far readers of the log are behind, and whether their place is still the log's (R-2)"),
+  view("views.sink_diverged", "producers whose rows are ahead of the log, or beside it (R-2)"),
   callable("views.event", "one event by its id", [reader]),
   callable("views.event_bytes", "the bytes that were signed (R-18)", [reader]),
   callable("views.event_document", "the same as text (R-18)", [reader]),

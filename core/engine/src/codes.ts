@@ -27,7 +27,7 @@ export const ENGINE_CODES: CodeTable<EngineCode> = {
     stage: "plan",
     disposition: "fatal",
     meaning: "The bus does not hold the history from which the stored rows were made (R-2).",
-    next: "Find out which server was restored or failed over; the partition stays stopped until bus and rows are reconciled.",
+    next: "Find out which server was restored or failed over; `ransomeye reconcile` shows which producers' rows the log contradicts.",
   },
   ENGINE_CHAIN_BROKEN: {
     stage: "plan",

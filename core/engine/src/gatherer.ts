@@ -4,7 +4,7 @@
 // Forbids: reading a partition past its lease, while it rests, or ahead of a frame that was not stored.
 
 import { type Clock, RansomeyeError, type Telemetry } from "ransomeye-kernel";
-import type { FrameReader } from "ransomeye-pipeline";
+import { BUS_CODES, type FrameReader } from "ransomeye-pipeline";
 import { type Assignment, mayWork, rest } from "./assignment.ts";
 import { busUnreadable, partitionStopped } from "./events.ts";
 import { type GatherLimits, groupIsFull } from "./pace.ts";
@@ -108,11 +108,11 @@ export class Gatherer {
     const position = assignment.stored;
     if (position !== null && (await bus.checkPosition(position)) === "diverged") {
       stop(assignment, clock, telemetry, {
-        code: "ENGINE_HISTORY_DIVERGED",
+        code: "BUS_HISTORY_DIVERGED",
         off: position.off,
         producer: "",
         reason: "the entry at the stored offset is another one",
-        next: "Find out which server was restored or failed over.",
+        next: BUS_CODES.BUS_HISTORY_DIVERGED.next,
       });
       return false;
     }

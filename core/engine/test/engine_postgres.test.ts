@@ -156,7 +156,7 @@ test("R-2 a rewritten bus history stops the partition before anything is read", 
     await fixture.append(chain, [chain.frame()]);
     const second = fixture.engine({ member: "two" });
     const stopped = (): boolean =>
-      fixture.telemetry.events.some(({ name, fields }) => name === "partition_stopped" && fields["code"] === "ENGINE_HISTORY_DIVERGED");
+      fixture.telemetry.events.some(({ name, fields }) => name === "partition_stopped" && fields["code"] === "BUS_HISTORY_DIVERGED");
     await until(async () => stopped() || (await fixture.events()).length > 2);
     assert.ok(stopped());
     assert.equal((await fixture.events()).length, 2);

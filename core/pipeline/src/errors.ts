@@ -75,7 +75,7 @@ export const BUS_CODES: CodeTable<BusCode> = {
     stage: "read",
     disposition: "fatal",
     meaning: "The entry at a stored position is not the one that was read there: a failover or a restore has rewritten history (R-2).",
-    next: "The partition stops until it is reconciled with what the sink already holds.",
+    next: "Find out which server was restored or failed over; `ransomeye reconcile` compares log and rows, and lets a partition go on.",
   },
   BUS_TRIMMED: {
     stage: "read",

@@ -7,7 +7,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { openClient, readSecrets } from "ransomeye-db";
 import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
 import { writeNumberedEvents } from "../src/crash/synthetic_file.ts";
 import { RunningSystem } from "../src/harness/running_system.ts";
@@ -48,14 +47,7 @@ test("P-7 a frame or row that was changed inside PostgreSQL is noticed, and the 
   const before = await system.json<Shown>("event", id);
   assert.equal(before.proof.ok, true, JSON.stringify(before.proof.checks));
 
-  const { postgres } = await system.runtime();
-  assert.ok(postgres !== null);
-  const secrets = await readSecrets(join(system.dataDir, "secrets", "database.json"));
-  const { host, port, database } = postgres;
-  const administrator = await openClient(
-    { host, port, database, user: "postgres", password: secrets.passwords["postgres"] ?? "" },
-    "tamper",
-  );
+  const administrator = await system.administrator();
   try {
     for (const { check, change, undo } of TAMPERINGS) {
       assert.equal((await administrator.query(change, [EVENTS])).rowCount, 1, check);

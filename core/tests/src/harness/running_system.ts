@@ -9,6 +9,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type Client, openClient, readSecrets, superuserName } from "ransomeye-db";
 
 /** The committed entry point; it loads the built command. */
 export const RANSOMEYE_BIN: string = fileURLToPath(new URL("../../../../../cli/bin/ransomeye.js", import.meta.url));
@@ -102,6 +103,15 @@ export class RunningSystem implements AsyncDisposable {
 
   async runtime(): Promise<Runtime> {
     return JSON.parse(await readFile(join(this.dataDir, "runtime.json"), "utf8")) as Runtime;
+  }
+
+  /** A connection as PostgreSQL's administrator, for tests that change things behind the system's back. */
+  async administrator(): Promise<Client> {
+    const { postgres } = await this.runtime();
+    if (postgres === null) throw new Error("runtime.json names no PostgreSQL");
+    const { host, port, database } = postgres;
+    const secrets = await readSecrets(join(this.dataDir, "secrets", "database.json"));
+    return openClient({ host, port, database, user: superuserName, password: secrets.passwords[superuserName] ?? "" }, "test");
   }
 
   /** SIGKILLs one of this system's processes and returns its pid. */

@@ -1,0 +1,40 @@
+/**
+ * Why it exists: a partition stops when the log no longer holds what was read from it (R-2), and an operator has to see which, and why.
+ * Enforces: both sides are compared anew at each call; nothing rests on what some process has noted down.
+ * Forbids: changing anything.
+ */
+import type { Pool } from "ransomeye-db";
+
+/** A partition in which the engine's place is not, or no longer, the log's. */
+export interface DivergedPlace {
+  readonly part: number;
+  /** Up to where the engine has stored. */
+  readonly off: number;
+  /** The log's end. */
+  readonly tail: number;
+}
+
+/** A producer whose last stored frame is not in the log. */
+export interface DivergedProducer {
+  readonly producer: string;
+  /** Up to where rows were made … */
+  readonly epoch: number;
+  readonly seq: number;
+  /** … and up to where the log goes; 0 where it has never heard of the producer. */
+  readonly bus_epoch: number;
+  readonly bus_seq: number;
+  /** Where the log has the epoch of the last stored frame; null where it does not know that epoch. */
+  readonly part: number | null;
+}
+
+/** One look-up for each partition: cheap. */
+export async function divergedPlaces(pool: Pool, group: string): Promise<DivergedPlace[]> {
+  const sql = "SELECT part, off, tail FROM views.consumer_lag WHERE grp = $1 AND NOT proven ORDER BY part";
+  return (await pool.query<DivergedPlace>(sql, [group])).rows;
+}
+
+/** One look-up for each producer. */
+export async function divergedProducers(pool: Pool): Promise<DivergedProducer[]> {
+  const sql = "SELECT producer_id AS producer, epoch, seq, bus_epoch, bus_seq, part FROM views.sink_diverged ORDER BY producer_id";
+  return (await pool.query<DivergedProducer>(sql)).rows;
+}

@@ -1,0 +1,103 @@
+/**
+ * Why: what a system promises it must also deny, loudly, when it no longer holds: an operator asks `audit` and `status`.
+ * Enforces: on a real system, one event lost and another doubled (which no count can see) makes `audit` and `status` fail; a partition whose
+ * history was rewritten is shown by `status`, goes on after `reconcile`, and stays stopped while rows and log contradict each other.
+ * Forbids: alarms that only ever stay silent.
+ */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
+import { writeNumberedEvents } from "../src/crash/synthetic_file.ts";
+import { RunningSystem } from "../src/harness/running_system.ts";
+
+const EVENTS = 500;
+const FOUND = 1;
+
+interface Status {
+  readonly ledger: { readonly balanced: boolean } | null;
+  readonly stopped_partitions: readonly number[];
+}
+interface Reconciled {
+  readonly partitions: readonly { readonly part: number }[];
+  readonly producers: readonly { readonly producer: string }[];
+  readonly reconciled: number | null;
+}
+
+async function shipped(system: RunningSystem): Promise<void> {
+  const file = join(system.dataDir, "numbered.ndjson");
+  await writeNumberedEvents(file, EVENTS, 7, OCSF_VERSION);
+  assert.equal((await system.run("ship", file, "--wait", "stored")).exitCode, 0);
+}
+
+/** Asks until the answer is as it must become; a test that hangs is ended by its runner. */
+async function until<T>(ask: () => Promise<T>, good: (answer: T) => boolean): Promise<T> {
+  for (;;) {
+    const answer = await ask();
+    if (good(answer)) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+test("R-19 one event lost and another doubled: no count sees it, audit and status fail", async () => {
+  await using system = await RunningSystem.start();
+  await shipped(system);
+  const status = (): Promise<Status> => system.json<Status>("status");
+  await until(status, ({ ledger }) => ledger?.balanced === true);
+  assert.equal((await system.run("status")).exitCode, 0);
+  const administrator = await system.administrator();
+  try {
+    assert.equal((await administrator.query("UPDATE data.events_agent SET seq = 7 WHERE seq = 8")).rowCount, 1);
+    const audit = await system.run("audit", "--json");
+    const ledger = JSON.parse(audit.stdout) as Record<string, unknown>;
+    assert.equal(audit.exitCode, FOUND);
+    assert.deepEqual([ledger["balanced"], ledger["imbalance"], ledger["misplaced_epochs"]], [false, 0, 1]);
+    assert.match((await system.run("audit")).stdout, /NOT BALANCED[^]*SEQUENCE NUMBERS ARE MISSING/);
+    await until(status, ({ ledger }) => ledger?.balanced === false);
+    const shown = await system.run("status");
+    assert.equal(shown.exitCode, FOUND);
+    assert.match(shown.stdout, /NOT BALANCED/);
+  } finally {
+    await administrator.end();
+  }
+});
+
+test("R-2 a partition whose history was rewritten is shown, and is reconciled only where rows and log agree", async () => {
+  await using system = await RunningSystem.start();
+  await shipped(system);
+  const administrator = await system.administrator();
+  const flip = (column: string): string => `${column} = set_byte(${column}, 0, get_byte(${column}, 0) # 1)`;
+  const reconcile = async (...args: string[]): Promise<{ exitCode: number | null; found: Reconciled }> => {
+    const { exitCode, stdout } = await system.run("reconcile", ...args, "--json");
+    return { exitCode, found: JSON.parse(stdout) as Reconciled };
+  };
+  const nothing = { partitions: [], producers: [], reconciled: null };
+  try {
+    assert.deepEqual(await reconcile(), { exitCode: 0, found: nothing });
+    await administrator.query(`UPDATE bus.consumer_offset SET ${flip("entry_hash")} WHERE off > 0`);
+    await administrator.query(`UPDATE data.sink_head SET ${flip("hash")}`);
+    await system.kill("engine");
+    const { stopped_partitions: stopped } = await system.json<Status>("status");
+    assert.equal(stopped.length, 1);
+    assert.equal((await system.run("status")).exitCode, FOUND);
+    const part = String(stopped[0]);
+
+    const contradicted = await reconcile(part);
+    assert.equal(contradicted.exitCode, FOUND);
+    assert.equal(contradicted.found.reconciled, null);
+    assert.equal(contradicted.found.producers.length, 1);
+    assert.deepEqual((await system.json<Status>("status")).stopped_partitions, stopped, "nothing was changed");
+
+    await administrator.query(`UPDATE data.sink_head SET ${flip("hash")}`);
+    assert.equal((await reconcile()).exitCode, FOUND);
+    const done = await reconcile(part);
+    assert.deepEqual([done.exitCode, done.found.reconciled], [0, stopped[0]]);
+    await shipped(system);
+    assert.equal((await system.run("audit", "--wait-idle", "60")).exitCode, 0);
+    assert.equal((await system.json<{ stored: number }>("audit")).stored, 2 * EVENTS);
+    assert.deepEqual(await reconcile(), { exitCode: 0, found: nothing });
+    assert.deepEqual(await reconcile(part), { exitCode: 0, found: nothing });
+  } finally {
+    await administrator.end();
+  }
+});
