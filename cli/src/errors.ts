@@ -15,7 +15,11 @@ export type ExitName = "ok" | "found" | "usage" | "config" | "unreachable" | "pa
 /** Every exit code of `ransomeye`, in one place; `core/docs/cli.md` is generated from it. */
 export const EXITS: Readonly<Record<ExitName, ExitSpec>> = {
   ok: { code: 0, meaning: "Done; nothing found that needs attention." },
-  found: { code: 1, meaning: "The command worked and found a problem: the ledger does not balance, a proof fails, a partition has stopped, doctor has a finding." },
+  found: {
+    code: 1,
+    meaning:
+      "The command worked and found a problem: the ledger does not balance, a proof fails, a partition has stopped, doctor has a finding.",
+  },
   usage: { code: 2, meaning: "The command line is wrong, or a named file cannot be opened." },
   config: { code: 3, meaning: "The configuration is not valid; every problem is listed with field and place." },
   unreachable: { code: 4, meaning: "No running system was found in the data directory, or it does not answer in time." },

@@ -6,7 +6,7 @@
 import { sleep } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import { type Ledger, readLag, readLedger } from "../queries/ledger.ts";
-import { ledgerText } from "../queries/ledger_text.ts";
+import { ledgerJson, ledgerText } from "../queries/ledger_text.ts";
 import { producerNames } from "../queries/names.ts";
 import { type CommandContext, type CommandSpec, textOption } from "./command.ts";
 import { openReader, type Reader } from "./context.ts";
@@ -35,11 +35,7 @@ export const auditCommand: CommandSpec = {
     const idle = await waitIdle(context, reader, waitS);
     const ledger: Ledger = await readLedger(reader.pool);
     const names = await producerNames(reader.runtime.registrySocket, context.clock);
-    const producers = ledger.producers.map((p) => ({ producer: p.producer, name: names.get(p.producer) ?? null, ...withoutProducer(p) }));
-    context.result(
-      { balanced: ledger.balanced, idle: ledger.in_flight === 0, ...withoutBalanced(ledger), producers },
-      ledgerText(ledger, names),
-    );
+    context.result(ledgerJson(ledger, names), ledgerText(ledger, names));
     if (!idle) context.note(`still ${ledger.in_flight} in flight after ${waitS} s`);
     return ledger.balanced && idle ? "ok" : "found";
   },
@@ -55,13 +51,6 @@ async function waitIdle(context: CommandContext, reader: Reader, waitS: number):
     if (context.clock.monotonicMs() >= untilMs) return false;
     await sleep(context.clock, pollMs);
   }
-}
-
-function withoutProducer<T extends { readonly producer: string }>({ producer: _producer, ...rest }: T): Omit<T, "producer"> {
-  return rest;
-}
-function withoutBalanced<T extends { readonly balanced: boolean }>({ balanced: _balanced, ...rest }: T): Omit<T, "balanced"> {
-  return rest;
 }
 
 /** Seconds as a number from 0 on. @throws CliError CLI_USAGE */

@@ -3,7 +3,7 @@
  * Enforces: the first signal drains and prints the final ledger, a later one destroys, an echo within a second is neither (R-22).
  * Forbids: leaving processes behind.
  */
-import { explainConfig, machineFacts, recordingTelemetry, SignalWatch, sleep } from "ransomeye-kernel";
+import { machineFacts, recordingTelemetry, SignalWatch, sleep } from "ransomeye-kernel";
 import type { ExitName } from "../errors.ts";
 import { CliError } from "../errors.ts";
 import { LiveView } from "../supervisor/live_view.ts";
@@ -31,7 +31,7 @@ export const startCommand: CommandSpec = {
   message: {"message": string}
   role:    {"role": string, "message": string}
   status:  {"rate": number, "accepted": number, "stored": number, "dead_lettered": number, "gaps": number, "in_flight": number, "balanced": boolean | null}
-  ledger:  {"ledger": …as audit --json…}, the last line of a clean stop`,
+  ledger:  {"ledger": …as audit --json…}, once, at a clean stop`,
   exits: ["ok", "found", "usage", "config", "unreachable", "interrupted", "busy"],
   run: runStart,
 };
@@ -47,7 +47,7 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
   requireNode();
   const { clock, random } = context;
   const dataDir = dataDirAt(config.dataDir);
-  const json = context.json || (await asksForJson(context, flags));
+  const json = context.json || config.log.format === "json";
   const console = json ? openJsonConsole(context.stdout) : openConsole(context.stdout, clock);
   const supervisor = new Supervisor({ config, dataDir, clock, random, telemetry: recordingTelemetry(), console });
   const view = new LiveView({
@@ -106,12 +106,6 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
       (error: unknown) => (watch.stopping ? finished : Promise.reject(error as Error)),
     ),
   ]);
-}
-
-/** Words for people unless somebody has set log.format to json: its default is about log files. */
-async function asksForJson(context: CommandContext, flags: Readonly<Record<string, string | undefined>>): Promise<boolean> {
-  const field = explainConfig(await context.configSources(flags)).find(({ field }) => field === "log.format");
-  return field?.value === "json" && field.place !== "default";
 }
 
 function requireNode(): void {

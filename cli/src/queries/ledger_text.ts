@@ -1,10 +1,21 @@
 /**
- * Why it exists: the ledger in words, the same at the end of `start` and in `audit`.
+ * Why it exists: the ledger as it is printed, in words and as JSON, the same at the end of `start` and in `audit`.
  * Enforces: both sides of the sum are shown, so that a reader can add up.
  * Forbids: I/O.
  */
 import { formatCount, formatTable } from "../terminal/format.ts";
 import { addsUp, type Ledger } from "./ledger.ts";
+
+/** The ledger as programs read it. */
+export function ledgerJson(ledger: Ledger, names: ReadonlyMap<string, string>): object {
+  const { balanced, producers, ...sums } = ledger;
+  return {
+    balanced,
+    idle: ledger.in_flight === 0,
+    ...sums,
+    producers: producers.map(({ producer, ...own }) => ({ producer, name: names.get(producer) ?? null, ...own })),
+  };
+}
 
 /** The ledger as people read it. `names` gives producers their names where they are known. */
 export function ledgerText(ledger: Ledger, names: ReadonlyMap<string, string> = new Map()): string {

@@ -8,7 +8,7 @@ import { type Connection, openPool, type Pool } from "ransomeye-db";
 import { type Clock, recordingTelemetry, sleep } from "ransomeye-kernel";
 import { type Ledger, readLag, readLedger } from "../queries/ledger.ts";
 import { producerNames } from "../queries/names.ts";
-import { ledgerText } from "../queries/ledger_text.ts";
+import { ledgerJson, ledgerText } from "../queries/ledger_text.ts";
 import { formatCount } from "../terminal/format.ts";
 import type { Console } from "./console.ts";
 import type { IdleProbe } from "./supervisor.ts";
@@ -68,7 +68,7 @@ export class LiveView implements IdleProbe {
       this.#o.console.say(`the final ledger cannot be read: ${error instanceof Error ? error.message : String(error)}`);
       return;
     }
-    if (this.#o.json) this.#write({ type: "ledger", ledger: this.#ledger });
+    if (this.#o.json) this.#write({ type: "ledger", ledger: ledgerJson(this.#ledger, this.#names) });
     else this.#o.stdout.write(`final ledger\n${ledgerText(this.#ledger, this.#names)}\n`);
   }
 

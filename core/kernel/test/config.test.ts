@@ -58,7 +58,7 @@ test("all problems come together, each with its place, and misspelt fields with 
   assert.equal(found.length, 7);
   const expected = [
     /^config.yaml:2 log.levle .*did you mean log.level\?/,
-    /^config.yaml:3 log.format must be one of json, text, not "xml"/,
+    /^config.yaml:3 log.format must be one of text, json, not "xml"/,
     /^config.yaml:5 gateway.linger_ms must be a whole number from 1 to 60000/,
     /^config.yaml:7 gateway.listen must be host:port/,
     /^RANSOMEYE_BUS_PARTITION .*did you mean RANSOMEYE_BUS_PARTITIONS\?/,

@@ -73,10 +73,11 @@ export const configFields = {
   },
   "log.format": {
     type: "choice",
-    choices: ["json", "text"],
-    default: "json",
+    choices: ["text", "json"],
+    default: "text",
     reloadable: false,
-    prose: "Log files are JSON lines; `text` makes the supervisor's own terminal output readable for people.",
+    prose:
+      "What `ransomeye start` prints: `text` for people, `json` one object a line, as with --json. Log files are JSON lines either way.",
   },
   "gateway.listen": {
     type: "address",
