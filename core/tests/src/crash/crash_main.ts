@@ -1,11 +1,15 @@
 /**
- * Why: `npm run test:crash -- --kill engine --runs 10 --events 500000 --seed 1` is how a stranger sees promise 1 (checks.md, main job).
- * Enforces: prints lost, duplicated and out of order per run, the figures last; exits 1 where a run failed.
- * Forbids: a run without a printed seed.
+ * Why: `npm run test:crash -- --kill engine --runs 10 --events 500000 --seed 1 [--result FILE]` is how a stranger sees promise 1 (checks.md, main job).
+ * Enforces: prints lost, duplicated and out of order per run, the figures last; exits 1 where a run failed. A result is added to what the file holds, run by run,
+ * so that many long runs can be made in parts, and an interrupted part keeps what it has.
+ * Forbids: a run without a printed seed, and a system that does not come back passing for anything but a failed run.
  */
 import { parseArgs } from "node:util";
-import type { Victim } from "../harness/running_system.ts";
 import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
+import { positiveInteger } from "../arguments.ts";
+import type { Victim } from "../harness/running_system.ts";
+import { openResult } from "../results/result_file.ts";
+import { crashPage, type CrashRecord } from "./crash_page.ts";
 import { crashRun } from "./crash_run.ts";
 
 const VICTIMS: readonly Victim[] = ["gateway", "engine", "postgres", "supervisor"];
@@ -14,8 +18,9 @@ const { values } = parseArgs({
   options: {
     kill: { type: "string", default: "all" },
     runs: { type: "string", default: "1" },
-    events: { type: "string", default: "50000" },
+    events: { type: "string", default: "100000" },
     seed: { type: "string", default: "1" },
+    result: { type: "string" },
   },
 });
 
@@ -24,19 +29,39 @@ if (victims.length === 0) {
   process.stderr.write(`--kill takes all or one of: ${VICTIMS.join(", ")}\n`);
   process.exit(2);
 }
+const runs = positiveInteger("--runs", values.runs);
+const events = positiveInteger("--events", values.events);
+const firstSeed = positiveInteger("--seed", values.seed);
+const path = values.result;
+const keep = path === undefined ? undefined : await openResult({ path, script: "test:crash", append: true, pageOf: crashPage });
 
-let failures = 0;
+const records: CrashRecord[] = [];
 for (const victim of victims) {
-  for (let run = 0; run < Number(values.runs); run++) {
-    const seed = Number(values.seed) + run;
-    const verdict = await crashRun([victim], Number(values.events), seed, OCSF_VERSION);
-    if (!verdict.passed) failures++;
-    process.stdout.write(
-      `kill ${victim} seed ${seed} at ${verdict.killedAtStored.join()}: stored ${verdict.stored} lost ${verdict.lost} ` +
-        `duplicated ${verdict.duplicated} out of order ${verdict.outOfOrder} ledger ${verdict.balanced ? "balanced" : "NOT BALANCED"} ` +
-        `${verdict.passed ? "ok" : "FAILED"}\n`,
-    );
+  for (let run = 0; run < runs; run++) {
+    const record = await recorded(victim, firstSeed + run);
+    records.push(record);
+    process.stdout.write(`kill ${victim} seed ${record.seed} ${told(record)}\n`);
+    await keep?.(records);
   }
 }
-process.stdout.write(`${failures === 0 ? "all runs passed" : `${failures} runs failed`}\n`);
+const failures = records.filter(({ verdict }) => verdict?.passed !== true).length;
+process.stdout.write(`${records.length} runs, ${failures === 0 ? "all passed" : `${failures} failed`}\n`);
 process.exit(failures === 0 ? 0 : 1);
+
+async function recorded(victim: Victim, seed: number): Promise<CrashRecord> {
+  try {
+    const verdict = await crashRun([victim], events, seed, OCSF_VERSION);
+    return { victim, seed, events, verdict, failure: null };
+  } catch (error) {
+    return { victim, seed, events, verdict: null, failure: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function told({ verdict, failure }: CrashRecord): string {
+  if (verdict === null) return `came to no verdict: ${failure} FAILED`;
+  const { killedAtStored, stored, lost, duplicated, outOfOrder, balanced, seconds, passed } = verdict;
+  return (
+    `at ${killedAtStored.join()}: stored ${stored} lost ${lost} duplicated ${duplicated} out of order ${outOfOrder} ` +
+    `ledger ${balanced ? "balanced" : "NOT BALANCED"} ${seconds.toFixed(1)} s ${passed ? "ok" : "FAILED"}`
+  );
+}

@@ -13,7 +13,7 @@ import { writeNumberedEvents } from "./synthetic_file.ts";
 const IDLE_WAIT_SECONDS = 120;
 /** A kill lands somewhere in this part of the file, so that there is work before and after it. */
 const KILL_WINDOW: readonly [number, number] = [0.1, 0.8];
-const PROGRESS_POLL_MS = 200;
+const PROGRESS_POLL_MS = 100;
 
 export interface CrashVerdict extends NumberedRows {
   readonly victims: readonly Victim[];
@@ -22,6 +22,8 @@ export interface CrashVerdict extends NumberedRows {
   readonly killedAtStored: readonly number[];
   readonly shipped: number;
   readonly balanced: boolean;
+  /** From the shipper's start to the recounted ledger. */
+  readonly seconds: number;
   readonly passed: boolean;
 }
 
@@ -37,6 +39,7 @@ export async function crashRun(victims: readonly Victim[], events: number, seed:
   const file = join(system.dataDir, "numbered.ndjson");
   await writeNumberedEvents(file, events, seed, schemaVersion);
 
+  const startedMs = systemClock.monotonicMs();
   const shipper = system.spawn("ship", file, "--wait", "stored", "--json");
   const shipped = finished(shipper);
   const over = (): boolean => shipper.exitCode !== null;
@@ -50,10 +53,11 @@ export async function crashRun(victims: readonly Victim[], events: number, seed:
   const result = await shipped;
   const summary = JSON.parse(result.stdout || "{}") as { accepted?: number };
   const ledger = await system.json<Ledger>("audit", "--wait-idle", String(IDLE_WAIT_SECONDS));
+  const seconds = (systemClock.monotonicMs() - startedMs) / 1_000;
   const rows = await numberedRows(system.dataDir, events);
   const passed = result.exitCode === 0 && ledger.balanced && rows.lost === 0 && rows.duplicated === 0 && rows.outOfOrder === 0;
   if (!passed) process.stderr.write(`${result.stderr}\n`);
-  return { victims, seed, killedAtStored, shipped: summary.accepted ?? 0, balanced: ledger.balanced, ...rows, passed };
+  return { victims, seed, killedAtStored, shipped: summary.accepted ?? 0, balanced: ledger.balanced, seconds, ...rows, passed };
 }
 
 /** The share of the file at which victim `index` of `count` dies: each has an equal part of the window. */
@@ -73,7 +77,7 @@ async function killInTheMiddle(
 ): Promise<number> {
   let stored = 0;
   while (stored < threshold) {
-    if (over()) throw new Error(`the shipper ended before ${threshold} of ${events} events were stored: use more events`);
+    if (over()) throw new Error(`the shipper ended before ${threshold} of ${events} events were seen stored: use more events`);
     await sleep(systemClock, PROGRESS_POLL_MS);
     // The victim before this one may have been PostgreSQL: it is still recovering, and nothing is known meanwhile.
     stored = await numberedRows(system.dataDir, events).then(
@@ -82,6 +86,7 @@ async function killInTheMiddle(
     );
   }
   await sleep(systemClock, random.float() * PROGRESS_POLL_MS);
+  if (over() || stored >= events) throw new Error(`all ${events} events were stored before the kill: use more events`);
   await system.kill(victim);
   return stored;
 }

@@ -12,22 +12,26 @@
  * log (that a server which does not wait for its commits is noticed, the self-check shows). strace slows everybody down; what it shows is the order.
  */
 import { parseArgs } from "node:util";
+import { positiveInteger } from "../arguments.ts";
 import { flushMutants } from "../mutants/flush_mutants.ts";
 import { type Finding, hunt } from "../mutants/hunt.ts";
-import { keepResult } from "../results/result_file.ts";
+import { openResult } from "../results/result_file.ts";
 import { flushRun } from "./flush_run.ts";
 import { flushPage, violationsByPromise } from "./flush_page.ts";
 
 const { values } = parseArgs({
   options: { frames: { type: "string", default: "40" }, "self-check": { type: "boolean", default: false }, result: { type: "string" } },
 });
+const frames = positiveInteger("--frames", values.frames);
+const path = values.result;
+const keep = path === undefined ? undefined : await openResult({ path, script: "proof:flush", append: false, pageOf: flushPage });
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
-const { violations, ...counts } = await flushRun(Number(values.frames));
+const { violations, ...counts } = await flushRun(frames);
 const violated = violationsByPromise(violations);
 for (const { promised, times, first } of violated) if (times > 0) print(`VIOLATED ${promised}: ${times} times, first: ${first}`);
 let planted: readonly Finding[] = [];
-let wrong = violations.length + (counts.frames < Number(values.frames) ? 1 : 0);
+let wrong = violations.length + (counts.frames < frames ? 1 : 0);
 if (values["self-check"]) {
   const found = await hunt(flushMutants, print);
   planted = found.findings;
@@ -37,12 +41,5 @@ print(
   `frames ${counts.frames}, receipts ${counts.receipts}, promises ${counts.promises}, flushes of spools ${counts.spoolFlushes}, flushes of the log ${counts.logFlushes}, violations ${violations.length}`,
 );
 if (planted.length > 0) print(`planted bugs ${planted.length}, found ${planted.filter(({ outcome }) => outcome === "found").length}`);
-if (values.result !== undefined) {
-  const figures = {
-    counts,
-    violated,
-    planted: planted.map(({ mutant, outcome, by }) => ({ bug: mutant.bug, outcome, by })),
-  };
-  await keepResult({ path: values.result, script: "proof:flush", append: false, pageOf: flushPage }, figures);
-}
+await keep?.({ counts, violated, planted: planted.map(({ mutant, outcome, by }) => ({ bug: mutant.bug, outcome, by })) });
 process.exitCode = wrong === 0 ? 0 : 1;

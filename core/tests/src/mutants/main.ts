@@ -5,7 +5,7 @@
  * Forbids: a check that runs nothing: a renamed test would make every bug survive.
  */
 import { parseArgs } from "node:util";
-import { keepResult } from "../results/result_file.ts";
+import { openResult } from "../results/result_file.ts";
 import { engineMutants } from "./engine_mutants.ts";
 import { flushMutants } from "./flush_mutants.ts";
 import { gateMutants } from "./gate_mutants.ts";
@@ -17,14 +17,14 @@ const { values, positionals: words } = parseArgs({ options: { result: { type: "s
 const all = [...gateMutants, ...engineMutants, ...flushMutants];
 const chosen = all.filter(({ rule, bug }) => words.length === 0 || words.some((word) => `${rule} ${bug}`.includes(word)));
 const notPlanted = namedBugs.filter((name) => !all.some(({ named }) => named === name));
+const path = values.result;
+const keep = path === undefined ? undefined : await openResult({ path, script: "mutants", append: false, pageOf: mutantsPage });
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 for (const name of notPlanted) print(`MISSING  ${name}`);
 const { findings, unsound, wrong } = await hunt(chosen, print);
 const faults = wrong + notPlanted.length;
 print(`${chosen.length} planted bugs, ${faults === 0 ? "each was found" : `${faults} wrong`}`);
-if (values.result !== undefined) {
-  const rows = findings.map(({ mutant: { rule, bug, named }, outcome, by }) => ({ rule, bug, named: named ?? null, outcome, by }));
-  await keepResult({ path: values.result, script: "mutants", append: false, pageOf: mutantsPage }, { rows, unsound });
-}
+const rows = findings.map(({ mutant: { rule, bug, named }, outcome, by }) => ({ rule, bug, named: named ?? null, outcome, by }));
+await keep?.({ rows, unsound });
 process.exitCode = faults === 0 ? 0 : 1;

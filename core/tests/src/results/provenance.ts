@@ -36,9 +36,9 @@ export function provenance(script: string): Provenance {
 
 /** Paths in the checkout are relative to it; of others only the name is anybody's business. */
 function printable(argument: string): string {
-  if (!isAbsolute(argument)) return argument;
-  const inside = relative(checkout, argument);
-  return inside.startsWith("..") ? basename(argument) : inside;
+  const inside = isAbsolute(argument) ? relative(checkout, argument) : argument;
+  const path = isAbsolute(argument) && inside.startsWith("..") ? basename(argument) : inside;
+  return path.includes(" ") ? `"${path}"` : path;
 }
 
 function git(...args: readonly string[]): string {

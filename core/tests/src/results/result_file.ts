@@ -43,15 +43,22 @@ export interface ResultFile<Figures> {
   readonly pageOf: (parts: readonly Part<Figures>[]) => Page;
 }
 
-/** Keeps what this process found. */
-export async function keepResult<Figures>({ path, script, append, pageOf }: ResultFile<Figures>, figures: Figures): Promise<void> {
+/**
+ * Opens a result: what it gives back keeps what this process has found, and may be called again when it has found more.
+ * Rejects where an earlier part cannot be read: better now than after hours.
+ */
+export async function openResult<Figures>(file: ResultFile<Figures>): Promise<(figures: Figures) => Promise<void>> {
+  const { path, script, append, pageOf } = file;
   const json = path.replace(/(\.md)?$/, ".json");
   const earlier = append ? await partsIn<Figures>(json) : [];
-  const parts = [...earlier, { ...provenance(script), figures }];
-  const stored: Stored<Figures> = { version: 1, parts };
+  const source = provenance(script);
   await mkdir(dirname(path), { recursive: true });
-  await writeFileAtomic(json, `${JSON.stringify(stored, null, 2)}\n`, 0o644);
-  await writeFileAtomic(path, render(pageOf(parts), script, parts), 0o644);
+  return async (figures) => {
+    const parts = [...earlier, { ...source, figures }];
+    const stored: Stored<Figures> = { version: 1, parts };
+    await writeFileAtomic(json, `${JSON.stringify(stored, null, 2)}\n`, 0o644);
+    await writeFileAtomic(path, render(pageOf(parts), script, parts), 0o644);
+  };
 }
 
 async function partsIn<Figures>(json: string): Promise<readonly Part<Figures>[]> {
