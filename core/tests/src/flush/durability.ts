@@ -11,6 +11,8 @@ export interface Found {
   readonly durable: Moment | undefined;
 }
 
+export const nowhere: Found = { written: undefined, durable: undefined };
+
 /** Bytes that a write has brought, with as much before them as a search needs. */
 interface Written {
   readonly file: string;
@@ -47,9 +49,10 @@ export class DurableFiles {
 
   /** Looks for bytes that are nowhere else. */
   find(needle: Buffer): Found {
-    const found = this.#writes.filter(({ bytes }) => bytes.includes(needle));
-    const durable = found.flatMap(({ file, ends }) => this.#flushes.get(file)?.find(({ begins }) => begins > ends)?.ends ?? []);
-    return { written: found[0]?.ends, durable: durable.length === 0 ? undefined : Math.min(...durable) };
+    const found = this.#writes.find(({ bytes }) => bytes.includes(needle));
+    if (found === undefined) return nowhere;
+    const { file, ends } = found;
+    return { written: ends, durable: this.#flushes.get(file)?.find(({ begins }) => begins > ends)?.ends };
   }
 }
 

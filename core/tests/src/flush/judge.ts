@@ -5,7 +5,7 @@
  * Forbids: I/O; whatever a trace shows can be shown here by a made one.
  */
 import type { Conversation, SentFrame } from "./conversation.ts";
-import type { DurableFiles, Found } from "./durability.ts";
+import { type DurableFiles, type Found, nowhere } from "./durability.ts";
 import type { Moment } from "./trace_file.ts";
 
 /** What must hold, in the words of the command's output. */
@@ -48,8 +48,6 @@ export interface Verdict {
   readonly logFlushes: number;
   readonly violations: readonly Violation[];
 }
-
-const nowhere: Found = { written: undefined, durable: undefined };
 
 /** The verdict on one trace. */
 export function judge({ conversation, marks, tokens, spool, log }: Evidence): Verdict {
