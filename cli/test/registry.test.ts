@@ -8,6 +8,7 @@ import { after, test } from "node:test";
 import { openTestServer } from "ransomeye-db/testing";
 import { keyIdOf, parseSpiffeId, producerSpiffeId, rawPublicKey } from "ransomeye-ingestion/protocol";
 import { Lifetime, recordingTelemetry, systemClock, systemRandom } from "ransomeye-kernel";
+import { temporaryDirectory } from "ransomeye-kernel/testing";
 import { openPostgresControl } from "ransomeye-pipeline";
 import { createEnrolmentRequest, loadIdentity } from "ransomeye-sdk";
 import { CliError } from "../src/errors.ts";
@@ -22,7 +23,6 @@ import { RegistryStore } from "../src/registry/store.ts";
 import { LineSplitter, parsePush, type Push, type WireProducer, wireLineBytesMax } from "../src/registry/wire.ts";
 import { enrolIdentity, ensureIdentity } from "../src/ship/identities.ts";
 import { manualClock } from "./manual_clock.ts";
-import { tempDir } from "./temp_dir.ts";
 
 const domain = "ransomeye.test";
 const server = await openTestServer();
@@ -60,7 +60,7 @@ test("a producer's certificate names exactly one producer, for clients only, and
 });
 
 test("keys are made once, private, and a key that others can read is refused", async () => {
-  const secrets = await tempDir();
+  const secrets = await temporaryDirectory();
   const first = await ensureAuthority(secrets, domain, systemClock, systemRandom);
   const again = await ensureAuthority(secrets, domain, systemClock, systemRandom);
   assert.equal(first.caPem, again.caPem);
@@ -130,7 +130,7 @@ test("R-13 what is not exactly the registry's protocol is not believed", () => {
 test("R-13 enrolment is proven, idempotent by key, audited; revocation reaches gateway and bus; the socket is private", async () => {
   await using database = await server.database();
   await using lifetime = new Lifetime();
-  const folder = await tempDir();
+  const folder = await temporaryDirectory();
   const telemetry = recordingTelemetry();
   const authority = await ensureAuthority(folder, domain, systemClock, systemRandom);
   const pool = database.rolePool("ransomeye_registry");
@@ -206,7 +206,7 @@ test("R-13 enrolment is proven, idempotent by key, audited; revocation reaches g
 
 test("the registry answers nonsense with a code and goes on", async () => {
   await using lifetime = new Lifetime();
-  const socketPath = join(await tempDir(), "r.sock");
+  const socketPath = join(await temporaryDirectory(), "r.sock");
   const desk = {
     snapshot: () => ({ version: 1, producers: [wire(1)] }),
     handle: () => Promise.reject(new Error("boom")),

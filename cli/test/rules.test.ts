@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { loadConfig, fieldTable } from "ransomeye-kernel";
+import { temporaryDirectory } from "ransomeye-kernel/testing";
 import { commentedConfig } from "../src/commands/init.ts";
 import { parseTime } from "../src/commands/time.ts";
 import { CLI_CODES, CliError, EXITS, exitOf } from "../src/errors.ts";
@@ -14,7 +15,6 @@ import { renderCliPage } from "../src/reference_page.ts";
 import { daysToDrop, diskVerdict } from "../src/roles/keeper_rules.ts";
 import { RejectsFile, rejectJson } from "../src/ship/rejects.ts";
 import { encodeCheckpoint, findRun, furthest, type Run, saveRun } from "../src/ship/runs.ts";
-import { tempDir } from "./temp_dir.ts";
 
 const dayUs = 86_400_000_000;
 const today = Date.UTC(2026, 10, 21) * 1000;
@@ -64,7 +64,7 @@ test("growth is today's, extended to a whole day, or yesterday's", () => {
 });
 
 test("an interrupted run is found and goes on from the furthest checkpoint that is its own", async () => {
-  const folder = await tempDir();
+  const folder = await temporaryDirectory();
   const run = (name: string, startedUs: number, finished: boolean): Run => ({
     version: 1,
     run: name,
@@ -92,7 +92,7 @@ test("an interrupted run is found and goes on from the furthest checkpoint that 
 });
 
 test("the rejects file holds each record once, also after a resume", async () => {
-  const path = join(await tempDir(), "rejects.ndjson");
+  const path = join(await temporaryDirectory(), "rejects.ndjson");
   const reject = (line: number, original: Buffer) => ({
     file: "f",
     place: { record: line, line, byteOffset: 0 },

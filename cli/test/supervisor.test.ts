@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { temporaryDirectory } from "ransomeye-kernel/testing";
 import { CliError } from "../src/errors.ts";
 import { nextBackoff, stableRunMs } from "../src/supervisor/backoff.ts";
 import { createDataDir, dataDirAt } from "../src/supervisor/data_dir.ts";
@@ -12,7 +13,6 @@ import { acquireLock } from "../src/supervisor/lock.ts";
 import { LogFile } from "../src/supervisor/log_file.ts";
 import { isRunning, processStartTime, thisProcess } from "../src/supervisor/process_facts.ts";
 import { readRuntime, requireRuntime, type RuntimeFile, writeRuntime } from "../src/supervisor/runtime_file.ts";
-import { tempDir } from "./temp_dir.ts";
 
 test("R-22 the pause before a restart doubles up to its bound and starts over after a run that lasted", () => {
   const bounds = { minMs: 100, maxMs: 1000 };
@@ -39,7 +39,7 @@ test("a process is recognised by id and start time together", async () => {
 });
 
 test("one supervisor at a time owns a data directory, and a dead one's lock is taken over", async () => {
-  const path = join(await tempDir(), "supervisor.lock");
+  const path = join(await temporaryDirectory(), "supervisor.lock");
   const release = await acquireLock(path);
   await assert.rejects(acquireLock(path), (error) => error instanceof CliError && error.code === "CLI_ALREADY_RUNNING");
   await release();
@@ -51,7 +51,7 @@ test("one supervisor at a time owns a data directory, and a dead one's lock is t
 });
 
 test("of many that take a stale lock at once, one wins", async () => {
-  const path = join(await tempDir(), "supervisor.lock");
+  const path = join(await temporaryDirectory(), "supervisor.lock");
   await writeFile(path, "not a lock");
   // One process has one name, so in-process rivals are told apart by who succeeded.
   const results = await Promise.allSettled([acquireLock(path), acquireLock(path), acquireLock(path)]);
@@ -59,7 +59,7 @@ test("of many that take a stale lock at once, one wins", async () => {
 });
 
 test("runtime.json is believed only while its supervisor runs", async () => {
-  const dir = dataDirAt(await tempDir());
+  const dir = dataDirAt(await temporaryDirectory());
   const state: RuntimeFile = {
     version: 1,
     phase: "ready",
@@ -81,13 +81,13 @@ test("runtime.json is believed only while its supervisor runs", async () => {
 });
 
 test("the data directory and what lies in it are closed to others", async () => {
-  const dir = dataDirAt(join(await tempDir(), "data"));
+  const dir = dataDirAt(join(await temporaryDirectory(), "data"));
   await createDataDir(dir);
   for (const path of [dir.root, dir.secrets, dir.logs, dir.spool, dir.identities]) assert.equal((await stat(path)).mode & 0o777, 0o700);
 });
 
 test("R-33 a log file turns over by size and keeps the newest lines", async () => {
-  const path = join(await tempDir(), "role.log");
+  const path = join(await temporaryDirectory(), "role.log");
   const log = new LogFile(path, 100);
   for (let i = 0; i < 40; i += 1) log.line(`line ${i}`);
   log.close();
@@ -96,7 +96,7 @@ test("R-33 a log file turns over by size and keeps the newest lines", async () =
 });
 
 test("port 0 becomes one port for a data directory as long as it is free; a taken port has a name", async () => {
-  const portFile = join(await tempDir(), "gateway.port");
+  const portFile = join(await temporaryDirectory(), "gateway.port");
   const free = await resolveGatewayAddress("127.0.0.1:0", portFile);
   assert.deepEqual(await resolveGatewayAddress("127.0.0.1:0", portFile), free);
   assert.ok(free.port > 0);

@@ -2,12 +2,12 @@
  * Why: keys are the identity. Enforces: promise 4 at the producer: proof of both keys, private files.
  */
 import assert from "node:assert/strict";
-import { chmod, mkdtemp, readFile, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { verifyEnrolment } from "ransomeye-ingestion/protocol";
 import { hasCode, seededRandom } from "ransomeye-kernel";
+import { temporaryDirectory } from "ransomeye-kernel/testing";
 import { createEnrolmentRequest, loadIdentity, SDK_CODES, saveIdentity } from "../src/lib.ts";
 import { testIdentity } from "./gateway_double.ts";
 
@@ -20,7 +20,7 @@ test("ING-7 an enrolment request proves both keys, and two are never alike", () 
 });
 
 test("P-4: an identity is written for its owner alone, and refused where others may read it", async () => {
-  const directory = join(await mkdtemp(join(tmpdir(), "identity-")), "producer");
+  const directory = join(await temporaryDirectory(), "producer");
   const identity = { ...testIdentity(), receiptKeys: [Buffer.alloc(32, 5)] };
   await saveIdentity(directory, identity);
   const loaded = await loadIdentity(directory);
@@ -39,7 +39,7 @@ test("P-4: an identity is written for its owner alone, and refused where others 
 });
 
 test("an identity that is not one is refused with a code", async () => {
-  const directory = join(await mkdtemp(join(tmpdir(), "identity-")), "producer");
+  const directory = join(await temporaryDirectory(), "producer");
   await assert.rejects(loadIdentity(directory), (error) => hasCode(error, "SDK_IDENTITY_INVALID"));
   await saveIdentity(directory, testIdentity());
   const path = join(directory, "identity.json");

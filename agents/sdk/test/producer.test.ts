@@ -4,14 +4,14 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { gatewaySpiffeId } from "ransomeye-ingestion/protocol";
 import { hasCode, sleep, systemClock } from "ransomeye-kernel";
+import { temporaryDirectory } from "ransomeye-kernel/testing";
 import { openProducer, type Producer, type ProducerOptions, saveIdentity } from "../src/lib.ts";
 import { issue } from "./certificates.ts";
 import { type DoubleOptions, GatewayDouble, producer as producerId, settings, testIdentity, trustDomain } from "./gateway_double.ts";
@@ -32,7 +32,7 @@ async function setUp(
 }> {
   const gateway = new GatewayDouble(identity, double);
   const port = await gateway.listen();
-  const spoolDir = await mkdtemp(join(tmpdir(), "sdk-"));
+  const spoolDir = await temporaryDirectory();
   const all = settings(identity, port, spoolDir, options);
   const opened: Producer[] = [];
   const open = async (): Promise<Producer> => {
@@ -103,7 +103,7 @@ test("a producer that starts without a gateway spools, and sends when there is o
   const { port } = probe.address() as { port: number };
   probe.close();
   await once(probe, "close");
-  const spoolDir = await mkdtemp(join(tmpdir(), "sdk-"));
+  const spoolDir = await temporaryDirectory();
   const first = await openProducer(settings(identity, port, spoolDir));
   const spooled = await first.sendMany(lines(1, 5), { cursor: "5" });
   assert.equal(spooled.firstSeq, 0, "no epoch yet, so no number");
@@ -257,12 +257,12 @@ test("the example in the header of lib.ts runs", async (t) => {
   const given = "{ identityDir, host, port, spoolDir, lines, line }";
   await writeFile(module, `${imports}\nexport const run = async (${given}) => {${body}};\n`);
   t.after(() => rm(module));
-  const identityDir = join(await mkdtemp(join(tmpdir(), "sdk-")), "identity");
+  const identityDir = join(await temporaryDirectory(), "identity");
   await saveIdentity(identityDir, identity);
   const gateway = new GatewayDouble(identity);
   const port = await gateway.listen();
   t.after(() => gateway.close());
-  const spoolDir = await mkdtemp(join(tmpdir(), "sdk-"));
+  const spoolDir = await temporaryDirectory();
   const { run } = (await import(module.href)) as { run: (names: object) => Promise<void> };
   await run({ identityDir, host: "127.0.0.1", port, spoolDir, lines: lines(1, 3), line: Buffer.from('{"n":4}') });
   assert.deepEqual(gateway.lines, texts(4));

@@ -4,12 +4,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFile, copyFile, mkdtemp, readdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { appendFile, copyFile, readdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { hasCode, seededRandom, sleep, systemClock } from "ransomeye-kernel";
+import { temporaryDirectory } from "ransomeye-kernel/testing";
 import { payloadHash } from "ransomeye-ingestion/protocol";
 import { type OpenProducer, openProducer, type OpenSpoolFile, type Producer, saveIdentity, type SdkError } from "../src/lib.ts";
 import { openSpoolFile } from "../src/spool_files.ts";
@@ -19,7 +19,6 @@ import { type BatchRecord, decodeRecord } from "../src/spool_record.ts";
 import { GatewayDouble, producer, settings, testIdentity } from "./gateway_double.ts";
 
 const identity = testIdentity();
-const fresh = (): Promise<string> => mkdtemp(join(tmpdir(), "spool-"));
 
 /** A producer that is closed with its test, also where that fails. */
 async function openFor(t: TestContext, all: OpenProducer): Promise<Producer> {
@@ -81,7 +80,7 @@ const append = (opened: OpenedSpool, index: number, more = false): void => {
 };
 
 test("X-6 a spool that is cut at any byte opens with the whole records before the cut", async () => {
-  const directory = await fresh();
+  const directory = await temporaryDirectory();
   const first = await open(directory);
   const ends: number[] = [8];
   for (let index = 1; index <= 6; index += 1) {
@@ -94,7 +93,7 @@ test("X-6 a spool that is cut at any byte opens with the whole records before th
   const whole = await readFile(segment);
   assert.equal(whole.length, ends.at(-1));
   for (let length = 0; length <= whole.length; length += length < 20 ? 1 : 3) {
-    const copy = await fresh();
+    const copy = await temporaryDirectory();
     await writeFile(join(copy, "000000000001.seg"), whole.subarray(0, length));
     const opened = await open(copy);
     const expected = ends.filter((end) => end <= length).length - 1;
@@ -112,7 +111,7 @@ test("X-6 a spool that is cut at any byte opens with the whole records before th
 });
 
 test("a flipped byte in the newest segment ends it there; in an older one the spool is corrupt", async () => {
-  const directory = await fresh();
+  const directory = await temporaryDirectory();
   const opened = await open(directory, openSpoolFile, 1024 * 1024);
   for (let index = 1; index <= 12; index += 1) {
     const payload = Buffer.alloc(60_000, index);
@@ -123,7 +122,7 @@ test("a flipped byte in the newest segment ends it there; in an older one the sp
   const segments = (await readdir(directory)).filter((name) => name.endsWith(".seg")).sort();
   assert.ok(segments.length > 1);
   for (const [at, name] of segments.entries()) {
-    const copy = await fresh();
+    const copy = await temporaryDirectory();
     for (const other of segments) await copyFile(join(directory, other), join(copy, other));
     const bytes = await readFile(join(copy, name));
     bytes[bytes.length - 30_000] = (bytes[bytes.length - 30_000] ?? 0) ^ 1;
@@ -139,7 +138,7 @@ test("a flipped byte in the newest segment ends it there; in an older one the sp
 });
 
 test("any flipped byte of a record, of its length, check, facts, cursor or payload, ends the spool there", async () => {
-  const directory = await fresh();
+  const directory = await temporaryDirectory();
   const opened = await open(directory);
   append(opened, 1);
   await opened.spool.finish();
@@ -157,7 +156,7 @@ test("any flipped byte of a record, of its length, check, facts, cursor or paylo
 });
 
 test("a call that is not complete on disk is dropped whole, across segments", async () => {
-  const directory = await fresh();
+  const directory = await temporaryDirectory();
   const opened = await open(directory, openSpoolFile, 1024 * 1024);
   append(opened, 1);
   await opened.spool.finish();
@@ -184,7 +183,7 @@ test("a call that is not complete on disk is dropped whole, across segments", as
 
 test("ENOSPC makes the spool wait, with a code; when there is room everything is written, once", async () => {
   for (const where of ["write", "sync"] as const) {
-    const directory = await fresh();
+    const directory = await temporaryDirectory();
     let failures = 0;
     const full: OpenSpoolFile = async (path, create) => {
       const file = await openSpoolFile(path, create);
@@ -219,7 +218,7 @@ test("ENOSPC makes the spool wait, with a code; when there is room everything is
 });
 
 test("a disk that fails to flush ends the producer: what was not durable is never confirmed", async (t) => {
-  const directory = await fresh();
+  const directory = await temporaryDirectory();
   const failing: OpenSpoolFile = async (path, create) => ({
     ...(await openSpoolFile(path, create)),
     sync: () => Promise.reject(Object.assign(new Error("io"), { code: "EIO" })),
@@ -231,10 +230,10 @@ test("a disk that fails to flush ends the producer: what was not durable is neve
 });
 
 test("a spool has one process: a second is refused, a dead one's lock is taken over, whatever its pid is now", async (t) => {
-  const directory = await fresh();
+  const directory = await temporaryDirectory();
   const one = await openFor(t, settings(identity, 9, directory));
   await assert.rejects(openFor(t, settings(identity, 9, directory)), (error) => hasCode(error, "SDK_SPOOL_LOCKED"));
-  const identityDir = join(await fresh(), "identity");
+  const identityDir = join(await temporaryDirectory(), "identity");
   await saveIdentity(identityDir, identity);
   const other = spawn(process.execPath, [fileURLToPath(new URL("./spool_child.js", import.meta.url)), directory, "1", identityDir, "9"], {
     stdio: ["ignore", "ignore", "pipe"],
@@ -259,7 +258,7 @@ test("a spool has one process: a second is refused, a dead one's lock is taken o
 });
 
 test("R-5 a segment goes only after the state file tells where its chain ended", async (t) => {
-  const directory = await fresh();
+  const directory = await temporaryDirectory();
   const gateway = new GatewayDouble(identity);
   const port = await gateway.listen();
   const told: number[] = [];
@@ -292,14 +291,14 @@ test("R-5 a segment goes only after the state file tells where its chain ended",
 });
 
 test("another producer's spool is refused", async (t) => {
-  const directory = await fresh();
+  const directory = await temporaryDirectory();
   await (await openFor(t, settings(identity, 9, directory))).close();
   const other = { ...identity, producer: "0190a0b0-c0d0-7000-8000-0000000000bb" };
   await assert.rejects(openFor(t, settings(other, 9, directory)), (error) => hasCode(error, "SDK_OPTIONS_INVALID"));
 });
 
 test("a state file that is not one is corrupt, not ignored", async (t) => {
-  const directory = await fresh();
+  const directory = await temporaryDirectory();
   await (await openFor(t, settings(identity, 9, directory))).close();
   await appendFile(join(directory, "state.json"), "x");
   await assert.rejects(openFor(t, settings(identity, 9, directory)), (error) => hasCode(error, "SDK_SPOOL_CORRUPT"));
@@ -309,8 +308,8 @@ test("a state file that is not one is corrupt, not ignored", async (t) => {
 
 test("X-6 kill -9 at any moment: what was confirmed is in the spool, and each event arrives once, in order", async (t) => {
   const child = fileURLToPath(new URL("./spool_child.js", import.meta.url));
-  const directory = await fresh();
-  const identityDir = join(await fresh(), "identity");
+  const directory = await temporaryDirectory();
+  const identityDir = join(await temporaryDirectory(), "identity");
   await saveIdentity(identityDir, identity);
   const gateway = new GatewayDouble(identity);
   // Receipts come, and some frames are swallowed with their connection; nothing is stored until the end, so that the spool keeps it all.

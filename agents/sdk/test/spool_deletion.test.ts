@@ -3,11 +3,9 @@
  * that has lost its place in the chain. Found by the simulation.
  */
 import assert from "node:assert/strict";
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "ransomeye-kernel";
+import { temporaryDirectory } from "ransomeye-kernel/testing";
 import { headerBytes, payloadHash } from "ransomeye-ingestion/protocol";
 import { Spool } from "../src/spool.ts";
 import { openSpoolFile } from "../src/spool_files.ts";
@@ -48,7 +46,7 @@ test("X-6 a link's segment is not deleted before the segment of its batch", asyn
     stalled: () => undefined,
     failed: () => undefined,
   };
-  const directory = await mkdtemp(join(tmpdir(), "spool-deletion-"));
+  const directory = await temporaryDirectory();
   // Every group of writes begins a segment of its own.
   const spool = new Spool(
     { directory, segmentBytesMax: 300, cacheBytesMax: 1 << 20, openFile: openSpoolFile, clock: systemClock },

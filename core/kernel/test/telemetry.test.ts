@@ -16,7 +16,7 @@ import {
   recordingTelemetry,
   serveMetrics,
 } from "ransomeye-kernel";
-import { inDirectory } from "./in_directory.ts";
+import { temporaryDirectory } from "ransomeye-kernel/testing";
 
 const frameRefused = defineEvent<{ stage: string; code: string; count: number; ms: number; detail?: string }>({
   name: "frame_refused",
@@ -33,32 +33,32 @@ const quiet = defineEvent<{ n: number }>({
 });
 const depth = defineGauge({ name: "queue_depth", help: "Entries waiting", unit: "entries", labels: ["queue"] });
 
-test("one emit writes one JSON line with role, event and bindings, and moves counter and histogram", () =>
-  inDirectory(async (directory) => {
-    const path = join(directory, "log");
-    const fd = openSync(path, "w");
-    const telemetry = createTelemetry({ role: "gateway", level: "info", destination: fd });
-    const session = telemetry.child({ session: "s1", level: 9 });
-    session.emit(frameRefused, { stage: "verify", code: "INGEST_X", count: 3, ms: 4, detail: "x".repeat(limits.logTextBytesMax * 2) });
-    session.emit(quiet, { n: 1 });
-    session.set(depth, 7, { queue: "in" });
-    telemetry.flush();
-    closeSync(fd);
-    const lines = (await readFile(path, "utf8")).trimEnd().split("\n");
-    assert.equal(lines.length, 1, "the debug event is not written");
-    const line = JSON.parse(lines[0] ?? "") as Record<string, unknown>;
-    assert.deepEqual(
-      [line["process_role"], line["level"], line["event"], line["session"], line["field_level"]],
-      ["gateway", "warn", "frame_refused", "s1", 9],
-    );
-    assert.ok(String(line["detail"]).length <= limits.logTextBytesMax + 1);
-    const metrics = await telemetry.metricsText();
-    assert.match(metrics, /^ransomeye_frames_refused_total\{stage="verify",code="INGEST_X"\} 3$/m);
-    assert.match(metrics, /^ransomeye_refusal_ms_bucket\{le="10",stage="verify"\} 1$/m);
-    assert.match(metrics, /^ransomeye_quiet_total 1$/m);
-    assert.match(metrics, /^ransomeye_queue_depth\{queue="in"\} 7$/m);
-    assert.match(metrics, /^process_cpu_seconds_total/m);
-  }));
+test("one emit writes one JSON line with role, event and bindings, and moves counter and histogram", async () => {
+  const directory = await temporaryDirectory();
+  const path = join(directory, "log");
+  const fd = openSync(path, "w");
+  const telemetry = createTelemetry({ role: "gateway", level: "info", destination: fd });
+  const session = telemetry.child({ session: "s1", level: 9 });
+  session.emit(frameRefused, { stage: "verify", code: "INGEST_X", count: 3, ms: 4, detail: "x".repeat(limits.logTextBytesMax * 2) });
+  session.emit(quiet, { n: 1 });
+  session.set(depth, 7, { queue: "in" });
+  telemetry.flush();
+  closeSync(fd);
+  const lines = (await readFile(path, "utf8")).trimEnd().split("\n");
+  assert.equal(lines.length, 1, "the debug event is not written");
+  const line = JSON.parse(lines[0] ?? "") as Record<string, unknown>;
+  assert.deepEqual(
+    [line["process_role"], line["level"], line["event"], line["session"], line["field_level"]],
+    ["gateway", "warn", "frame_refused", "s1", 9],
+  );
+  assert.ok(String(line["detail"]).length <= limits.logTextBytesMax + 1);
+  const metrics = await telemetry.metricsText();
+  assert.match(metrics, /^ransomeye_frames_refused_total\{stage="verify",code="INGEST_X"\} 3$/m);
+  assert.match(metrics, /^ransomeye_refusal_ms_bucket\{le="10",stage="verify"\} 1$/m);
+  assert.match(metrics, /^ransomeye_quiet_total 1$/m);
+  assert.match(metrics, /^ransomeye_queue_depth\{queue="in"\} 7$/m);
+  assert.match(metrics, /^process_cpu_seconds_total/m);
+});
 
 test("a label that an attacker chooses cannot grow the memory, and sums stay right", async () => {
   const telemetry = recordingTelemetry();
@@ -96,22 +96,22 @@ test("names are snake_case", () => {
   assert.throws(() => defineGauge({ name: "queue-depth", help: "", unit: "", labels: [] }), DefectError);
 });
 
-test("metrics are served over a private unix socket, which goes with the lifetime", () =>
-  inDirectory(async (directory) => {
-    const path = join(directory, "m.sock");
-    await writeFile(path, "left behind by a dead process");
-    const telemetry = recordingTelemetry();
-    telemetry.emit(quiet, { n: 1 });
-    const lifetime = new Lifetime();
-    await serveMetrics(telemetry, path, lifetime);
-    assert.equal((await stat(path)).mode & 0o777, 0o600);
-    const found = await get(path, "/metrics");
-    assert.equal(found.status, 200);
-    assert.match(found.body, /ransomeye_quiet_total 1/);
-    assert.equal((await get(path, "/")).status, 404);
-    await lifetime.drain();
-    await assert.rejects(get(path, "/metrics"));
-  }));
+test("metrics are served over a private unix socket, which goes with the lifetime", async () => {
+  const directory = await temporaryDirectory();
+  const path = join(directory, "m.sock");
+  await writeFile(path, "left behind by a dead process");
+  const telemetry = recordingTelemetry();
+  telemetry.emit(quiet, { n: 1 });
+  const lifetime = new Lifetime();
+  await serveMetrics(telemetry, path, lifetime);
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+  const found = await get(path, "/metrics");
+  assert.equal(found.status, 200);
+  assert.match(found.body, /ransomeye_quiet_total 1/);
+  assert.equal((await get(path, "/")).status, 404);
+  await lifetime.drain();
+  await assert.rejects(get(path, "/metrics"));
+});
 
 test("R-23 a socket path that the system would cut is refused", () =>
   assert.rejects(serveMetrics(recordingTelemetry(), `/tmp/${"x".repeat(limits.socketPathBytesMax)}`, new Lifetime()), (error) =>

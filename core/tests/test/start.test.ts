@@ -5,11 +5,11 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { openReader } from "ransomeye";
+import { temporaryDirectory } from "ransomeye-kernel/testing";
 import { RANSOMEYE_BIN, RunningSystem } from "../src/harness/running_system.ts";
 
 interface Ship {
@@ -35,7 +35,7 @@ function eveLine(n: number): string {
 }
 
 async function eveFile(records: number, more: readonly string[] = []): Promise<string> {
-  const path = join(await mkdtemp(join(tmpdir(), "ransomeye-eve-")), "eve.json");
+  const path = join(await temporaryDirectory(), "eve.json");
   await writeFile(path, `${[...Array.from({ length: records }, (_, i) => eveLine(i + 1)), ...more].join("\n")}\n`);
   return path;
 }
@@ -146,44 +146,40 @@ const script = ["/usr/bin/script", "/bin/script"].find((path) => existsSync(path
 test("R-22 Ctrl-C on a terminal drains in order and prints the final ledger, its echo is ignored, and the next start finds the data", {
   skip: script === undefined && "no script(1) for a real terminal",
 }, async () => {
-  const dataDir = await mkdtemp(join(tmpdir(), "ransomeye-pty-"));
+  const dataDir = await temporaryDirectory();
   const command = `exec '${process.execPath}' '${RANSOMEYE_BIN}' start --data-dir '${dataDir}' --listen 127.0.0.1:0 --demo-rate 200`;
   let accepted = 0;
-  try {
-    for (const start of [1, 2]) {
-      const terminal = spawn(script ?? "script", ["-qefc", command, "/dev/null"], { stdio: ["pipe", "pipe", "pipe"] });
-      let screen = "";
-      terminal.stdout.on("data", (chunk: Buffer) => {
-        screen += chunk.toString();
-      });
-      const shown = (): number =>
-        Math.max(0, ...[...screen.matchAll(/ stored ([\d,]+) · /g)].map(([, count]) => Number(count?.replaceAll(",", ""))));
-      await until("new rows are shown", () => Promise.resolve(shown() > accepted));
-      const { children, postgres } = JSON.parse(readFileSync(join(dataDir, "runtime.json"), "utf8")) as {
-        children: { pid: number }[];
-        postgres: { pid: number };
-      };
-      terminal.stdin.write("\x03");
-      // npm hands the terminal's signal on once more: the same signal, a moment later.
-      setTimeout(() => terminal.stdin.write("\x03"), 300);
-      const exitCode = await new Promise((resolve) => terminal.once("exit", resolve));
-      assert.equal(exitCode, 0, screen.slice(-3000));
-      const order = ["demo stopped", "gateway stopped", "engine stopped", "final ledger", "balanced"].map((words) =>
-        screen.lastIndexOf(words),
-      );
-      assert.deepEqual(
-        order,
-        [...order].sort((a, b) => a - b),
-        "fleet, gateway, engine, ledger",
-      );
-      assert.ok(!screen.includes("NOT BALANCED") && order.every((at) => at >= 0), screen.slice(-4000));
-      for (const pid of [...children.map((child) => child.pid), postgres.pid])
-        assert.ok(!existsSync(`/proc/${pid}`), `process ${pid} has left`);
-      const total = Number((/accepted ([\d,]+) = stored/.exec(screen)?.[1] ?? "0").replaceAll(",", ""));
-      assert.ok(total > accepted, `start ${start} goes on from ${accepted}: ${total}`);
-      accepted = total;
-    }
-  } finally {
-    await rm(dataDir, { recursive: true, force: true, maxRetries: 3 });
+  for (const start of [1, 2]) {
+    const terminal = spawn(script ?? "script", ["-qefc", command, "/dev/null"], { stdio: ["pipe", "pipe", "pipe"] });
+    let screen = "";
+    terminal.stdout.on("data", (chunk: Buffer) => {
+      screen += chunk.toString();
+    });
+    const shown = (): number =>
+      Math.max(0, ...[...screen.matchAll(/ stored ([\d,]+) · /g)].map(([, count]) => Number(count?.replaceAll(",", ""))));
+    await until("new rows are shown", () => Promise.resolve(shown() > accepted));
+    const { children, postgres } = JSON.parse(readFileSync(join(dataDir, "runtime.json"), "utf8")) as {
+      children: { pid: number }[];
+      postgres: { pid: number };
+    };
+    terminal.stdin.write("\x03");
+    // npm hands the terminal's signal on once more: the same signal, a moment later.
+    setTimeout(() => terminal.stdin.write("\x03"), 300);
+    const exitCode = await new Promise((resolve) => terminal.once("exit", resolve));
+    assert.equal(exitCode, 0, screen.slice(-3000));
+    const order = ["demo stopped", "gateway stopped", "engine stopped", "final ledger", "balanced"].map((words) =>
+      screen.lastIndexOf(words),
+    );
+    assert.deepEqual(
+      order,
+      [...order].sort((a, b) => a - b),
+      "fleet, gateway, engine, ledger",
+    );
+    assert.ok(!screen.includes("NOT BALANCED") && order.every((at) => at >= 0), screen.slice(-4000));
+    for (const pid of [...children.map((child) => child.pid), postgres.pid])
+      assert.ok(!existsSync(`/proc/${pid}`), `process ${pid} has left`);
+    const total = Number((/accepted ([\d,]+) = stored/.exec(screen)?.[1] ?? "0").replaceAll(",", ""));
+    assert.ok(total > accepted, `start ${start} goes on from ${accepted}: ${total}`);
+    accepted = total;
   }
 });
