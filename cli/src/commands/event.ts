@@ -4,13 +4,10 @@
  * terminal unescaped.
  * Forbids: showing a document whose proof failed without saying so.
  */
-import type { RowColumns } from "ransomeye-ingestion/protocol";
-import { originalOf } from "ransomeye-shipper";
 import { CliError, type ExitName } from "../errors.ts";
-import { type Proof, proveEvent } from "../evidence/proof.ts";
-import { type EventId, type EventRow, findEvent, parseEventId } from "../queries/events.ts";
-import { frameOf, previousHeaderOf, settledOf } from "../queries/evidence.ts";
-import { registeredProducers } from "../queries/names.ts";
+import { documentIn, eventEvidence } from "../evidence/event_evidence.ts";
+import type { Proof } from "../evidence/proof.ts";
+import { type EventId, type EventRow, parseEventId } from "../queries/events.ts";
 import { formatTimeUs } from "../terminal/format.ts";
 import { terminalSafe, terminalSafeJson } from "../terminal/terminal_safe.ts";
 import type { CommandContext, CommandSpec } from "./command.ts";
@@ -39,21 +36,15 @@ export const eventCommand: CommandSpec = {
     const id = parseEventId(text);
     if (id === undefined) throw new CliError("CLI_USAGE", `${text} is not an event id: producer:epoch:sequence`);
     await using reader = await openReader(context);
-    const [frame, row, settled] = await Promise.all([frameOf(reader.pool, id), findEvent(reader.pool, id), settledOf(reader.pool, id)]);
-    if (frame === undefined) throw new CliError("CLI_EVENT_NOT_FOUND", `nothing is known of ${text}`);
-    const producer = (await registeredProducers(reader.runtime.registrySocket, context.clock)).find((p) => p.id === id.producer);
-    const publicKeys = new Map(producer?.keys.map((key) => [key.key_id, Buffer.from(key.public_key, "base64")]));
-    const proof = proveEvent({
-      frame,
-      event: { epoch: id.epoch, seq: id.seq, ...(row === undefined ? {} : { row: derivedColumns(row) }) },
-      publicKeyOf: (keyId) => publicKeys.get(keyId),
-      previousHeader: await previousHeaderOf(reader.pool, frame),
-    });
-    if (options["raw"] === true) return await printExactly(context, rawOf(proof.line), proof);
+    const { pool, runtime } = reader;
+    const evidence = await eventEvidence({ pool, registrySocket: runtime.registrySocket, clock: context.clock }, id);
+    if (evidence === undefined) throw new CliError("CLI_EVENT_NOT_FOUND", `nothing is known of ${text}`);
+    const { row, settled, proof, name, original } = evidence;
+    if (options["raw"] === true) return await printExactly(context, original, proof);
     if (options["document"] === true) return await printExactly(context, proof.line, proof);
     const state = row !== undefined ? "stored" : (settled?.state ?? "in_flight");
     const reason = settled === undefined ? null : { code: settled.code, detail: settled.detail };
-    const document = parsed(proof.line);
+    const document = documentIn(proof.line);
     context.result(
       {
         id: idText(id),
@@ -64,7 +55,7 @@ export const eventCommand: CommandSpec = {
         line: proof.line.length === 0 ? null : proof.line.toString("utf8"),
         proof: { ok: proof.ok, key_id: proof.keyId, batch_hash: proof.frameHash, checks: proof.checks },
       },
-      eventText(id, state, row, reason, proof, document, producer?.name),
+      eventText(id, state, row, reason, proof, document, name),
     );
     return proof.ok ? "ok" : "found";
   },
@@ -99,45 +90,6 @@ async function printExactly(context: CommandContext, bytes: Buffer, proof: Proof
   } else await new Promise<void>((resolve) => context.stdout.write(bytes, () => resolve()));
   if (!proof.ok) context.note("the proof of this event does not hold; run without --raw to see why");
   return proof.ok ? "ok" : "found";
-}
-
-/** The source's own record where the shipper kept it; a native event is its own original. */
-function rawOf(line: Buffer): Buffer {
-  const document = parsed(line);
-  return (typeof document === "object" && document !== null ? originalOf(document as Record<string, unknown>) : undefined) ?? line;
-}
-
-function parsed(line: Buffer): unknown {
-  try {
-    return JSON.parse(line.toString("utf8")) as unknown;
-  } catch {
-    return undefined;
-  }
-}
-
-function derivedColumns(row: EventRow): RowColumns & { readonly line: number; readonly byteOffset: number; readonly byteLength: number } {
-  return {
-    line: row.line,
-    byteOffset: row.byte_offset,
-    byteLength: row.byte_length,
-    eventTimeUs: row.event_time,
-    classUid: row.class_uid,
-    activityId: row.activity_id,
-    severityId: row.severity_id,
-    flags: row.flags,
-    host: row.host,
-    userName: row.user_name,
-    processName: row.process_name,
-    processPid: row.process_pid,
-    filePath: row.file_path,
-    fileSha256: row.file_sha256,
-    srcIp: row.src_ip,
-    srcPort: row.src_port,
-    dstIp: row.dst_ip,
-    dstPort: row.dst_port,
-    domain: row.domain,
-    message: row.message,
-  };
 }
 
 function idText(id: EventId): string {
