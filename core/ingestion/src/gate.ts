@@ -66,7 +66,7 @@ export class Gate {
     this.#desk = new CreditDesk(settings);
     this.#leftRates = new LeftRates(settings.rate);
     this.#dispatcher = new Dispatcher(settings);
-    this.#linger = new Linger(settings.lingerMsMin, settings.framesPerSecondTarget);
+    this.#linger = new Linger(settings);
   }
 
   /** One step. The effects are to be carried out in their order. */
@@ -138,7 +138,7 @@ export class Gate {
       case "pressure":
         return this.#pressure.heard(signal.pressure);
       case "tick":
-        return this.#tick(signal.registryAgeMs);
+        return this.#tick(signal);
       case "drain":
         this.#draining = true;
         for (const id of [...this.#live.values()]) this.#to(id, { kind: "drain" });
@@ -168,7 +168,7 @@ export class Gate {
     if (entry === undefined) return;
     const before = entry.session;
     const { session, effects } = step(before, signal, this.#context(before.identity.producer));
-    if (signal.kind === "frame") this.#linger.frame(session.account.spentEventsTotal - before.account.spentEventsTotal);
+    if (signal.kind === "frame") this.#linger.frame(before.account, session.account);
     this.#keep(entry, session);
     for (const effect of effects) this.#carry(entry, effect);
     if (entry.session.phase === "ended") this.#retire(entry);
@@ -283,8 +283,9 @@ export class Gate {
     this.#effects.push(note(events.appendFailed, { part, frames, failures, code }));
   }
 
-  #tick(registryAgeMs: number): void {
+  #tick({ registryAgeMs, peersWaited }: Extract<GateSignal, { kind: "tick" }>): void {
     const { nowMs } = this.#at;
+    this.#linger.tick(peersWaited === true);
     this.#desk.refresh();
     if (nowMs - this.#storedPollMs >= this.#settings.storedPollMs) {
       this.#storedPollMs = nowMs;

@@ -61,7 +61,8 @@ export type GateSignal =
   | { readonly kind: "epochFailed"; readonly session: number; readonly code: string }
   | { readonly kind: "directory"; readonly producers: readonly string[] | "all" }
   | { readonly kind: "pressure"; readonly pressure: BusPressure }
-  | { readonly kind: "tick"; readonly registryAgeMs: number }
+  /** Time has passed. `peersWaited`: since the last tick there was more to read from peers than one turn had time for. */
+  | { readonly kind: "tick"; readonly registryAgeMs: number; readonly peersWaited?: boolean }
   | { readonly kind: "drain" };
 
 /** What a gate wants done. */

@@ -30,10 +30,11 @@ import { type Batch, toAppend } from "./dispatcher.ts";
 import * as events from "./events.ts";
 import { Gate } from "./gate.ts";
 import type { GateEffect, GateFigures, GateSignal } from "./gate_signals.ts";
-import type { PeerStream } from "./peer_stream.ts";
+import type { PeerEvents, PeerStream } from "./peer_stream.ts";
 import type { ProducerDirectory } from "./ports.ts";
 import { type Listener, listen } from "./server.ts";
 import type { TlsMaterial } from "./tls.ts";
+import { Turns } from "./turns.ts";
 
 /** What a gateway is started with. */
 export interface GatewayOptions {
@@ -93,6 +94,7 @@ class RunningGateway implements Gateway {
   readonly #streams = new Map<number, PeerStream>();
   readonly #timers = new Set<Timer>();
   readonly #waiting: GateSignal[] = [];
+  readonly #turns: Turns;
   readonly #incarnation: string;
   readonly #startedUs: number;
   #listener: Listener | undefined;
@@ -107,6 +109,7 @@ class RunningGateway implements Gateway {
     const { receiptKey, gatewayId, random, registry, clock } = options;
     this.#options = options;
     this.#settings = gatewaySettings(gatewayId, { ...options.config.gateway, trustDomain: options.trustDomain });
+    this.#turns = new Turns(clock);
     this.#incarnation = random.uuid();
     this.#startedUs = clock.nowUs();
     this.#gate = new Gate(this.#settings, {
@@ -150,7 +153,7 @@ class RunningGateway implements Gateway {
       },
     );
     this.#stopFollowing = registry.onChange(({ producers }) => this.#signal({ kind: "directory", producers }));
-    this.#every(tickMs, () => this.#signal({ kind: "tick", registryAgeMs: registry.ageMs() }));
+    this.#every(tickMs, () => this.#signal({ kind: "tick", registryAgeMs: registry.ageMs(), peersWaited: this.#turns.takeWaited() }));
     this.#every(housekeepingMs, () => this.#housekeep());
     const { host, port } = this.address;
     telemetry.emit(events.gatewayListening, { address: `${host}:${port}`, sessions_max: sessionsMax, buffer_bytes_max: bufferBytesMax });
@@ -262,7 +265,7 @@ class RunningGateway implements Gateway {
   #opened(stream: PeerStream, identity: Identity): void {
     const session = this.#nextSession++;
     this.#streams.set(session, stream);
-    stream.open({
+    const peer: PeerEvents = {
       message: (message) => this.#signal({ kind: "message", session, message }),
       broken: (code) => this.#signal({ kind: "broken", session, code }),
       lost: () => this.#signal({ kind: "lost", session }),
@@ -271,7 +274,8 @@ class RunningGateway implements Gateway {
         const account = this.#gate.session(session)?.account;
         return account === undefined ? 0 : outstanding(account).bytes;
       },
-    });
+    };
+    stream.open(peer, this.#turns);
     this.#signal({ kind: "opened", session, identity, nonce: this.#options.random.bytes(nonceBytes) });
   }
 

@@ -9,6 +9,7 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Clock } from "ransomeye-kernel";
 import { grpcStatus, INGEST_CODES, type IngestCode } from "../errors/ingest_errors.ts";
+import type { Turns } from "./turns.ts";
 import { type ClientMessage, clientMessage, GrpcDeframer, grpcParts, type ServerMessage, serverMessage } from "../protocol/lib.ts";
 
 /** What a stream tells its owner. None is called after `ended`. */
@@ -60,11 +61,21 @@ export class PeerStream {
     stream.respond({ ":status": 200, "content-type": contentType }, { waitForTrailers: true });
   }
 
-  /** Begins to listen. */
-  open(events: PeerEvents): void {
+  /** Begins to listen, in its turn. */
+  open(events: PeerEvents, turns: Turns): void {
+    const stream = this.#stream;
     this.#events = events;
-    this.#stream.on("data", (chunk: Buffer) => this.#take(chunk));
-    this.#stream.on("end", () => this.#lost());
+    stream.on("data", (chunk: Buffer) => {
+      let waited = false;
+      const done = turns.run(() => {
+        this.#take(chunk);
+        if (waited && this.#events !== undefined) stream.resume();
+      });
+      if (done) return;
+      waited = true;
+      stream.pause();
+    });
+    stream.on("end", () => this.#lost());
   }
 
   /** Writes a message. Several within one turn leave as one. */

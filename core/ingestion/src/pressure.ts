@@ -7,9 +7,14 @@
  */
 import type { BusPressure } from "ransomeye-pipeline";
 import { nextLingerMs, nextPressure } from "./backpressure.ts";
-import { outstanding } from "./buffer.ts";
+import type { GatewaySettings } from "../config/validation.ts";
+import { type Account, outstanding } from "./buffer.ts";
 import type { Session, Throttling } from "./session_state.ts";
 
+/** Frames below this share of the largest could be larger. */
+const smallFrameRatio = 0.25;
+/** Share of the ticks between which peers had to wait, from which on the gate is too slow for what comes. */
+const drowningRatio = 0.9;
 const retryMsMin = 1000;
 /** Appends that fail this often in a row mean that the bus is gone, not that one connection was. */
 const failuresUntilPause = 2;
@@ -54,38 +59,55 @@ export class Pressure {
 }
 
 /**
- * How long producers gather before they sign (R-15): from the frames that arrive, and from those that wait at producers because the gate is slower
- * than they are. Arrivals alone would never show an overload by small frames: the gate would be too busy with them to count many.
+ * How long producers gather before they sign (R-15): from the frames that arrive, and from those that do not arrive because the gate is slower than
+ * its producers. Arrivals alone would never show an overload by small frames: the gate would be too busy with them to count many.
  */
 export class Linger {
-  readonly #msMin: number;
-  readonly #framesPerSecondTarget: number;
+  readonly #settings: Pick<GatewaySettings, "lingerMsMin" | "framesPerSecondTarget" | "frameCostBytesMax">;
   #ms: number;
   #frames = 0;
+  #bytes = 0;
   #events = 0;
+  #ticks = 0;
+  #waits = 0;
 
-  constructor(msMin: number, framesPerSecondTarget: number) {
-    this.#msMin = msMin;
-    this.#framesPerSecondTarget = framesPerSecondTarget;
-    this.#ms = msMin;
+  constructor(settings: Pick<GatewaySettings, "lingerMsMin" | "framesPerSecondTarget" | "frameCostBytesMax">) {
+    this.#settings = settings;
+    this.#ms = settings.lingerMsMin;
   }
 
   get ms(): number {
     return this.#ms;
   }
 
-  /** A frame of so many events has come. */
-  frame(events: number): void {
+  /** A frame has come; its cost is what it changed in its session's account. */
+  frame(before: Account, after: Account): void {
     this.#frames += 1;
-    this.#events += events;
+    this.#bytes += after.spentBytesTotal - before.spentBytesTotal;
+    this.#events += after.spentEventsTotal - before.spentEventsTotal;
+  }
+
+  /** Some time has passed, in which peers had to wait for the gate, or had not. */
+  tick(peersWaited: boolean): void {
+    this.#ticks += 1;
+    if (peersWaited) this.#waits += 1;
   }
 
   /** The linger for the next while, from the last `seconds`. `waitingEvents` count as frames of the size that has lately come. */
   update(seconds: number, waitingEvents: number): void {
+    const { lingerMsMin, framesPerSecondTarget, frameCostBytesMax } = this.#settings;
     const waitingFrames = (waitingEvents * this.#frames) / Math.max(1, this.#events);
-    this.#ms = nextLingerMs(this.#ms, (this.#frames + waitingFrames) / seconds, this.#framesPerSecondTarget, this.#msMin);
-    this.#frames = 0;
-    this.#events = 0;
+    const framesPerSecond = (this.#frames + waitingFrames) / seconds;
+    // Frames that are full already would not grow by waiting longer.
+    const small = this.#frames > 0 && this.#bytes / this.#frames < frameCostBytesMax * smallFrameRatio;
+    const drowning = small && this.#waits >= this.#ticks * drowningRatio;
+    this.#ms = nextLingerMs(
+      this.#ms,
+      drowning ? Math.max(framesPerSecond, 2 * framesPerSecondTarget) : framesPerSecond,
+      framesPerSecondTarget,
+      lingerMsMin,
+    );
+    this.#frames = this.#bytes = this.#events = this.#ticks = this.#waits = 0;
   }
 }
 

@@ -12,7 +12,7 @@ import { chooseVersion, openEpochBytes, protocolVersions, schemaVersions, zeroHa
 import type { Identity } from "../security/identity.ts";
 import { signingKey } from "../security/signature.ts";
 import { standingFault } from "./auth.ts";
-import { grant, openAccount, outstanding } from "./buffer.ts";
+import { type Account, grant, openAccount, outstanding } from "./buffer.ts";
 import { expectFrom } from "./ordering.ts";
 import { covered, fullBucket, refill, type Bucket, type Cost } from "./rate_limit.ts";
 import { headMessage, refuseAndEnd, takeFrame } from "./session_frame.ts";
@@ -79,6 +79,7 @@ export function openSession(
     bucket: bucket ?? fullBucket(settings.rate, nowMs),
     want: nothing,
     told: { state: "open", reason: "", retryAfterMs: 0 },
+    toldLingerMs: 0,
     fenced: false,
     opening: undefined,
   } satisfies Session);
@@ -185,6 +186,7 @@ const headRead: Handler<"headRead"> = (session, { head }, context) => {
       bucket,
       creditMovedMs: context.nowMs,
       told,
+      toldLingerMs: context.lingerMs,
     },
     effects,
   );
@@ -236,17 +238,19 @@ const epochAnswered: Handler<"epochAnswered"> = (session, { outcome }) => {
 const granted: Handler<"granted"> = (session, { cost }, context) => {
   const account = grant(session.account, cost);
   const want: Cost = { bytes: Math.max(0, session.want.bytes - cost.bytes), events: Math.max(0, session.want.events - cost.events) };
-  return become(session, { account, want, creditMovedMs: context.nowMs }, [
-    {
-      kind: "send",
-      message: {
-        kind: "credit",
-        bytesTotal: account.grantedBytesTotal,
-        eventsTotal: account.grantedEventsTotal,
-        lingerMs: context.lingerMs,
-      },
-    },
+  return become(session, { account, want, creditMovedMs: context.nowMs, toldLingerMs: context.lingerMs }, [
+    creditMessage(account, context),
   ]);
+};
+
+/** Beside what every tick does: a linger that has become quite another one is told at once, in a Credit that grants nothing new. Producers with
+ *  credit to spare would else go on sending small frames to a gate that drowns in them (R-15). */
+const streamingTick: Handler<"tick"> = (session, signal, context) => {
+  const ticked = tick(session, signal, context);
+  const { phase, toldLingerMs, account } = ticked.session;
+  const { lingerMs } = context;
+  if (phase !== "streaming" || (lingerMs < 2 * toldLingerMs && 2 * lingerMs > toldLingerMs)) return ticked;
+  return become(ticked.session, { toldLingerMs: lingerMs }, [...ticked.effects, creditMessage(account, context)]);
 };
 
 const throttled: Handler<"throttled"> = (session, { throttling }) =>
@@ -267,6 +271,10 @@ const headMoved: Handler<"headRead"> = (session, { head }) => {
 
 /** No new frames; Goodbye when nothing is in flight. Frames that still come stay unanswered: the Goodbye answers them all. */
 const drain = (session: Session): Step => next(become(session, { phase: "draining" }).session, []);
+
+function creditMessage({ grantedBytesTotal, grantedEventsTotal }: Account, { lingerMs }: SessionContext): SessionEffect {
+  return { kind: "send", message: { kind: "credit", bytesTotal: grantedBytesTotal, eventsTotal: grantedEventsTotal, lingerMs } };
+}
 
 function throttleMessage(throttling: SessionContext["pressure"]): SessionEffect {
   return { kind: "send", message: { kind: "throttle", ...throttling } };
@@ -315,6 +323,7 @@ export const transitions: Readonly<Record<Phase, Handlers>> = Object.freeze({
     settled,
     granted,
     throttled,
+    tick: streamingTick,
     drain,
   },
   sealing: {

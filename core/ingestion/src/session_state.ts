@@ -54,6 +54,8 @@ export interface Session {
   readonly want: Cost;
   /** The throttle state that the producer was last told. */
   readonly told: Throttling;
+  /** The linger that the producer was last told. */
+  readonly toldLingerMs: number;
   /** A newer epoch exists that this producer does not know: it may open none by itself (R-6). */
   readonly fenced: boolean;
   /** The request waiting in `sealing`, until it has been handed to the bus. */

@@ -99,18 +99,37 @@ test("R-15 linger grows with the rate of frames, at most fourfold a step, and co
   assert.equal(linger, 20);
 });
 
+const lingerSettings = { lingerMsMin: 20, framesPerSecondTarget: 1000, frameCostBytesMax: 262_144 };
+const spent = (linger: Linger, frames: number, bytes: number, events: number): void => {
+  const before = openAccount(0);
+  for (let i = 0; i < frames; i += 1) linger.frame(before, { ...before, spentBytesTotal: bytes, spentEventsTotal: events });
+};
+
 test("R-15 frames that wait at producers count: an overload by small frames makes them gather longer, a bulk of full ones does not", () => {
-  const small = new Linger(20, 1000);
-  for (let i = 0; i < 500; i += 1) small.frame(1);
+  const small = new Linger(lingerSettings);
+  spent(small, 500, 700, 1);
   small.update(1, 80_000);
   assert.equal(small.ms, 80);
-  const full = new Linger(20, 1000);
-  for (let i = 0; i < 100; i += 1) full.frame(600);
+  const full = new Linger(lingerSettings);
+  spent(full, 100, 250_000, 600);
   full.update(1, 40_000);
   assert.equal(full.ms, 20);
   // Nothing comes at all: that is a bus that is paused, and says nothing about the size of frames.
   full.update(1, 40_000);
   assert.equal(full.ms, 20);
+});
+
+test("R-15 where the gate has no time to read, small frames grow and full ones need not", () => {
+  for (const [bytes, expectedMs] of [
+    [700, 40],
+    [250_000, 20],
+  ] as const) {
+    const linger = new Linger(lingerSettings);
+    spent(linger, 300, bytes, 1);
+    for (let tick = 0; tick < 10; tick += 1) linger.tick(true);
+    linger.update(1, 0);
+    assert.equal(linger.ms, expectedMs);
+  }
 });
 
 test("R-14 a window never exceeds credit and floor when it grows, and shrinks only when idle", () => {
