@@ -38,7 +38,9 @@ export interface FleetAnswer {
 const openAtOnce = 32;
 const tickMs = 5;
 const poolLines = 8_000;
-const finishMsMax = 60_000;
+const finishMsMax = 240_000;
+/** Of the full rate, at the first moment of the ramp. */
+const rampShareMin = 0.005;
 
 const random = seededRandom("fleet");
 const make = eventLines(1, () => Math.floor(systemClock.nowUs() / 1_000));
@@ -85,7 +87,7 @@ function begin(question: Extract<FleetQuestion, { ask: "begin" }>): void {
     rampUs: rampSeconds * 1e6,
     startedUs: sharedClockUs(),
   };
-  sessions.forEach((session, n) => (dueUs[n] = load.startedUs + random.float() * intervalUs(eventsPerFrame(session), 0.05)));
+  sessions.forEach((session, n) => (dueUs[n] = load.startedUs + random.float() * intervalUs(eventsPerFrame(session), rampShareMin)));
   timer = setInterval(sealDue, tickMs);
 }
 
@@ -101,7 +103,7 @@ function intervalUs(events: number, share: number): number {
 
 function sealDue(): void {
   const nowUs = sharedClockUs();
-  const share = Math.min(1, Math.max(0.05, (nowUs - load.startedUs) / load.rampUs));
+  const share = Math.min(1, Math.max(rampShareMin, (nowUs - load.startedUs) / load.rampUs));
   for (const [n, session] of sessions.entries()) {
     for (let due = dueUs[n] ?? nowUs; due <= nowUs; due = dueUs[n] ?? nowUs) {
       const events = eventsPerFrame(session);

@@ -24,12 +24,17 @@ export class Worker {
   }
 
   async ask<T>(question: object): Promise<T> {
-    const answered = once(this.#child, "message") as Promise<[Answer]>;
-    const ended = once(this.#child, "exit").then(() => Promise.reject(new Error("a load process ended early")));
-    this.#child.send(question);
-    const [{ result, error }] = await Promise.race([answered, ended]);
-    if (error !== undefined) throw new Error(error);
-    return result as T;
+    const over = new AbortController();
+    try {
+      const answered = once(this.#child, "message", over) as Promise<[Answer]>;
+      const ended = once(this.#child, "exit", over).then(() => Promise.reject(new Error("a load process ended early")));
+      this.#child.send(question);
+      const [{ result, error }] = await Promise.race([answered, ended]);
+      if (error !== undefined) throw new Error(error);
+      return result as T;
+    } finally {
+      over.abort();
+    }
   }
 
   async stop(): Promise<void> {
