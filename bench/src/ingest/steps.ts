@@ -13,7 +13,7 @@ const native = /^:\(program\)$/;
 /** Order matters: the first pattern that matches a function claims it and what it calls. */
 const gatewaySteps: readonly StepPattern[] = [
   { step: "verify and hash", pattern: /^(signature|frame|receipt|signed_bytes|ed25519_keys)\.js:|^(hash|sig)\b.*|^(hash|sig):/ },
-  { step: "parse", pattern: /^line_parse\.js:/ },
+  { step: "parse", pattern: /^(line_parse|event_scan|scan_plan)\.js:/ },
   { step: "validate", pattern: /^(validation|event_check|event_schema|event_objects|canonical|verdicts)\.js:/ },
   {
     step: "append (gateway's side)",
@@ -31,8 +31,8 @@ const gatewaySteps: readonly StepPattern[] = [
 const engineSteps: readonly StepPattern[] = [
   { step: "read back (engine's side)", pattern: /^(reader|entry|decoder|streams)\.js:|^copy-to\.js:/ },
   { step: "verify and hash again", pattern: /^(frame|signed_bytes)\.js:|^hash:/ },
-  { step: "parse in the engine", pattern: /^(line_parse|verdicts)\.js:/ },
-  { step: "encode", pattern: /^(encoder|inet|row_batch|normalise|canonical)\.js:/ },
+  { step: "parse in the engine", pattern: /^(line_parse|event_scan|scan_plan|verdicts)\.js:/ },
+  { step: "encode", pattern: /^(encoder|inet|row_batch|normalise|event_values|canonical)\.js:/ },
   { step: "bookkeeping (engine's side)", pattern: /^(sink\w*|writer|gatherer|lease_keeper|tail_watch|pace|groups)\.js:/ },
   { step: "sockets and other native code", pattern: native },
 ];

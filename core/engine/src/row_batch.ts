@@ -8,11 +8,10 @@ import {
   type RowColumns,
   NORMALISER_VERSION,
   decodeVerdicts,
-  deriveRow,
+  deriveLine,
   invalidName,
   lineEnd,
   newRowColumns,
-  parseLine,
   validatePayload,
 } from "ransomeye-ingestion/protocol";
 import type { BusEntry } from "ransomeye-pipeline";
@@ -136,8 +135,7 @@ export class RowBatch {
         deadLetters.push(oneLine(entry, line, from, to, invalidName(verdict.code), reasonOf(payload, from, to)));
         continue;
       }
-      const value = parseLine(payload, from, to);
-      if (value === undefined) {
+      if (!deriveLine(payload, from, to, entry.receivedUs, this.#columns)) {
         deadLetters.push(
           oneLine(entry, line, from, to, "ENGINE_LINE_UNREADABLE" satisfies EngineCode, "not JSON, though the gateway read it"),
         );
@@ -145,7 +143,7 @@ export class RowBatch {
       }
       const before = encoder.mark();
       try {
-        this.#encodeRow(entry, line, from, to - from, value, encoder);
+        this.#encodeRow(entry, line, from, to - from, encoder);
       } catch (error) {
         encoder.truncate(before);
         deadLetters.push(
@@ -156,10 +154,9 @@ export class RowBatch {
     return { rows: encoder.rows - start.rows, deadLettered: deadLetters.length, gapDeclared: 0, deadLetters, gap: null };
   }
 
-  #encodeRow(entry: BusEntry, line: number, byteOffset: number, byteLength: number, value: unknown, encoder: BinaryCopyEncoder): void {
+  #encodeRow(entry: BusEntry, line: number, byteOffset: number, byteLength: number, encoder: BinaryCopyEncoder): void {
     const { link, position } = entry;
     const columns = this.#columns;
-    deriveRow(value, entry.receivedUs, columns);
     encoder.row(eventColumns.length);
     encoder.timestamptzUs(entry.receivedUs);
     encoder.timestamptzUs(columns.eventTimeUs);

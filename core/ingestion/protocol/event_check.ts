@@ -1,10 +1,11 @@
-// Why: every event passes here at the gate, so the schema's table is turned into a checker that costs less than the parse before it.
+// Why: what a parsed event lacks is said here, in words and with its place. The scanner (event_scan.ts) only says that nothing is lacking; this decides.
 // Enforces: types, required fields, ranges, consistent uids and the depth bound, in one walk over what the event holds.
 // Forbids: regular expressions, exceptions, and allocation for a valid event. What the table does not know is only measured for depth.
 //
 // Rejected: a general JSON Schema validator (with patterns it costs more than JSON.parse) and generated source text (nothing here evals).
 
 import { objects, type FieldTable } from "./event_objects.ts";
+import { basic, readNotation, type BasicType } from "./event_plan.ts";
 import { baseFields, classes, ranges, type ClassSpec } from "./event_schema.ts";
 import { INVALID_CODES, type InvalidCode } from "./invalid_codes.ts";
 
@@ -13,9 +14,6 @@ export interface EventFault {
   readonly code: InvalidCode;
   readonly reason: string;
 }
-
-const basic = { string: 1, integer: 2, boolean: 3, any: 4, object: 5 } as const;
-type BasicType = (typeof basic)[keyof typeof basic];
 
 interface FieldPlan {
   readonly type: BasicType;
@@ -36,18 +34,6 @@ interface Plan {
 const anyOfBit = 1;
 const plansByName = new Map<string, Plan>();
 
-function basicType(name: string): BasicType {
-  return name === "string"
-    ? basic.string
-    : name === "integer"
-      ? basic.integer
-      : name === "boolean"
-        ? basic.boolean
-        : name === "any"
-          ? basic.any
-          : basic.object;
-}
-
 function objectPlan(name: string): Plan {
   const known = plansByName.get(name);
   if (known !== undefined) return known;
@@ -64,18 +50,14 @@ function fillPlan(plan: Plan): void {
   plan.required = anyOf.size > 0 ? anyOfBit : 0;
   let nextBit = anyOfBit << 1;
   for (const [name, notation] of Object.entries(plan.spec.fields)) {
-    const mandatory = notation.endsWith("!");
-    const bare = mandatory ? notation.slice(0, -1) : notation;
-    const list = bare.endsWith("[]");
-    const typeName = list ? bare.slice(0, -2) : bare;
-    const type = basicType(typeName);
+    const { type, list, mandatory, object } = readNotation(notation);
     let bits = anyOf.delete(name) ? anyOfBit : 0;
     if (mandatory) {
       bits |= nextBit;
       plan.required |= nextBit;
       nextBit <<= 1;
     }
-    plan.fields.set(name, { type, list, plan: type === basic.object ? objectPlan(typeName) : null, bits });
+    plan.fields.set(name, { type, list, plan: object === null ? null : objectPlan(object), bits });
   }
   for (const name of anyOf) plan.fields.set(name, { type: basic.any, list: false, plan: null, bits: anyOfBit });
 }

@@ -6,6 +6,9 @@
 import { limits } from "ransomeye-kernel";
 import { canonicalDomain, canonicalHash, canonicalIp, parseInstantUs } from "./canonical.ts";
 import { ranges } from "./event_schema.ts";
+import { scanEvent } from "./event_scan.ts";
+import { EventValues, type ProcessSlots, slot } from "./event_values.ts";
+import { parseLine, unparsed } from "./line_parse.ts";
 
 /** Version of the rules in this file and in canonical.ts, kept in every row. */
 export const NORMALISER_VERSION = 1;
@@ -73,23 +76,13 @@ export function newRowColumns(): RowColumns {
   };
 }
 
-type Json = Record<string, unknown>;
-
-/** Flags of the row being derived; deriving is synchronous. */
+/** The event that is being derived and the flags of its row; deriving is synchronous. */
+const values = new EventValues();
 let flags = 0;
 
-function objectOf(value: unknown): Json | null {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : null;
-}
-
-function firstOf(value: unknown): Json | null {
-  return Array.isArray(value) ? objectOf(value[0]) : null;
-}
-
-/** A field's text if it is a string with something in it. */
-function textOf(owner: Json | null, name: string): string | null {
-  if (owner === null) return null;
-  const value = owner[name];
+/** A slot's text if it is a string with something in it. */
+function textAt(at: number): string | null {
+  const value = values.get(at);
   if (typeof value === "string" && value !== "") return value;
   if (value !== undefined && value !== null && value !== "") flags |= ROW_FLAGS.valueDropped;
   return null;
@@ -142,18 +135,17 @@ function cutToBytes(text: string, bytesMax: number): string {
   return text;
 }
 
-/** An integer of the owner within [min, max], else null. */
-function integerOf(owner: Json | null, name: string, min: number, max: number): number | null {
-  if (owner === null) return null;
-  const value = owner[name];
+/** A slot's integer within [min, max], else null. */
+function integerAt(at: number, min: number, max: number): number | null {
+  const value = values.get(at);
   if (value === undefined || value === null) return null;
   if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value;
   flags |= ROW_FLAGS.valueDropped;
   return null;
 }
 
-function ipOf(endpoint: Json | null): string | null {
-  const text = textOf(endpoint, "ip");
+function ipAt(at: number): string | null {
+  const text = textAt(at);
   if (text === null) return null;
   const ip = canonicalIp(text);
   if (ip === null) flags |= ROW_FLAGS.valueDropped;
@@ -161,8 +153,8 @@ function ipOf(endpoint: Json | null): string | null {
   return ip;
 }
 
-function domainOf(owner: Json | null, name: string): string | null {
-  const text = textOf(owner, name);
+function domainAt(at: number): string | null {
+  const text = textAt(at);
   if (text === null) return null;
   const domain = canonicalDomain(text);
   if (domain !== text) flags |= ROW_FLAGS.nonCanonical;
@@ -172,20 +164,19 @@ function domainOf(owner: Json | null, name: string): string | null {
 const sha256Algorithm = 3;
 
 /** The first SHA-256 among a file's hashes. */
-function sha256Of(file: Json | null): Buffer | null {
-  const hashes = file === null ? undefined : file["hashes"];
+function sha256At(at: number): Buffer | null {
+  const hashes = values.get(at);
   if (!Array.isArray(hashes)) return null;
-  for (const item of hashes) {
-    const hash = objectOf(item);
-    if (hash === null || hash["algorithm_id"] !== sha256Algorithm) continue;
-    const text = textOf(hash, "value");
-    if (text === null) return null;
-    const canonical = canonicalHash(text, 32);
+  for (const hash of hashes as unknown[]) {
+    if (typeof hash !== "object" || hash === null || (hash as Record<string, unknown>)["algorithm_id"] !== sha256Algorithm) continue;
+    const value = (hash as Record<string, unknown>)["value"];
+    if (value === undefined || value === null || value === "") return null;
+    const canonical = typeof value === "string" ? canonicalHash(value, 32) : null;
     if (canonical === null) {
       flags |= ROW_FLAGS.valueDropped;
       return null;
     }
-    if (canonical !== text) flags |= ROW_FLAGS.nonCanonical;
+    if (canonical !== value) flags |= ROW_FLAGS.nonCanonical;
     return Buffer.from(canonical, "hex");
   }
   return null;
@@ -195,13 +186,13 @@ function sha256Of(file: Json | null): Buffer | null {
  * Claimed time in microseconds. `time` (milliseconds) is OCSF's and decides; `time_dt` refines it if it names the same millisecond, and is
  * otherwise left out and flagged. An event without a usable time, which no valid event is, gets its received time.
  */
-function eventTimeUs(event: Json, receivedUs: number): number {
-  const time = integerOf(event, "time", ranges.timeMsMin, ranges.timeMsMax);
+function eventTimeUs(receivedUs: number): number {
+  const time = integerAt(slot.time, ranges.timeMsMin, ranges.timeMsMax);
   if (time === null) {
     flags |= ROW_FLAGS.valueDropped;
     return receivedUs;
   }
-  const text = textOf(event, "time_dt");
+  const text = textAt(slot.time_dt);
   if (text !== null) {
     const us = parseInstantUs(text, false);
     if (Math.floor(us / 1000) === time) {
@@ -223,71 +214,88 @@ function firstLine(text: string | null): string | null {
 }
 
 /** A registry value as people write it: its key's path and its name. */
-function registryValue(value: Json | null): string | null {
-  const path = textOf(value, "path");
-  const name = textOf(value, "name");
+function registryValue(): string | null {
+  const path = textAt(slot.reg_value.path);
+  const name = textAt(slot.reg_value.name);
   return path === null || name === null ? path : `${path}\\${name}`;
 }
 
 /** What a row shows of an event in one line: the finding's title, else the command line, else the first line of the message. */
-function messageOf(event: Json, subject: Json, process: Json | null): string | null {
+function messageOf(): string | null {
   return (
-    textOf(objectOf(event["finding_info"]), "title") ??
-    textOf(objectOf(subject["process"]) === null ? null : process, "cmd_line") ??
-    firstLine(textOf(event, "message")) ??
-    registryValue(objectOf(subject["reg_value"])) ??
-    textOf(objectOf(subject["reg_key"]), "path") ??
-    textOf(objectOf(subject["job"]), "name") ??
-    textOf(objectOf(objectOf(subject["http_request"])?.["url"]), "url_string")
+    textAt(slot.finding_info.title) ??
+    textAt(slot.process.cmd_line) ??
+    firstLine(textAt(slot.message)) ??
+    registryValue() ??
+    textAt(slot.reg_key.path) ??
+    textAt(slot.job.name) ??
+    textAt(slot.http_request.url.url_string)
   );
 }
 
-function domainColumn(subject: Json, destination: Json | null): string | null {
+function domainOf(): string | null {
   return (
-    domainOf(objectOf(subject["query"]), "hostname") ??
-    domainOf(objectOf(objectOf(subject["http_request"])?.["url"]), "hostname") ??
-    domainOf(objectOf(subject["tls"]), "sni") ??
-    domainOf(objectOf(subject["url"]), "hostname") ??
-    domainOf(destination, "hostname") ??
-    domainOf(destination, "domain")
+    domainAt(slot.query.hostname) ??
+    domainAt(slot.http_request.url.hostname) ??
+    domainAt(slot.tls.sni) ??
+    domainAt(slot.url.hostname) ??
+    domainAt(slot.dst_endpoint.hostname) ??
+    domainAt(slot.dst_endpoint.domain)
   );
+}
+
+/** The user whom an activity is about: its own, its process's, its actor's. */
+function userOf(process: ProcessSlots): ProcessSlots["user"] {
+  if (values.isObject(slot.user.self)) return slot.user;
+  if (values.isObject(slot.process.user.self)) return slot.process.user;
+  return values.isObject(slot.actor.user.self) ? slot.actor.user : process.user;
+}
+
+function fileOf(process: ProcessSlots): ProcessSlots["file"] {
+  if (values.isObject(slot.file.self)) return slot.file;
+  return values.isObject(slot.module.file.self) ? slot.module.file : process.file;
+}
+
+/** Fills `out` from the values of one event. */
+function derive(receivedUs: number, out: RowColumns): void {
+  flags = 0;
+  const process = values.isObject(slot.process.self) ? slot.process : slot.actor.process;
+  const user = userOf(process);
+  const file = fileOf(process);
+
+  out.eventTimeUs = eventTimeUs(receivedUs);
+  out.classUid = integerAt(slot.class_uid, 0, 2_147_483_647) ?? 0;
+  out.activityId = integerAt(slot.activity_id, 0, ranges.smallMax) ?? 0;
+  out.severityId = integerAt(slot.severity_id, 0, ranges.smallMax) ?? 0;
+  out.host = columnText(textAt(slot.device.hostname) ?? textAt(slot.device.name) ?? textAt(slot.src_endpoint.hostname));
+  out.userName = columnText(textAt(user.name) ?? textAt(user.uid));
+  out.processName = columnText(textAt(process.name) ?? textAt(process.path) ?? textAt(process.file.name));
+  out.processPid = integerAt(process.pid, 0, Number.MAX_SAFE_INTEGER);
+  out.filePath = columnText(textAt(file.path) ?? textAt(file.name));
+  out.fileSha256 = sha256At(file.hashes);
+  out.srcIp = ipAt(slot.src_endpoint.ip);
+  out.srcPort = integerAt(slot.src_endpoint.port, 0, 65_535);
+  out.dstIp = ipAt(slot.dst_endpoint.ip);
+  out.dstPort = integerAt(slot.dst_endpoint.port, 0, 65_535);
+  out.domain = columnText(domainOf());
+  out.message = columnText(messageOf());
+  if (Math.abs(out.eventTimeUs - receivedUs) > skewMsMax * 1000) flags |= ROW_FLAGS.clockSkewed;
+  out.flags = flags;
 }
 
 /** Fills `out` from one parsed event. `receivedUs` is the bus's time of its frame. Never throws; see ROW_FLAGS for what it had to do. */
 export function deriveRow(event: unknown, receivedUs: number, out: RowColumns): void {
-  flags = 0;
-  const top = objectOf(event) ?? {};
-  // A finding tells of an activity by its evidence; its columns are that activity's.
-  const subject = firstOf(top["evidences"]) ?? top;
-  const device = objectOf(top["device"]) ?? objectOf(subject["device"]);
-  const actor = objectOf(subject["actor"]);
-  const process = objectOf(subject["process"]) ?? objectOf(actor?.["process"]);
-  const user =
-    objectOf(subject["user"]) ??
-    objectOf(objectOf(subject["process"])?.["user"]) ??
-    objectOf(actor?.["user"]) ??
-    objectOf(process?.["user"]);
-  const processFile = objectOf(process?.["file"]);
-  const file = objectOf(subject["file"]) ?? objectOf(objectOf(subject["module"])?.["file"]) ?? processFile;
-  const source = objectOf(subject["src_endpoint"]);
-  const destination = objectOf(subject["dst_endpoint"]);
+  values.take(event);
+  derive(receivedUs, out);
+}
 
-  out.eventTimeUs = eventTimeUs(top, receivedUs);
-  out.classUid = integerOf(top, "class_uid", 0, 2_147_483_647) ?? 0;
-  out.activityId = integerOf(top, "activity_id", 0, ranges.smallMax) ?? 0;
-  out.severityId = integerOf(top, "severity_id", 0, ranges.smallMax) ?? 0;
-  out.host = columnText(textOf(device, "hostname") ?? textOf(device, "name") ?? textOf(source, "hostname"));
-  out.userName = columnText(textOf(user, "name") ?? textOf(user, "uid"));
-  out.processName = columnText(textOf(process, "name") ?? textOf(process, "path") ?? textOf(processFile, "name"));
-  out.processPid = integerOf(process, "pid", 0, Number.MAX_SAFE_INTEGER);
-  out.filePath = columnText(textOf(file, "path") ?? textOf(file, "name"));
-  out.fileSha256 = sha256Of(file);
-  out.srcIp = ipOf(source);
-  out.srcPort = integerOf(source, "port", 0, 65_535);
-  out.dstIp = ipOf(destination);
-  out.dstPort = integerOf(destination, "port", 0, 65_535);
-  out.domain = columnText(domainColumn(subject, destination));
-  out.message = columnText(messageOf(top, subject, process));
-  if (Math.abs(out.eventTimeUs - receivedUs) > skewMsMax * 1000) flags |= ROW_FLAGS.clockSkewed;
-  out.flags = flags;
+/** The same from the line [start, end) of a payload, with a line feed behind it. False where the line is not JSON, or not UTF-8. */
+export function deriveLine(payload: Buffer, start: number, end: number, receivedUs: number, out: RowColumns): boolean {
+  if (!scanEvent(payload, start, end, limits.jsonDepthMax, values)) {
+    const event = parseLine(payload, start, end);
+    if (event === unparsed) return false;
+    values.take(event);
+  }
+  derive(receivedUs, out);
+  return true;
 }

@@ -9,6 +9,8 @@
 import { isUtf8 } from "node:buffer";
 import { limits as kernelLimits } from "ransomeye-kernel";
 import { checkEvent, type EventFault } from "./event_check.ts";
+import { scanEvent } from "./event_scan.ts";
+import { EventValues } from "./event_values.ts";
 import { INVALID_CODES, type InvalidCode } from "./invalid_codes.ts";
 import { lineEnd, parseLine, splitLines, unparsed } from "./line_parse.ts";
 import { jsonFault } from "./json_fault.ts";
@@ -31,9 +33,11 @@ export type PayloadCheck =
   | { readonly kind: "lines"; readonly lineStarts: Uint32Array; readonly invalid: readonly LineFault[] }
   | { readonly kind: "undecodable"; readonly code: InvalidCode; readonly reason: string };
 
+const values = new EventValues();
 const noFaults: readonly LineFault[] = Object.freeze([]);
 
-/** Checks a frame's payload against the count in its signed header. One parse and one walk a line; a valid line leaves nothing behind. */
+/** Checks a frame's payload against the count in its signed header. One walk over the bytes of a valid line, which leaves nothing behind; what
+ * that walk is not sure of is parsed and checked. */
 export function validatePayload(payload: Buffer, count: number, limits: EventLimits = kernelLimits): PayloadCheck {
   const split = splitLines(payload, count);
   if (split.kind === "undecodable") return split;
@@ -52,6 +56,7 @@ function lineFault(payload: Buffer, start: number, end: number, clean: boolean, 
   if (end - start > limits.lineBytesMax)
     return { code: INVALID_CODES.EVENT_TOO_LONG.number, reason: `${end - start} bytes, at most ${limits.lineBytesMax}` };
   if (!clean && !isUtf8(payload.subarray(start, end))) return { code: INVALID_CODES.EVENT_NOT_UTF8.number, reason: "is not UTF-8" };
+  if (scanEvent(payload, start, end, limits.jsonDepthMax, values)) return null;
   const value = parseLine(payload, start, end);
   if (value === unparsed) return { code: INVALID_CODES.EVENT_NOT_JSON.number, reason: jsonFault(payload.toString("utf8", start, end)) };
   return checkEvent(value, limits.jsonDepthMax);

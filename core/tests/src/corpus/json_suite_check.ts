@@ -1,7 +1,8 @@
 /**
  * Why: JSONTestSuite holds the corner cases that parsers disagree on; each must end in a stated verdict.
  * Enforces: as a line, what must be accepted (`y_`) is JSON to us, what must be refused (`n_`) is not, and what is left open (`i_`) gives some
- * verdict; carried inside an event, an accepted value makes no event invalid but by the depth rule; nothing throws.
+ * verdict; carried inside an event, an accepted value makes no event invalid but by the depth rule, and scanning a payload gives the parser's verdict;
+ * nothing throws.
  * Forbids: judging files that are not one line: a line feed ends a line before any parser sees it.
  */
 import { readdir, readFile } from "node:fs/promises";
@@ -25,12 +26,21 @@ function eventWith(value: Buffer): Buffer {
   return Buffer.concat([Buffer.from(`${opening},"x":`), value, Buffer.from("}")]);
 }
 
+/** The code of a line as the gate sees it, with its line feed; there it is scanned first. */
+function payloadCode(line: Buffer): number | undefined {
+  const check = validatePayload(Buffer.concat([line, Buffer.from("\n")]), 1);
+  return check.kind === "lines" ? check.invalid[0]?.code : check.code;
+}
+
 function verdictFaults(name: string, line: Buffer): string[] {
   const code = validateLine(line)?.code;
+  const carried = validateLine(eventWith(line))?.code;
+  const inPayload = payloadCode(eventWith(line));
+  if (carried !== inPayload) return [`${name} in an event: the parser says ${carried ?? "valid"}, the gate ${inPayload ?? "valid"}`];
   const parsed = code === undefined || !notJson.has(code);
   if (name.startsWith("y_") && !parsed) return [`${name} must be JSON, got ${code}`];
   if (name.startsWith("n_") && parsed) return [`${name} must not be JSON, got ${code ?? "a valid event"}`];
-  if (!name.startsWith("n_") && parsed && validateLine(eventWith(line)) !== null) return [`${name} makes an event invalid`];
+  if (!name.startsWith("n_") && parsed && carried !== undefined) return [`${name} makes an event invalid`];
   return [];
 }
 

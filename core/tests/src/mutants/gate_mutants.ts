@@ -185,4 +185,16 @@ export const gateMutants: readonly Mutant[] = [
     ],
     check: named("agents/sdk/dist/test/spool_deletion.test.js", "X-6"),
   },
+  {
+    rule: "R-17",
+    bug: "the scanner is sure of an event in which a name comes twice",
+    patches: [{ file: "core/ingestion/dist/protocol/event_scan.js", find: "if ((seen & field.bit) !== 0)", replace: "if (false)" }],
+    check: named("core/ingestion/dist/test/event_scan.test.js", "what is unusual is left to the parser"),
+  },
+  {
+    rule: "R-17",
+    bug: "the scanner takes a text with escapes for a plain one",
+    patches: [{ file: "core/ingestion/dist/protocol/event_scan.js", find: "textKind = held.escaped;", replace: "textKind = held.ascii;" }],
+    check: named("core/ingestion/dist/test/event_scan.test.js", "scanner and parser agree about whatever"),
+  },
 ];
