@@ -5,6 +5,7 @@
 
 import { BinaryCopyEncoder } from "ransomeye-db";
 import {
+  type ColumnText,
   type RowColumns,
   NORMALISER_VERSION,
   decodeVerdicts,
@@ -12,6 +13,7 @@ import {
   invalidName,
   lineEnd,
   newRowColumns,
+  uuidBytes,
   validatePayload,
 } from "ransomeye-ingestion/protocol";
 import type { BusEntry } from "ransomeye-pipeline";
@@ -36,7 +38,7 @@ export interface PreparedFrame extends FrameFact {
 export class RowBatch {
   readonly #encoders = new Map<EventTable, BinaryCopyEncoder>();
   readonly #sealed = new Map<EventTable, Buffer>();
-  readonly #columns: RowColumns = newRowColumns();
+  readonly #columns: RowColumns<ColumnText> = newRowColumns();
   #headerBytes = 0;
 
   /** Prepares one bus entry. Never throws for its content. */
@@ -124,6 +126,7 @@ export class RowBatch {
       return wholeFrame(entry, "ENGINE_FRAME_UNDECODABLE", `the payload is not the ${link.count} lines that were signed`);
     }
     const start = encoder.mark();
+    const producer = uuidBytes(link.producer);
     const deadLetters: DeadLetter[] = [];
     let nextInvalid = 0;
     for (let line = 0; line < link.count; line++) {
@@ -143,7 +146,7 @@ export class RowBatch {
       }
       const before = encoder.mark();
       try {
-        this.#encodeRow(entry, line, from, to - from, encoder);
+        this.#encodeRow(entry, producer, line, from, to - from, encoder);
       } catch (error) {
         encoder.truncate(before);
         deadLetters.push(
@@ -154,13 +157,13 @@ export class RowBatch {
     return { rows: encoder.rows - start.rows, deadLettered: deadLetters.length, gapDeclared: 0, deadLetters, gap: null };
   }
 
-  #encodeRow(entry: BusEntry, line: number, byteOffset: number, byteLength: number, encoder: BinaryCopyEncoder): void {
+  #encodeRow(entry: BusEntry, producer: Buffer, line: number, byteOffset: number, byteLength: number, encoder: BinaryCopyEncoder): void {
     const { link, position } = entry;
     const columns = this.#columns;
     encoder.row(eventColumns.length);
     encoder.timestamptzUs(entry.receivedUs);
     encoder.timestamptzUs(columns.eventTimeUs);
-    encoder.uuid(link.producer);
+    encoder.uuidBytes(producer);
     encoder.int8(link.epoch);
     encoder.int8(link.firstSeq + line);
     encoder.int4(position.part);
@@ -236,9 +239,10 @@ function declaredLost(entry: BusEntry): Settled {
   return { rows: 0, deadLettered: 0, gapDeclared: count, deadLetters: [], gap };
 }
 
-function textOrNull(encoder: BinaryCopyEncoder, value: string | null): void {
+function textOrNull(encoder: BinaryCopyEncoder, value: ColumnText): void {
   if (value === null) encoder.null();
-  else encoder.text(value);
+  else if (typeof value === "string") encoder.text(value);
+  else encoder.textBytes(value.bytes, value.from, value.to);
 }
 
 function int4OrNull(encoder: BinaryCopyEncoder, value: number | null): void {

@@ -136,6 +136,22 @@ export class EventValues {
     return this.kinds[at] === held.object;
   }
 
+  /** Whether a slot holds anything. */
+  holds(at: number): boolean {
+    return this.kinds[at] !== held.nothing;
+  }
+
+  /** Whether a slot holds a text of a scanned line. */
+  isText(at: number): boolean {
+    const kind = this.kinds[at];
+    return kind === held.ascii || kind === held.escaped || kind === held.utf8;
+  }
+
+  /** Length of such a text in its line, in bytes. */
+  textBytes(at: number): number {
+    return (this.ends[at] as number) - (this.starts[at] as number);
+  }
+
   /** The slot's value as JSON.parse gives it; `undefined` where there is none, and for objects whose fields have slots of their own. */
   get(at: number): unknown {
     const { bytes } = this;

@@ -27,5 +27,6 @@ export { jsonFault, printable } from "./json_fault.ts";
 export { lineEnd, parseLine, parseLines, splitLines, unparsed, type LineSplit } from "./line_parse.ts";
 export * from "./validation.ts";
 export * from "./canonical.ts";
+export { type ColumnText, TextBytes } from "./column_text.ts";
 export * from "./normalise.ts";
 export { referencePages, renderEventSchemaPage } from "./schema_page.ts";

@@ -4,6 +4,7 @@
 // Forbids: throwing, for any JSON value at all; clocks; and validating again what the gate has judged.
 
 import { limits } from "ransomeye-kernel";
+import { type ColumnText, safeText, TextBytes } from "./column_text.ts";
 import { canonicalDomain, canonicalHash, canonicalIp, parseInstantUs } from "./canonical.ts";
 import { ranges } from "./event_schema.ts";
 import { scanEvent } from "./event_scan.ts";
@@ -30,18 +31,18 @@ export const ROW_FLAGS = {
   nonCanonical: 16,
 } as const;
 
-/** The columns that come from the event itself; the object is reused from row to row. Texts are bounded and safe for PostgreSQL. */
-export interface RowColumns {
+/** The columns that come from the event itself; the object is reused from row to row, and texts that are bytes hold until the next row. */
+export interface RowColumns<Text = string | null> {
   eventTimeUs: number;
   classUid: number;
   activityId: number;
   severityId: number;
   flags: number;
-  host: string | null;
-  userName: string | null;
-  processName: string | null;
+  host: Text;
+  userName: Text;
+  processName: Text;
   processPid: number | null;
-  filePath: string | null;
+  filePath: Text;
   /** 32 bytes. */
   fileSha256: Buffer | null;
   /** Canonical text. */
@@ -49,8 +50,8 @@ export interface RowColumns {
   srcPort: number | null;
   dstIp: string | null;
   dstPort: number | null;
-  domain: string | null;
-  message: string | null;
+  domain: Text;
+  message: Text;
 }
 
 /** An empty set of columns, to be filled again and again by `deriveRow`. */
@@ -79,6 +80,15 @@ export function newRowColumns(): RowColumns {
 /** The event that is being derived and the flags of its row; deriving is synchronous. */
 const values = new EventValues();
 let flags = 0;
+const texts = {
+  host: new TextBytes(),
+  userName: new TextBytes(),
+  processName: new TextBytes(),
+  filePath: new TextBytes(),
+  message: new TextBytes(),
+};
+/** No slot. */
+const nowhere = -1;
 
 /** A slot's text if it is a string with something in it. */
 function textAt(at: number): string | null {
@@ -88,51 +98,29 @@ function textAt(at: number): string | null {
   return null;
 }
 
-/** Kept apart because the standard library types that we compile against are older than the method, which Node 20 has. */
-interface WellFormed {
-  isWellFormed(): boolean;
-  toWellFormed(): string;
+/** The first of these slots that holds a text with something in it, or -1. */
+function firstText(first: number, second: number = nowhere, third: number = nowhere): number {
+  if (hasText(first)) return first;
+  if (second !== nowhere && hasText(second)) return second;
+  return third !== nowhere && hasText(third) ? third : nowhere;
 }
 
-/** A text as its column can hold it: no NUL, no lone surrogate, at most columnTextBytesMax bytes of UTF-8, cut between characters. */
+function hasText(at: number): boolean {
+  return values.isText(at) ? values.textBytes(at) > 0 : textAt(at) !== null;
+}
+
+/** The text of a slot as its column can hold it. */
+function columnAt(at: number, into: TextBytes): ColumnText {
+  if (at === nowhere) return null;
+  return into.take(values, at) ? into : columnText(textAt(at));
+}
+
 function columnText(value: string | null): string | null {
   if (value === null) return null;
-  let text = value;
-  // Cut first: what is cut away need not be looked at. One code unit is at least one byte.
-  if (text.length > limits.columnTextBytesMax) {
-    text = text.slice(0, limits.columnTextBytesMax + 1);
-    flags |= ROW_FLAGS.textCut;
-  }
-  if (!(text as unknown as WellFormed).isWellFormed() && !splitsPairOnly(text, value)) {
-    text = (text as unknown as WellFormed).toWellFormed();
-    flags |= ROW_FLAGS.textReplaced;
-  }
-  if (text.indexOf("\0") >= 0) {
-    text = text.replaceAll("\0", "\ufffd");
-    flags |= ROW_FLAGS.textReplaced;
-  }
-  return text.length * 3 <= limits.columnTextBytesMax ? text : cutToBytes(text, limits.columnTextBytesMax);
-}
-
-/** True if the only thing wrong with `text` is that the cut above fell into a surrogate pair; `cutToBytes` leaves that half out. */
-function splitsPairOnly(text: string, whole: string): boolean {
-  return text.length < whole.length && (text.slice(0, -1) as unknown as WellFormed).isWellFormed();
-}
-
-/** At most `bytesMax` bytes of UTF-8, ending between characters. */
-function cutToBytes(text: string, bytesMax: number): string {
-  let bytes = 0;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    const pair = code >= 0xd800 && code < 0xdc00 && i + 1 < text.length;
-    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : pair ? 4 : 3;
-    if (bytes > bytesMax) {
-      flags |= ROW_FLAGS.textCut;
-      return text.slice(0, i);
-    }
-    if (pair) i++;
-  }
-  return text;
+  const safe = safeText(value);
+  if (safe.cut) flags |= ROW_FLAGS.textCut;
+  if (safe.replaced) flags |= ROW_FLAGS.textReplaced;
+  return safe.text;
 }
 
 /** A slot's integer within [min, max], else null. */
@@ -151,14 +139,6 @@ function ipAt(at: number): string | null {
   if (ip === null) flags |= ROW_FLAGS.valueDropped;
   else if (ip !== text) flags |= ROW_FLAGS.nonCanonical;
   return ip;
-}
-
-function domainAt(at: number): string | null {
-  const text = textAt(at);
-  if (text === null) return null;
-  const domain = canonicalDomain(text);
-  if (domain !== text) flags |= ROW_FLAGS.nonCanonical;
-  return domain;
 }
 
 const sha256Algorithm = 3;
@@ -221,27 +201,34 @@ function registryValue(): string | null {
 }
 
 /** What a row shows of an event in one line: the finding's title, else the command line, else the first line of the message. */
-function messageOf(): string | null {
+function messageColumn(): ColumnText {
+  const title = firstText(slot.finding_info.title, slot.process.cmd_line);
+  if (title !== nowhere) return columnAt(title, texts.message);
+  if (hasText(slot.message)) return columnText(firstLine(textAt(slot.message)));
   return (
-    textAt(slot.finding_info.title) ??
-    textAt(slot.process.cmd_line) ??
-    firstLine(textAt(slot.message)) ??
-    registryValue() ??
-    textAt(slot.reg_key.path) ??
-    textAt(slot.job.name) ??
-    textAt(slot.http_request.url.url_string)
+    columnText(registryValue()) ?? columnAt(firstText(slot.reg_key.path, slot.job.name, slot.http_request.url.url_string), texts.message)
   );
 }
 
-function domainOf(): string | null {
-  return (
-    domainAt(slot.query.hostname) ??
-    domainAt(slot.http_request.url.hostname) ??
-    domainAt(slot.tls.sni) ??
-    domainAt(slot.url.hostname) ??
-    domainAt(slot.dst_endpoint.hostname) ??
-    domainAt(slot.dst_endpoint.domain)
-  );
+/** Where a domain may stand, the likeliest place first. */
+const domainSlots: readonly number[] = [
+  slot.query.hostname,
+  slot.http_request.url.hostname,
+  slot.tls.sni,
+  slot.url.hostname,
+  slot.dst_endpoint.hostname,
+  slot.dst_endpoint.domain,
+];
+
+function domainColumn(): ColumnText {
+  for (const at of domainSlots) {
+    const text = values.holds(at) ? textAt(at) : null;
+    if (text === null) continue;
+    const domain = canonicalDomain(text);
+    if (domain !== text) flags |= ROW_FLAGS.nonCanonical;
+    if (domain !== null) return columnText(domain);
+  }
+  return null;
 }
 
 /** The user whom an activity is about: its own, its process's, its actor's. */
@@ -257,7 +244,7 @@ function fileOf(process: ProcessSlots): ProcessSlots["file"] {
 }
 
 /** Fills `out` from the values of one event. */
-function derive(receivedUs: number, out: RowColumns): void {
+function derive(receivedUs: number, out: RowColumns<ColumnText>): void {
   flags = 0;
   const process = values.isObject(slot.process.self) ? slot.process : slot.actor.process;
   const user = userOf(process);
@@ -267,30 +254,30 @@ function derive(receivedUs: number, out: RowColumns): void {
   out.classUid = integerAt(slot.class_uid, 0, 2_147_483_647) ?? 0;
   out.activityId = integerAt(slot.activity_id, 0, ranges.smallMax) ?? 0;
   out.severityId = integerAt(slot.severity_id, 0, ranges.smallMax) ?? 0;
-  out.host = columnText(textAt(slot.device.hostname) ?? textAt(slot.device.name) ?? textAt(slot.src_endpoint.hostname));
-  out.userName = columnText(textAt(user.name) ?? textAt(user.uid));
-  out.processName = columnText(textAt(process.name) ?? textAt(process.path) ?? textAt(process.file.name));
+  out.host = columnAt(firstText(slot.device.hostname, slot.device.name, slot.src_endpoint.hostname), texts.host);
+  out.userName = columnAt(firstText(user.name, user.uid), texts.userName);
+  out.processName = columnAt(firstText(process.name, process.path, process.file.name), texts.processName);
   out.processPid = integerAt(process.pid, 0, Number.MAX_SAFE_INTEGER);
-  out.filePath = columnText(textAt(file.path) ?? textAt(file.name));
+  out.filePath = columnAt(firstText(file.path, file.name), texts.filePath);
   out.fileSha256 = sha256At(file.hashes);
   out.srcIp = ipAt(slot.src_endpoint.ip);
   out.srcPort = integerAt(slot.src_endpoint.port, 0, 65_535);
   out.dstIp = ipAt(slot.dst_endpoint.ip);
   out.dstPort = integerAt(slot.dst_endpoint.port, 0, 65_535);
-  out.domain = columnText(domainOf());
-  out.message = columnText(messageOf());
+  out.domain = domainColumn();
+  out.message = messageColumn();
   if (Math.abs(out.eventTimeUs - receivedUs) > skewMsMax * 1000) flags |= ROW_FLAGS.clockSkewed;
   out.flags = flags;
 }
 
-/** Fills `out` from one parsed event. `receivedUs` is the bus's time of its frame. Never throws; see ROW_FLAGS for what it had to do. */
+/** Fills `out` from one parsed event; texts are strings then. `receivedUs` is the bus's time of its frame. Never throws; see ROW_FLAGS for what it had to do. */
 export function deriveRow(event: unknown, receivedUs: number, out: RowColumns): void {
   values.take(event);
   derive(receivedUs, out);
 }
 
 /** The same from the line [start, end) of a payload, with a line feed behind it. False where the line is not JSON, or not UTF-8. */
-export function deriveLine(payload: Buffer, start: number, end: number, receivedUs: number, out: RowColumns): boolean {
+export function deriveLine(payload: Buffer, start: number, end: number, receivedUs: number, out: RowColumns<ColumnText>): boolean {
   if (!scanEvent(payload, start, end, limits.jsonDepthMax, values)) {
     const event = parseLine(payload, start, end);
     if (event === unparsed) return false;

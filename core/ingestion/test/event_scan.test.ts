@@ -5,7 +5,19 @@ import assert from "node:assert/strict";
 import { isUtf8 } from "node:buffer";
 import { test } from "node:test";
 import { type Random, seededRandom } from "ransomeye-kernel";
-import { baseFields, checkEvent, classes, deriveLine, deriveRow, newRowColumns, objects, parseLine } from "../protocol/lib.ts";
+import {
+  baseFields,
+  checkEvent,
+  classes,
+  type ColumnText,
+  deriveLine,
+  deriveRow,
+  newRowColumns,
+  objects,
+  parseLine,
+  type RowColumns,
+  TextBytes,
+} from "../protocol/lib.ts";
 import { scanEvent } from "../protocol/event_scan.ts";
 import { EventValues } from "../protocol/event_values.ts";
 import { baseEvent, payloadOf, sampleEvents } from "./event_samples.ts";
@@ -22,12 +34,13 @@ function agree(line: Buffer): boolean {
   const known = isUtf8(line);
   const sure = known && scanEvent(payload, 2, end, jsonDepthMax, values);
   if (sure) assert.equal(checkEvent(event, jsonDepthMax), null, `sure of ${line.toString()}`);
-  const derived = newRowColumns();
+  const derived: RowColumns<ColumnText> = newRowColumns();
   assert.equal(deriveLine(payload, 2, end, receivedUs, derived), event !== undefined);
   if (event !== undefined && known) {
     const parsed = newRowColumns();
     deriveRow(event, receivedUs, parsed);
-    assert.deepEqual(derived, parsed, line.toString());
+    const texts = Object.entries(derived).map(([name, value]) => [name, value instanceof TextBytes ? value.toString() : value]);
+    assert.deepEqual(Object.fromEntries(texts), parsed, line.toString());
   }
   return sure;
 }

@@ -114,7 +114,7 @@ export class BinaryCopyEncoder {
   /** Sixteen bytes of a uuid. */
   uuidBytes(bytes: Uint8Array): void {
     if (bytes.length !== 16) throw outOfRange("uuid", bytes.length);
-    this.bytea(bytes);
+    this.textBytes(bytes, 0, 16);
   }
 
   /**
@@ -130,17 +130,16 @@ export class BinaryCopyEncoder {
     this.#length += written;
   }
 
-  /**
-   * A string whose characters are bytes (decoded as latin1 from UTF-8 input): the bytes go out as they came in.
-   * Only for strings cut verbatim from such input. A string that JSON.parse made out of it may hold characters from `\u` escapes,
-   * which are not bytes: for those use `text` on a string decoded as UTF-8.
-   * @throws DbError DB_VALUE_UNSAFE if it holds a NUL; that the bytes are UTF-8 is the caller's promise
-   */
-  textFromLatin(value: string): void {
-    if (value.includes("\0")) throw new DbError("DB_VALUE_UNSAFE", "A text column was given a NUL character.");
-    this.#reserve(4 + value.length);
-    this.#int32(value.length);
-    this.#length += this.#buffer.write(value, this.#length, "latin1");
+  /** The bytes [from, to) of a text that is UTF-8 without NUL: the caller's promise. */
+  textBytes(bytes: Uint8Array, from: number, to: number): void {
+    const length = to - from;
+    this.#reserve(4 + length);
+    this.#int32(length);
+    const buffer = this.#buffer;
+    const start = this.#length;
+    // Most texts are short: a loop costs less than a call into native code.
+    for (let i = 0; i < length; i++) buffer[start + i] = bytes[from + i] as number;
+    this.#length = start + length;
   }
 
   /** Bytes; also for a text column if they are valid UTF-8 without NUL. */
