@@ -4,6 +4,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { importantLine } from "../src/supervisor/console.ts";
 import { formatBytes, formatCount, formatSeconds, formatTable, formatTimeUs } from "../src/terminal/format.ts";
+import { addsUp, type Ledger, type ProducerLedger } from "../src/queries/ledger.ts";
+import { ledgerLine, ledgerText } from "../src/queries/ledger_text.ts";
 import { progressBar, startProgress } from "../src/terminal/progress.ts";
 import { terminalSafe, terminalSafeJson } from "../src/terminal/terminal_safe.ts";
 import { manualClock } from "./manual_clock.ts";
@@ -64,4 +66,37 @@ test("of a role's log, warnings and crashes are shown, the rest is not", () => {
   assert.equal(importantLine('{"level":"info","event":"x"}'), undefined);
   assert.equal(importantLine('{"level":"error","event":"sink_failed","code":"E1"}'), "ERROR sink_failed code=E1");
   assert.equal(importantLine("Error: boom"), "Error: boom");
+});
+
+const producer: ProducerLedger = {
+  producer: "p",
+  kind: "dpi",
+  offered: 123_456_789,
+  accepted: 123_456_789,
+  stored: 123_456_700,
+  dead_lettered: 0,
+  gaps: 0,
+  in_flight: 89,
+  expired: 0,
+  imbalance: 0,
+  misplaced_epochs: 0,
+};
+const ledger: Ledger = { ...producer, balanced: true, refused: 0, refused_by_code: {}, producers: [producer] };
+
+test("the ledger's line keeps its verdict where a terminal is narrow", () => {
+  assert.match(
+    ledgerLine(ledger, 45.2, 0, Number.POSITIVE_INFINITY),
+    /^45 events\/s · accepted 123,456,789 · .* · in flight 89 · ledger balanced$/,
+  );
+  const narrow = ledgerLine({ ...ledger, balanced: false }, 45.2, 0, 79);
+  assert.match(narrow, /^NOT BALANCED · 45\/s · accepted 123,456,789 · stored 123,456,700 · /);
+});
+
+test("R-19 a producer whose numbers are doubled, or ahead of the log, does not balance although the counts agree", () => {
+  assert.ok(addsUp(producer));
+  for (const wrong of [{ misplaced_epochs: 1 }, { in_flight: -1 }, { imbalance: 1 }]) {
+    const one = { ...producer, ...wrong };
+    assert.ok(!addsUp(one));
+    assert.match(ledgerText({ ...ledger, ...wrong, balanced: false, producers: [one] }), /^p .* NOT BALANCED$/m);
+  }
 });

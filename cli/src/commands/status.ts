@@ -143,7 +143,9 @@ function statusText(status: ProcessFacts & StoredFacts): string {
     lines.push(
       "",
       `stored     ${formatBytes(storage.bytes)} of ${formatBytes(storage.retention_bytes_max)}, about ${formatBytes(storage.bytes_per_day)} a day; disk free ${formatBytes(storage.disk_free_bytes)}`,
-      `full in    ${storage.seconds_until_full === null ? "nothing comes in" : formatSeconds(storage.seconds_until_full)} (then retention drops the oldest day, or the gateway pauses)`,
+      storage.seconds_until_full === null
+        ? "full in    unknown: nothing comes in"
+        : `full in    ${formatSeconds(storage.seconds_until_full)} (then retention drops the oldest day, or the gateway pauses)`,
       `waiting    ${status.lag_batches ?? 0} signed batches between bus and rows`,
     );
   }

@@ -54,3 +54,42 @@ export function ledgerText(ledger: Ledger, names: ReadonlyMap<string, string> = 
     `refused beside it: ${formatCount(ledger.refused)}${refused.length === 0 ? "" : ` (${refused.join(", ")})`}${ledger.expired === 0 ? "" : `; removed by retention: ${formatCount(ledger.expired)}`}`,
   ].join("\n");
 }
+
+/** Older figures than this are said to be so. */
+const freshS = 5;
+
+/** The ledger in one line. Where there is little room the words are fewer and the verdict stands in front: a cut must not hide it. */
+export function ledgerLine(ledger: Ledger, rate: number, ageS: number, charsMax: number): string {
+  const [perSecond, accepted, stored, dead, gaps, inFlight] = [
+    Math.round(rate),
+    ledger.accepted,
+    ledger.stored,
+    ledger.dead_lettered,
+    ledger.gaps,
+    ledger.in_flight,
+  ].map(formatCount);
+  const verdict = ledger.balanced ? "balanced" : "NOT BALANCED";
+  const some = ledger.gaps === 0 ? [] : [`gaps ${gaps}`];
+  const age = ageS > freshS ? [`counted ${Math.round(ageS)} s ago`] : [];
+  const whole = [
+    `${perSecond} events/s`,
+    `accepted ${accepted}`,
+    `stored ${stored}`,
+    `dead-lettered ${dead}`,
+    ...some,
+    `in flight ${inFlight}`,
+    `ledger ${verdict}`,
+    ...age,
+  ].join(" · ");
+  if (whole.length <= charsMax) return whole;
+  return [
+    verdict,
+    `${perSecond}/s`,
+    `accepted ${accepted}`,
+    `stored ${stored}`,
+    `dead ${dead}`,
+    ...some,
+    `in flight ${inFlight}`,
+    ...age,
+  ].join(" · ");
+}

@@ -5,7 +5,7 @@
  * Forbids: cursor control on anything but a terminal.
  */
 import { type Clock, systemClock } from "ransomeye-kernel";
-import { type Progress, startProgress } from "../terminal/progress.ts";
+import { type Progress, type RenderLine, startProgress } from "../terminal/progress.ts";
 import { terminalSafe } from "../terminal/terminal_safe.ts";
 
 export interface Console {
@@ -14,7 +14,7 @@ export interface Console {
   /** A line of a role's log: shown if it is a warning or worse, or no log line at all (a crash's stack). */
   roleLine(role: string, line: string): void;
   /** Starts the moving line. */
-  live(render: () => string): void;
+  live(render: RenderLine): void;
   stopLive(): void;
 }
 
@@ -38,7 +38,7 @@ export function openConsole(out: NodeJS.WriteStream, clock: Clock): Console {
       if (shown !== undefined) line(terminalSafe(`${role}: ${shown}`, shownCharsMax));
     },
     live(render) {
-      progress ??= startProgress(out, clock, () => terminalSafe(render()), plainLineMs);
+      progress ??= startProgress(out, clock, (charsMax) => terminalSafe(render(charsMax)), plainLineMs);
     },
     stopLive() {
       progress?.stop();

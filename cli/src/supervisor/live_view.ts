@@ -8,8 +8,7 @@ import { type Connection, openPool, type Pool } from "ransomeye-db";
 import { type Clock, recordingTelemetry, sleep } from "ransomeye-kernel";
 import { type Ledger, readLag, readLedger } from "../queries/ledger.ts";
 import { producerNames } from "../queries/names.ts";
-import { ledgerJson, ledgerText } from "../queries/ledger_text.ts";
-import { formatCount } from "../terminal/format.ts";
+import { ledgerJson, ledgerLine, ledgerText } from "../queries/ledger_text.ts";
 import type { Console } from "./console.ts";
 import type { IdleProbe } from "./supervisor.ts";
 
@@ -51,7 +50,7 @@ export class LiveView implements IdleProbe {
 
   /** Begins to count and to show. */
   start(): void {
-    this.#o.console.live(() => this.#line());
+    this.#o.console.live((charsMax) => this.#line(charsMax));
     void this.#watch();
   }
 
@@ -111,20 +110,11 @@ export class LiveView implements IdleProbe {
     }
   }
 
-  #line(): string {
+  #line(charsMax: number): string {
     const ledger = this.#ledger;
     if (ledger === undefined) return this.#problem === undefined ? "counting …" : `the ledger cannot be read now: ${this.#problem}`;
     const ageS = (this.#o.clock.monotonicMs() - this.#countedMs) / 1000;
-    return [
-      `${formatCount(Math.round(this.#rate))} events/s`,
-      `accepted ${formatCount(ledger.accepted)}`,
-      `stored ${formatCount(ledger.stored)}`,
-      `dead-lettered ${formatCount(ledger.dead_lettered)}`,
-      ...(ledger.gaps === 0 ? [] : [`gaps ${formatCount(ledger.gaps)}`]),
-      `in flight ${formatCount(ledger.in_flight)}`,
-      `ledger ${ledger.balanced ? "balanced" : "NOT BALANCED"}`,
-      ...(ageS > 5 ? [`counted ${Math.round(ageS)} s ago`] : []),
-    ].join(" · ");
+    return ledgerLine(ledger, this.#rate, ageS, charsMax);
   }
 
   #writeStatus(ledger: Ledger): void {

@@ -19,16 +19,23 @@ export interface Progress {
 }
 
 const ttyIntervalMs = 250;
+const columnsDefault = 80;
+const columnsMin = 20;
+
+/** What the moving line says now, in at most `charsMax` characters; what is longer is cut. */
+export type RenderLine = (charsMax: number) => string;
 
 /** Draws `render()` until stopped: in place every 250 ms on a terminal, else as a line every `plainIntervalMs` when it changed. */
-export function startProgress(output: ProgressOutput, clock: Clock, render: () => string, plainIntervalMs = 5000): Progress {
+export function startProgress(output: ProgressOutput, clock: Clock, render: RenderLine, plainIntervalMs = 5000): Progress {
   const tty = output.isTTY === true;
   let timer: Timer | undefined;
   let shown = "";
 
   function draw(): void {
-    const text = render();
-    if (tty) output.write(`\r\u001b[2K${text.slice(0, (output.columns === undefined || output.columns < 20 ? 80 : output.columns) - 1)}`);
+    const { columns = columnsDefault } = output;
+    const charsMax = tty ? (columns < columnsMin ? columnsDefault : columns) - 1 : Number.POSITIVE_INFINITY;
+    const text = render(charsMax);
+    if (tty) output.write(`\r\u001b[2K${text.slice(0, charsMax)}`);
     else if (text !== shown) output.write(`${text}\n`);
     shown = text;
   }
