@@ -60,14 +60,17 @@ async function readFrame(
   if (!numbers.every((n) => Number.isSafeInteger(n))) return undefined;
   const at = `timestamptz '1970-01-01 00:00:00+00' + ${place.received_at} * interval '1 microsecond'`;
   const client = await pool.connect();
+  let fit = false;
   try {
     const sql = `COPY (SELECT header, signature, verdicts, body FROM views.frame(${place.part}, ${place.off}, ${at})) TO STDOUT (FORMAT binary)`;
+    let frame: EvidenceFrame | undefined;
     for await (const [header, signature, verdicts, payload] of decodeBinaryCopy(copyOut(client, sql), { fields: 4 })) {
-      if (!header || !signature || !verdicts || !payload) return undefined;
-      return { producer, receivedUs: place.received_at, header, signature, verdicts, payload };
+      if (header && signature && verdicts && payload)
+        frame = { producer, receivedUs: place.received_at, header, signature, verdicts, payload };
     }
-    return undefined;
+    fit = true;
+    return frame;
   } finally {
-    client.release(true);
+    client.release(!fit);
   }
 }

@@ -1,17 +1,40 @@
 /**
- * Why: the command behind `npm run corpus -- DIR`: every check that needs public reference data, which stays outside of the repository.
+ * Why: the command behind `npm run corpus -- DIR [--result FILE]`: every check that needs public reference data, which stays outside of the repository.
  * Enforces: exit code 1 where a check fails, 2 where no folder is given; each check's figures last.
- * Forbids: being needed by `npm test`.
+ * Forbids: being needed by `npm test`, and a result that holds anything of the data but counts.
  */
+import { parseArgs } from "node:util";
+import { openResult } from "../results/result_file.ts";
+import { type CheckFigures, corpusPage } from "./corpus_page.ts";
 import { checkJsonSuite } from "./json_suite_check.ts";
 import { checkOcsf } from "./ocsf_check.ts";
+import { checkRaw } from "./raw_check.ts";
 import { checkShipper } from "./shipper_check.ts";
 
-const folder = process.argv[2];
+const checks = {
+  "what the shipper makes of each record": checkShipper,
+  "originals out of a running system": checkRaw,
+  "our schema against OCSF's own": checkOcsf,
+  "the line checker against JSONTestSuite": checkJsonSuite,
+} as const;
+
+const { values, positionals } = parseArgs({ options: { result: { type: "string" } }, allowPositionals: true });
+const folder = positionals[0];
 if (folder === undefined) {
-  console.error("usage: npm run corpus -- DIR (the folder with 3-network, 4-windows, 7-ocsf, 8-robustness)");
+  console.error("usage: npm run corpus -- DIR [--result FILE] (the folder with 3-network, 4-windows, 7-ocsf, 8-robustness)");
   process.exitCode = 2;
 } else {
-  const print = (line: string): void => console.log(line);
-  for (const check of [checkShipper, checkOcsf, checkJsonSuite]) if (!(await check(folder, print))) process.exitCode = 1;
+  const path = values.result;
+  const keep = path === undefined ? undefined : await openResult({ path, script: "corpus", append: false, pageOf: corpusPage });
+  const figures: CheckFigures[] = [];
+  for (const [name, check] of Object.entries(checks)) {
+    let last = "";
+    const well = await check(folder, (line) => {
+      last = line;
+      console.log(line);
+    });
+    figures.push({ name, figures: last, well });
+  }
+  await keep?.(figures);
+  if (figures.some(({ well }) => !well)) process.exitCode = 1;
 }

@@ -5,10 +5,10 @@
  * Forbids: writing anything, and knowing what the corpus holds, but for the kinds of files that must have a reader.
  */
 import { createReadStream } from "node:fs";
-import { readdir } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { relative } from "node:path";
 import { deriveRow, newRowColumns, validatePayload } from "ransomeye-ingestion/protocol";
 import { type EventItem, type Format, type Item, originalOf, readRecords, ShipError } from "ransomeye-shipper";
+import { corpusFiles } from "./corpus_files.ts";
 import { lostLeaves } from "./lost_leaves.ts";
 
 /** What became of one file. */
@@ -75,42 +75,29 @@ async function checkFile(root: string, path: string): Promise<FileResult> {
   return { path: relative(root, path), ...result, faults, reasons };
 }
 
-async function filesBelow(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort();
-}
-
-/** Kinds of the corpus that the shipper's formats belong to. */
-const kinds: readonly string[] = ["3-network", "4-windows"];
-
 /** Reads every file and tells, line by line through `print`, what became of it. True if all is well. */
 export async function checkShipper(corpus: string, print: (line: string) => void): Promise<boolean> {
   let well = true;
   const total = { files: 0, read: 0, events: 0, invalid: 0, refused: 0 };
   print(`${"file".padEnd(70)} ${"format".padEnd(20)} ${"read".padStart(6)} ${"events".padStart(6)} ${"invalid".padStart(7)}`);
-  for (const kind of kinds) {
-    for (const path of await filesBelow(join(corpus, kind))) {
-      const result = await checkFile(corpus, path);
-      total.files++;
-      total.read += result.read;
-      total.events += result.events;
-      total.invalid += result.invalid;
-      if (result.refusal !== undefined) total.refused++;
-      const label = result.path.length > 70 ? `…${result.path.slice(-69)}` : result.path;
-      print(
-        `${label.padEnd(70)} ${(result.refusal ?? result.format ?? "").padEnd(20)} ${String(result.read).padStart(6)} ${String(result.events).padStart(6)} ${String(result.invalid).padStart(7)}`,
-      );
-      for (const reason of result.reasons) print(`    invalid: ${reason}`);
-      const faults = [...result.faults];
-      if (result.read !== result.events + result.invalid) faults.push("read is not events + invalid");
-      if (kind === "4-windows" && (result.refusal !== undefined || result.invalid > 0))
-        faults.push("every Windows record of the corpus is a valid event");
-      for (const fault of faults) print(`    FAULT: ${fault}`);
-      if (faults.length > 0) well = false;
-    }
+  for (const { kind, path } of await corpusFiles(corpus)) {
+    const result = await checkFile(corpus, path);
+    total.files++;
+    total.read += result.read;
+    total.events += result.events;
+    total.invalid += result.invalid;
+    if (result.refusal !== undefined) total.refused++;
+    const label = result.path.length > 70 ? `…${result.path.slice(-69)}` : result.path;
+    print(
+      `${label.padEnd(70)} ${(result.refusal ?? result.format ?? "").padEnd(20)} ${String(result.read).padStart(6)} ${String(result.events).padStart(6)} ${String(result.invalid).padStart(7)}`,
+    );
+    for (const reason of result.reasons) print(`    invalid: ${reason}`);
+    const faults = [...result.faults];
+    if (result.read !== result.events + result.invalid) faults.push("read is not events + invalid");
+    if (kind === "4-windows" && (result.refusal !== undefined || result.invalid > 0))
+      faults.push("every Windows record of the corpus is a valid event");
+    for (const fault of faults) print(`    FAULT: ${fault}`);
+    if (faults.length > 0) well = false;
   }
   print(
     `shipper: ${total.files} files, read ${total.read} = events ${total.events} + invalid ${total.invalid}, files refused ${total.refused}: ${well ? "well" : "FAULTS"}`,
