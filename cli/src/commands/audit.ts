@@ -32,8 +32,14 @@ export const auditCommand: CommandSpec = {
   async run(context, _args, options) {
     const waitS = secondsOption(textOption(options, "waitIdle"));
     await using reader = await openReader(context);
-    const idle = await waitIdle(context, reader, waitS);
-    const ledger: Ledger = await readLedger(reader.pool);
+    const untilMs = context.clock.monotonicMs() + waitS * 1000;
+    let idle: boolean;
+    let ledger: Ledger;
+    // While events go on coming in, what was idle a moment ago may not be so in the count: then once more.
+    do {
+      idle = waitS === 0 || (await waitIdle(context, reader, untilMs));
+      ledger = await readLedger(reader.pool);
+    } while (idle && ledger.in_flight > 0 && context.clock.monotonicMs() < untilMs);
     const names = await producerNames(reader.runtime.registrySocket, context.clock);
     context.result(ledgerJson(ledger, names), ledgerText(ledger, names));
     if (!idle) context.note(`still ${ledger.in_flight} in flight after ${waitS} s`);
@@ -41,9 +47,7 @@ export const auditCommand: CommandSpec = {
   },
 };
 
-async function waitIdle(context: CommandContext, reader: Reader, waitS: number): Promise<boolean> {
-  if (waitS === 0) return true;
-  const untilMs = context.clock.monotonicMs() + waitS * 1000;
+async function waitIdle(context: CommandContext, reader: Reader, untilMs: number): Promise<boolean> {
   for (;;) {
     // The database may be starting again: that is a moment to wait, not to give up.
     const lag = await readLag(reader.pool).catch(() => undefined);
