@@ -22,7 +22,7 @@ export const doctorCommand: CommandSpec = {
   path: "doctor",
   summary: "check this installation and say what is wrong and what to do about it",
   prose:
-    "Looks at the Node.js version, the configuration, permissions of data directory and key files, PostgreSQL's durability settings (fsync, full_page_writes and synchronous_commit must not be off), free disk, the gateway's port, the roles' processes and the clock. Works with the system running or not.",
+    "Looks at the Node.js version, the configuration, permissions of data directory and key files, PostgreSQL's durability settings (fsync, full_page_writes and synchronous_commit must not be off; an external server is asked also while nothing runs), free disk, the gateway's port, the roles' processes and the clock. Works with the system running or not.",
   options: [],
   examples: [
     { line: "ransomeye doctor", says: "Exit code 1 if anything fails." },

@@ -1,12 +1,13 @@
 /**
  * Why it exists: the checks of `doctor`, one function each.
  * Enforces: a check that cannot look says so instead of saying "ok".
- * Forbids: changing anything; connecting as anything but the reader.
+ * Forbids: changing anything; connecting as anything but the reader, save to an external server that no system runs on yet.
  */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { type Config, ConfigError, diskFacts, machineFacts } from "ransomeye-kernel";
+import { assertDurable, openClient, parseConnectionUrl, type Queryable } from "ransomeye-db";
+import { type Config, ConfigError, diskFacts, machineFacts, RansomeyeError } from "ransomeye-kernel";
 import type { CommandContext } from "../commands/command.ts";
 import { openReader } from "../commands/context.ts";
 import { keyFiles } from "../registry/key_files.ts";
@@ -155,37 +156,54 @@ export const checkProcesses: CheckFunction = async (_context, dir) => {
   ];
 };
 
-/** The running server's own word, for this session and for every role that has a setting of its own. */
-export const checkDatabase: CheckFunction = async (context, dir) => {
-  const runtime = await readRuntime(dir);
-  const now = context.clock.nowUs();
+/** The server's own word: the running system's, or the external one's that a system is yet to be started on. */
+export const checkDatabase: CheckFunction = async (context, dir, config) => {
   const clock =
-    now < earliestUs ? [failed("clock", "the machine's clock is years behind", "Set it; certificates will not be valid otherwise.")] : [];
-  if (runtime === undefined || !isRunning(runtime.supervisor)) return clock;
+    context.clock.nowUs() < earliestUs
+      ? [failed("clock", "the machine's clock is years behind", "Set it; certificates will not be valid otherwise.")]
+      : [];
+  const runtime = await readRuntime(dir);
   try {
-    await using reader = await openReader(context);
-    const settings = (
-      await reader.pool.query<{ name: string; value: string }>(
-        `SELECT name, setting AS value FROM pg_settings WHERE name = ANY($1)
-         UNION ALL SELECT split_part(c, '=', 1), split_part(c, '=', 2) FROM pg_db_role_setting, unnest(setconfig) AS c WHERE split_part(c, '=', 1) = ANY($1)`,
-        [durableSettings],
-      )
-    ).rows;
-    const off = settings.filter(({ value }) => value === "off");
-    const serverUs =
-      (await reader.pool.query<{ us: number }>("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS us")).rows[0]?.us ??
-      now;
-    const drift = Math.abs(serverUs - context.clock.nowUs());
-    return [
-      ...clock,
-      ...(off.length === 0
-        ? [fine("durability", `${durableSettings.join(", ")} are on`)]
-        : off.map(({ name }) => failed("durability", `${name} is off in the running server`, durableNext))),
-      drift > driftUsMax
-        ? failed("clock", `this machine and the database differ by ${Math.round(drift / 1000)} ms`, "Run a time service (NTP) on both.")
-        : fine("clock", "agrees with the database's"),
-    ];
+    if (runtime !== undefined && isRunning(runtime.supervisor)) {
+      await using reader = await openReader(context);
+      return [...clock, ...(await askServer(reader.pool, context))];
+    }
+    if (config.database.url.isEmpty) return clock;
+    const client = await openClient(parseConnectionUrl(config.database.url.reveal()), "ransomeye doctor");
+    try {
+      return [...clock, ...(await askServer(client, context))];
+    } finally {
+      await client.end();
+    }
   } catch (error) {
-    return [...clock, failed("database", error instanceof Error ? error.message : String(error), `Look at the files in ${dir.logs}.`)];
+    const look = config.database.url.isEmpty
+      ? `Look at the files in ${dir.logs}.`
+      : "Check that the server runs and that database.url is right.";
+    const next = error instanceof RansomeyeError ? error.next : look;
+    return [...clock, failed("database", error instanceof Error ? error.message : String(error), next)];
   }
 };
+
+/** Durability for this session and for every role and database that has a setting of its own; and the clock. @throws DbError for a server too old */
+async function askServer(server: Queryable, context: CommandContext): Promise<Finding[]> {
+  const settings = (
+    await server.query<{ name: string; value: string }>(
+      `SELECT name, setting AS value FROM pg_settings WHERE name = ANY($1)
+       UNION ALL SELECT split_part(c, '=', 1), split_part(c, '=', 2) FROM pg_db_role_setting, unnest(setconfig) AS c WHERE split_part(c, '=', 1) = ANY($1)`,
+      [durableSettings],
+    )
+  ).rows;
+  const off = settings.filter(({ value }) => value === "off");
+  if (off.length === 0) await assertDurable(server);
+  const rows = (await server.query<{ us: number }>("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS us")).rows;
+  const now = context.clock.nowUs();
+  const drift = Math.abs((rows[0]?.us ?? now) - now);
+  return [
+    ...(off.length === 0
+      ? [fine("durability", `${durableSettings.join(", ")} are on`)]
+      : off.map(({ name }) => failed("durability", `${name} is off in the server`, durableNext))),
+    drift > driftUsMax
+      ? failed("clock", `this machine and the database differ by ${Math.round(drift / 1000)} ms`, "Run a time service (NTP) on both.")
+      : fine("clock", "agrees with the database's"),
+  ];
+}

@@ -1,0 +1,39 @@
+/** Doctor asks the server on which a system would run, before one does. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openTestServer } from "ransomeye-db/testing";
+import { loadConfig } from "ransomeye-kernel";
+import { temporaryDirectory } from "ransomeye-kernel/testing";
+import { createContext } from "../src/commands/context.ts";
+import { checkDatabase } from "../src/doctor/checks.ts";
+import type { Finding } from "../src/doctor/finding.ts";
+import { dataDirAt } from "../src/supervisor/data_dir.ts";
+
+async function checked(url: string): Promise<Finding[]> {
+  const dataDir = await temporaryDirectory();
+  return checkDatabase(createContext({ dataDir }), dataDirAt(dataDir), loadConfig({ env: {}, flags: { "database.url": url } }));
+}
+
+for (const setting of ["fsync", "full_page_writes", "synchronous_commit"]) {
+  test(`R-4 an external server with ${setting} off fails the check, and passes it with ${setting} on`, async () => {
+    for (const value of ["off", "on"]) {
+      const server = await openTestServer({ settings: { [setting]: value } });
+      try {
+        const { connection } = await server.database({ empty: true });
+        const { user, password, port, database, host } = connection;
+        const findings = await checked(`postgres://${user}:${password}@socket:${port}/${database}?host=${host}`);
+        const durability = findings.find(({ check }) => check === "durability");
+        assert.equal(durability?.level, value === "off" ? "fail" : "ok");
+        assert.ok(value === "on" || durability?.message.includes(setting));
+      } finally {
+        await server.close();
+      }
+    }
+  });
+}
+
+test("an external server that does not answer is a finding with a next step", async () => {
+  const [finding] = await checked("postgres://nobody@127.0.0.1:1/none");
+  assert.deepEqual([finding?.check, finding?.level], ["database", "fail"]);
+  assert.match(finding?.next ?? "", /server runs/);
+});
