@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { alikeMs, AlikeLines } from "../src/supervisor/alike_lines.ts";
 import { importantLine } from "../src/supervisor/console.ts";
 import { formatBytes, formatCount, formatSeconds, formatTable, formatTimeUs } from "../src/terminal/format.ts";
 import { addsUp, type Ledger, type ProducerLedger } from "../src/queries/ledger.ts";
@@ -66,6 +67,18 @@ test("of a role's log, warnings and crashes are shown, the rest is not", () => {
   assert.equal(importantLine('{"level":"info","event":"x"}'), undefined);
   assert.equal(importantLine('{"level":"error","event":"sink_failed","code":"E1"}'), "ERROR sink_failed code=E1");
   assert.equal(importantLine("Error: boom"), "Error: boom");
+});
+
+test("of a role's lines that are alike one is shown now and then, and says how many were left out", () => {
+  const clock = manualClock();
+  const lines = new AlikeLines(clock);
+  assert.equal(lines.pass("engine: WARN bus_unreadable part=1"), "engine: WARN bus_unreadable part=1");
+  assert.equal(lines.pass("engine: WARN bus_unreadable part=2"), undefined);
+  assert.equal(lines.pass("engine: WARN lease_lost part=2"), "engine: WARN lease_lost part=2");
+  clock.advance(alikeMs);
+  assert.equal(lines.pass("engine: WARN bus_unreadable part=3"), "engine: WARN bus_unreadable part=3 (and 1 like it before)");
+  clock.advance(alikeMs);
+  assert.equal(lines.pass("engine: WARN bus_unreadable part=3"), "engine: WARN bus_unreadable part=3");
 });
 
 const producer: ProducerLedger = {

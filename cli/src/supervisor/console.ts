@@ -1,12 +1,13 @@
 /**
  * Why it exists: what `start` shows: one line that moves, and above it what happened.
- * Enforces: everything printed is safe for a terminal; roles' WARN and ERROR lines appear here, the rest stays in the log files; a console that has
- * gone away (closed terminal, broken pipe) does not end the system.
+ * Enforces: everything printed is safe for a terminal; roles' WARN and ERROR lines appear here, alike ones now and then; the rest stays in the log
+ * files; a console that has gone away (closed terminal, broken pipe) does not end the system.
  * Forbids: cursor control on anything but a terminal.
  */
 import { type Clock, systemClock } from "ransomeye-kernel";
 import { type Progress, type RenderLine, startProgress } from "../terminal/progress.ts";
 import { terminalSafe } from "../terminal/terminal_safe.ts";
+import { AlikeLines } from "./alike_lines.ts";
 
 export interface Console {
   /** A line about what happened. */
@@ -27,6 +28,7 @@ export function openConsole(out: NodeJS.WriteStream, clock: Clock): Console {
   // EPIPE and EIO: the reader is gone, the system is not.
   out.on("error", () => undefined);
   let progress: Progress | undefined;
+  const alike = new AlikeLines(clock);
   const line = (text: string): void => {
     if (progress === undefined) out.write(`${text}\n`);
     else progress.line(text);
@@ -34,8 +36,9 @@ export function openConsole(out: NodeJS.WriteStream, clock: Clock): Console {
   return {
     say: (text) => line(terminalSafe(text)),
     roleLine(role, text) {
-      const shown = importantLine(text);
-      if (shown !== undefined) line(terminalSafe(`${role}: ${shown}`, shownCharsMax));
+      const important = importantLine(text);
+      const shown = important === undefined ? undefined : alike.pass(`${role}: ${important}`);
+      if (shown !== undefined) line(terminalSafe(shown, shownCharsMax));
     },
     live(render) {
       progress ??= startProgress(out, clock, (charsMax) => terminalSafe(render(charsMax)), plainLineMs);
