@@ -1,7 +1,7 @@
 /**
  * Why it exists: turns the command table into a program.
  * Enforces: the same three options and the same ending of --help on every command; usage errors leave with the documented code.
- * Forbids: loading what a command does not need: each one's module is imported when it runs.
+ * Forbids: work of its own; and loading the roles' code here: that is the role process's (`role.ts`).
  */
 import { Argument, Command, CommanderError, Option } from "commander";
 import { EXITS, type ExitName } from "../errors.ts";

@@ -5,11 +5,10 @@
  * Forbids: guessing which of the two histories is the right one.
  */
 import type { Pool } from "ransomeye-db";
-import { engineGroup } from "ransomeye-engine";
 import { recordingTelemetry } from "ransomeye-kernel";
 import { type BusControl, openPostgresControl } from "ransomeye-pipeline";
 import { CliError } from "../errors.ts";
-import { type DivergedPlace, type DivergedProducer, divergedPlaces, divergedProducers } from "../queries/divergence.ts";
+import { type DivergedPlace, type DivergedProducer, divergedPlaces, divergedProducers, engineGroupName } from "../queries/divergence.ts";
 import { formatTable } from "../terminal/format.ts";
 import type { CommandSpec } from "./command.ts";
 import { openAs, openReader } from "./context.ts";
@@ -51,7 +50,7 @@ interface Found {
 }
 
 async function look(pool: Pool): Promise<Found> {
-  return { partitions: await divergedPlaces(pool, engineGroup), producers: await divergedProducers(pool) };
+  return { partitions: await divergedPlaces(pool), producers: await divergedProducers(pool) };
 }
 
 /** Has the engine read `part` again, if that can heal it. Gives what was found before, and the partition if it was done. */
@@ -59,7 +58,7 @@ export async function reconcile(reader: Pool, control: BusControl, part: number)
   const found = await look(reader);
   const stopped = found.partitions.some((place) => place.part === part);
   if (!stopped || contradicted(part, found).length > 0) return { ...found, reconciled: null };
-  await control.rewind(engineGroup, part, null);
+  await control.rewind(await engineGroupName(), part, null);
   return { ...found, reconciled: part };
 }
 

@@ -3,7 +3,7 @@
  * Enforces: the first signal drains and prints the final ledger, a later one destroys, an echo within a second is neither (R-22).
  * Forbids: leaving processes behind.
  */
-import { machineFacts, recordingTelemetry, SignalWatch, sleep } from "ransomeye-kernel";
+import { machineFacts, SignalWatch, sleep } from "ransomeye-kernel";
 import type { ExitName } from "../errors.ts";
 import { CliError } from "../errors.ts";
 import { LiveView } from "../supervisor/live_view.ts";
@@ -49,7 +49,7 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
   const dataDir = dataDirAt(config.dataDir);
   const json = context.json || config.log.format === "json";
   const console = json ? openJsonConsole(context.stdout) : openConsole(context.stdout, clock);
-  const supervisor = new Supervisor({ config, dataDir, clock, random, telemetry: recordingTelemetry(), console });
+  const supervisor = new Supervisor({ config, dataDir, clock, random, console });
   const view = new LiveView({
     clock,
     connection: () => supervisor.readerConnection(),

@@ -4,7 +4,6 @@
  * (R-2) is said, with an exit code of its own.
  * Forbids: counting all rows: this is to be asked often. The running system counts, and its verdict is read here.
  */
-import { engineGroup } from "ransomeye-engine";
 import { diskFacts, sleep } from "ransomeye-kernel";
 import type { ExitName } from "../errors.ts";
 import { divergedPlaces } from "../queries/divergence.ts";
@@ -118,7 +117,7 @@ async function storedFacts(context: CommandContext, dir: DataDir) {
         seconds_until_full: perDay === 0 ? null : Math.round((room / perDay) * 86_400),
       },
       lag_batches: await readLag(reader.pool),
-      stopped_partitions: (await divergedPlaces(reader.pool, engineGroup)).map(({ part }) => part),
+      stopped_partitions: (await divergedPlaces(reader.pool)).map(({ part }) => part),
     };
   } catch {
     // Starting, or PostgreSQL on its way back: the rest of the status still holds.

@@ -27,10 +27,15 @@ export interface DivergedProducer {
   readonly part: number | null;
 }
 
+/** The engine's group on the bus. The engine's room is loaded for whoever asks, and not for every command. */
+export async function engineGroupName(): Promise<string> {
+  return (await import("ransomeye-engine")).engineGroup;
+}
+
 /** One look-up for each partition: cheap. */
-export async function divergedPlaces(pool: Pool, group: string): Promise<DivergedPlace[]> {
+export async function divergedPlaces(pool: Pool): Promise<DivergedPlace[]> {
   const sql = "SELECT part, off, tail FROM views.consumer_lag WHERE grp = $1 AND NOT proven ORDER BY part";
-  return (await pool.query<DivergedPlace>(sql, [group])).rows;
+  return (await pool.query<DivergedPlace>(sql, [await engineGroupName()])).rows;
 }
 
 /** One look-up for each producer. */

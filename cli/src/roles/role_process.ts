@@ -4,12 +4,14 @@
  * (R-22); a failure that nobody caught ends the process, so that the supervisor starts a clean one.
  * Forbids: acting on Ctrl-C: a role stops on the supervisor's word alone.
  */
+import { join } from "node:path";
 import {
   type Clock,
   createTelemetry,
   Lifetime,
   type Random,
   RansomeyeError,
+  serveMetrics,
   sleep,
   systemClock,
   systemRandom,
@@ -17,7 +19,7 @@ import {
 } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import { roleFailed, roleReady, roleStopped } from "../events.ts";
-import type { DownMessage, RoleBegin, UpMessage } from "../supervisor/ipc.ts";
+import { type DownMessage, metricsSocketName, type RoleBegin, type UpMessage } from "../supervisor/ipc.ts";
 import { dataDirAt, type DataDir } from "../supervisor/data_dir.ts";
 import type { RoleName } from "../supervisor/runtime_file.ts";
 
@@ -48,6 +50,7 @@ export async function runRole(name: RoleName, role: Role): Promise<void> {
   const begin = await received(clock, () => drain());
   const telemetry = createTelemetry({ role: name, level: begin.config.log.level });
   const startedMs = clock.monotonicMs();
+  const serving = serveMetrics(telemetry, join(begin.socketDir, metricsSocketName(name)), lifetime);
 
   let leaving = false;
   const leave = async (mode: "drain" | "destroy", reason: string): Promise<void> => {
@@ -71,6 +74,7 @@ export async function runRole(name: RoleName, role: Role): Promise<void> {
   process.on("unhandledRejection", onDefect);
 
   try {
+    await serving;
     await role({ begin, dataDir: dataDirAt(begin.dataDir), clock, random: systemRandom, telemetry, lifetime });
   } catch (error) {
     if (leaving) return;

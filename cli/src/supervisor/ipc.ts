@@ -32,3 +32,8 @@ export type UpMessage =
 
 /** Socket of the registry inside the socket folder. */
 export const registrySocketName = "registry.sock";
+
+/** Socket inside the socket folder on which a process serves its metrics. */
+export function metricsSocketName(process: RoleName | "supervisor"): string {
+  return `${process}.metrics`;
+}

@@ -8,15 +8,16 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Connection, type LoginRole, makeRuntimeDirectory } from "ransomeye-db";
-import { type Clock, type Config, type Random, sleep, type Telemetry } from "ransomeye-kernel";
+import { type Clock, type Config, createTelemetry, Lifetime, type Random, serveMetrics, sleep, type Telemetry } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import { Child } from "./child.ts";
 import type { Console } from "./console.ts";
 import { createDataDir, type DataDir } from "./data_dir.ts";
 import { type Database, openDatabase } from "./database.ts";
 import { resolveGatewayAddress } from "./gateway_address.ts";
-import { type RoleBegin, registrySocketName } from "./ipc.ts";
+import { metricsSocketName, type RoleBegin, registrySocketName } from "./ipc.ts";
 import { acquireLock } from "./lock.ts";
+import { LogFile } from "./log_file.ts";
 import { thisProcess } from "./process_facts.ts";
 import { type LedgerVerdict, type Phase, type RoleName, type RuntimeFile, writeRuntime } from "./runtime_file.ts";
 import { takeOver } from "./takeover.ts";
@@ -39,7 +40,6 @@ export interface SupervisorOptions {
   readonly dataDir: DataDir;
   readonly clock: Clock;
   readonly random: Random;
-  readonly telemetry: Telemetry;
   readonly console: Console;
 }
 
@@ -52,6 +52,7 @@ export interface IdleProbe {
 /** The running system. */
 export class Supervisor {
   readonly #o: SupervisorOptions;
+  readonly #lifetime = new Lifetime();
   readonly #children = new Map<RoleName, Child>();
   #database: Database | undefined;
   #socketDir = "";
@@ -91,7 +92,7 @@ export class Supervisor {
 
   /** Resolves when rows can flow. @throws what kept it from starting, after everything that had been started is stopped again */
   async start(): Promise<void> {
-    const { config, dataDir, clock, random, telemetry, console } = this.#o;
+    const { config, dataDir, clock, random, console } = this.#o;
     if (!config.bus.url.isEmpty && config.bus.url.reveal() !== config.database.url.reveal()) {
       throw new CliError(
         "CLI_START_FAILED",
@@ -104,6 +105,7 @@ export class Supervisor {
       await takeOver(dataDir, clock, console.say);
       this.#startedUs = clock.nowUs();
       this.#socketDir = await makeRuntimeDirectory(dataDir.root);
+      const telemetry = await this.#openTelemetry();
       this.#gateway = await resolveGatewayAddress(config.gateway.listen, dataDir.gatewayPortFile);
       this.#changed();
       this.#database = await openDatabase({
@@ -152,9 +154,24 @@ export class Supervisor {
 
   async #forget(): Promise<void> {
     await this.#writing;
+    await this.#lifetime.drain().catch((error: unknown) => this.#o.console.say(String(error)));
     await rm(this.#o.dataDir.runtimeFile, { force: true });
     if (this.#socketDir !== "") await rm(this.#socketDir, { recursive: true, force: true });
     await this.#release?.();
+  }
+
+  /** The supervisor's own events: the database's among them. */
+  async #openTelemetry(): Promise<Telemetry> {
+    const { config, dataDir } = this.#o;
+    const log = new LogFile(join(dataDir.logs, "supervisor.log"));
+    this.#lifetime.defer("log file", () => log.close());
+    const telemetry = createTelemetry({
+      role: "supervisor",
+      level: config.log.level,
+      destination: { write: (line) => log.line(line.trimEnd()) },
+    });
+    await serveMetrics(telemetry, join(this.#socketDir, metricsSocketName("supervisor")), this.#lifetime);
+    return telemetry;
   }
 
   async #startRoles(roles: readonly RoleName[]): Promise<void> {

@@ -1,10 +1,13 @@
 /**
  * Why: what a system promises it must also deny, loudly, when it no longer holds: an operator asks `audit` and `status`.
  * Enforces: on a real system, one event lost and another doubled (which no count can see) makes `audit` and `status` fail; a partition whose
- * history was rewritten is shown by `status`, goes on after `reconcile`, and stays stopped while rows and log contradict each other.
+ * history was rewritten is shown by `status`, goes on after `reconcile`, and stays stopped while rows and log contradict each other; each process
+ * serves its metrics.
  * Forbids: alarms that only ever stay silent.
  */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { get } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
 import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
@@ -60,6 +63,25 @@ test("R-19 one event lost and another doubled: no count sees it, audit and statu
   } finally {
     await administrator.end();
   }
+});
+
+test("each process serves its metrics on a socket of its own, and the supervisor keeps a log of the database", async () => {
+  await using system = await RunningSystem.start();
+  await shipped(system);
+  const { socketDir } = await system.runtime();
+  const metrics = (role: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      get({ socketPath: join(socketDir, `${role}.metrics`), path: "/metrics" }, (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+        response.once("end", () => resolve(text));
+      }).once("error", reject);
+    });
+  for (const role of ["registry", "keeper", "gateway", "engine", "supervisor"])
+    assert.match(await metrics(role), /^process_cpu_user_seconds_total /m, role);
+  assert.match(await metrics("engine"), new RegExp(`^ransomeye_engine_rows_total\\b.* ${EVENTS}$`, "m"));
+  assert.match(await metrics("supervisor"), /^ransomeye_db_server_starts_total 1$/m);
+  assert.match(await readFile(join(system.dataDir, "logs", "supervisor.log"), "utf8"), /"event":"db_server_started"/);
 });
 
 test("R-2 a partition whose history was rewritten is shown, and is reconciled only where rows and log agree", async () => {

@@ -68,7 +68,7 @@ export const configFields = {
     type: "choice",
     choices: ["debug", "info", "warn", "error", "silent"],
     default: "info",
-    reloadable: true,
+    reloadable: false,
     prose: "Lines below this level are not written. Metrics count all events at any level.",
   },
   "log.format": {
@@ -118,7 +118,7 @@ export const configFields = {
     default: 20,
     min: 1,
     max: 60000,
-    reloadable: true,
+    reloadable: false,
     prose: "How long a producer collects events before it signs a frame. Longer means fewer, larger frames; large fleets want seconds.",
   },
   "gateway.append_connections": {
@@ -154,7 +154,7 @@ export const configFields = {
     default: 100000,
     min: 1,
     max: 10000000,
-    reloadable: true,
+    reloadable: false,
     prose: "Events that one producer may send in a second, averaged; beyond it the producer is throttled, never cut.",
   },
   "gateway.rate_bytes_per_second_max": {
@@ -162,7 +162,7 @@ export const configFields = {
     default: "64 MiB",
     min: "64 KiB",
     max: "8 GiB",
-    reloadable: true,
+    reloadable: false,
     prose: "Frame bytes that one producer may send in a second, averaged; beyond it the producer is throttled, never cut.",
   },
   "bus.url": {
@@ -216,7 +216,7 @@ export const configFields = {
     default: 20000,
     min: 1,
     max: 1000000,
-    reloadable: true,
+    reloadable: false,
     prose: "The engine commits at this many rows at the latest. Larger groups cost less per row and more when one has to be repeated.",
   },
   "engine.commit_ms_max": {
@@ -225,7 +225,7 @@ export const configFields = {
     default: 25,
     min: 1,
     max: 10000,
-    reloadable: true,
+    reloadable: false,
     prose: "The engine commits after this time at the latest, and at once when the bus has nothing more.",
   },
   "engine.writers": {
@@ -244,14 +244,15 @@ export const configFields = {
     min: 1000,
     max: 600000,
     reloadable: false,
-    prose: "How long an engine owns a partition without renewing. A crashed engine's partitions are taken over after this time.",
+    prose:
+      "How long an engine owns a partition without renewing. A dead engine's partitions go to another one after this time, to its own successor at once.",
   },
   "retention.bytes_max": {
     type: "bytes",
     default: "10 GiB",
     min: "256 MiB",
     max: "1024 TiB",
-    reloadable: true,
+    reloadable: false,
     prose:
       "Bytes of stored days; beyond it the oldest day is dropped. Never today's, and never one with frames that a live group has not read.",
   },
@@ -261,7 +262,7 @@ export const configFields = {
     default: 30,
     min: 1,
     max: 36500,
-    reloadable: true,
+    reloadable: false,
     prose: "Age of stored days; older ones are dropped, under the same conditions.",
   },
   "disk.free_ratio_min": {
@@ -270,7 +271,7 @@ export const configFields = {
     default: 0.05,
     min: 0,
     max: 0.9,
-    reloadable: true,
+    reloadable: false,
     prose:
       "Share of the disk that stays free. Below it, or below `disk.free_bytes_min`, the gateway pauses with a reason instead of PostgreSQL stopping.",
   },
@@ -279,7 +280,7 @@ export const configFields = {
     default: "2 GiB",
     min: "64 MiB",
     max: "64 TiB",
-    reloadable: true,
+    reloadable: false,
     prose: "Bytes of disk that stay free; see `disk.free_ratio_min`.",
   },
   "demo.enabled": {

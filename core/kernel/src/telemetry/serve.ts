@@ -1,5 +1,5 @@
 /**
- * Why: metrics are read on the host, by a collector or by `ransomeye status`; no process opens a port for them.
+ * Why: metrics are read on the host, by a collector; no process opens a port for them.
  * Enforces: a unix socket that only its owner may open; `GET /metrics` and nothing else.
  * Forbids: TCP, other methods and paths.
  */

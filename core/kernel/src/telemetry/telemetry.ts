@@ -1,6 +1,6 @@
 /**
  * Why: logs and metrics leave a process in one place, whichever room speaks.
- * Enforces: JSON lines on one file descriptor, each with its role, event name and bounded text; metrics from the same call.
+ * Enforces: JSON lines in one place, each with its role, event name and bounded text; metrics from the same call.
  * Forbids: console.log in rooms, and fields that are not flat.
  */
 import { type Logger, pino, stdTimeFunctions } from "pino";
@@ -22,11 +22,17 @@ export interface Telemetry {
   flush(): void;
 }
 
-/** `destination` is a file descriptor, 2 (standard error) by default. `level` is a log level or `silent`. */
+/** `level` is a log level or `silent`. */
 export interface TelemetryOptions {
   readonly role: string;
   readonly level: string;
-  readonly destination?: number;
+  /** A file descriptor, 2 (standard error) by default, or who keeps the lines. */
+  readonly destination?: number | LineTaker;
+}
+
+/** Whoever keeps lines elsewhere than in a file descriptor; each comes whole, with its line feed. */
+export interface LineTaker {
+  write(line: string): void;
 }
 
 /**
@@ -34,7 +40,7 @@ export interface TelemetryOptions {
  * paths count, they do not log).
  */
 export function createTelemetry(options: TelemetryOptions): Telemetry {
-  const destination = pino.destination({ fd: options.destination ?? 2, sync: true });
+  const { taker, flush } = openDestination(options.destination ?? 2);
   const logger = pino(
     {
       level: options.level,
@@ -42,11 +48,17 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    destination,
+    taker,
   );
   const metrics = new MetricStore();
   metrics.collectProcess();
-  return telemetryOver(logger, metrics, {}, () => destination.flushSync());
+  return telemetryOver(logger, metrics, {}, flush);
+}
+
+function openDestination(destination: number | LineTaker): { readonly taker: LineTaker; readonly flush: () => void } {
+  if (typeof destination !== "number") return { taker: destination, flush: () => undefined };
+  const file = pino.destination({ fd: destination, sync: true });
+  return { taker: file, flush: () => file.flushSync() };
 }
 
 function telemetryOver(logger: Logger, metrics: MetricStore, bindings: Fields, flush: () => void): Telemetry {

@@ -23,6 +23,7 @@ export interface Runtime {
   readonly postgres: { readonly pid: number; readonly host: string; readonly port: number; readonly database: string } | null;
   readonly gateway: { readonly host: string; readonly port: number };
   readonly registrySocket: string;
+  readonly socketDir: string;
   readonly children: readonly { readonly role: string; readonly pid: number; readonly restarts: number }[];
 }
 
