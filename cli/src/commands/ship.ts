@@ -10,11 +10,12 @@ import { join, resolve } from "node:path";
 import { recordingTelemetry } from "ransomeye-kernel";
 import { type Format, formatNames } from "ransomeye-shipper";
 import { CliError, type ExitName } from "../errors.ts";
-import { Lanes } from "../ship/lanes.ts";
+import { Lanes, type LanesOptions } from "../ship/lanes.ts";
 import { RejectsFile } from "../ship/rejects.ts";
 import { furthest, findRun, listRuns, outlived, type Run, saveRun } from "../ship/runs.ts";
 import { Shipping } from "../ship/shipping.ts";
 import { shipSummary, type ShipSummary, summaryText } from "../ship/summary.ts";
+import { createDataDir, type DataDir } from "../supervisor/data_dir.ts";
 import { localHost } from "../supervisor/gateway_address.ts";
 import { requireRuntime } from "../supervisor/runtime_file.ts";
 import { formatBytes, formatCount } from "../terminal/format.ts";
@@ -45,7 +46,10 @@ export const shipCommand: CommandSpec = {
     },
     { flags: "--rejects <file>", help: "write every record that was not taken there, one JSON object a line" },
     { flags: "--resume [run]", help: "go on with this run, or with the latest interrupted one" },
-    { flags: "--gateway <address>", help: "host:port of the gateway; default: that of the running system" },
+    {
+      flags: "--gateway <address>",
+      help: "host:port of the gateway; default: that of the system running here; with --producer none need run here",
+    },
   ],
   examples: [
     { line: "ransomeye ship eve.json conn.log.gz", says: "Two files, formats found by themselves." },
@@ -53,6 +57,10 @@ export const shipCommand: CommandSpec = {
     {
       line: "ransomeye ship big.json --rejects rejects.ndjson --wait stored --json",
       says: "For a script: rows are visible when it returns.",
+    },
+    {
+      line: "ransomeye ship eve.json --producer probe-7 --gateway gw.example:7443",
+      says: "On another host, with the identity carried to .ransomeye/identities/probe-7.",
     },
     { line: "ransomeye ship --resume", says: "After a crash or Ctrl-C: goes on where the last run stopped." },
   ],
@@ -70,21 +78,15 @@ resumed is the part of read that an earlier attempt of this run had shipped. com
 
 async function runShip(context: CommandContext, files: readonly string[], options: OptionValues): Promise<ExitName> {
   const dir = await context.dataDir();
-  const runtime = await requireRuntime(dir);
   const { clock, random } = context;
   let run = await chooseRun(context, dir.runs, files, options);
   await checkInputs(run.inputs);
-  const gatewayOption = textOption(options, "gateway");
-  if (runtime.gateway === null && gatewayOption === undefined)
-    throw new CliError("CLI_UNREACHABLE", "the system is starting; its gateway is not there yet");
-  const at = gatewayOption === undefined ? runtime.gateway : splitHostPort(gatewayOption);
-  const gateway = { host: localHost(at?.host ?? "127.0.0.1"), port: at?.port ?? 0 };
+  const { gateway, who } = await destination(dir, run.producer, textOption(options, "gateway"));
   const stop = onInterrupt();
   const lanes = new Lanes({
     dataDir: dir,
     gateway,
-    registrySocket: runtime.registrySocket,
-    producer: run.producer ?? undefined,
+    who,
     agent: `ransomeye-ship/${version}`,
     clock,
     random,
@@ -185,6 +187,27 @@ async function drainAll(
   } finally {
     stop.signal.removeEventListener("abort", onStop);
   }
+}
+
+/**
+ * Where to, and as whom. A local identity is enrolled with the system that runs here; one that was enrolled elsewhere and carried here needs
+ * nothing but its gateway's address. @throws CliError CLI_NOT_RUNNING, CLI_UNREACHABLE, CLI_USAGE
+ */
+async function destination(
+  dir: DataDir,
+  producer: string | null,
+  gatewayOption: string | undefined,
+): Promise<Pick<LanesOptions, "gateway" | "who">> {
+  const given = gatewayOption === undefined ? undefined : splitHostPort(gatewayOption);
+  if (given !== undefined && producer !== null) {
+    await createDataDir(dir);
+    return { gateway: given, who: { producer } };
+  }
+  const runtime = await requireRuntime(dir);
+  const at = given ?? runtime.gateway;
+  if (at === null) throw new CliError("CLI_UNREACHABLE", "the system is starting; its gateway is not there yet");
+  const gateway = { host: localHost(at.host), port: at.port };
+  return { gateway, who: producer === null ? { registrySocket: runtime.registrySocket } : { producer } };
 }
 
 async function chooseRun(context: CommandContext, folder: string, files: readonly string[], options: OptionValues): Promise<Run> {

@@ -17,9 +17,8 @@ import { Lane, type LaneListener } from "./lane.ts";
 export interface LanesOptions {
   readonly dataDir: DataDir;
   readonly gateway: { readonly host: string; readonly port: number };
-  readonly registrySocket: string;
-  /** Identity asked for by --producer; without it one local identity for each kind. */
-  readonly producer: string | undefined;
+  /** The identity asked for by --producer; or one local identity for each kind, enrolled with the registry of this host. */
+  readonly who: { readonly producer: string } | { readonly registrySocket: string };
   readonly agent: string;
   readonly clock: Clock;
   readonly random: Random;
@@ -50,7 +49,8 @@ export class Lanes {
     format: Format,
     listener: LaneListener,
   ): Promise<{ readonly lane: Lane; readonly name: string; readonly producer: string }> {
-    const name = this.#o.producer ?? localName(detectKind(format));
+    const { who } = this.#o;
+    const name = "producer" in who ? who.producer : localName(detectKind(format));
     const known = this.#open.get(name);
     const { mappingVersion } = formats[format];
     if (known !== undefined && known.mappingVersion === mappingVersion) return this.#fitting(known, format);
@@ -115,9 +115,10 @@ export class Lanes {
   }
 
   async #identity(name: string, format: Format): Promise<ProducerIdentity> {
-    const { dataDir, registrySocket, clock, random } = this.#o;
+    const { dataDir, who, clock, random } = this.#o;
     const directory = join(dataDir.identities, name);
-    if (this.#o.producer === undefined) return ensureIdentity({ directory, name, kind: detectKind(format), registrySocket, clock, random });
+    if ("registrySocket" in who)
+      return ensureIdentity({ directory, name, kind: detectKind(format), registrySocket: who.registrySocket, clock, random });
     if (!(await hasIdentity(directory)))
       throw new CliError("CLI_IDENTITY_MISSING", `there is no identity ${name} in ${dataDir.identities}`);
     return loadIdentity(directory);

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { openReader } from "ransomeye";
 import { temporaryDirectory } from "ransomeye-kernel/testing";
-import { RANSOMEYE_BIN, RunningSystem } from "../src/harness/running_system.ts";
+import { type CommandResult, finished, RANSOMEYE_BIN, RunningSystem } from "../src/harness/running_system.ts";
 
 interface Ship {
   readonly run: string;
@@ -112,6 +112,24 @@ test("R-35 an interrupted run goes on and stores each record once; a stream on s
   await until("the line of a stream that stays open", async () => (await stored(system.dataDir)).rows === records + 1);
   stream.stdin.end();
   await new Promise((resolve) => stream.once("exit", resolve));
+});
+
+test("R-35 an identity that was carried to another host ships from there, where no system runs", async () => {
+  await using system = await RunningSystem.start();
+  const file = await eveFile(100);
+  const elsewhere = await temporaryDirectory();
+  const identity = join(elsewhere, "identities", "probe-7");
+  assert.equal((await system.run("producer", "enroll", "probe-7", "--kind", "dpi", "--out", identity)).exitCode, 0);
+  const { host, port } = (await system.runtime()).gateway;
+  const ship = (...args: string[]): Promise<CommandResult> =>
+    finished(
+      spawn(process.execPath, [RANSOMEYE_BIN, "ship", file, "--data-dir", elsewhere, ...args], { stdio: ["ignore", "pipe", "pipe"] }),
+    );
+  assert.equal((await ship("--gateway", `${host}:${port}`)).exitCode, 4, "a local identity needs a system on this host");
+  assert.equal((await ship("--producer", "probe-7")).exitCode, 4, "nobody knows where to");
+  const shipped = await ship("--producer", "probe-7", "--gateway", `${host}:${port}`, "--wait", "stored");
+  assert.equal(shipped.exitCode, 0, shipped.stderr);
+  assert.deepEqual(await stored(system.dataDir), { rows: 100, distinct: 100 });
 });
 
 test("R-22 what is killed comes back without a hand, and a killed supervisor's system is taken over", async () => {
