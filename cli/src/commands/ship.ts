@@ -4,12 +4,12 @@
  * stores again.
  * Forbids: success where something was not taken.
  */
-import { createReadStream } from "node:fs";
 import { access, constants, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { recordingTelemetry } from "ransomeye-kernel";
 import { type Format, formatNames } from "ransomeye-shipper";
 import { CliError, type ExitName } from "../errors.ts";
+import { InputFiles } from "../ship/input_files.ts";
 import { Lanes, type LanesOptions } from "../ship/lanes.ts";
 import { RejectsFile } from "../ship/rejects.ts";
 import { furthest, findRun, listRuns, outlived, type Run, saveRun } from "../ship/runs.ts";
@@ -20,7 +20,7 @@ import { localHost } from "../supervisor/gateway_address.ts";
 import { requireRuntime } from "../supervisor/runtime_file.ts";
 import { formatBytes, formatCount } from "../terminal/format.ts";
 import { onInterrupt } from "../terminal/interrupt.ts";
-import { startProgress } from "../terminal/progress.ts";
+import { progressBar, startProgress } from "../terminal/progress.ts";
 import { terminalSafe } from "../terminal/terminal_safe.ts";
 import { version } from "../version.ts";
 import { type CommandContext, type CommandSpec, type OptionValues, textOption } from "./command.ts";
@@ -28,6 +28,8 @@ import { type CommandContext, type CommandSpec, type OptionValues, textOption } 
 /** Rejected records that are shown one by one; the rest is counted (all of them go to --rejects). */
 const rejectsShownMax = 20;
 const interruptedDrainMs = 10_000;
+/** So that bar and figures fit a terminal of 80 columns. */
+const barCells = 16;
 
 export const shipCommand: CommandSpec = {
   path: "ship",
@@ -100,6 +102,7 @@ async function runShip(context: CommandContext, files: readonly string[], option
   const cursors: (string | undefined)[] = [];
   for (const name of run.identities) cursors.push(await lanes.cursorOf(name));
   const start = furthest(run.run, cursors);
+  const inputs = await InputFiles.measure(run.inputs, start.input, context.stdin);
   const rejects = run.rejects === null ? undefined : await RejectsFile.open(run.rejects, start.rejectsBytes);
   await saveRun(dir.runs, run);
 
@@ -107,10 +110,7 @@ async function runShip(context: CommandContext, files: readonly string[], option
   const startedMs = clock.monotonicMs();
   const shipping = new Shipping({
     run: run.run,
-    inputs: run.inputs.map((name) => ({
-      name,
-      open: () => (name === "-" ? context.stdin : createReadStream(name, { highWaterMark: 256 * 1024 })) as AsyncIterable<Buffer>,
-    })),
+    inputs: run.inputs.map((name) => ({ name, open: () => inputs.open(name) })),
     format: (run.format ?? undefined) as Format | undefined,
     raw: run.raw,
     lanes,
@@ -130,11 +130,12 @@ async function runShip(context: CommandContext, files: readonly string[], option
         progress.line(`further records that were not taken are counted${run.rejects === null ? "; --rejects FILE names all of them" : ""}`);
     },
   });
-  const progress = startProgress(context.json ? silent : context.stderr, clock, () => {
-    const { read, invalid, bytes } = shipping.counts;
-    const seconds = (clock.monotonicMs() - startedMs) / 1000;
+  const progress = startProgress(context.json ? silent : context.stderr, clock, (charsMax) => {
+    const { read, invalid } = shipping.counts;
+    const seconds = Math.max((clock.monotonicMs() - startedMs) / 1000, 0.001);
+    const bar = Number.isFinite(charsMax) && inputs.total > 0 ? `${progressBar(inputs.done, inputs.total, barCells)}  ` : "";
     const obstacle = lanes.obstacle();
-    return `read ${formatCount(read)}, not taken ${formatCount(invalid)}, ${formatBytes(bytes)}, ${formatCount(Math.round(read / Math.max(seconds, 0.001)))}/s, waiting in the spool ${formatBytes(lanes.spoolBytes())}${obstacle === undefined ? "" : `; ${obstacle}`}`;
+    return `${bar}read ${formatCount(read)}, not taken ${formatCount(invalid)}, ${formatCount(read / seconds)}/s, spool ${formatBytes(lanes.spoolBytes())}${obstacle === undefined ? "" : `; ${obstacle}`}`;
   });
   const until = options["wait"] === "stored" ? "stored" : "receipt";
   let drained = false;
