@@ -3,7 +3,7 @@
  * Enforces: the sum is made from the tables again at each call; an imbalance leaves with its own exit code.
  * Forbids: repairing anything.
  */
-import { sleep } from "ransomeye-kernel";
+import { hasCode, sleep } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import { type Ledger, readLag, readLedger } from "../queries/ledger.ts";
 import { ledgerJson, ledgerText } from "../queries/ledger_text.ts";
@@ -31,14 +31,14 @@ export const auditCommand: CommandSpec = {
   exits: ["ok", "found", "usage", "config", "unreachable"],
   async run(context, _args, options) {
     const waitS = secondsOption(textOption(options, "waitIdle"));
-    await using reader = await openReader(context);
     const untilMs = context.clock.monotonicMs() + waitS * 1000;
+    await using reader = await withPatience(context, untilMs, () => openReader(context));
     let idle: boolean;
     let ledger: Ledger;
     // While events go on coming in, what was idle a moment ago may not be so in the count: then once more.
     do {
       idle = waitS === 0 || (await waitIdle(context, reader, untilMs));
-      ledger = await readLedger(reader.pool);
+      ledger = await withPatience(context, untilMs, () => readLedger(reader.pool));
     } while (idle && ledger.in_flight > 0 && context.clock.monotonicMs() < untilMs);
     const names = await producerNames(reader.runtime.registrySocket, context.clock);
     context.result(ledgerJson(ledger, names), ledgerText(ledger, names));
@@ -47,9 +47,20 @@ export const auditCommand: CommandSpec = {
   },
 };
 
+/** Asks again until the deadline: who waits for an idle system may find its database starting again. */
+async function withPatience<T>(context: CommandContext, untilMs: number, ask: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (hasCode(error, "CLI_NOT_RUNNING") || context.clock.monotonicMs() >= untilMs) throw error;
+      await sleep(context.clock, pollMs);
+    }
+  }
+}
+
 async function waitIdle(context: CommandContext, reader: Reader, untilMs: number): Promise<boolean> {
   for (;;) {
-    // The database may be starting again: that is a moment to wait, not to give up.
     const lag = await readLag(reader.pool).catch(() => undefined);
     if (lag === 0) return true;
     if (context.clock.monotonicMs() >= untilMs) return false;

@@ -139,6 +139,8 @@ test("R-22 what is killed comes back without a hand, and a killed supervisor's s
   let expected = 0;
   for (const victim of ["registry", "gateway", "engine", "postgres"] as const) {
     const pid = await system.kill(victim);
+    // Who waits for an idle system waits for a database that starts again, too.
+    if (victim === "postgres") assert.equal((await system.run("audit", "--wait-idle", "60")).exitCode, 0);
     await until(`${victim} is back`, async () => {
       const { children, postgres } = await system.runtime();
       const now = victim === "postgres" ? postgres?.pid : children.find(({ role }) => role === victim)?.pid;
