@@ -56,17 +56,11 @@ export const roleFailed: EventDefinition<{ code: string; reason: string }> = def
   level: "error",
   help: "The role cannot go on; the supervisor starts it again.",
 });
-export const childEnded: EventDefinition<{ child: string; how: string; restartMs: number; restarts: number }> = defineEvent({
+export const childEnded: EventDefinition<{ child: string; how: string; restarts: number; pauseMs: number }> = defineEvent({
   name: "child_ended",
   level: "error",
   help: "A process ended without being asked to; it is started again after a pause.",
   counter: { name: "child_restarts_total", help: "Processes that ended without being asked to.", labels: ["child"] },
-});
-export const retentionDropped: EventDefinition<{ day: string; bytes: number; reason: string }> = defineEvent({
-  name: "retention_dropped",
-  level: "info",
-  help: "A day was dropped, by age or by bytes (R-33).",
-  counter: { name: "retention_days_dropped_total", help: "Days dropped by retention.", labels: ["reason"] },
 });
 export const retentionHeld: EventDefinition<{ day: string; reason: string }> = defineEvent({
   name: "retention_held",

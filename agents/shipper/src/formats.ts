@@ -28,11 +28,6 @@ export const formats: Readonly<Record<Format, FormatSpec>> = {
 /** Names of all formats, for help texts and for checking `--format`. */
 export const formatNames: readonly Format[] = Object.keys(formats) as Format[];
 
-/** True if `name` is a format with a reader. */
-export function isFormat(name: string): name is Format {
-  return Object.hasOwn(formats, name);
-}
-
 /** The kind of producer that usually ships this format; a local identity is chosen by it (R-35). */
 export function detectKind(format: Format): ProducerKind {
   return formats[format].kinds[0] as ProducerKind;

@@ -4,7 +4,7 @@
  * Forbids: reaching a reader past detection and accounting.
  */
 export { type InputCode, type RecordCode, SHIP_CODES, type ShipCode, ShipError } from "./errors.ts";
-export { detectKind, type Format, formatNames, type FormatSpec, formats, fitsKind, isFormat } from "./formats.ts";
+export { detectKind, type Format, formatNames, type FormatSpec, formats, fitsKind } from "./formats.ts";
 export { originalOf } from "./mapping/draft.ts";
 export type { Batch, EventItem, InvalidItem, Item, Place } from "./records.ts";
 export { readRecords } from "./read_records.ts";

@@ -99,7 +99,7 @@ async function storedFacts(context: CommandContext, dir: DataDir) {
   try {
     const config = await context.config();
     await using reader = await openReader(context);
-    const days = await daysStored(reader.pool);
+    const days = await daysStored(reader.pool, context.clock.nowUs());
     const bytes = days.reduce((sum, day) => sum + day.bytes, 0);
     const perDay = bytesPerDay(days, context.clock.nowUs());
     const disk = await diskFacts(reader.runtime.postgres?.embedded === true ? dir.postgres : dir.root);

@@ -3,25 +3,18 @@
  * Enforces: sizes come from the catalogue, not from counting rows.
  * Forbids: nothing beyond that.
  */
-import type { Pool } from "ransomeye-db";
+import { type DaySize, daySizes, type Pool, utcDay } from "ransomeye-db";
 
-export interface StoredDay {
-  /** `YYYY-MM-DD`, UTC. */
-  readonly day: string;
-  readonly bytes: number;
-}
+export type StoredDay = Pick<DaySize, "day" | "bytes">;
 
 const dayUs = 86_400_000_000;
 /** An empty day's partitions and indexes; below it a day counts as empty. */
 const emptyDayBytes = 1024 * 1024;
 
 /** Days up to today with their sizes; days made ahead are left out. */
-export async function daysStored(pool: Pool): Promise<StoredDay[]> {
-  return (
-    await pool.query<StoredDay>(
-      "SELECT day, sum(bytes)::bigint AS bytes FROM ops.day_sizes() WHERE day <= (statement_timestamp() AT TIME ZONE 'UTC')::date GROUP BY day ORDER BY day",
-    )
-  ).rows;
+export async function daysStored(pool: Pool, nowUs: number): Promise<StoredDay[]> {
+  const today = utcDay(nowUs);
+  return (await daySizes(pool)).filter(({ day }) => day <= today).map(({ day, bytes }) => ({ day, bytes }));
 }
 
 /** Growth in bytes a day: today's so far, extended to the whole day, or yesterday's, whichever is more; 0 while there is nothing. */

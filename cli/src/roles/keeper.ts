@@ -4,11 +4,11 @@
  * below the floor of free disk the bus pauses with a reason, and goes on by itself when there is room again.
  * Forbids: deleting rows; only whole days go, and the database counts them first.
  */
-import { ensurePartitions, type Pool } from "ransomeye-db";
+import { daySizes, dropDay, ensurePartitions, type Pool } from "ransomeye-db";
 import { type DiskFacts, diskFacts, sleep } from "ransomeye-kernel";
 import { type BusControl, openPostgresControl } from "ransomeye-pipeline";
-import { busPaused, busResumed, keeperFailed, retentionDropped, retentionHeld } from "../events.ts";
-import { daysToDrop, diskVerdict, type DaySize } from "./keeper_rules.ts";
+import { busPaused, busResumed, keeperFailed, retentionHeld } from "../events.ts";
+import { daysToDrop, diskVerdict } from "./keeper_rules.ts";
 import { openRolePool } from "./pools.ts";
 import type { Role, RoleContext } from "./role_process.ts";
 
@@ -66,16 +66,11 @@ async function watchDisk({ begin, dataDir, telemetry }: RoleContext, pool: Pool,
 }
 
 async function retain({ begin, clock, telemetry }: RoleContext, pool: Pool): Promise<void> {
-  const sizes = (await pool.query<DaySize>("SELECT day, sum(bytes)::bigint AS bytes FROM ops.day_sizes() GROUP BY day ORDER BY day")).rows;
   const { bytesMax, daysMax } = begin.config.retention;
-  for (const { day, reason } of daysToDrop(sizes, { bytesMax, daysMax, nowUs: clock.nowUs() })) {
-    await pool.query("SELECT bus.trim_day($1)", [day]);
-    const bytes = (await pool.query<{ bytes: number | null }>("SELECT ops.drop_day($1) AS bytes", [day])).rows[0]?.bytes ?? null;
-    if (bytes === null) {
-      // A later day must not go before an earlier one: the log is trimmed from its low end.
-      telemetry.emit(retentionHeld, { day, reason });
-      return;
-    }
-    telemetry.emit(retentionDropped, { day, bytes, reason });
+  for (const { day, reason } of daysToDrop(await daySizes(pool), { bytesMax, daysMax, nowUs: clock.nowUs() })) {
+    if ((await dropDay({ pool, clock, telemetry }, day, reason)) !== undefined) continue;
+    // A later day must not go before an earlier one: the log is trimmed from its low end.
+    telemetry.emit(retentionHeld, { day, reason });
+    return;
   }
 }

@@ -3,13 +3,8 @@
  * Enforces: the oldest day first, today never; pausing and resuming have room between them, so that they do not alternate.
  * Forbids: I/O, clocks.
  */
+import type { DaySize } from "ransomeye-db";
 import type { DiskFacts } from "ransomeye-kernel";
-
-export interface DaySize {
-  /** `YYYY-MM-DD`, UTC. */
-  readonly day: string;
-  readonly bytes: number;
-}
 
 const dayUs = 86_400_000_000;
 /** Going on needs this much more free disk than the floor. */
@@ -17,7 +12,7 @@ const resumeMargin = 1.1;
 
 /** Days to drop, oldest first, each with the rule that asks for it. Days to come (made ahead) and today's stay. */
 export function daysToDrop(
-  sizes: readonly DaySize[],
+  sizes: readonly Pick<DaySize, "day" | "bytes">[],
   rule: { readonly bytesMax: number; readonly daysMax: number; readonly nowUs: number },
 ): { readonly day: string; readonly reason: "age" | "bytes" }[] {
   const today = Math.floor(rule.nowUs / dayUs);

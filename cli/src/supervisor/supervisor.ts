@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { type Connection, type LoginRole, makeRuntimeDirectory } from "ransomeye-db";
 import { type Clock, type Config, createTelemetry, Lifetime, type Random, serveMetrics, sleep, type Telemetry } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
+import { childEnded } from "../events.ts";
 import { Child } from "./child.ts";
 import type { Console } from "./console.ts";
 import { createDataDir, type DataDir } from "./data_dir.ts";
@@ -54,6 +55,7 @@ export class Supervisor {
   readonly #o: SupervisorOptions;
   readonly #lifetime = new Lifetime();
   readonly #children = new Map<RoleName, Child>();
+  #telemetry: Telemetry | undefined;
   #database: Database | undefined;
   #socketDir = "";
   #gateway: { readonly host: string; readonly port: number } | null = null;
@@ -106,6 +108,7 @@ export class Supervisor {
       this.#startedUs = clock.nowUs();
       this.#socketDir = await makeRuntimeDirectory(dataDir.root);
       const telemetry = await this.#openTelemetry();
+      this.#telemetry = telemetry;
       this.#gateway = await resolveGatewayAddress(config.gateway.listen, dataDir.gatewayPortFile);
       this.#changed();
       this.#database = await openDatabase({
@@ -192,6 +195,7 @@ export class Supervisor {
         onChange: () => this.#changed(),
         onLine: (line) => console.roleLine(role, line),
         onCrash: (end) => {
+          this.#telemetry?.emit(childEnded, { child: role, how: end.how, restarts: end.restarts, pauseMs: end.pauseMs });
           console.say(`${role} ended (${end.how}); starting it again in ${end.pauseMs} ms (restart ${end.restarts})`);
           if (!ready && child.endsInARow >= startAttemptsMax) {
             const why = child.failure === undefined ? "" : `: ${child.failure.code} ${child.failure.message} — ${child.failure.next}`;

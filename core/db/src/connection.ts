@@ -60,8 +60,3 @@ export function parseConnectionUrl(text: string): Connection {
   const port = url.port === "" ? defaultPort : Number(url.port);
   return { host, port, database, user, password: decodeURIComponent(url.password), ssl };
 }
-
-/** The same server and database for a log line: no password. */
-export function describeConnection(connection: Connection): string {
-  return `${connection.user}@${connection.host}:${connection.port}/${connection.database}`;
-}

@@ -76,11 +76,11 @@ export const partitionRetried: EventDefinition<{ attempt: number; reason: string
   counter: { name: "ransomeye_db_partition_retries_total", help: "Attempts that ended at lock_timeout.", labels: [] },
 });
 
-export const dayDropped: EventDefinition<{ day: string; bytes: number }> = defineEvent({
+export const dayDropped: EventDefinition<{ day: string; bytes: number; reason: string }> = defineEvent({
   name: "db_day_dropped",
   level: "info",
-  help: "Retention dropped a day's partitions.",
-  counter: { name: "ransomeye_db_dropped_bytes_total", help: "Bytes freed by retention.", labels: [], by: "bytes" },
+  help: "Retention dropped a day's partitions, by age or by bytes (R-33).",
+  counter: { name: "ransomeye_db_dropped_bytes_total", help: "Bytes freed by retention.", labels: ["reason"], by: "bytes" },
 });
 
 export const matrixDrifted: EventDefinition<{ unlisted: string; missing: string }> = defineEvent({

@@ -1,10 +1,9 @@
 /**
  * The door of core/db: who may write what. Pool, embedded server, migrations, ownership, partitions, COPY.
  */
-export { type Connection, type ConnectionTls, describeConnection, parseConnectionUrl } from "./connection.ts";
+export { type Connection, type ConnectionTls, parseConnectionUrl } from "./connection.ts";
 export { BinaryCopyDecoder, type BinaryRow, type DecoderOptions, decodeBinaryCopy, readField } from "./copy/decoder.ts";
 export { BinaryCopyEncoder, type EncoderMark, type EncoderOptions } from "./copy/encoder.ts";
-export { isInetText } from "./copy/inet.ts";
 export { copyIn, copyOut } from "./copy/streams.ts";
 export { type EmbeddedOptions, type EmbeddedServer, type ServerExit, type StopMode, startEmbedded } from "./embedded/embedded.ts";
 export { makeRuntimeDirectory } from "./embedded/places.ts";

@@ -66,10 +66,14 @@ export async function daySizes(pool: Queryable): Promise<DaySize[]> {
 
 /**
  * Drops one day of all tables, after moving the log's low marks past it; gives the bytes freed, or undefined if the day must stay because
- * it is not over or a group has yet to read entries of it. Drop days from the oldest on. As keeper.
+ * it is not over or a group has yet to read entries of it. Drop days from the oldest on; `reason` is for the log. As keeper.
  * @throws DbError DB_PARTITION_LOCKED
  */
-export async function dropDay(options: Pick<PartitionOptions, "pool" | "clock" | "telemetry">, day: string): Promise<number | undefined> {
+export async function dropDay(
+  options: Pick<PartitionOptions, "pool" | "clock" | "telemetry">,
+  day: string,
+  reason: string,
+): Promise<number | undefined> {
   if (day >= utcDay(options.clock.nowUs())) return undefined;
   // A statement of its own: the marks' row locks must not be held while the day is counted, appends would wait for them.
   const trimmed = await options.pool.query<{ free: boolean }>("SELECT bus.trim_day($1::date) AS free", [day]);
@@ -78,7 +82,7 @@ export async function dropDay(options: Pick<PartitionOptions, "pool" | "clock" |
     options.pool.query<{ bytes: number | null }>("SELECT ops.drop_day($1::date) AS bytes", [day]),
   );
   const bytes = rows[0]?.bytes ?? undefined;
-  if (bytes !== undefined) options.telemetry.emit(dayDropped, { day, bytes });
+  if (bytes !== undefined) options.telemetry.emit(dayDropped, { day, bytes, reason });
   return bytes;
 }
 

@@ -197,11 +197,11 @@ test("R-33 a day is dropped only when it is over and every group has read past i
   const whole = { bus_head: 3, stored: 3, expired: 0, in_flight: 0, imbalance: 0, misplaced_epochs: 0 };
   assert.deepEqual(await ledger(), whole);
 
-  assert.equal(await dropDay(options, today), undefined, "today stays");
-  assert.equal(await dropDay(options, yesterday), undefined, "the group has read one of two entries");
+  assert.equal(await dropDay(options, today, "age"), undefined, "today stays");
+  assert.equal(await dropDay(options, yesterday, "age"), undefined, "the group has read one of two entries");
   assert.deepEqual(await ledger(), whole);
   await pool.query("UPDATE bus.consumer_offset SET off = 2 WHERE grp = 'sink'");
-  assert.ok(((await dropDay(options, yesterday)) ?? 0) > 0);
+  assert.ok(((await dropDay(options, yesterday, "age")) ?? 0) > 0);
   assert.deepEqual(await daysOf(pool, "bus.frames").then((days) => days[0]), today);
   assert.deepEqual(await ledger(), { ...whole, expired: 2 });
   // What is lost behind retention's back still shows.

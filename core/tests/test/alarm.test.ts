@@ -101,6 +101,10 @@ test("R-2 a partition whose history was rewritten is shown, and is reconciled on
     await system.kill("engine");
     const { stopped_partitions: stopped } = await system.json<Status>("status");
     assert.equal(stopped.length, 1);
+    assert.match(
+      await readFile(join(system.dataDir, "logs", "supervisor.log"), "utf8"),
+      /"event":"child_ended","child":"engine","how":"signal SIGKILL"/,
+    );
     assert.equal((await system.run("status")).exitCode, FOUND);
     const part = String(stopped[0]);
 

@@ -12,12 +12,6 @@ const headBytes = 4;
 const dot = 0x2e;
 const colon = 0x3a;
 
-/** True if {@link writeInet} would accept `text`. */
-export function isInetText(text: string): boolean {
-  return writeInet(text, scratch, 0) !== 0;
-}
-const scratch = new Uint8Array(20);
-
 /**
  * Writes the binary form of an address: family, prefix bits, is_cidr = 0, length, bytes.
  * Returns the number of bytes written at `at` (8 or 20), or 0 if `text` is no address; then the bytes there are undefined.
