@@ -50,7 +50,7 @@ export const gateMutants: readonly Mutant[] = [
     bug: "identity comes from the payload: the header may name any producer",
     named: "identity from the payload",
     patches: [{ file: `${security}/signature.js`, find: "header.producer !== identity.producer", replace: "false" }],
-    check: named(`${hostileTests}/auth_failure_tests.test.js`, "ING-7 another producer's id"),
+    check: named(`${hostileTests}/auth_failure_tests.test.js`, "P-4 ING-7 another producer's id"),
   },
   {
     rule: "promise 4",
