@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
 import { crashRun } from "../src/crash/crash_run.ts";
 
-const EVENTS = 240_000;
+const EVENTS = 120_000;
 
 test("P-1 kill -9 of gateway, engine, PostgreSQL and supervisor in one run: nothing lost, doubled or misplaced", async () => {
   const verdict = await crashRun(["gateway", "engine", "postgres", "supervisor"], EVENTS, 20_261_121, OCSF_VERSION);

@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
-import { writeNumberedEvents } from "../src/crash/synthetic_file.ts";
+import { writeNumberedEvents } from "../src/crash/numbered_events.ts";
 import { RunningSystem } from "../src/harness/running_system.ts";
 
 interface Shown {

@@ -4,7 +4,7 @@
  * Forbids: I/O.
  */
 import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
-import { numberedEvent } from "../crash/synthetic_file.ts";
+import { numberedEvent } from "../crash/numbered_events.ts";
 
 /** What the sender is to do. */
 export interface Order {

@@ -8,6 +8,7 @@ import { createWriteStream } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { type Client, openClient, readSecrets, superuserName } from "ransomeye-db";
 
@@ -79,7 +80,22 @@ export class RunningSystem implements AsyncDisposable {
 
   /** Starts a `ransomeye` command on this system's directory and leaves it running. */
   spawn(...args: readonly string[]): ChildProcess {
-    const command = spawn(process.execPath, [RANSOMEYE_BIN, ...args, "--data-dir", this.dataDir], { stdio: ["ignore", "pipe", "pipe"] });
+    const command = spawn(process.execPath, this.#line(args), { stdio: ["ignore", "pipe", "pipe"] });
+    return this.#watched(command);
+  }
+
+  /** The same with a standard input to write to. What a command that has ended does not take is the caller's to notice by its end. */
+  spawnFed(...args: readonly string[]): { readonly command: ChildProcess; readonly stdin: Writable } {
+    const command = spawn(process.execPath, this.#line(args), { stdio: ["pipe", "pipe", "pipe"] });
+    command.stdin.on("error", () => undefined);
+    return { command: this.#watched(command), stdin: command.stdin };
+  }
+
+  #line(args: readonly string[]): string[] {
+    return [RANSOMEYE_BIN, ...args, "--data-dir", this.dataDir];
+  }
+
+  #watched(command: ChildProcess): ChildProcess {
     this.#commands.add(command);
     command.once("exit", () => this.#commands.delete(command));
     return command;

@@ -1,33 +1,66 @@
 /**
- * Why: a crash run needs a file whose every record can be told apart after it has travelled, so that a lost, doubled or misplaced one has a name.
+ * Why: a crash run needs records that can be told apart after they have travelled, so that a lost, doubled or misplaced one has a name; and it must
+ *   be able to hold some back, so that a kill comes in the middle however fast the system is.
  * Enforces: record n carries n in a typed column (the process id), so that order and identity are checked in SQL without opening documents.
  * Forbids: randomness that is not seeded; a run is repeated from its seed alone.
  */
-import { createWriteStream } from "node:fs";
 import { once } from "node:events";
+import { createWriteStream } from "node:fs";
+import type { Writable } from "node:stream";
 import { seededRandom } from "ransomeye-kernel";
 
 /** 2023-11-14T22:13:20Z in milliseconds: any fixed instant serves, the ledger never looks at claimed time. */
 const FIRST_EVENT_MS = 1_700_000_000_000;
 const CHUNK_RECORDS = 2_000;
 
+/** How many records may leave so far. */
+export class Allowance {
+  #records = 0;
+  #wake: (() => void) | undefined;
+
+  raiseTo(records: number): void {
+    this.#records = Math.max(records, this.#records);
+    this.#wake?.();
+  }
+
+  /** Waits until this record may leave; one waits at a time. */
+  async covers(record: number): Promise<void> {
+    while (record > this.#records) await new Promise<void>((resolve) => (this.#wake = resolve));
+  }
+}
+
 /**
- * Writes `records` OCSF process events, one a line, about 400 bytes each, numbered from 1 in `process.pid`.
+ * Writes `records` OCSF process events, one a line, about 400 bytes each, numbered from 1 in `process.pid`, as far as they are allowed; then ends `out`.
  * @param schemaVersion the OCSF version that the events claim
  */
-export async function writeNumberedEvents(path: string, records: number, seed: number, schemaVersion: string): Promise<void> {
+export async function feedNumberedEvents(
+  out: Writable,
+  records: number,
+  seed: number,
+  schemaVersion: string,
+  allowance: Allowance,
+): Promise<void> {
   const random = seededRandom(seed);
-  const out = createWriteStream(path, { mode: 0o600 });
   let chunk: string[] = [];
   for (let n = 1; n <= records; n++) {
     chunk.push(numberedEvent(n, random.uint32(), schemaVersion));
     if (chunk.length === CHUNK_RECORDS || n === records) {
+      await allowance.covers(n);
       if (!out.write(`${chunk.join("\n")}\n`)) await once(out, "drain");
       chunk = [];
     }
   }
   out.end();
-  await once(out, "finish");
+}
+
+/** The same, all at once, as a file. */
+export async function writeNumberedEvents(path: string, records: number, seed: number, schemaVersion: string): Promise<void> {
+  const out = createWriteStream(path, { mode: 0o600 });
+  const written = once(out, "finish");
+  const allowance = new Allowance();
+  allowance.raiseTo(records);
+  await feedNumberedEvents(out, records, seed, schemaVersion, allowance);
+  await written;
 }
 
 /** One event, and no other is like it: `n` is its process id and part of its uid. */
