@@ -5,14 +5,20 @@
 /** Bounds of the pause between two looks at the bus tails. */
 export const pollMsMin = 2;
 export const pollMsMax = 20;
+/** Pause while the bus gives no answer: each look is a line in the log. */
+export const pollMsUnanswered = 500;
+
+/** What a look at the tails has shown. */
+export type Look = "news" | "silence" | "no answer";
 
 /**
  * Pause before the next look at the tails. News shortens it to the minimum, silence doubles it up to the maximum; while
  * the writers have more than they can store, looking often is of no use to anyone.
  */
-export function nextPollMs(previousMs: number, seen: { readonly news: boolean; readonly backlog: boolean }): number {
-  if (seen.backlog) return pollMsMax;
-  return seen.news ? pollMsMin : Math.min(pollMsMax, Math.max(pollMsMin, previousMs * 2));
+export function nextPollMs(previousMs: number, { seen, backlog }: { readonly seen: Look; readonly backlog: boolean }): number {
+  if (seen === "no answer") return pollMsUnanswered;
+  if (backlog) return pollMsMax;
+  return seen === "news" ? pollMsMin : Math.min(pollMsMax, Math.max(pollMsMin, previousMs * 2));
 }
 
 export interface GatherLimits {

@@ -1,11 +1,11 @@
 // Why: somebody must look whether the bus has news, often enough for latency and seldom enough for cost (R-9).
-// Enforces: one query for all partitions and all writers of this engine, every 2 to 20 ms.
+// Enforces: one query for all partitions and all writers of this engine, every 2 to 20 ms; twice a second while it has no answer.
 // Forbids: pushing: a writer asks for the next look and reads for itself.
 
 import { type Clock, type Telemetry, sleep } from "ransomeye-kernel";
 import type { FrameReader } from "ransomeye-pipeline";
 import { busUnreadable } from "./events.ts";
-import { nextPollMs, pollMsMin } from "./pace.ts";
+import { type Look, nextPollMs, pollMsMin } from "./pace.ts";
 
 export class TailWatch {
   readonly #bus: FrameReader;
@@ -34,25 +34,25 @@ export class TailWatch {
   /** Looks until `signal` aborts. `backlog` says whether the writers have more than they can store. */
   async run(signal: AbortSignal, backlog: () => boolean): Promise<void> {
     while (!signal.aborted) {
-      const news = await this.#look();
+      const seen = await this.#look();
       this.#wake();
-      this.#pauseMs = nextPollMs(this.#pauseMs, { news, backlog: backlog() });
+      this.#pauseMs = nextPollMs(this.#pauseMs, { seen, backlog: backlog() });
       await sleep(this.#clock, this.#pauseMs, signal).catch(() => undefined);
     }
     this.#wake();
   }
 
-  async #look(): Promise<boolean> {
+  async #look(): Promise<Look> {
     try {
       let news = false;
       for (const { part, off } of await this.#bus.tails()) {
         if (off > this.tail(part)) news = true;
         this.#tails.set(part, off);
       }
-      return news;
+      return news ? "news" : "silence";
     } catch (error) {
       this.#telemetry.emit(busUnreadable, { code: codeOf(error), reason: error instanceof Error ? error.message : String(error) });
-      return false;
+      return "no answer";
     }
   }
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ENGINE_CODES } from "../src/codes.ts";
-import { groupIsFull, nextPollMs, pollMsMax, pollMsMin, workDeadlineMs } from "../src/pace.ts";
+import { groupIsFull, nextPollMs, pollMsMax, pollMsMin, pollMsUnanswered, workDeadlineMs } from "../src/pace.ts";
 import { type SqlAction, disposition, sqlState } from "../src/sqlstate.ts";
 
 test("R-11 every kind of SQLSTATE has a disposition, and only data errors may cost a row", () => {
@@ -43,13 +43,14 @@ test("system call errors of Node are no SQLSTATEs", () => {
 test("R-9 polling stays between 2 and 20 ms: quick after news, slower in silence, slow under a backlog", () => {
   let pauseMs = pollMsMin;
   for (let i = 0; i < 10; i++) {
-    const next = nextPollMs(pauseMs, { news: false, backlog: false });
+    const next = nextPollMs(pauseMs, { seen: "silence", backlog: false });
     assert.ok(next >= pauseMs && next <= pollMsMax);
     pauseMs = next;
   }
   assert.equal(pauseMs, pollMsMax);
-  assert.equal(nextPollMs(pauseMs, { news: true, backlog: false }), pollMsMin);
-  assert.equal(nextPollMs(pollMsMin, { news: true, backlog: true }), pollMsMax);
+  assert.equal(nextPollMs(pauseMs, { seen: "news", backlog: false }), pollMsMin);
+  assert.equal(nextPollMs(pollMsMin, { seen: "news", backlog: true }), pollMsMax);
+  assert.equal(nextPollMs(pollMsMin, { seen: "no answer", backlog: false }), pollMsUnanswered);
 });
 
 test("R-9 a group is full at its rows, its bytes or its milliseconds", () => {
