@@ -1,13 +1,14 @@
 /**
  * Why it exists: is it up, is it ready, how much comes in, and how long will the disk last (R-33).
- * Enforces: works in every phase; `--wait ready` returns only when rows can flow; a ledger that does not balance or a partition that has stopped
- * (R-2) is said, with an exit code of its own.
+ * Enforces: works in every phase; `--wait ready` returns only when rows can flow; a ledger that does not balance, a bus that is paused (R-33) or a
+ * partition that has stopped (R-2) is said, with an exit code of its own.
  * Forbids: counting all rows: this is to be asked often. The running system counts, and its verdict is read here.
  */
 import { diskFacts, sleep } from "ransomeye-kernel";
 import type { ExitName } from "../errors.ts";
 import { divergedPlaces } from "../queries/divergence.ts";
 import { readLag } from "../queries/ledger.ts";
+import { pausedReason } from "../queries/paused.ts";
 import { bytesPerDay, daysStored } from "../queries/storage.ts";
 import type { DataDir } from "../supervisor/data_dir.ts";
 import { isRunning } from "../supervisor/process_facts.ts";
@@ -38,8 +39,9 @@ export const statusCommand: CommandSpec = {
  "postgres": {"embedded": boolean, "pid": n | null, "restarts": n} | null,
  "storage": {"bytes": n, "bytes_per_day": n, "days": [{"day": string, "bytes": n}], "retention_bytes_max": n, "retention_days_max": n,
    "disk_free_bytes": n, "disk_total_bytes": n, "seconds_until_full": n | null} | null,
- "lag_batches": n | null, "stopped_partitions": [n], "ledger": {"balanced": boolean, "since_us": n} | null}
+ "lag_batches": n | null, "paused": string | null, "stopped_partitions": [n], "ledger": {"balanced": boolean, "since_us": n} | null}
 ledger: what the running system's own counting says, and since when; null before the first count.
+paused: why the bus takes nothing at the moment; producers keep what they have until it does.
 seconds_until_full: until retention begins to drop days or the disk's floor is reached, whichever is first, at today's rate; null if nothing comes in.`,
   exits: ["ok", "found", "usage", "config", "unreachable"],
   async run(context, _args, options) {
@@ -54,14 +56,15 @@ seconds_until_full: until retention begins to drop days or the disk's floor is r
     };
     context.result(status, statusText(status));
     if (!running || !ready) return "unreachable" satisfies ExitName;
-    return status.ledger?.balanced === false || status.stopped_partitions.length > 0 ? "found" : "ok";
+    const wrong = status.ledger?.balanced === false || status.paused !== null || status.stopped_partitions.length > 0;
+    return wrong ? "found" : "ok";
   },
 };
 
 type ProcessFacts = ReturnType<typeof processFacts>;
 type StoredFacts = Awaited<ReturnType<typeof storedFacts>> | typeof nothingStored;
 
-const nothingStored = { storage: null, lag_batches: null, stopped_partitions: [] as readonly number[] };
+const nothingStored = { storage: null, lag_batches: null, paused: null as string | null, stopped_partitions: [] as readonly number[] };
 
 function isReady(runtime: RuntimeFile): boolean {
   return runtime.phase === "ready" && runtime.children.every((child) => child.ready || child.role === "demo");
@@ -117,6 +120,7 @@ async function storedFacts(context: CommandContext, dir: DataDir) {
         seconds_until_full: perDay === 0 ? null : Math.round((room / perDay) * 86_400),
       },
       lag_batches: await readLag(reader.pool),
+      paused: await pausedReason(reader.pool),
       stopped_partitions: (await divergedPlaces(reader.pool)).map(({ part }) => part),
     };
   } catch {
@@ -149,6 +153,8 @@ function statusText(status: ProcessFacts & StoredFacts): string {
     );
   }
   if (status.ledger !== null) lines.push(`ledger     ${status.ledger.balanced ? "balanced" : "NOT BALANCED: ransomeye audit says where"}`);
+  if (status.paused !== null)
+    lines.push(`PAUSED     ${terminalSafe(status.paused)}: the gateway takes nothing, producers keep their events`);
   if (status.stopped_partitions.length > 0)
     lines.push(
       `STOPPED    partitions ${status.stopped_partitions.join(", ")}: the log's history was rewritten; ransomeye reconcile says more`,

@@ -91,7 +91,7 @@ const bus: readonly MatrixRow[] = [
   callable("bus.append", "the gate's way to the log (R-12)", [gate]),
   callable("bus.open_epoch", "the gate's way to the log (R-12)", [gate]),
   callable("bus.heads_of", "the gate's way to the log (R-12)", [gate, engine]),
-  callable("bus.pressure", "the gate's way to the log (R-12)", [gate, keeper]),
+  callable("bus.pressure", "the gate's way to the log (R-12), and what an operator is told of it", [gate, keeper, reader]),
   callable("bus.counters_put", "the gate's way to the log (R-12)", [gate]),
   callable("bus.group_acquire", "leases of a reader", [engine]),
   callable("bus.group_renew", "leases of a reader", [engine]),

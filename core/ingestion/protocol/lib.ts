@@ -24,7 +24,7 @@ export * from "./event_schema.ts";
 export * from "./invalid_codes.ts";
 export * from "./event_check.ts";
 export { jsonFault, printable } from "./json_fault.ts";
-export { lineEnd, parseLine, parseLines, splitLines, unparsed, type LineSplit } from "./line_parse.ts";
+export { lineEnd, parseLine, splitLines, unparsed, type LineSplit } from "./line_parse.ts";
 export * from "./validation.ts";
 export * from "./canonical.ts";
 export { type ColumnText, TextBytes } from "./column_text.ts";

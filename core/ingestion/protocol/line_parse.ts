@@ -4,7 +4,6 @@
 //   splitting a joined text), and it can be fooled: joined by commas, `{"a":1},{"b":2}` in one line and one object split over two others
 //   still give the right number of values, of the wrong lines.
 
-import { isUtf8 } from "node:buffer";
 import { INVALID_CODES, type InvalidCode } from "./invalid_codes.ts";
 
 /** Stands for a line that is not JSON, or not UTF-8. JSON itself has no value that is `undefined`. */
@@ -53,21 +52,4 @@ export function parseLine(payload: Buffer, start: number, end: number): unknown 
   } catch {
     return unparsed;
   }
-}
-
-/**
- * Parses all `count` lines of a payload. Element n is line n; `undefined` where it is not UTF-8 or not JSON. The list is empty if the
- * payload has not `count` lines. A reader on the hot path walks `lineStarts` with `parseLine` instead and keeps no list.
- */
-export function parseLines(payload: Buffer, count: number): unknown[] {
-  const split = splitLines(payload, count);
-  if (split.kind === "undecodable") return [];
-  const values: unknown[] = new Array<unknown>(count).fill(unparsed);
-  const clean = isUtf8(payload);
-  for (let line = 0; line < count; line++) {
-    const start = split.lineStarts[line] as number;
-    const end = lineEnd(payload, split.lineStarts, line);
-    if (clean || isUtf8(payload.subarray(start, end))) values[line] = parseLine(payload, start, end);
-  }
-  return values;
 }

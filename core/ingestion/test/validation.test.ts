@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { checkEvent, classes, INVALID_CODES, invalidName, parseLines, validateLine, validatePayload } from "../protocol/lib.ts";
+import { checkEvent, classes, INVALID_CODES, invalidName, splitLines, validateLine, validatePayload } from "../protocol/lib.ts";
 import { baseEvent, payloadOf, sampleEvents, type Json } from "./event_samples.ts";
 
 const limits = { lineBytesMax: 4096, jsonDepthMax: 64 };
@@ -130,22 +130,16 @@ test("R-8 a payload of another number of lines is one dead letter for the frame"
   for (const count of [0, 1, 3, 4_294_967_295]) assert.equal(name(line + line, count), "PAYLOAD_LINE_COUNT");
   assert.equal(name(line + line.trim(), 2), "PAYLOAD_UNTERMINATED");
   assert.equal(name("", 0), "PAYLOAD_UNTERMINATED");
-  assert.deepEqual(parseLines(Buffer.from(line), 4_294_967_295), []);
+  assert.equal(splitLines(Buffer.from(line), 4_294_967_295).kind, "undecodable");
 });
 
 test("two lines that would fool a joined parse are judged each by itself", () => {
   const lines = ['{"a":1},{"b":2}', '{"c":', "3}", '{"d":4}', "[1", "2]", '"x', '"'];
-  const payload = Buffer.from(`${lines.join("\n")}\n`);
-  assert.deepEqual(parseLines(payload, lines.length), [
-    undefined,
-    undefined,
-    undefined,
-    { d: 4 },
-    undefined,
-    undefined,
-    undefined,
-    undefined,
-  ]);
+  const codes = verdicts(lines).map((verdict) => verdict.split(" ").slice(0, 2).join(" "));
+  assert.deepEqual(
+    codes,
+    lines.map((_, n) => `${n} ${n === 3 ? "EVENT_CLASS_UNKNOWN" : "EVENT_NOT_JSON"}`),
+  );
 });
 
 test("JSON corner cases: what JSON.parse refuses is EVENT_NOT_JSON, other values are EVENT_NOT_OBJECT", () => {

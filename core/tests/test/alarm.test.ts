@@ -1,8 +1,8 @@
 /**
  * Why: what a system promises it must also deny, loudly, when it no longer holds: an operator asks `audit` and `status`.
  * Enforces: on a real system, one event lost and another doubled (which no count can see) makes `audit` and `status` fail; a partition whose
- * history was rewritten is shown by `status`, goes on after `reconcile`, and stays stopped while rows and log contradict each other; each process
- * serves its metrics.
+ * history was rewritten is shown by `status`, goes on after `reconcile`, and stays stopped while rows and log contradict each other; a paused bus is
+ * shown; each process serves its metrics.
  * Forbids: alarms that only ever stay silent.
  */
 import assert from "node:assert/strict";
@@ -18,6 +18,7 @@ const EVENTS = 500;
 const FOUND = 1;
 
 interface Status {
+  readonly paused: string | null;
   readonly ledger: { readonly balanced: boolean } | null;
   readonly stopped_partitions: readonly number[];
 }
@@ -60,6 +61,22 @@ test("R-19 one event lost and another doubled: no count sees it, audit and statu
     const shown = await system.run("status");
     assert.equal(shown.exitCode, FOUND);
     assert.match(shown.stdout, /NOT BALANCED/);
+  } finally {
+    await administrator.end();
+  }
+});
+
+test("R-33 a bus that takes nothing is no quiet one: status says why, and fails", async () => {
+  await using system = await RunningSystem.start();
+  assert.equal((await system.json<Status>("status")).paused, null);
+  const administrator = await system.administrator();
+  try {
+    await administrator.query("UPDATE bus.state SET paused_reason = 'maintenance'");
+    const shown = await system.run("status");
+    assert.equal(shown.exitCode, FOUND);
+    assert.match(shown.stdout, /PAUSED +maintenance/);
+    await administrator.query("UPDATE bus.state SET paused_reason = NULL");
+    assert.equal((await system.run("status")).exitCode, 0);
   } finally {
     await administrator.end();
   }

@@ -73,6 +73,8 @@ export class RunningSystem implements AsyncDisposable {
     child.once("exit", () => waiting.kill());
     const ready = await finished(waiting);
     if (ready.exitCode !== 0) {
+      // Nobody will stop it: the caller gets no system. Its processes leave with it.
+      child.kill("SIGKILL");
       const said = await readFile(join(this.dataDir, "supervisor.log"), "utf8").catch(() => "");
       throw new Error(`the system in ${this.dataDir} did not become ready: ${ready.stderr}\n${said.slice(-4_000)}`);
     }
