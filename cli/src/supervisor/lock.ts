@@ -3,7 +3,8 @@
  * Enforces: one owner at a time; a lock whose owner is gone (kill -9, power cut) is taken over without a hand.
  * Forbids: trusting a process id without its start time.
  */
-import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { link, readFile, rm, writeFile } from "node:fs/promises";
+import { hasCode } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import { isRunning, type ProcessName, thisProcess } from "./process_facts.ts";
 
@@ -43,16 +44,24 @@ async function claim(draft: string, path: string): Promise<boolean> {
   }
 }
 
-/** Moves the stale lock away; if another starter's fresh lock was caught instead, it is put back. */
+/**
+ * Removes a dead owner's lock: one process at a time, under a lock of its own kind, and only the very lock that was seen. Moving away whatever lies
+ * there would sometimes catch the fresh lock of another starter, and for a moment the name would be free for a third.
+ */
 async function removeStale(path: string, stale: string): Promise<void> {
-  const aside = `${path}.stale.${process.pid}.${drafts}`;
+  let release: () => Promise<void>;
   try {
-    await rename(path, aside);
-  } catch {
-    return;
+    release = await acquireLock(`${path}.takeover`);
+  } catch (error) {
+    // Somebody is at it; the next look shows the outcome.
+    if (hasCode(error, "CLI_ALREADY_RUNNING")) return;
+    throw error;
   }
-  if ((await readFile(aside, "utf8").catch(() => stale)) !== stale) await link(aside, path).catch(() => undefined);
-  await rm(aside, { force: true });
+  try {
+    if ((await readFile(path, "utf8").catch(() => undefined)) === stale) await rm(path, { force: true });
+  } finally {
+    await release();
+  }
 }
 
 function parseOwner(text: string): ProcessName | undefined {
