@@ -16,6 +16,17 @@ import { openClient } from "../src/pool.ts";
 const isRoot = process.geteuid?.() === 0;
 const settings = { shared_buffers: "16MB", max_connections: "20", min_wal_size: "32MB" };
 
+/** Signals every server process of a data directory. One that ends meanwhile needs none. */
+async function killAll(dataDirectory: string, signal: NodeJS.Signals): Promise<void> {
+  for (const { pid } of await processesIn(dataDirectory)) {
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  }
+}
+
 /** A fresh data directory with its options; removed in the end, servers in it stopped. */
 async function place(): Promise<{
   options: EmbeddedOptions;
@@ -38,7 +49,7 @@ async function place(): Promise<{
   const servers: EmbeddedServer[] = [];
   after(async () => {
     for (const server of servers) await server.stop("immediate");
-    for (const facts of await processesIn(join(options.dataDir, "postgres"))) process.kill(facts.pid, "SIGQUIT");
+    await killAll(join(options.dataDir, "postgres"), "SIGQUIT");
     await rm(directory, { recursive: true, force: true, maxRetries: 20 });
   });
   return {
@@ -119,7 +130,7 @@ test("P-1: what was committed is there after kill -9 of the postmaster and of ev
     const client = await openClient(server.connection, "busy");
     const busy = client.query("SELECT pg_sleep(30)").catch((error: unknown) => error);
     process.kill(server.pid, "SIGKILL");
-    if (round === 2) for (const facts of await processesIn(server.dataDirectory)) process.kill(facts.pid, "SIGKILL");
+    if (round === 2) await killAll(server.dataDirectory, "SIGKILL");
     assert.deepEqual(await server.exited, { code: null, signal: "SIGKILL", asked: false });
     server = await start();
     assert.ok((await busy) instanceof Error);
