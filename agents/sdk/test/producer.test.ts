@@ -43,7 +43,7 @@ async function setUp(
   const producer = await open();
   t.after(async () => {
     for (const one of opened) await one.close();
-    await gateway.close();
+    gateway.close();
   });
   return { gateway, producer, open, events: () => all.telemetry.events, port, spoolDir };
 }
@@ -114,7 +114,7 @@ test("a producer that starts without a gateway spools, and sends when there is o
   const second = await openProducer(settings(identity, port, spoolDir));
   t.after(async () => {
     await second.close();
-    await gateway.close();
+    gateway.close();
   });
   assert.equal(second.cursor(), "5");
   await second.sendMany(lines(6, 5));
