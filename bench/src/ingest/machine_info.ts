@@ -3,9 +3,9 @@
  * Enforces: facts that a reader needs in order to compare, read and not typed.
  * Forbids: names of hosts and paths of whoever ran it.
  */
-import { readFileSync } from "node:fs";
 import { cpus, loadavg, release, type as systemType } from "node:os";
 import { machineFacts } from "ransomeye-kernel";
+import { distribution } from "ransomeye-tests";
 import type { MachineInfo } from "./result.ts";
 
 export function machineInfo(postgres: string): MachineInfo {
@@ -19,12 +19,4 @@ export function machineInfo(postgres: string): MachineInfo {
     postgres,
     loadBefore: loadavg()[0] ?? Number.NaN,
   };
-}
-
-function distribution(): string {
-  try {
-    return /^PRETTY_NAME="?(.*?)"?$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "unknown";
-  } catch {
-    return "unknown";
-  }
 }

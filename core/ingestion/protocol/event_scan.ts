@@ -63,7 +63,7 @@ function skipEscaped(bytes: Uint8Array, from: number): number {
   let at = from;
   for (let byte = bytes[at]; byte !== quote; byte = bytes[at]) {
     if (byte === backslash) at = skipEscape(bytes, at + 1);
-    else if (plain[byte as number] === 0) return unsure;
+    else if (plain[byte as number] !== 1) return unsure;
     if (at === unsure) return unsure;
     at++;
   }
@@ -303,7 +303,7 @@ export function scanEvent(bytes: Buffer, start: number, end: number, jsonDepthMa
 }
 
 /** What the plan cannot say; the same rules as the checker's. */
-function followsRules({ kinds, integers, starts, ends, bytes }: EventValues): boolean {
+function followsRules({ kinds, integers, starts, bytes }: EventValues): boolean {
   if (kinds[slot.evidences] !== held.nothing) return false;
   const classUid = integers[slot.class_uid] as number;
   const required = requiredByClass.get(classUid);
@@ -312,6 +312,7 @@ function followsRules({ kinds, integers, starts, ends, bytes }: EventValues): bo
   const time = integers[slot.time] as number;
   const activity = integers[slot.activity_id] as number;
   const severity = integers[slot.severity_id] as number;
+  // A shorter text ends in a quote, which is no part of "1.".
   const version = starts[slot.metadata.version] as number;
   return (
     time >= ranges.timeMsMin &&
@@ -322,7 +323,6 @@ function followsRules({ kinds, integers, starts, ends, bytes }: EventValues): bo
     severity <= ranges.smallMax &&
     integers[slot.category_uid] === classes[classUid]?.categoryUid &&
     integers[slot.type_uid] === classUid * 100 + activity &&
-    (ends[slot.metadata.version] as number) - version >= 2 &&
     bytes[version] === 0x31 &&
     bytes[version + 1] === dot
   );

@@ -1,15 +1,12 @@
 // Why: the scanner meets names as bytes, before it knows the event's class; it needs the schema's table in a form made for that.
 // Enforces: what a name means in each object, from the same tables as the checker; one plan for all classes, whose required fields are told apart
-//   at the end; a name that two classes understand differently is left undecided.
+//   at the end, so a name must mean the same in all of them.
 // Forbids: knowledge of fields that is not in the tables.
 
 import { objects, type FieldTable } from "./event_objects.ts";
 import { readNotation, type BasicType } from "./event_plan.ts";
 import { baseFields, classes } from "./event_schema.ts";
 import { slotTree, type SlotNode } from "./event_values.ts";
-
-/** Two classes give the field different types: whoever meets it must parse. */
-export const undecided = 0;
 
 /** What came next the last time: sources write their fields in one order, so the next name need only be compared. */
 export interface FieldOrder {
@@ -19,7 +16,7 @@ export interface FieldOrder {
 /** A name that the table knows. */
 export interface ScanField {
   readonly name: Buffer;
-  readonly type: BasicType | typeof undecided;
+  readonly type: BasicType;
   readonly list: boolean;
   /** Set for objects. */
   readonly plan: ScanPlan | null;
@@ -139,12 +136,11 @@ class Bits {
 function eventPlan(): { readonly plan: ScanPlan; readonly requiredByClass: ReadonlyMap<number, number> } {
   const notations = new Map<string, string>(Object.entries(baseFields));
   const required = new Set<string>();
-  const different = new Set<string>();
   const bare = (notation: string): string => (notation.endsWith("!") ? notation.slice(0, -1) : notation);
   for (const { fields } of Object.values(classes)) {
     for (const [name, notation] of Object.entries({ ...baseFields, ...fields })) {
       const known = notations.get(name);
-      if (known !== undefined && bare(known) !== bare(notation)) different.add(name);
+      if (known !== undefined && bare(known) !== bare(notation)) throw new Error(`two classes understand ${name} differently`);
       notations.set(name, notation);
       if (notation.endsWith("!")) required.add(name);
     }
@@ -155,8 +151,7 @@ function eventPlan(): { readonly plan: ScanPlan; readonly requiredByClass: Reado
     const below = slotTree.below.get(name) ?? noSlots;
     const bit = required.has(name) || below.slot >= 0 ? bits.next() : 0;
     bitOf.set(name, bit);
-    const field = scanField(name, notation, below, bit);
-    return different.has(name) ? { ...field, type: undecided } : field;
+    return scanField(name, notation, below, bit);
   });
   const plan = new ScanPlan();
   plan.fill(fields);

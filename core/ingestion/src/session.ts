@@ -7,8 +7,8 @@
  *   only when nothing is in flight; an ended session answers nothing and still gives its room back.
  * Forbids: I/O, clocks, randomness.
  */
-import type { ProducerHead } from "ransomeye-pipeline";
-import { chooseVersion, openEpochBytes, protocolVersions, schemaVersions, zeroHash } from "../protocol/lib.ts";
+import { noHead, type ProducerHead } from "ransomeye-pipeline";
+import { chooseVersion, openEpochBytes, protocolVersions, schemaVersions } from "../protocol/lib.ts";
 import type { Identity } from "../security/identity.ts";
 import { signingKey } from "../security/signature.ts";
 import { standingFault } from "./auth.ts";
@@ -36,17 +36,7 @@ type Handler<K extends SignalKind> = (session: Session, signal: Signal<K>, conte
 type Handlers = { readonly [K in SignalKind]: Handler<K> };
 
 /** Head of a producer that has never opened an epoch. */
-export const headOfNobody: ProducerHead = Object.freeze({
-  epoch: 0,
-  seq: 0,
-  hash: zeroHash,
-  part: -1,
-  prevEpoch: 0,
-  prevSeq: 0,
-  prevHash: zeroHash,
-  storedEpoch: 0,
-  storedSeq: 0,
-});
+export const headOfNobody: ProducerHead = Object.freeze({ ...noHead, storedEpoch: 0, storedSeq: 0 });
 
 /** A session whose peer has been authenticated. `bucket` is what an earlier session of this producer left. */
 export function openSession(

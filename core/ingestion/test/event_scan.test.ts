@@ -96,6 +96,29 @@ test("what is unusual is left to the parser: repeated names, escaped names, numb
   assert.equal(agree(Buffer.from(event.replace('"port":7', `"port":7,"x":${"[".repeat(62)}${"]".repeat(62)}`))), true);
 });
 
+test("ranges and uids are the checker's, on either side", () => {
+  const with_ = (change: object): string => JSON.stringify({ ...baseEvent(0, 0), ...change });
+  for (const small of ["activity_id", "severity_id"])
+    for (const [value, valid] of [
+      [-1, false],
+      [0, true],
+      [32_767, true],
+      [32_768, false],
+    ] as const)
+      assert.equal(
+        agree(Buffer.from(with_(small === "activity_id" ? { activity_id: value, type_uid: value } : { severity_id: value }))),
+        valid,
+      );
+  for (const version of ["", "1", "10.0", "2.0"])
+    assert.equal(agree(Buffer.from(with_({ metadata: { version, product: {} } }))), false, version);
+});
+
+test("a line that no line feed ends is not scanned, and never read beyond", () => {
+  const line = payloadOf([baseEvent(0, 0, { message: "a\\b" })]).subarray(0, -1);
+  for (let end = 0; end <= line.length; end++)
+    assert.equal(scanEvent(Buffer.from(line.subarray(0, end)), 0, end, jsonDepthMax, values), false);
+});
+
 /** Writes events from the schema's table, with everything that can be wrong or odd about them, now and then. */
 class Writer {
   readonly #random: Random;

@@ -1,6 +1,7 @@
 /**
  * Why: measurements (bench) and proofs run the same system in the same way.
- * Enforces: one harness for both.
+ * Enforces: one harness for both, and one way to say where a figure comes from.
  * Forbids: use by production code; nothing here ships.
  */
+export { distribution } from "./results/provenance.ts";
 export { RANSOMEYE_BIN, type Runtime, RunningSystem } from "./harness/running_system.ts";

@@ -49,7 +49,8 @@ function git(...args: readonly string[]): string {
   }
 }
 
-function distribution(): string {
+/** Name and version of the operating system's distribution. */
+export function distribution(): string {
   try {
     return /^PRETTY_NAME="?(.*?)"?$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "unknown system";
   } catch {
