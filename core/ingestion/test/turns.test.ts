@@ -33,3 +33,18 @@ test("R-15 peers get a bounded time of each turn of the loop; what waits is done
   assert.equal(turns.run(work(8)), true);
   assert.equal(turnsToCome.length, 1);
 });
+
+test("who comes while others wait, waits behind them, however much time there is", () => {
+  let nowMs = 0;
+  const turnsToCome: (() => void)[] = [];
+  const turns = new Turns({ monotonicMs: () => nowMs } as Clock, 10, (work) => void turnsToCome.push(work));
+  const done: string[] = [];
+  turns.run(() => (nowMs += 10));
+  turns.run(() => {
+    done.push("first");
+    turns.run(() => void done.push("newcomer"));
+  });
+  turns.run(() => void done.push("second"));
+  for (let next = turnsToCome.shift(); next !== undefined; next = turnsToCome.shift()) next();
+  assert.deepEqual(done, ["first", "second", "newcomer"]);
+});
