@@ -7,6 +7,7 @@ import fc from "fast-check";
 import { type Head, zeroHash } from "ransomeye-ingestion/protocol";
 import { freshMachineState, ProducerMachine, type Signal } from "../src/lib.ts";
 import { keyId, producer, World } from "./model.ts";
+import { costOf } from "../src/send_queue.ts";
 
 const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);
 
@@ -360,4 +361,9 @@ test("the machine is total: any signal in any phase is answered, never thrown", 
     }),
     { numRuns: 500 },
   );
+});
+
+test("R-14 a frame costs its events, and a gap one, however many it declares lost: credit is granted by the frame", () => {
+  const cost = (kind: "events" | "gap"): number => costOf({ kind, payloadBytes: 40, count: 1_000_000 }).events;
+  assert.deepEqual([cost("events"), cost("gap")], [1_000_000, 1]);
 });
