@@ -79,9 +79,9 @@ export const connectionCodes: Readonly<Record<ConnectionCode, IngestCodeSpec>> =
     "authentication",
     "reject",
     g.unauthenticated,
-    "stop",
+    "reconnect",
     "the client's certificate has expired",
-    "renew the certificate",
+    "none where the agent renews by itself; else `ransomeye enrol --renew` on its host",
   ),
   INGEST_CERT_NOT_YET_VALID: spec(
     "authentication",

@@ -18,6 +18,8 @@ export interface Identity {
   readonly trustDomain: string;
   /** SHA-256 of the DER certificate, 64 lower-case hex digits. */
   readonly fingerprint: string;
+  /** End of the certificate's validity, microseconds since 1970: a stream may live longer than a handshake's verdict. */
+  readonly notAfterUs: number;
 }
 
 /** A value, or the code under which it was refused. */
@@ -37,6 +39,7 @@ export interface CertificateFacts {
   /** Extended key usages as object identifiers. */
   readonly usages: readonly string[];
   readonly fingerprint: string;
+  readonly notAfterUs: number;
 }
 
 /** Reads the facts out of a DER certificate that TLS has already verified. Throws when the bytes are no certificate. */
@@ -48,6 +51,7 @@ export function certificateFacts(der: Buffer): CertificateFacts {
     subjectAltName: certificate.subjectAltName,
     usages: usages ?? [],
     fingerprint: certificate.fingerprint256.replaceAll(":", "").toLowerCase(),
+    notAfterUs: Date.parse(certificate.validTo) * 1000,
   };
 }
 
@@ -62,6 +66,12 @@ export function identify(facts: CertificateFacts, trustDomain: string): Identifi
   if (id.trustDomain !== trustDomain) return refused("INGEST_TRUST_DOMAIN");
   return {
     kind: "identified",
-    identity: Object.freeze({ producer: id.producer, kind: id.kind, trustDomain, fingerprint: facts.fingerprint }),
+    identity: Object.freeze({
+      producer: id.producer,
+      kind: id.kind,
+      trustDomain,
+      fingerprint: facts.fingerprint,
+      notAfterUs: facts.notAfterUs,
+    }),
   };
 }

@@ -81,7 +81,7 @@ export function isTrusted(value: object): boolean {
 /** Proves a frame, or names the code under which it is refused whole. */
 export function enforceTrust(raw: Untrusted, standing: Standing, checks: Checks): Verdict<Trusted> {
   const { identity, entry, nowUs } = standing;
-  const fault = standingFault(identity, entry) ?? signatureFault(raw.header, raw.frame, identity, entry, nowUs, checks);
+  const fault = standingFault(identity, entry, nowUs) ?? signatureFault(raw.header, raw.frame, identity, entry, nowUs, checks);
   if (fault !== undefined) return { kind: "refused", code: fault };
   const { verdicts, invalid } = validate(raw, checks);
   return { kind: "trusted", value: new TrustedFrame(raw, identity, verdicts, invalid) };

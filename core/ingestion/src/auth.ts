@@ -4,7 +4,7 @@
  * Why: nothing enters without a certificate of ours and a registry that vouches for its holder (promise 4); when in doubt the gate is shut.
  * Enforces: Input: the peer certificate of a TLS session that OpenSSL has verified. Output: an `Identity`. Failure: a code, the stream
  *   ends, nothing is stored. The same standing is checked again whenever the registry changes, so that a long stream outlives neither
- *   a revocation nor a suspension (R-13). Backpressure: a stale registry or a full gate refuses new sessions and says when to return.
+ *   a revocation nor a suspension (R-13), nor its certificate's end. Backpressure: a stale registry or a full gate refuses new sessions and says when to return.
  * Forbids: identity from anything a producer writes, and admission while the registry is silent.
  */
 import type { IngestCode } from "../errors/ingest_errors.ts";
@@ -23,7 +23,8 @@ const statusCode: Readonly<Record<ProducerStatus, IngestCode | undefined>> = Obj
 });
 
 /** Why an identity has no standing with the registry, or undefined when it has. */
-export function standingFault(identity: Identity, entry: DirectoryEntry | undefined): IngestCode | undefined {
+export function standingFault(identity: Identity, entry: DirectoryEntry | undefined, nowUs: number): IngestCode | undefined {
+  if (identity.notAfterUs <= nowUs) return "INGEST_CERT_EXPIRED";
   if (entry === undefined) return "INGEST_PRODUCER_UNKNOWN";
   const status = statusCode[entry.status];
   if (status !== undefined) return status;
@@ -39,13 +40,14 @@ export function authenticate(
   facts: CertificateFacts,
   directory: Pick<ProducerDirectory, "lookup" | "ageMs">,
   settings: { readonly trustDomain: string; readonly registryFreshMsMax: number },
+  nowUs: number,
 ): Authenticated {
   const identified = identify(facts, settings.trustDomain);
   if (identified.kind === "refused") return identified;
   const { identity } = identified;
   if (directory.ageMs() > settings.registryFreshMsMax)
     return { kind: "refused", code: "INGEST_REGISTRY_STALE", producer: identity.producer };
-  const fault = standingFault(identity, directory.lookup(identity.producer));
+  const fault = standingFault(identity, directory.lookup(identity.producer), nowUs);
   if (fault !== undefined) return { kind: "refused", code: fault, producer: identity.producer };
   return { kind: "authenticated", identity };
 }

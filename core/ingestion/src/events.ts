@@ -16,6 +16,13 @@ export const gatewayListening: Def<{ address: string; sessions_max: number; buff
   help: "The gateway accepts producers.",
 });
 
+export const tlsReloaded: Def<{ gateway: string }> = defineEvent({
+  name: "gateway_tls_reloaded",
+  level: "info",
+  help: "The gateway took over another key, certificate or list of authorities; open sessions live on.",
+  counter: { name: "gateway_tls_reloads_total", help: "Times that TLS material was taken over.", labels: [] },
+});
+
 export const gatewayDrained: Def<{ sessions: number; unanswered_frames: number }> = defineEvent({
   name: "gateway_drained",
   level: "info",

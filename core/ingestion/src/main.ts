@@ -62,6 +62,8 @@ export interface Gateway {
   /** Ends everything now. */
   destroy(): void;
   figures(): GateFigures;
+  /** Takes over other TLS material; open sessions live on. Throws what cannot be used, and keeps what it had. */
+  reload(tls: TlsMaterial): void;
 }
 
 const tickMs = 100;
@@ -128,6 +130,11 @@ class RunningGateway implements Gateway {
 
   figures(): GateFigures {
     return this.#gate.figures();
+  }
+
+  reload(tls: TlsMaterial): void {
+    this.#listener?.reload(tls);
+    this.#options.telemetry.emit(events.tlsReloaded, { gateway: this.#options.gatewayId });
   }
 
   async start(at: { readonly host: string; readonly port: number }): Promise<void> {

@@ -22,7 +22,7 @@ import { certificateFacts, type Identity } from "../security/identity.ts";
 import { authenticate } from "./auth.ts";
 import { type PeerBounds, PeerStream, refuseRequest } from "./peer_stream.ts";
 import type { ProducerDirectory } from "./ports.ts";
-import { handshakeCode, serverOptions, type TlsMaterial } from "./tls.ts";
+import { handshakeCode, secureContext, serverOptions, type TlsMaterial } from "./tls.ts";
 
 /** What the listener hands on. */
 export interface ServerEvents {
@@ -53,6 +53,8 @@ export interface Listener {
   readonly port: number;
   /** Open connections. */
   readonly connections: number;
+  /** Takes over another key, certificate and authorities for the handshakes to come; open connections live on. Throws what cannot be used. */
+  reload(tls: TlsMaterial): void;
   /** Takes no more connections; open ones live on. */
   stop(): void;
   /** Closes everything now. */
@@ -99,6 +101,7 @@ export async function listen(options: ServerOptions, events: ServerEvents): Prom
     get connections(): number {
       return sessions.size;
     },
+    reload: (tls) => server.setSecureContext(secureContext(tls)),
     stop: () => void server.close(),
     destroy(): void {
       server.close();
@@ -116,7 +119,7 @@ function admit(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options:
   const socket = stream.session?.socket as TLSSocket | undefined;
   const der = socket?.authorized === true && !socket.isSessionReused() ? socket.getPeerX509Certificate()?.raw : undefined;
   if (der === undefined) return refuse("INGEST_CERT_MISSING");
-  const authenticated = authenticate(certificateFacts(der), options.directory, options);
+  const authenticated = authenticate(certificateFacts(der), options.directory, options, options.clock.nowUs());
   if (authenticated.kind === "refused") return refuse(authenticated.code, authenticated.producer);
   events.opened(new PeerStream(stream, options.clock, options.bounds), authenticated.identity);
 }

@@ -88,7 +88,7 @@ const drainNow = (session: Session): Step => finish(session, "INGEST_DRAINING");
 
 /** The registry changed: the same check as at the opening, on the open stream. */
 const standing: Handler<"standing"> = (session, _signal, context) => {
-  const fault = standingFault(session.identity, context.entry);
+  const fault = standingFault(session.identity, context.entry, context.nowUs);
   return fault === undefined ? stay(session) : finish(session, fault, [{ kind: "discard" }, { kind: "refused", code: fault }]);
 };
 
@@ -100,6 +100,7 @@ const ponged: Handler<"ponged"> = (session, _signal, context) => stay(heard(sess
 /** Deadlines. A peer that says nothing is pinged first; TCP alone would keep a dead one for hours. */
 const tick: Handler<"tick"> = (session, _signal, context) => {
   const { settings, nowMs } = context;
+  if (session.identity.notAfterUs <= context.nowUs) return standing(session, { kind: "standing" }, context);
   if (session.phase === "greeting" && nowMs - session.openedMs > settings.helloMsMax)
     return refuseAndEnd(session, "INGEST_HELLO_TIMEOUT", undefined);
   if (session.pingedMs !== undefined && nowMs - session.pingedMs > settings.pongMsMax)

@@ -8,10 +8,11 @@
  */
 import { constants } from "node:crypto";
 import type { SecureServerOptions } from "node:http2";
+import type { SecureContextOptions } from "node:tls";
 import type { IngestCode } from "../errors/ingest_errors.ts";
 import { idleWindowBytes } from "./backpressure.ts";
 
-/** The gateway's key and certificate and the authority of its producers, as PEM. */
+/** The gateway's key and certificate chain, and the authorities of its producers (several while one takes over from another), as PEM. */
 export interface TlsMaterial {
   readonly key: string | Buffer;
   readonly cert: string | Buffer;
@@ -21,17 +22,17 @@ export interface TlsMaterial {
 /** Streams on one connection: one conversation, and one more so that a late request is answered instead of reset. */
 export const streamsPerConnectionMax = 2;
 
+/** What a handshake is made with; the same at the start and at every reload, so that a reload can loosen nothing. */
+export function secureContext(tls: TlsMaterial): SecureContextOptions {
+  return { ...tls, minVersion: "TLSv1.3", maxVersion: "TLSv1.3", secureOptions: constants.SSL_OP_NO_TICKET };
+}
+
 /** Options of the listening server. */
 export function serverOptions(tls: TlsMaterial, handshakeMsMax: number): SecureServerOptions {
   return {
-    key: tls.key,
-    cert: tls.cert,
-    ca: tls.ca,
+    ...secureContext(tls),
     requestCert: true,
     rejectUnauthorized: true,
-    minVersion: "TLSv1.3",
-    maxVersion: "TLSv1.3",
-    secureOptions: constants.SSL_OP_NO_TICKET,
     handshakeTimeout: handshakeMsMax,
     allowHTTP1: false,
     settings: {

@@ -55,7 +55,13 @@ export class ModelProducer {
     this.key = modelKey(random);
     const publicKey = protocol.rawPublicKey(this.key);
     this.keyId = protocol.keyIdOf(publicKey);
-    this.identity = { producer: random.uuid(), kind: "linux", trustDomain: "model", fingerprint: "00" };
+    this.identity = {
+      producer: random.uuid(),
+      kind: "linux",
+      trustDomain: "model",
+      fingerprint: "00",
+      notAfterUs: Number.MAX_SAFE_INTEGER,
+    };
     this.entry = { producer: this.identity.producer, kind: "linux", status: "active", keys: new Map([[this.keyId, { publicKey }]]) };
   }
 

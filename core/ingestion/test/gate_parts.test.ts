@@ -24,6 +24,7 @@ const facts = (names: string | undefined, usages = ["1.3.6.1.5.5.7.3.2"]): Certi
   subjectAltName: names,
   usages,
   fingerprint: "ab",
+  notAfterUs: Number.MAX_SAFE_INTEGER,
 });
 const code = (names: string | undefined, usages?: string[]): string => {
   const identified = identify(facts(names, usages), "d");

@@ -6,7 +6,15 @@
 import type { TestContext } from "node:test";
 import { type Gateway, type GatewayConfig, startGateway } from "ransomeye-ingestion";
 import { type ClientMessage, gatewaySpiffeId, producerSpiffeId, type ServerMessage } from "ransomeye-ingestion/protocol";
-import { Lifetime, recordingTelemetry, type RecordingTelemetry, seededRandom, systemClock, systemRandom } from "ransomeye-kernel";
+import {
+  type Clock,
+  Lifetime,
+  recordingTelemetry,
+  type RecordingTelemetry,
+  seededRandom,
+  systemClock,
+  systemRandom,
+} from "ransomeye-kernel";
 import { type MemoryBus, openMemoryBus } from "ransomeye-pipeline";
 import { SyntheticChain, syntheticKey, type SyntheticProducer, syntheticProducer } from "../../synthetic_events.ts";
 import { createTestCa, type LeafOptions, type TestCa, type TestCertificate, usages } from "../test_ca.ts";
@@ -67,7 +75,7 @@ export interface TestConversation {
 /** Starts a gate that ends with the test. */
 export async function startTestGate(
   t: Pick<TestContext, "after">,
-  options: { readonly config?: Partial<GatewayConfig>; readonly bus?: MemoryBus } = {},
+  options: { readonly config?: Partial<GatewayConfig>; readonly bus?: MemoryBus; readonly clock?: Clock } = {},
 ): Promise<TestGate> {
   const ca = await createTestCa("test ca");
   const server = await ca.leaf({
@@ -90,7 +98,7 @@ export async function startTestGate(
     frameLog: bus,
     registry: directory,
     config: { gateway: { ...testConfig, ...options.config } },
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     random: systemRandom,
     telemetry,
     lifetime,

@@ -166,7 +166,7 @@ function idOf(n: number): string {
 
 function identityOf(members: readonly Member[], producer: string): Identity {
   const kind = members.find(({ id }) => id === producer)?.kind ?? "linux";
-  return { producer, kind, trustDomain: "simulation", fingerprint: "00" };
+  return { producer, kind, trustDomain: "simulation", fingerprint: "00", notAfterUs: Number.MAX_SAFE_INTEGER };
 }
 
 function directoryOf(members: readonly Member[]): ProducerDirectory {
