@@ -1,0 +1,127 @@
+/**
+ * Why: bus, database, engine, and how long and how much is kept.
+ * Enforces: as fields.ts says.
+ * Forbids: fields of other sections.
+ */
+
+/** Sections `bus`, `database`, `engine`, `retention` and `disk`. */
+export const dataFields = {
+  "bus.url": {
+    type: "url",
+    default: "",
+    protocols: ["postgres:", "postgresql:"],
+    secret: true,
+    reloadable: false,
+    prose: "Database that holds the frame log. Empty: the same one as `database.url`, by default the embedded PostgreSQL.",
+  },
+  "bus.partitions": {
+    type: "integer",
+    unit: "partitions",
+    default: 16,
+    min: 1,
+    max: 1024,
+    reloadable: false,
+    prose:
+      "Partitions of the frame log. Appends to one partition are serial, so more of them let more producers append at once. May be raised later.",
+  },
+  "database.url": {
+    type: "url",
+    default: "",
+    protocols: ["postgres:", "postgresql:"],
+    secret: true,
+    reloadable: false,
+    prose:
+      "An external PostgreSQL, 15 or newer, as a role that may create roles and schemas. Empty: the embedded PostgreSQL, for one host.",
+  },
+  "database.pool_connections_max": {
+    type: "integer",
+    unit: "connections",
+    default: 8,
+    min: 2,
+    max: 400,
+    reloadable: false,
+    prose: "Connections that one process may open to the database.",
+  },
+  "database.listen_port": {
+    type: "integer",
+    unit: "port number",
+    default: 5432,
+    min: 1,
+    max: 65535,
+    reloadable: false,
+    prose: "Port number in the name of the embedded PostgreSQL's unix socket. No TCP port is opened.",
+  },
+  "engine.commit_rows_max": {
+    type: "integer",
+    unit: "rows",
+    default: 20000,
+    min: 1,
+    max: 1000000,
+    reloadable: false,
+    prose: "The engine commits at this many rows at the latest. Larger groups cost less per row and more when one has to be repeated.",
+  },
+  "engine.commit_ms_max": {
+    type: "integer",
+    unit: "milliseconds",
+    default: 25,
+    min: 1,
+    max: 10000,
+    reloadable: false,
+    prose: "The engine commits after this time at the latest, and at once when the bus has nothing more.",
+  },
+  "engine.writers": {
+    type: "integer",
+    unit: "connections",
+    default: 2,
+    min: 1,
+    max: 64,
+    reloadable: false,
+    prose: "Connections that the engine writes rows with, each for partitions of its own.",
+  },
+  "engine.lease_ms": {
+    type: "integer",
+    unit: "milliseconds",
+    default: 10000,
+    min: 1000,
+    max: 600000,
+    reloadable: false,
+    prose:
+      "How long an engine owns a partition without renewing. A dead engine's partitions go to another one after this time, to its own successor at once.",
+  },
+  "retention.bytes_max": {
+    type: "bytes",
+    default: "10 GiB",
+    min: "256 MiB",
+    max: "1024 TiB",
+    reloadable: false,
+    prose:
+      "Bytes of stored days; beyond it the oldest day is dropped. Never today's, and never one with frames that a live group has not read.",
+  },
+  "retention.days_max": {
+    type: "integer",
+    unit: "days",
+    default: 30,
+    min: 1,
+    max: 36500,
+    reloadable: false,
+    prose: "Age of stored days; older ones are dropped, under the same conditions.",
+  },
+  "disk.free_ratio_min": {
+    type: "ratio",
+    unit: "share of the disk",
+    default: 0.05,
+    min: 0,
+    max: 0.9,
+    reloadable: false,
+    prose:
+      "Share of the disk that stays free. Below it, or below `disk.free_bytes_min`, the gateway pauses with a reason instead of PostgreSQL stopping.",
+  },
+  "disk.free_bytes_min": {
+    type: "bytes",
+    default: "2 GiB",
+    min: "64 MiB",
+    max: "64 TiB",
+    reloadable: false,
+    prose: "Bytes of disk that stay free; see `disk.free_ratio_min`.",
+  },
+} as const;

@@ -1,0 +1,59 @@
+/**
+ * Why: what the supervisor runs and how it restarts it.
+ * Enforces: as fields.ts says.
+ * Forbids: fields of other sections.
+ */
+
+/** Sections `demo` and `supervisor`. */
+export const processFields = {
+  "demo.enabled": {
+    type: "boolean",
+    default: true,
+    reloadable: false,
+    prose: "Whether `ransomeye start` also runs a small fleet of synthetic producers.",
+  },
+  "demo.events_per_second": {
+    type: "integer",
+    unit: "events per second",
+    default: 50,
+    min: 1,
+    max: 100000,
+    reloadable: false,
+    prose: "Rate of the whole demo fleet.",
+  },
+  "demo.seed": {
+    type: "text",
+    default: "ransomeye",
+    pattern: "[!-~]{1,64}",
+    expected: "1 to 64 visible ASCII characters",
+    reloadable: false,
+    prose: "Seed of the demo fleet; the same seed tells the same story.",
+  },
+  "supervisor.drain_ms_max": {
+    type: "integer",
+    unit: "milliseconds",
+    default: 30000,
+    min: 1000,
+    max: 600000,
+    reloadable: false,
+    prose: "How long a stop waits for the processes to finish accepted work before it destroys them.",
+  },
+  "supervisor.restart_ms_min": {
+    type: "integer",
+    unit: "milliseconds",
+    default: 250,
+    min: 10,
+    max: 60000,
+    reloadable: false,
+    prose: "Pause before a crashed process is started again; it doubles with each crash in a row.",
+  },
+  "supervisor.restart_ms_max": {
+    type: "integer",
+    unit: "milliseconds",
+    default: 15000,
+    min: 100,
+    max: 600000,
+    reloadable: false,
+    prose: "Longest pause before a crashed process is started again.",
+  },
+} as const;
