@@ -17,6 +17,30 @@ export function detectRecord(record: Json, fileHint: string): Format | undefined
   return looksLikeZeek(record, fileHint) ? "zeek_json" : undefined;
 }
 
+/** Formats of text, by what a line of theirs looks like. */
+const textFormats: readonly (readonly [format: Format, pattern: RegExp])[] = [
+  ["auditd", /^\s*(?:node=\S+ )?type=[A-Z][A-Z0-9_]*(?:\[\d+\])? msg=audit\(/],
+];
+
+/** Bytes at the beginning that are looked at for a format of text. */
+export const textHeadBytes = 4096;
+
+/**
+ * The format of a text by its first telling line; "json" where its records will have to tell, undefined where more has to be read. `whole` says that
+ * no more will come, or that enough has.
+ */
+export function detectLines(head: string, whole: boolean): Format | "json" | undefined {
+  const lines = head.split("\n");
+  // The last line may go on.
+  if (!whole) lines.pop();
+  for (const line of lines) {
+    const found = textFormats.find(([, pattern]) => pattern.test(line));
+    if (found !== undefined) return found[0];
+    if (/^\s*[{[]/.test(line)) return "json";
+  }
+  return whole || /^\s*[{[]/.test(head) ? "json" : undefined;
+}
+
 /** Words that a format's records hold even where they are damaged and no JSON. */
 const traces: readonly (readonly [format: Format, pattern: RegExp])[] = [
   ["ocsf_ndjson", /"class_uid"\s*:\s*\d/],
@@ -43,7 +67,6 @@ const unsupported: readonly (readonly [name: string, pattern: RegExp, advice: st
     "have Zeek write JSON (LogAscii::use_json=T); a TSV reader is planned",
   ],
   ["Windows event XML", /^\s*<(?:\?xml|Events?\b)/, "export the events as JSON"],
-  ["auditd", /^(?:node=\S+ )?type=\w+ msg=audit\(/m, "a reader for auditd is planned"],
   ["syslog", /^<\d{1,3}>(?:1 |[A-Z][a-z]{2} )/m, "a reader for syslog is planned"],
   ["Windows EVTX", /^ElfFile\0/, "export the events as JSON, for example with evtx_dump"],
   [

@@ -8,6 +8,7 @@ import { type CodeTable, type ErrorOptions, RansomeyeError } from "ransomeye-ker
 export type RecordCode =
   | "SHIP_RECORD_NOT_JSON"
   | "SHIP_RECORD_NOT_OBJECT"
+  | "SHIP_RECORD_MALFORMED"
   | "SHIP_RECORD_TOO_LARGE"
   | "SHIP_RECORD_TOO_DEEP"
   | "SHIP_TIME_MISSING"
@@ -41,6 +42,12 @@ export const SHIP_CODES: CodeTable<ShipCode> = {
     disposition: "reject",
     meaning: "a record is JSON, but not an object",
     next: "ship objects; the other records are shipped",
+  },
+  SHIP_RECORD_MALFORMED: {
+    stage: record,
+    disposition: "reject",
+    meaning: "a line does not follow the grammar of the input's format",
+    next: "look at the place that the message names; the other records are shipped",
   },
   SHIP_RECORD_TOO_LARGE: {
     stage: record,

@@ -5,7 +5,7 @@
 import type { ProducerKind } from "ransomeye-ingestion/protocol";
 
 /** Formats that have a reader. */
-export type Format = "suricata_eve" | "zeek_json" | "windows_event_json" | "ocsf_ndjson";
+export type Format = "suricata_eve" | "zeek_json" | "windows_event_json" | "auditd" | "ocsf_ndjson";
 
 /** What is known of a format. */
 export interface FormatSpec {
@@ -22,6 +22,7 @@ export const formats: Readonly<Record<Format, FormatSpec>> = {
   suricata_eve: { title: "Suricata EVE JSON", kinds: ["dpi"], mappingVersion: 1 },
   zeek_json: { title: "Zeek logs as JSON", kinds: ["dpi"], mappingVersion: 1 },
   windows_event_json: { title: "Windows events as JSON (Sysmon, Security and others)", kinds: ["windows"], mappingVersion: 1 },
+  auditd: { title: "auditd's log (audit.log), records joined into events", kinds: ["linux"], mappingVersion: 1 },
   ocsf_ndjson: { title: "OCSF events, one a line", kinds: ["linux", "windows", "dpi", "honeypot"], mappingVersion: 0 },
 };
 

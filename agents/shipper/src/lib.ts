@@ -6,6 +6,6 @@
 export { type InputCode, type RecordCode, SHIP_CODES, type ShipCode, ShipError } from "./errors.ts";
 export { detectKind, type Format, formatNames, type FormatSpec, formats, fitsKind } from "./formats.ts";
 export { originalOf } from "./mapping/draft.ts";
-export type { Batch, EventItem, InvalidItem, Item, Place } from "./records.ts";
+export type { Batch, EventItem, InvalidItem, Item, Place, ResumePoint } from "./records.ts";
 export { readRecords } from "./read_records.ts";
-export { type ReadOptions, recordBytesMax } from "./record_reader.ts";
+export { type ReadOptions, recordBytesMax, RecordReader } from "./record_reader.ts";

@@ -4,12 +4,20 @@
 
 import type { RecordCode } from "./errors.ts";
 import type { Format } from "./formats.ts";
+import type { FramingPoint, Piece } from "./input/framing.ts";
 
 /** Where a record stands in its input (after gunzip). `record` and `line` count from 1, `byteOffset` from 0. */
 export interface Place {
   readonly record: number;
   readonly line: number;
   readonly byteOffset: number;
+  /** The lines of a record that was joined from several; `line` and `byteOffset` are those of the first. */
+  readonly pieces?: readonly Piece[];
+}
+
+/** Where a later reading goes on without losing or repeating a record. The input is then opened at `byteOffset`. */
+export interface ResumePoint extends FramingPoint {
+  readonly format: Format;
 }
 
 /** One canonical OCSF event, one line of JSON without its line feed. */
@@ -38,4 +46,6 @@ export interface Batch {
   readonly items: readonly Item[];
   /** Input bytes (after gunzip) taken so far. */
   readonly bytesRead: number;
+  /** Behind the last of these items. */
+  readonly resume: ResumePoint;
 }

@@ -60,7 +60,6 @@ test("an unknown input is refused with what is supported; a known one without re
   await refused(readAll("#separator \\x09\n#fields\tts\tuid\n1\tC\n"), "SHIP_FORMAT_UNSUPPORTED", "Zeek TSV");
   await refused(readAll("### remark\n#separator \\x09\n"), "SHIP_FORMAT_UNSUPPORTED", "Zeek TSV");
   await refused(readAll("<Events><Event/></Events>"), "SHIP_FORMAT_UNSUPPORTED", "XML");
-  await refused(readAll("type=SYSCALL msg=audit(1.1:1): arch=c000003e\n"), "SHIP_FORMAT_UNSUPPORTED", "auditd");
   await refused(readAll("<34>1 2024-01-01T00:00:00Z host app - - - text\n"), "SHIP_FORMAT_UNSUPPORTED", "syslog");
   await refused(readAll(Buffer.from("28b52ffd00000000000000000000000000", "hex")), "SHIP_FORMAT_UNSUPPORTED", "zstd");
   await refused(readAll("ElfFile\0\0\0\0\0\0\0\0\0\0"), "SHIP_FORMAT_UNSUPPORTED", "EVTX");
@@ -194,6 +193,7 @@ test("R-35 formats belong to kinds of producers", () => {
       ["suricata_eve", "dpi"],
       ["zeek_json", "dpi"],
       ["windows_event_json", "windows"],
+      ["auditd", "linux"],
       ["ocsf_ndjson", "linux"],
     ],
   );

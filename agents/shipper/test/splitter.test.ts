@@ -2,11 +2,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type RawRecord, RecordSplitter } from "../src/input/record_splitter.ts";
+import { inputStart, type RawRecord } from "../src/input/framing.ts";
+import { RecordSplitter } from "../src/input/record_splitter.ts";
 
 function split(text: string | Buffer, chunkBytes = 1 << 20, recordBytesMax = 1 << 20): RawRecord[] {
   const out: RawRecord[] = [];
-  const splitter = new RecordSplitter(recordBytesMax, (record) => out.push({ ...record, bytes: Buffer.from(record.bytes) }));
+  const splitter = new RecordSplitter({
+    recordBytesMax,
+    start: inputStart,
+    take: (record) => out.push({ ...record, bytes: Buffer.from(record.bytes) }),
+  });
   const bytes = Buffer.from(text);
   for (let at = 0; at < bytes.length; at += chunkBytes) splitter.push(bytes.subarray(at, at + chunkBytes));
   splitter.end();

@@ -6,6 +6,8 @@
 // Three layouts are told apart by their first bytes: one value a line (the usual one), one array around all, and objects over several lines one
 // after another. Once a record has fitted on a line, lines are trusted: then a broken line costs that line and nothing else.
 
+import { BoundedBytes } from "./bounded_bytes.ts";
+import type { Framing, FramingOptions, FramingPoint, RawRecord } from "./framing.ts";
 import { isSpace, JsonFrame } from "./json_frame.ts";
 
 const lineFeed = 0x0a;
@@ -15,45 +17,37 @@ const openBracket = 0x5b;
 const closeBracket = 0x5d;
 const comma = 0x2c;
 
-/** What is kept of a record beyond the bound, to show what it was. */
-export const oversizeKeptBytes = 4096;
+/** How records lie in the input; also what a reading that goes on in the middle must know. */
+const layouts = ["unknown", "lines", "objects", "array"] as const;
 
-/** One record as it stands in the input, without the white space and commas around it. */
-export interface RawRecord {
-  readonly bytes: Buffer;
-  /** Length in the input; greater than `bytes.length` only where `oversize`. */
-  readonly length: number;
-  readonly oversize: boolean;
-  readonly record: number;
-  readonly line: number;
-  readonly byteOffset: number;
-}
+type Layout = (typeof layouts)[number];
 
-type Layout = "unknown" | "lines" | "objects" | "array";
-
-/** Cuts a stream of bytes into records. Push chunks, then end once; records come out in order through `take`. */
-export class RecordSplitter {
-  readonly #recordBytesMax: number;
+/** Records that are JSON values, in any of the layouts. */
+export class RecordSplitter implements Framing {
   readonly #take: (record: RawRecord) => void;
   readonly #frame: JsonFrame = new JsonFrame();
   #layout: Layout = "unknown";
-  /** Bytes of the open record from earlier chunks. */
-  #kept: Buffer[] = [];
-  #keptBytes = 0;
-  #length = 0;
+  readonly #open: BoundedBytes;
   /** The open record is followed by brackets; otherwise it is a line, or junk up to a separator. */
   #framed = false;
   #inRecord = false;
   #recordLine = 0;
   #recordOffset = 0;
-  #records = 0;
-  #line = 1;
-  #offset = 0;
+  #recordColumn = 0;
+  #records: number;
+  #line: number;
+  #offset: number;
   #column = 0;
 
-  constructor(recordBytesMax: number, take: (record: RawRecord) => void) {
-    this.#recordBytesMax = recordBytesMax;
+  constructor({ recordBytesMax, start, take }: FramingOptions) {
+    this.#open = new BoundedBytes(recordBytesMax);
     this.#take = take;
+    this.#records = start.record;
+    this.#line = start.line;
+    this.#offset = start.byteOffset;
+    const [layout, column] = start.prelude.split(" ");
+    this.#layout = layouts.find((known) => known === layout) ?? "unknown";
+    this.#column = Number(column ?? 0);
   }
 
   /** Bytes pushed so far. */
@@ -64,6 +58,17 @@ export class RecordSplitter {
   /** Line of the next byte, from 1. */
   get line(): number {
     return this.#line;
+  }
+
+  get resumePoint(): FramingPoint {
+    const open = this.#inRecord;
+    const column = open ? this.#recordColumn : this.#column;
+    return {
+      byteOffset: open ? this.#recordOffset : this.#offset,
+      line: open ? this.#recordLine : this.#line,
+      record: this.#records,
+      prelude: this.#layout === "unknown" ? "" : `${this.#layout} ${column}`,
+    };
   }
 
   push(chunk: Buffer): void {
@@ -80,6 +85,10 @@ export class RecordSplitter {
   /** Ends the input; what is open is the last record. */
   end(): void {
     if (this.#inRecord) this.#finish();
+  }
+
+  flushPending(): void {
+    // A record waits for nothing but its own bytes.
   }
 
   /** Skips what lies between records; returns where the next one starts, which is then open. */
@@ -103,17 +112,18 @@ export class RecordSplitter {
         this.#layout = "array";
         continue;
       }
-      this.#open(byte, column, base + at);
+      this.#begin(byte, column, base + at);
       return at;
     }
     return chunk.length;
   }
 
-  #open(byte: number, column: number, offset: number): void {
+  #begin(byte: number, column: number, offset: number): void {
     this.#inRecord = true;
     this.#framed = this.#layout !== "lines" && (byte === openBrace || byte === openBracket);
     this.#recordLine = this.#line;
     this.#recordOffset = offset;
+    this.#recordColumn = column;
     // The first byte is looked at again by whoever follows the record.
     this.#column = column;
     if (this.#framed) this.#frame.begin(column);
@@ -126,15 +136,15 @@ export class RecordSplitter {
       const byte = chunk[at] as number;
       const step = frame.step(byte);
       if (step === "cut") {
-        this.#append(chunk, from, at);
+        this.#open.append(chunk, from, at);
         this.#finish();
-        this.#open(byte, this.#column, base + at);
+        this.#begin(byte, this.#column, base + at);
         return at;
       }
       if (byte === lineFeed) {
         // In a file of lines the first line is whole, or else broken: it does not go on unless it may.
         if (this.#layout === "unknown" && this.#recordLine === this.#line && !frame.open) {
-          this.#append(chunk, from, at);
+          this.#open.append(chunk, from, at);
           this.#finish();
           return at;
         }
@@ -142,9 +152,9 @@ export class RecordSplitter {
         this.#column = 0;
       } else this.#column++;
       if (step === "done") {
-        this.#append(chunk, from, at + 1);
+        this.#open.append(chunk, from, at + 1);
         // An empty object looks the same in every layout.
-        if (this.#layout === "unknown" && this.#length > 2) this.#layout = this.#recordLine === this.#line ? "lines" : "objects";
+        if (this.#layout === "unknown" && this.#open.length > 2) this.#layout = this.#recordLine === this.#line ? "lines" : "objects";
         if (this.#layout === "lines") {
           // Whatever follows on this line belongs to it; a second object there makes the line no JSON.
           this.#framed = false;
@@ -154,7 +164,7 @@ export class RecordSplitter {
         return at + 1;
       }
     }
-    this.#append(chunk, from, chunk.length);
+    this.#open.append(chunk, from, chunk.length);
     return chunk.length;
   }
 
@@ -168,32 +178,18 @@ export class RecordSplitter {
         if ((byte === comma || byte === closeBracket) && base + at > this.#recordOffset) end = at;
       }
     }
-    this.#append(chunk, from, end);
+    this.#open.append(chunk, from, end);
     this.#column += end - from;
     if (end < chunk.length) this.#finish();
     return end;
   }
 
-  #append(chunk: Buffer, from: number, to: number): void {
-    this.#length += to - from;
-    const room = (this.#length > this.#recordBytesMax ? oversizeKeptBytes : this.#recordBytesMax) - this.#keptBytes;
-    if (room <= 0 || to === from) return;
-    const piece = chunk.subarray(from, Math.min(to, from + room));
-    this.#kept.push(piece);
-    this.#keptBytes += piece.length;
-  }
-
   #finish(): void {
-    const oversize = this.#length > this.#recordBytesMax;
-    const whole = this.#kept.length === 1 ? (this.#kept[0] as Buffer) : Buffer.concat(this.#kept);
-    const bytes = oversize ? Buffer.from(whole.subarray(0, oversizeKeptBytes)) : trimEnd(whole);
-    this.#records++;
-    const length = oversize ? this.#length : bytes.length;
-    this.#kept = [];
-    this.#keptBytes = 0;
-    this.#length = 0;
+    const { bytes: whole, length: wholeLength, oversize } = this.#open.take();
+    const bytes = oversize ? whole : trimEnd(whole);
+    const length = oversize ? wholeLength : bytes.length;
     this.#inRecord = false;
-    this.#take({ bytes, length, oversize, record: this.#records, line: this.#recordLine, byteOffset: this.#recordOffset });
+    this.#take({ bytes, length, oversize, record: ++this.#records, line: this.#recordLine, byteOffset: this.#recordOffset });
   }
 }
 

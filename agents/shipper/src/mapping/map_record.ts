@@ -8,8 +8,11 @@ import { invalidName, jsonFault, validateLine } from "ransomeye-ingestion/protoc
 import { limits } from "ransomeye-kernel";
 import type { RecordCode } from "../errors.ts";
 import type { Format } from "../formats.ts";
+import type { RawRecord } from "../input/framing.ts";
+import { parseAudit } from "./auditd/audit_event.ts";
+import { mapAudit } from "./auditd/auditd.ts";
 import { type Draft, finish, type Mapped } from "./draft.ts";
-import { depthOf, type Json, keepExactNumbers } from "./json.ts";
+import { asObject, depthOf, type Json, keepExactNumbers } from "./json.ts";
 import { mapSuricata } from "./suricata/suricata.ts";
 import { mapWindows } from "./windows/windows.ts";
 import { mapZeek } from "./zeek/zeek.ts";
@@ -18,6 +21,8 @@ import { mapZeek } from "./zeek/zeek.ts";
 export interface MapOptions {
   /** The input's name. */
   readonly name: string;
+  /** Name of the host whose log this is, for formats whose records need not say it. */
+  readonly host?: string | undefined;
   /** False leaves raw_data out. */
   readonly raw?: boolean;
 }
@@ -25,18 +30,54 @@ export interface MapOptions {
 /** Levels that a record may have; its event puts a few around it. */
 const recordDepthMax: number = limits.jsonDepthMax - 4;
 
-const mappings: Readonly<Record<Exclude<Format, "ocsf_ndjson">, (record: Json, name: string) => Draft | undefined>> = {
-  suricata_eve: mapSuricata,
-  zeek_json: mapZeek,
-  windows_event_json: mapWindows,
+/** How a format's records are read and what is made of them. */
+interface FormatMapping {
+  /** What the record's bytes say, as an object that the mapping may take apart; where they say nothing, why. */
+  readonly parse: (raw: RawRecord) => Json | Fault;
+  /** The event; undefined where the record has no time. */
+  readonly map: (record: Json, options: MapOptions) => Draft | undefined;
+}
+
+/** Why a record gives no event. */
+class Fault {
+  readonly code: RecordCode;
+  readonly message: string;
+
+  constructor(code: RecordCode, message: string) {
+    this.code = code;
+    this.message = message;
+  }
+}
+
+const mappings: Readonly<Record<Exclude<Format, "ocsf_ndjson">, FormatMapping>> = {
+  suricata_eve: { parse: jsonRecord, map: mapSuricata },
+  zeek_json: { parse: jsonRecord, map: (record, { name }) => mapZeek(record, name) },
+  windows_event_json: { parse: jsonRecord, map: mapWindows },
+  auditd: { parse: text(parseAudit, "the line does not begin with type=… msg=audit(time:serial)"), map: mapAudit },
 };
+
+/** A JSON object of no more levels than an event may carry. */
+function jsonRecord({ bytes }: RawRecord): Json | Fault {
+  const record = parseJson(bytes);
+  if (record === undefined) return new Fault("SHIP_RECORD_NOT_JSON", jsonFault(bytes.toString("utf8")));
+  const object = asObject(record);
+  if (object === undefined) return new Fault("SHIP_RECORD_NOT_OBJECT", "the record is not an object");
+  if (depthOf(object, recordDepthMax) > recordDepthMax)
+    return new Fault("SHIP_RECORD_TOO_DEEP", `the record has more than ${recordDepthMax} levels`);
+  return object;
+}
+
+/** Text by its own grammar; `otherwise` says what is wrong where it does not follow it. Bytes that are no UTF-8 are read as well as they can be. */
+function text(parse: (text: string) => Json | undefined, otherwise: string): (raw: RawRecord) => Json | Fault {
+  return ({ bytes }) => parse(bytes.toString("utf8")) ?? new Fault("SHIP_RECORD_MALFORMED", otherwise);
+}
 
 function invalid(code: RecordCode, message: string): Mapped {
   return { kind: "invalid", code, message };
 }
 
 /** The parsed record, with numbers that a double cannot hold as texts; undefined where it is not JSON. */
-export function parseRecord(bytes: Buffer): unknown {
+export function parseJson(bytes: Buffer): unknown {
   try {
     return JSON.parse(keepExactNumbers(bytes.toString("utf8"))) as unknown;
   } catch {
@@ -45,17 +86,14 @@ export function parseRecord(bytes: Buffer): unknown {
 }
 
 /** Makes one event of a record, or says why there is none. */
-export function mapRecord(bytes: Buffer, format: Format, options: MapOptions): Mapped {
-  if (format === "ocsf_ndjson") return nativeEvent(bytes);
-  const record = parseRecord(bytes);
-  if (record === undefined) return invalid("SHIP_RECORD_NOT_JSON", jsonFault(bytes.toString("utf8")));
-  if (typeof record !== "object" || record === null || Array.isArray(record))
-    return invalid("SHIP_RECORD_NOT_OBJECT", "the record is not an object");
-  if (depthOf(record, recordDepthMax) > recordDepthMax)
-    return invalid("SHIP_RECORD_TOO_DEEP", `the record has more than ${recordDepthMax} levels`);
-  const draft = mappings[format](record as Json, options.name);
+export function mapRecord(raw: RawRecord, format: Format, options: MapOptions): Mapped {
+  if (format === "ocsf_ndjson") return nativeEvent(raw.bytes);
+  const { parse, map } = mappings[format];
+  const record = parse(raw);
+  if (record instanceof Fault) return invalid(record.code, record.message);
+  const draft = map(record, options);
   if (draft === undefined) return invalid("SHIP_TIME_MISSING", "the record has no time that can be read");
-  return finish(draft, format, bytes, options.raw !== false);
+  return finish(draft, format, raw.bytes, options.raw !== false);
 }
 
 const lineFeed = 0x0a;

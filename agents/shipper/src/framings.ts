@@ -1,0 +1,24 @@
+// Why: which framing a format has is knowledge of the format, and the reader should not have to know it.
+// Enforces: every format has exactly one framing.
+// Forbids: looking at the input, which is detection's part.
+
+import type { Format } from "./formats.ts";
+import type { Framing, FramingOptions } from "./input/framing.ts";
+import { JoinedFraming } from "./input/joined_framing.ts";
+import { RecordSplitter } from "./input/record_splitter.ts";
+import { auditKey } from "./mapping/auditd/audit_line.ts";
+
+const json = (options: FramingOptions): Framing => new RecordSplitter(options);
+
+const framings: Readonly<Record<Format, (options: FramingOptions) => Framing>> = {
+  suricata_eve: json,
+  zeek_json: json,
+  windows_event_json: json,
+  auditd: (options) => new JoinedFraming(options, (line) => auditKey(line.bytes)),
+  ocsf_ndjson: json,
+};
+
+/** The framing of a format; of an input whose format only its records can show, that of JSON. */
+export function framingOf(format: Format | undefined, options: FramingOptions): Framing {
+  return (format === undefined ? json : framings[format])(options);
+}
