@@ -21,8 +21,12 @@ export interface LineKey {
 const pendingMax = 1024;
 /** Bytes that may wait. */
 const pendingBytesMax: number = 8 * 1024 * 1024;
-/** Once lines are this much newer than when a record last grew, it will not grow any more; auparse waits as long. */
+/**
+ * Once lines are this much newer than when a record last grew, and so many have come, it will not grow any more. auparse waits as long; the lines are
+ * for records that a forwarder has put behind those of a later event on a quiet host.
+ */
 const pendingAgeUs = 2_000_000;
+const pendingLines = 32;
 
 /** What a reading must know that goes on in the middle. */
 interface Prelude {
@@ -50,6 +54,7 @@ interface Join {
   /** The same by the clock that `flushPending` tells; undefined until it tells. */
   grownMs: number | undefined;
   lastOffset: number;
+  lastLine: number;
 }
 
 /** Joins lines by key. A line without key is a record by itself. */
@@ -113,7 +118,11 @@ export class JoinedFraming implements Framing {
   }
 
   #takeLine(line: RawLine): void {
-    if (isBlank(line)) return;
+    if (!isBlank(line)) this.#place(line);
+    while (this.#queue[0] !== undefined && this.#isDue(this.#queue[0])) this.#handOut();
+  }
+
+  #place(line: RawLine): void {
     const found = this.#keyOf(line);
     const begunUs = this.#newestUs;
     if (found !== undefined && (begunUs === null || found.timeUs > begunUs)) this.#newestUs = found.timeUs;
@@ -121,7 +130,7 @@ export class JoinedFraming implements Framing {
     if (lastOffset !== undefined && line.byteOffset <= lastOffset) return;
     let join = found === undefined ? undefined : this.#growing.get(found.key);
     // Whether a record is over must not depend on what else waits, or a reading that goes on here would see other records.
-    if (join === undefined || aged(join, begunUs)) {
+    if (join === undefined || aged(join, begunUs, line.line - 1)) {
       join = opened(found?.key, line, begunUs);
       this.#queue.push(join);
       if (found !== undefined) this.#growing.set(found.key, join);
@@ -131,12 +140,12 @@ export class JoinedFraming implements Framing {
       join.complete = true;
       if (found !== undefined) this.#growing.delete(found.key);
     }
-    while (this.#queue[0] !== undefined && this.#isDue(this.#queue[0])) this.#handOut();
   }
 
   #grow(join: Join, line: RawLine): void {
     join.length += line.length + (join.pieces.length > 0 || join.oversize ? 1 : 0);
     join.lastOffset = line.byteOffset;
+    join.lastLine = line.line;
     join.grownUs = this.#newestUs;
     join.grownMs = undefined;
     const before = join.keptBytes;
@@ -162,7 +171,12 @@ export class JoinedFraming implements Framing {
   }
 
   #isDue(join: Join): boolean {
-    return join.complete || aged(join, this.#newestUs) || this.#queue.length > pendingMax || this.#queueBytes > pendingBytesMax;
+    return (
+      join.complete ||
+      aged(join, this.#newestUs, this.#cutter.line - 1) ||
+      this.#queue.length > pendingMax ||
+      this.#queueBytes > pendingBytesMax
+    );
   }
 
   #handOut(): void {
@@ -191,9 +205,9 @@ export class JoinedFraming implements Framing {
   }
 }
 
-/** True once other lines are so much newer that a record is over. */
-function aged(join: Join, newestUs: number | null): boolean {
-  return (newestUs ?? 0) - (join.grownUs ?? 0) >= pendingAgeUs;
+/** True once other lines, up to `line`, are so much newer and so many that a record is over. */
+function aged(join: Join, newestUs: number | null, line: number): boolean {
+  return line - join.lastLine >= pendingLines && (newestUs ?? 0) - (join.grownUs ?? 0) >= pendingAgeUs;
 }
 
 function opened(key: string | undefined, line: RawLine, begunUs: number | null): Join {
@@ -211,6 +225,7 @@ function opened(key: string | undefined, line: RawLine, begunUs: number | null):
     grownUs: begunUs,
     grownMs: undefined,
     lastOffset: line.byteOffset,
+    lastLine: line.line,
   };
 }
 

@@ -53,7 +53,7 @@ const mappings: Readonly<Record<Exclude<Format, "ocsf_ndjson">, FormatMapping>> 
   suricata_eve: { parse: jsonRecord, map: mapSuricata },
   zeek_json: { parse: jsonRecord, map: (record, { name }) => mapZeek(record, name) },
   windows_event_json: { parse: jsonRecord, map: mapWindows },
-  auditd: { parse: text(parseAudit, "the line does not begin with type=… msg=audit(time:serial)"), map: mapAudit },
+  auditd: { parse: text(parseAudit, "a line does not begin with type=NAME msg=audit(TIME:SERIAL)"), map: mapAudit },
 };
 
 /** A JSON object of no more levels than an event may carry. */

@@ -13,8 +13,9 @@ const encoded: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
-/** Arguments of EXECVE: \`a0\`, or a part of a long one, \`a0[1]\`. */
-const argument = /^a\d+(?:\[\d+\])?$/;
+/** Arguments of EXECVE: `a0`, or a part of a long one, `a0[1]`. */
+const argument = /^a\d+$/;
+const argumentPart = /^a\d+\[\d+\]$/;
 
 /** A name and a value: in braces (an address that was resolved), in quotes of either kind, or up to the next space. */
 const pair = /([A-Za-z_][A-Za-z0-9_-]*(?:\[\d+\])?)=(\{[^}]*\}|"[^"]*"|'[^']*'|[^\s\x1d]*)/g;
@@ -32,11 +33,15 @@ function decoded(value: string): string | undefined {
   return bytes !== undefined && isUtf8(bytes) ? bytes.toString("utf8") : undefined;
 }
 
-function valueOf(name: string, value: string, type: string): string {
+function valueOf(name: string, value: string, type: string): string | string[] {
+  // Parts of a long argument keep their quotes until they are put together.
+  if (type === "EXECVE" && argumentPart.test(name)) return value;
   const quote = value[0];
   if (quote === '"' || quote === "'") return value.slice(1, value.length > 1 && value.at(-1) === quote ? -1 : undefined);
-  const mayBeHex = encoded.has(name) || (type === "EXECVE" && argument.test(name));
-  return (mayBeHex ? decoded(value) : undefined) ?? value;
+  const text = (encoded.has(name) || (type === "EXECVE" && argument.test(name)) ? decoded(value) : undefined) ?? value;
+  // A title is its arguments with a NUL behind each; rules' keys are joined by the byte 1.
+  if (name === "proctitle") return text.replace(/\0+$/, "").replaceAll("\0", " ");
+  return name === "key" && text.includes("\u0001") ? text.split("\u0001") : text;
 }
 
 /** Sets a field; of one that comes twice all values are kept. */

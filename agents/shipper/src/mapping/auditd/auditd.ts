@@ -1,33 +1,52 @@
 // Why: auditd's events are what the kernel of a Linux host vouches for: who started, opened and connected what.
-// Enforces: an event without a class of its own is a base event that has all its records.
-// Forbids: inventing a host's name: the node that the record names, or the one that whoever ships has told.
+// Enforces: programs' messages and system calls go to the class that they mean, all others become base events; all records that are not used up
+//   are kept by type.
+// Forbids: inventing a host's name: it is the node that the records name, or the one that whoever ships has told.
 
 import type { Draft } from "../draft.ts";
-import { Fields, type Json } from "../json.ts";
+import type { Json } from "../json.ts";
 import type { MapOptions } from "../map_record.ts";
+import { AuditRecords } from "./audit_event.ts";
+import { callPart } from "./calls.ts";
+import { messagePart } from "./messages.ts";
 
 const product: Json = { name: "auditd", vendor_name: "Linux Audit" };
+
 const informational = 1;
+const low = 2;
+const medium = 3;
+
+/** An access that a policy denied, or behaviour that the kernel finds odd. */
+function severityOf(records: AuditRecords): number {
+  if (records.type.startsWith("ANOM_")) return medium;
+  const denied = records.all("AVC").some((avc) => /\bdenied\b/i.test(avc.word("words") ?? "") || avc.word("apparmor") === "DENIED");
+  return denied ? low : informational;
+}
+
+/** Classes require a device; where nothing names it, that is what is said. It has no name then, and the row no host. */
+function deviceOf(hostname: string | undefined): Json {
+  return hostname === undefined ? { uid: "unknown", type_id: 0 } : { hostname, type_id: 0 };
+}
 
 /** An event's draft. */
 export function mapAudit(event: Json, { host }: MapOptions): Draft {
-  const fields = new Fields(event);
-  const type = fields.text("type") ?? "audit";
-  const node = fields.text("node");
-  const records = fields.take("records") as Readonly<Record<string, Json[]>>;
-  const timeUs = fields.take("timeUs") as number;
-  const hostname = node ?? host;
-  const unmapped: Json = {};
-  for (const [name, all] of Object.entries(records)) unmapped[name] = all.length === 1 ? all[0] : all;
+  const records = new AuditRecords(event["records"] as Readonly<Record<string, Json[]>>);
+  const { type } = records;
+  const severityId = severityOf(records);
+  const part = messagePart(records) ?? callPart(records) ?? { classUid: 0, activityId: 99, fields: {} };
   return {
-    classUid: 0,
-    activityId: 99,
-    activityName: type.toLowerCase(),
-    severityId: informational,
-    timeUs,
+    ...part,
+    activityName: part.activityName ?? type.toLowerCase(),
+    severityId,
+    timeUs: event["timeUs"] as number,
     product,
-    metadata: { event_code: type, log_name: "audit", original_event_uid: fields.text("serial"), original_time: fields.text("time") },
-    fields: { device: hostname === undefined ? undefined : { hostname, type_id: 0 } },
-    unmapped,
+    metadata: {
+      event_code: type,
+      log_name: "audit",
+      original_event_uid: event["serial"],
+      original_time: event["time"],
+    },
+    fields: { device: deviceOf((event["node"] as string | undefined) ?? host), ...part.fields },
+    unmapped: records.rest(),
   };
 }

@@ -1,0 +1,57 @@
+// Why: every record of auditd's names processes and users by the same few fields.
+// Enforces: one way from those fields to OCSF's objects; ids that are not set are nobody.
+// Forbids: taking the login user (auid), who stays the same through sudo, for the user that a process runs as.
+
+import type { Fields, Json } from "../json.ts";
+import { actorOf, baseName, processOf, userOf } from "../ocsf_parts.ts";
+
+/** -1 as the kernel prints it, and as tools do. */
+const unset: ReadonlySet<string> = new Set(["4294967295", "-1", "unset"]);
+
+/** Placeholders that say that nothing is known. */
+const nothing: ReadonlySet<string> = new Set(["?", "(null)", "(none)", ""]);
+
+/** Takes a text that says something. */
+export function known(record: Fields, name: string): string | undefined {
+  const value = record.word(name);
+  return value === undefined || nothing.has(value) ? undefined : record.text(name);
+}
+
+/** A user by the name of its id's field; its name stands under the same name in capitals where auditd resolved it. */
+export function userBy(record: Fields, name: string): Json | undefined {
+  const uid = record.word(name);
+  if (uid === undefined || unset.has(uid)) return undefined;
+  return record.attempt(() => {
+    const resolved = record.word(name.toUpperCase());
+    const named =
+      resolved === undefined || unset.has(resolved) || resolved.startsWith("unknown(") ? undefined : record.text(name.toUpperCase());
+    return userOf({ uid: record.text(name), name: named });
+  });
+}
+
+/** The login session. */
+export function sessionBy(record: Fields): Json | undefined {
+  const ses = record.word("ses");
+  return ses === undefined || unset.has(ses) ? undefined : { uid: record.text("ses"), terminal: known(record, "tty") };
+}
+
+/** The process that made a record, as the kernel knows it. */
+export function processBy(record: Fields, more: Json = {}): Json | undefined {
+  const path = known(record, "exe");
+  const process = processOf({ pid: record.integer("pid"), path }, { user: userBy(record, "uid"), ...more });
+  if (process === undefined) return undefined;
+  // The thread's name tells something new only where it is not the program's.
+  return path === undefined || record.word("comm") === baseName(path) ? { ...process, name: known(record, "comm") } : process;
+}
+
+/** Who acted: the process and the user who once logged in. */
+export function actorBy(record: Fields, process: Json | undefined): Json | undefined {
+  return actorOf({ process, user: userBy(record, "auid"), session: sessionBy(record) });
+}
+
+/** Success or failure of a system call. */
+export function outcomeOf(record: Fields): Json {
+  const success = record.word("success");
+  if (success === undefined) return {};
+  return { status_id: success === "yes" ? 1 : 2, status: record.text("success"), status_code: record.text("exit") };
+}
