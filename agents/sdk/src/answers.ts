@@ -4,6 +4,7 @@
  * Forbids: settling losses in the middle of a session: the next Welcome does that.
  */
 import type { Receipt, Reject } from "ransomeye-ingestion/protocol";
+import type { SdkCode } from "./codes.ts";
 import type { FrameChain } from "./frame_chain.ts";
 import type { SettledFrame } from "./machine_types.ts";
 import type { SendQueue } from "./send_queue.ts";
@@ -38,6 +39,15 @@ export function takeReceipt({ chain, queue, window }: Track, receipt: Receipt): 
 
 /** `known`: sending goes on behind an earlier loss already. The others end the session, or the producer. */
 export type RejectOutcome = "known" | "moved" | "fenced" | "diverged" | "confused";
+
+/** What the last three mean; `stop`: for ever. */
+export const rejectEnds: Readonly<
+  Record<"fenced" | "diverged" | "confused", { readonly stop: boolean; readonly code: SdkCode; readonly detail: string }>
+> = {
+  fenced: { stop: true, code: "SDK_FENCED", detail: "the server is in a newer epoch than this session" },
+  diverged: { stop: false, code: "SDK_HISTORY_DIVERGED", detail: "the server expects a head that is not in this chain" },
+  confused: { stop: false, code: "SDK_PROTOCOL", detail: "the server keeps asking for what it refuses" },
+};
 
 /** Goes back to the head that the server expects. Receipts that are still on their way settle what lies before. */
 export function takeReject({ chain, queue, window }: Track, reject: Reject): RejectOutcome {

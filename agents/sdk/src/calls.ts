@@ -33,11 +33,16 @@ export interface DeliverySummary {
   readonly invalidMore: number;
   /** Whether receipts told of every line. If not, the answer came after a reconnect, and invalid events are known to the server only. */
   readonly known: boolean;
+  /** Lines that were given up and are declared lost; they have no range. Absent where there are none, as always while callers wait for room. */
+  readonly lost?: number;
 }
 
 /** What became of one event. */
 export interface Delivery {
+  /** Empty where the event is lost. */
   readonly id: string;
+  /** It was given up and is declared lost. */
+  readonly lost?: true;
   /** Present where the event became a dead letter. */
   readonly invalid?: { readonly code: number; readonly reason: string };
   readonly known: boolean;
@@ -62,6 +67,7 @@ export class Call {
   #left: number;
   #known = true;
   #invalidMore = 0;
+  #lost = 0;
   readonly #ranges: SeqRange[] = [];
   readonly #invalid: InvalidDelivery[] = [];
 
@@ -87,6 +93,14 @@ export class Call {
     this.#spooled(end);
   }
 
+  /** None of its lines found room, and their declaration is durable. */
+  markLost(): void {
+    this.#lost = this.lines;
+    this.#left = 0;
+    this.#spooled({ index: 0, place: 0 });
+    this.#answer();
+  }
+
   /** Lines `offset` to `offset + count` of this call were acknowledged as these sequences. */
   settle(
     part: CallPart,
@@ -97,6 +111,12 @@ export class Call {
     diverged: SdkError,
   ): void {
     if (answer === "diverged") this.#receiptFailed(diverged);
+    this.#left -= part.count;
+    if (answer === "lost") {
+      this.#lost += part.count;
+      this.#answer();
+      return;
+    }
     this.#known &&= answer === "receipt";
     this.#invalidMore += invalidMore;
     const last = this.#ranges.at(-1);
@@ -108,9 +128,13 @@ export class Call {
       const line = part.offset + event.seq - range.firstSeq;
       this.#invalid.push({ line, id: `${this.#producer}:${range.epoch}:${event.seq}`, code: event.code, reason: event.reason });
     }
-    this.#left -= part.count;
-    if (this.#left === 0)
-      this.#receipted({ ranges: this.#ranges, invalid: this.#invalid, invalidMore: this.#invalidMore, known: this.#known });
+    this.#answer();
+  }
+
+  #answer(): void {
+    if (this.#left > 0) return;
+    const summary = { ranges: this.#ranges, invalid: this.#invalid, invalidMore: this.#invalidMore, known: this.#known };
+    this.#receipted(this.#lost === 0 ? summary : { ...summary, lost: this.#lost });
   }
 
   /** Nobody will answer any more. */

@@ -4,7 +4,8 @@
  *   a server which is away cannot use the bound up. What is lost on both sides is declared (R-5, X-2).
  * Forbids: forgetting that one was asked for: the answer may be lost, and the epoch is ours all the same.
  */
-import type { ChainPoint, ChainState } from "./frame_chain.ts";
+import { encodeGap } from "ransomeye-ingestion/protocol";
+import type { ChainPoint, ChainState } from "./chain_types.ts";
 import type { EpochReason } from "./machine_types.ts";
 
 const reopensPerDayMax = 5;
@@ -58,5 +59,5 @@ export function lostBehind({ epoch, base }: ChainState, prev: ChainPoint): numbe
 
 /** The payload that declares them. */
 export function lostPayload({ epoch, base }: ChainState, count: number): Buffer {
-  return Buffer.from(JSON.stringify({ reason: "server_lost", detail: { epoch, first_seq: base.seq - count + 1, last_seq: base.seq } }));
+  return encodeGap("server_lost", { epoch, first_seq: base.seq - count + 1, last_seq: base.seq });
 }

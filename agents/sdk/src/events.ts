@@ -46,6 +46,20 @@ export const spoolStalled: EventDefinition<{ producer: string; code: string; det
   counter: { name: "sdk_spool_stalls_total", help: "Failed attempts to write the spool.", labels: ["code"] },
 });
 
+export const lossDeclared: EventDefinition<{ producer: string; reason: string }> = defineEvent({
+  name: "sdk_loss_declared",
+  level: "error",
+  help: "A declaration of lost events was begun: the spool is full, or held them for too long. It grows until events have room again.",
+  counter: { name: "sdk_loss_declarations_total", help: "Declarations of lost events begun, by reason.", labels: ["reason"] },
+});
+
+export const eventsLost: EventDefinition<{ producer: string; reason: string; events: number }> = defineEvent({
+  name: "sdk_events_lost",
+  level: "debug",
+  help: "Events were given up; a signed gap declares them.",
+  counter: { name: "sdk_events_lost_total", help: "Events given up and declared lost, by reason.", labels: ["reason"], by: "events" },
+});
+
 export const framesSettled: EventDefinition<{ producer: string; frames: number; events: number; invalid: number; answer: string }> =
   defineEvent({
     name: "sdk_frames_settled",

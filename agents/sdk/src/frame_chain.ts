@@ -5,74 +5,18 @@
  * Forbids: I/O, clocks, keys. The header is made here; the signature is put beside it by the shell.
  */
 import { invariant } from "ransomeye-kernel";
-import { encodeHeader, type FrameKind, frameHash, lastSeqOf, zeroHash } from "ransomeye-ingestion/protocol";
+import { encodeHeader, frameHash, lastSeqOf, zeroHash } from "ransomeye-ingestion/protocol";
+import {
+  type BatchFacts,
+  type ChainPoint,
+  type ChainState,
+  type Entry,
+  entryOf,
+  type Link,
+  type Located,
+  type Loss,
+} from "./chain_types.ts";
 import type { SettledFrame } from "./machine_types.ts";
-
-/** Facts of a batch that do not depend on its place in the chain. */
-export interface BatchFacts {
-  readonly index: number;
-  readonly kind: FrameKind;
-  readonly count: number;
-  readonly payloadBytes: number;
-  readonly payloadHash: Buffer;
-  readonly schemaVersion: number;
-  readonly mappingVersion: number;
-  /** When the batch was sealed, microseconds since 1970. */
-  readonly createdUs: number;
-}
-
-/** A batch's place in the chain. */
-export interface Link {
-  readonly epoch: number;
-  readonly firstSeq: number;
-  readonly hash: Buffer;
-}
-
-/** A batch in the spool. */
-export interface Entry extends BatchFacts {
-  /** undefined: not signed yet, or to be signed anew in the current epoch. */
-  link: Link | undefined;
-  /** The link that stands in the batch's own record; a later one stands in a record of its own. */
-  readonly recorded: Link | undefined;
-  /** The batch is on disk, and so is the rest of the call that it belongs to. */
-  batchDurable: boolean;
-  /** Its link is on disk too: it may be transmitted. */
-  linkDurable: boolean;
-  /** Its callers have their answer. */
-  settled: boolean;
-}
-
-/** The end of some prefix of a chain. */
-export interface ChainPoint {
-  readonly epoch: number;
-  readonly seq: number;
-  readonly hash: Buffer;
-}
-
-/** What must survive when no frame of the epoch is left in the spool. */
-export interface ChainState {
-  /** 0: no epoch was ever opened. */
-  readonly epoch: number;
-  /** The end of the epoch before, which this epoch's first frame signs. */
-  readonly prev: ChainPoint;
-  /** Last sequence of this epoch that the spool has forgotten, and its hash. */
-  readonly base: { readonly seq: number; readonly hash: Buffer };
-  readonly offered: number;
-}
-
-/** Where the server's head lies in our chain. `at`: entries before `position` are durable there. */
-export type Located =
-  | { readonly kind: "at"; readonly position: number }
-  | { readonly kind: "behind"; readonly lost: number }
-  | { readonly kind: "unknown" };
-
-/** The state of a producer that has never sent. */
-export const emptyChain: ChainState = Object.freeze({
-  epoch: 0,
-  prev: Object.freeze({ epoch: 0, seq: 0, hash: zeroHash }),
-  base: Object.freeze({ seq: 0, hash: zeroHash }),
-  offered: 0,
-});
 
 /** The chain of one producer. One owner: the machine. */
 export class FrameChain {
@@ -148,7 +92,7 @@ export class FrameChain {
   append(facts: BatchFacts, sign: boolean, pendingEvents: number): Buffer | undefined {
     invariant(!sign || (this.#unsigned === 0 && this.#epoch > 0), "a frame is signed behind an unsigned one");
     const linked = sign ? this.#linkNext(facts, pendingEvents) : undefined;
-    const entry: Entry = { ...facts, link: linked?.link, recorded: linked?.link, batchDurable: false, linkDurable: false, settled: false };
+    const entry = entryOf(facts, linked?.link);
     this.#entries.push(entry);
     this.#byIndex.set(entry.index, entry);
     this.#unsettled += 1;
@@ -167,6 +111,7 @@ export class FrameChain {
       waiting -= entry.count;
       const { link, header } = this.#linkNext(entry, waiting);
       entry.link = link;
+      entry.placed = true;
       entry.linkDurable = false;
       this.#unsigned -= 1;
       signed.push({ index: entry.index, header, hash: link.hash });
@@ -203,7 +148,7 @@ export class FrameChain {
     const first = found < 0 ? this.#entries.length : found;
     if (gap !== undefined) {
       // Nobody waits for a gap: it counts as settled.
-      const entry: Entry = { ...gap, link: undefined, recorded: undefined, batchDurable: false, linkDurable: false, settled: true };
+      const entry: Entry = { ...entryOf(gap, undefined), settled: true, placed: true };
       this.#entries.splice(first, 0, entry);
       this.#byIndex.set(entry.index, entry);
     }
@@ -247,7 +192,7 @@ export class FrameChain {
       if (entry?.link === undefined || entry.settled) break;
       entry.settled = true;
       this.#unsettled -= 1;
-      frames.push({ index: entry.index, epoch: entry.link.epoch, firstSeq: entry.link.firstSeq, count: entry.count });
+      frames.push({ index: entry.index, kind: entry.kind, epoch: entry.link.epoch, firstSeq: entry.link.firstSeq, count: entry.count });
     }
     return frames.reverse();
   }
@@ -275,17 +220,66 @@ export class FrameChain {
     for (let at = this.#entries.length - 1; at >= 0; at -= 1) {
       const entry = this.#entries[at];
       if (entry === undefined || (entry.batchDurable && entry.kind === "events")) break;
-      if (entry.index <= through) markOnDisk(entry);
+      if (entry.index <= through && entry.loss === undefined) markOnDisk(entry);
     }
     // A gap that opens an epoch stands before older batches, where the walk from the end does not come by.
     const gap = this.#entries[this.#entries.length - this.#unsigned];
-    if (gap?.kind === "gap" && gap.index <= through) markOnDisk(gap);
+    if (gap?.kind === "gap" && gap.index <= through && gap.loss === undefined) markOnDisk(gap);
   }
 
   /** A link signed after its batch is on disk; one that was replaced since does not count. */
   markLinked(index: number, hash: Buffer): void {
     const entry = this.#byIndex.get(index);
+    if (entry?.loss !== undefined && entry.recorded?.hash.equals(hash)) entry.batchDurable = true;
     if (entry?.link?.hash.equals(hash)) entry.linkDurable = true;
+  }
+
+  // ---- losses of our own
+
+  /** Where the batches begin that never had a place: nobody has seen them. */
+  get unplacedAt(): number {
+    let at = this.#entries.length - this.#unsigned;
+    while (this.#entries[at]?.placed) at += 1;
+    return at;
+  }
+
+  /** Whether every batch of events, and every call, is on disk. */
+  get eventsDurable(): boolean {
+    return this.#entries.findLast(({ kind }) => kind === "events")?.batchDurable ?? true;
+  }
+
+  /** The next batch to get its place. */
+  get firstUnsigned(): Entry | undefined {
+    return this.#entries[this.#entries.length - this.#unsigned];
+  }
+
+  /** Declarations whose own records are not on disk yet, in order: only the state tells of them. */
+  get openLosses(): Loss[] {
+    return this.#entries.flatMap(({ loss, batchDurable }) => (loss === undefined || batchDurable ? [] : [loss]));
+  }
+
+  /** Puts others in the place of batches that never had one. Returns what went. */
+  replaceUnplaced(position: number, count: number, entries: readonly Entry[]): Entry[] {
+    invariant(position >= this.unplacedAt, "a batch that may have been transmitted is given up");
+    const gone = this.#entries.splice(position, count, ...entries);
+    for (const entry of gone) this.#byIndex.delete(entry.index);
+    for (const entry of entries) this.#byIndex.set(entry.index, entry);
+    this.#unsigned += entries.length - gone.length;
+    this.#unsettled += entries.length - gone.length;
+    return gone;
+  }
+
+  /** Gives the declaration that is next its place, for good. Returns the header to sign. */
+  placeLoss(): Buffer {
+    const entry = this.firstUnsigned;
+    invariant(entry?.loss !== undefined && entry.recorded === undefined, "no declaration is next");
+    let pending = -entry.count;
+    for (let at = this.#entries.length - this.#unsigned; at < this.#entries.length; at += 1) pending += this.#entries[at]?.count ?? 0;
+    const { link, header } = this.#linkNext(entry, pending);
+    this.#entries[this.#entries.length - this.#unsigned] = { ...entry, link, recorded: link, placed: true };
+    this.#byIndex.set(entry.index, this.#entries[this.#entries.length - this.#unsigned] as Entry);
+    this.#unsigned -= 1;
+    return header;
   }
 
   /** Forgets the first `count` entries, which must be durable at the server. Returns their indexes. */

@@ -14,7 +14,8 @@
  * | an older epoch | an epoch | the server lost: open the next |
  */
 import type { Head } from "ransomeye-ingestion/protocol";
-import type { ChainPoint, FrameChain } from "./frame_chain.ts";
+import type { ChainPoint } from "./chain_types.ts";
+import type { FrameChain } from "./frame_chain.ts";
 import type { EpochReason } from "./machine_types.ts";
 
 export type HeadVerdict =

@@ -26,7 +26,8 @@
  * ```
  *
  * Promises: what `sendMany` resolved for survives kill -9 and is sent by the next producer on the same spool; no sequence is transmitted with
- * two contents; each call is answered once, in order. A full spool makes calls wait; nothing is ever dropped. One process per spool, one spool per
+ * two contents; each call is answered once, in order. A full spool makes calls wait; nothing is ever dropped, unless `whenFull: "declare"` says that the source
+ * cannot wait: then what finds no room is lost, counted, and declared in a signed gap. One process per spool, one spool per
  * producer, on a local disk.
  */
 export { SDK_CODES, type SdkCode, SdkError } from "./codes.ts";
@@ -47,10 +48,11 @@ export type { OpenSpoolFile, SpoolFile } from "./spool_files.ts";
 // The heart, for the simulation: no I/O, run it under any clock and network.
 export { ProducerMachine } from "./producer_machine.ts";
 export { frameOverheadBytes } from "./send_queue.ts";
-export { freshMachineState } from "./machine_types.ts";
+export { freshMachineState, waitPolicy } from "./machine_types.ts";
 export type {
   Effect,
   EpochReason,
+  LossPolicy,
   MachineState,
   MachineStats,
   Now,
@@ -60,7 +62,16 @@ export type {
   SettledFrame,
   Signal,
 } from "./machine_types.ts";
-export { type BatchFacts, type ChainPoint, type ChainState, emptyChain, type Entry, type Link } from "./frame_chain.ts";
+export {
+  type BatchFacts,
+  type ChainPoint,
+  type ChainState,
+  emptyChain,
+  type Entry,
+  type Link,
+  type Loss,
+  type LossReason,
+} from "./chain_types.ts";
 export { type CursorAt, incompleteTail, newerCursor, recoverChain, type RecoveredChain } from "./spool_recovery.ts";
 export type { BatchRecord, LinkRecord, SignedHeader } from "./spool_record.ts";
 export * from "./events.ts";

@@ -5,7 +5,7 @@
  */
 import type { FrameKind, InvalidEvent, ServerMessage } from "ransomeye-ingestion/protocol";
 import type { SdkCode } from "./codes.ts";
-import { type ChainState, emptyChain } from "./frame_chain.ts";
+import { type ChainState, emptyChain, type Loss, type LossReason } from "./chain_types.ts";
 
 /** Where the producer stands. */
 export type Phase = "idle" | "connecting" | "greeting" | "opening" | "streaming" | "stopped";
@@ -26,8 +26,12 @@ export interface SealedBatch {
 /** What happens to the machine. Total: every signal is answered in every phase. */
 export type Signal =
   | { readonly kind: "start" }
-  /** A batch was sealed; `pendingEvents` wait unsealed behind it. */
-  | { readonly kind: "batch"; readonly batch: SealedBatch; readonly pendingEvents: number }
+  /** A batch was sealed; `pendingEvents` wait unsealed behind it; `more`: its call goes on in the next one. */
+  | { readonly kind: "batch"; readonly batch: SealedBatch; readonly pendingEvents: number; readonly more?: boolean }
+  /** Events found no room, and their source cannot wait: they are declared lost. */
+  | { readonly kind: "lost"; readonly count: number }
+  /** The state of this version of the losses is on disk. */
+  | { readonly kind: "declared"; readonly version: number }
   /** Every batch up to this index, and the whole call that it belongs to, is on disk. */
   | { readonly kind: "durable"; readonly through: number }
   /** Links signed after their batches are on disk; `hash` tells which signing. */
@@ -45,14 +49,15 @@ export type Signal =
 /** A frame whose callers get their answer. */
 export interface SettledFrame {
   readonly index: number;
+  readonly kind: FrameKind;
   readonly epoch: number;
   readonly firstSeq: number;
   readonly count: number;
 }
 
 /** How a frame was answered: by a receipt; by a Welcome whose head includes it (which names no invalid events); or not at all: the server holds
- *  something else at its sequences. */
-export type SettleAnswer = "receipt" | "welcome" | "diverged";
+ *  something else at its sequences; or given up before anybody saw them, and declared lost, which is on disk (then epoch and sequence are 0). */
+export type SettleAnswer = "receipt" | "welcome" | "diverged" | "lost";
 
 /** What the shell does, in this order. */
 export type Effect =
@@ -89,6 +94,9 @@ export type Effect =
       readonly invalid: readonly InvalidEvent[];
       readonly invalidMore: number;
     }
+  /** `count` more events are in a declaration, `fresh` if it begins with them: write the state, then say `declared` with the version that it held.
+   *  The cursor of a full spool's lost calls belongs to `index`. */
+  | { readonly kind: "declare"; readonly index: number; readonly reason: LossReason; readonly count: number; readonly fresh: boolean }
   /** These may leave the disk. */
   | { readonly kind: "forget"; readonly indexes: readonly number[] }
   | { readonly kind: "linger"; readonly ms: number }
@@ -116,6 +124,10 @@ export interface MachineState {
   readonly reopenedUs: readonly number[];
   /** The index that the next batch gets. */
   readonly nextIndex: number;
+  /** Declarations of losses whose own records are not on disk yet, in order. */
+  readonly losses: readonly Loss[];
+  /** Batches up to this index that never had a place are given up: a declaration holds their events. */
+  readonly givenUpThrough: number;
 }
 
 /** A machine that has never run. */
@@ -124,7 +136,20 @@ export const freshMachineState: MachineState = Object.freeze({
   intent: undefined,
   reopenedUs: Object.freeze([]),
   nextIndex: 1,
+  losses: Object.freeze([]),
+  givenUpThrough: 0,
 });
+
+/** What becomes of events that find no room. */
+export interface LossPolicy {
+  /** Declare them lost, and sign nothing before credit covers it, so that what is old can still be given up. Otherwise callers wait. */
+  readonly declares: boolean;
+  /** Give up batches that waited unsent for longer; 0: never. */
+  readonly ageUsMax: number;
+}
+
+/** Nothing is ever given up. */
+export const waitPolicy: LossPolicy = Object.freeze({ declares: false, ageUsMax: 0 });
 
 /** Counts for operators and backpressure. */
 export interface MachineStats {
@@ -138,4 +163,8 @@ export interface MachineStats {
   /** What waits to be sent (again). */
   readonly pendingBytes: number;
   readonly pendingEvents: number;
+  /** Events of a full spool are lost and their declaration is not on disk yet: nothing may be put behind them. */
+  readonly undeclared: boolean;
+  /** What was handed over last was lost, and its declaration may still grow. */
+  readonly losing: boolean;
 }

@@ -20,6 +20,13 @@ export interface ProducerOptions {
   readonly spoolBytesMax?: number;
   /** Frames that the spool may hold before callers wait; bounds the memory of its index. */
   readonly spoolFramesMax?: number;
+  /**
+   * What a full spool means. `wait`: callers wait, nothing is ever lost. `declare`, for sources that cannot wait: what finds no room is lost and declared in a signed
+   * gap (X-2); batches get their place only when a gateway's credit covers them.
+   */
+  readonly whenFull?: "wait" | "declare";
+  /** With `declare`: batches that waited unsent for longer are given up and declared; 0: never. Measured by the wall clock, for it goes on through restarts. */
+  readonly spoolAgeMsMax?: number;
   readonly frameBytesMax?: number;
   readonly frameEventsMax?: number;
   /** Until a gateway has told its own. */
@@ -43,6 +50,8 @@ export function resolveOptions(options: ProducerOptions): ResolvedOptions {
     mappingVersion: nativeMappingVersion,
     spoolBytesMax: limits.spoolBytesMax,
     spoolFramesMax: 65_536,
+    whenFull: "wait",
+    spoolAgeMsMax: 0,
     frameBytesMax: limits.frameBytesMax,
     frameEventsMax: limits.frameEventsMax,
     lingerMs: 20,
@@ -62,6 +71,9 @@ export function resolveOptions(options: ProducerOptions): ResolvedOptions {
   check(between(resolved.frameEventsMax, 1, limits.frameEventsMax), `frameEventsMax is at most ${limits.frameEventsMax}`);
   check(between(resolved.spoolBytesMax, 1024 * kib, Number.MAX_SAFE_INTEGER), "spoolBytesMax is at least 1 MiB");
   check(between(resolved.spoolFramesMax, 16, 1_048_576), "spoolFramesMax is 16 to 1048576");
+  check(resolved.whenFull === "wait" || resolved.whenFull === "declare", "whenFull is wait or declare");
+  check(between(resolved.spoolAgeMsMax, 0, 366 * 86_400_000), "spoolAgeMsMax is at most 366 days");
+  check(resolved.spoolAgeMsMax === 0 || resolved.whenFull === "declare", "spoolAgeMsMax needs whenFull declare: it loses events");
   check(between(resolved.lingerMs, 0, 60_000), "lingerMs is at most 60000");
   check(between(resolved.connectMs, 1, 600_000) && between(resolved.pingMs, 1, 600_000), "connectMs and pingMs are 1 to 600000");
   check(

@@ -45,6 +45,8 @@ export interface Spooled {
   readonly firstSeq: number;
   readonly lastSeq: number;
   readonly receipt: Promise<DeliverySummary>;
+  /** The spool is full and its producer does not wait: the lines are lost, and a declaration of that is on this machine's disk (X-2). */
+  readonly lost?: true;
 }
 
 export interface ProducerStats extends MachineStats {
@@ -112,7 +114,7 @@ export class Producer {
     this.#opened = opened;
     this.#lingerMs = options.lingerMs;
     this.#batcher = new Batcher({ frameBytesMax, frameEventsMax, schemaVersion, mappingVersion }, (sealed) => this.#sealed(sealed));
-    this.#admission = new Admission((bytes) => this.#hasRoom(bytes));
+    this.#admission = new Admission((bytes) => this.#hasRoom(bytes, 1));
     this.#runner = new Runner({ identity, gateway, spoolDir, options, clock, random, telemetry }, opened, {
       settled: (effect) => this.#settled(effect),
       spooled: (through) => this.#calls.spooled(through),
@@ -129,7 +131,8 @@ export class Producer {
   /** Sends one event and waits for its receipt. For many events `sendMany` costs far less. */
   async send(line: Buffer | string, options: SendOptions = {}): Promise<Delivery> {
     const call = await this.#admit([typeof line === "string" ? Buffer.from(line, "utf8") : line], options);
-    const { ranges, invalid, known } = await call.receipt;
+    const { ranges, invalid, known, lost } = await call.receipt;
+    if (lost !== undefined) return { id: "", known, lost: true };
     const id = `${this.#settings.identity.producer}:${ranges[0]?.epoch ?? 0}:${ranges[0]?.firstSeq ?? 0}`;
     const fault = invalid[0];
     return fault === undefined ? { id, known } : { id, known, invalid: { code: fault.code, reason: fault.reason } };
@@ -139,6 +142,8 @@ export class Producer {
   async sendMany(lines: readonly Buffer[], options: SendManyOptions = {}): Promise<Spooled> {
     const call = await this.#admit(lines, options);
     const { index, place } = await call.spooled;
+    // Batches count from 1.
+    if (index === 0) return { firstSeq: 0, lastSeq: 0, receipt: call.receipt, lost: true };
     const link = this.#runner.linkOf(index);
     const lastSeq = link === undefined ? 0 : link.firstSeq + place - 1;
     return { firstSeq: lastSeq === 0 ? 0 : Math.max(1, lastSeq - lines.length + 1), lastSeq, receipt: call.receipt };
@@ -217,6 +222,7 @@ export class Producer {
     if (lines.length === 0) throw new SdkError("SDK_LINE_INVALID", "a call without lines");
     if (bytes > this.#options.spoolBytesMax / 2)
       throw new SdkError("SDK_CALL_TOO_LARGE", `${bytes} bytes in one call`, { fields: { bytes } });
+    if (this.#options.whenFull === "declare" && !this.#hasRoomToSpare(bytes)) return this.#lose(lines.length, options.cursor);
     return this.#admission.enter(bytes, () => {
       const call = new Call(this.#settings.identity.producer, lines.length);
       this.#batcher.add(call, lines, bytes, options.cursor);
@@ -226,9 +232,23 @@ export class Producer {
     });
   }
 
-  #hasRoom(bytes: number): boolean {
+  /** While losses are being declared room begins further down, so that a slow gateway makes few declarations and not one for each frame that it takes. */
+  #hasRoomToSpare(bytes: number): boolean {
+    const { undeclared, losing } = this.#runner.stats;
+    return !undeclared && this.#hasRoom(bytes, losing ? losingShare : 1);
+  }
+
+  #lose(lines: number, cursor: string | undefined): Call {
+    const call = new Call(this.#settings.identity.producer, lines);
+    this.flush();
+    this.#runner.losses.lost(call, cursor);
+    return call;
+  }
+
+  #hasRoom(bytes: number, share: number): boolean {
     const { spool } = this.#opened;
-    const { spoolBytesMax, spoolFramesMax } = this.#options;
+    const spoolBytesMax = this.#options.spoolBytesMax * share;
+    const spoolFramesMax = this.#options.spoolFramesMax * share;
     const over = spool.bytes + this.#batcher.bytes + bytes + frameOverheadBytes - spoolBytesMax;
     const frames = this.#runner.stats.frames;
     if (over <= 0 && frames < spoolFramesMax) return true;
@@ -245,14 +265,15 @@ export class Producer {
   #settled(effect: Extract<Effect, { kind: "settle" }>): void {
     const diverged = new SdkError("SDK_HISTORY_DIVERGED", "the server holds something else at the sequences of these lines");
     let events = 0;
-    for (const [at, { index, epoch, firstSeq, count }] of effect.frames.entries()) {
-      const more = at === effect.frames.length - 1 ? effect.invalidMore : 0;
+    const frames = effect.frames.filter(({ kind }) => kind === "events");
+    for (const [at, { index, epoch, firstSeq, count }] of frames.entries()) {
+      const more = at === frames.length - 1 ? effect.invalidMore : 0;
       this.#calls.settle(index, { epoch, firstSeq, lastSeq: firstSeq + count - 1 }, effect.answer, effect.invalid, more, diverged);
       events += count;
     }
     const { identity, telemetry } = this.#settings;
     const invalid = effect.invalid.length + effect.invalidMore;
-    telemetry.emit(framesSettled, { producer: identity.producer, frames: effect.frames.length, events, invalid, answer: effect.answer });
+    telemetry.emit(framesSettled, { producer: identity.producer, frames: frames.length, events, invalid, answer: effect.answer });
   }
 
   #progressed(): void {
@@ -268,7 +289,8 @@ export class Producer {
 
   #checkDrains(): void {
     if (this.#drains.length === 0 || this.#batcher.count > 0 || this.#admission.waiting > 0) return;
-    const { frames, unsettledFrames } = this.#runner.stats;
+    const { frames, unsettledFrames, undeclared } = this.#runner.stats;
+    if (undeclared) return;
     const ready = this.#drains.filter((drain) => (drain.until === "receipt" ? unsettledFrames === 0 : frames === 0));
     this.#drains = this.#drains.filter((drain) => !ready.includes(drain));
     for (const drain of ready) drain.done();
@@ -286,6 +308,7 @@ export class Producer {
     this.flush();
     const { spool } = this.#opened;
     await spool.finish();
+    await this.#runner.losses.finish();
     this.#runner.stop(new SdkError("SDK_CLOSED", "the producer is closed"));
     try {
       await this.#runner.saveState();
@@ -299,3 +322,5 @@ export class Producer {
 /** R-15: what a gateway may ask for at most. */
 const lingerMsMax = 60_000;
 const lineFeed = 10;
+/** The share of the spool that must be free again before lines are taken behind a loss. */
+const losingShare = 3 / 4;

@@ -19,15 +19,28 @@ import {
   type Throttle,
   type Welcome,
 } from "ransomeye-ingestion/protocol";
-import { takeReceipt, takeReject, type Track } from "./answers.ts";
+import { rejectEnds, takeReceipt, takeReject, type Track } from "./answers.ts";
 import { BackOff } from "./back_off.ts";
 import type { SdkCode } from "./codes.ts";
 import { EpochDesk, lostBehind } from "./epoch_desk.ts";
-import { type ChainPoint, type Entry, FrameChain } from "./frame_chain.ts";
+import { type ChainPoint, type Entry } from "./chain_types.ts";
+import { FrameChain } from "./frame_chain.ts";
 import { judgeHead } from "./head_verdict.ts";
-import type { Effect, EpochReason, MachineState, MachineStats, Now, Phase, SettleAnswer, SettledFrame, Signal } from "./machine_types.ts";
-import { freshMachineState } from "./machine_types.ts";
-import { Outbox } from "./outbox.ts";
+import { withLosses } from "./loss_desk.ts";
+import type {
+  Effect,
+  EpochReason,
+  LossPolicy,
+  MachineState,
+  MachineStats,
+  Now,
+  Phase,
+  SettleAnswer,
+  SettledFrame,
+  Signal,
+} from "./machine_types.ts";
+import { freshMachineState, waitPolicy } from "./machine_types.ts";
+import { type Course, Outbox } from "./outbox.ts";
 import { SendQueue } from "./send_queue.ts";
 import { SendWindow } from "./send_window.ts";
 
@@ -51,19 +64,25 @@ export class ProducerMachine {
     schemaVersion: number,
     state: MachineState = freshMachineState,
     entries: readonly Entry[] = [],
+    policy: LossPolicy = waitPolicy,
   ) {
-    this.#chain = new FrameChain(producer, keyId, state.chain, entries);
+    this.#chain = new FrameChain(producer, keyId, state.chain, withLosses(entries, state.losses, schemaVersion));
     this.#queue = new SendQueue(this.#chain);
     this.#schemaVersion = schemaVersion;
     this.#desk = new EpochDesk(state.intent, state.reopenedUs);
     const nextIndex = entries.reduce((next, entry) => Math.max(next, entry.index + 1), state.nextIndex);
-    this.#outbox = new Outbox(this.#chain, this.#queue, schemaVersion, nextIndex);
+    this.#outbox = new Outbox(this.#chain, this.#queue, { schemaVersion, policy, state: { ...state, nextIndex } });
   }
 
   /** What must survive; write it before whatever the effects of a step delete. */
   get state(): MachineState {
     const { intent, reopenedUs } = this.#desk;
-    return { chain: this.#chain.state, intent, reopenedUs, nextIndex: this.#outbox.nextIndex };
+    return { chain: this.#chain.state, intent, reopenedUs, nextIndex: this.#outbox.nextIndex, ...this.#outbox.losses.state };
+  }
+
+  /** Which declarations of losses `state` holds; `declared` tells it back. */
+  get lossVersion(): number {
+    return this.#outbox.losses.version;
   }
 
   get stats(): MachineStats {
@@ -77,6 +96,7 @@ export class ProducerMachine {
       unsettledFrames: this.#chain.unsettled,
       pendingBytes: bytes,
       pendingEvents: events,
+      ...this.#outbox.losses.stats,
     };
   }
 
@@ -94,8 +114,9 @@ export class ProducerMachine {
   step(signal: Signal, now: Now): readonly Effect[] {
     this.#effects = [];
     this.#take(signal, now);
+    this.#effects.push(...this.#outbox.losses.declare(now));
     // Before the two histories were compared nothing is signed; while an epoch is being opened, nothing in the old one.
-    if (this.#signs) this.#push(this.#outbox.signMore());
+    if (this.#signs) this.#push(this.#outbox.signMore(this.#course(now), now));
     if (this.#phase === "streaming") this.#push(this.#outbox.pump(this.#window, now));
     return this.#effects;
   }
@@ -106,23 +127,18 @@ export class ProducerMachine {
         if (this.#phase === "idle") this.#connect();
         return;
       case "batch":
-        this.#push(this.#outbox.append(signal.batch, this.#signs, signal.pendingEvents, now));
-        return;
       case "durable":
-        this.#chain.markDurable(signal.through);
-        return;
       case "signed":
-        this.#outbox.signed();
-        for (const { index, hash } of signal.links) this.#chain.markLinked(index, hash);
+      case "lost":
+      case "declared":
+      case "sent":
+        this.#effects.push(...this.#outbox.take(signal, this.#signs, this.#course(now), now));
         return;
       case "connected":
         this.#connected(now);
         return;
       case "message":
         this.#hear(signal.message, now);
-        return;
-      case "sent":
-        this.#outbox.sent();
         return;
       case "disconnected":
         this.#disconnected(signal.code, signal.detail, now);
@@ -151,15 +167,7 @@ export class ProducerMachine {
     this.#phase = "greeting";
     this.#backOff.connected(now.ms);
     this.#newSession();
-    const { bytes, events } = this.#queue.waiting;
-    this.#effects.push({
-      kind: "hello",
-      epoch: this.#chain.epoch,
-      nextSeq: this.#chain.tipSeq + 1,
-      pendingBytes: bytes,
-      pendingEvents: events,
-      oldestPendingUs: this.#queue.oldestUs(now.us),
-    });
+    this.#push(this.#outbox.hello(now));
   }
 
   #newSession(): void {
@@ -321,6 +329,10 @@ export class ProducerMachine {
     return this.#confirmed && this.#phase !== "opening";
   }
 
+  #course(now: Now): Course {
+    return this.#phase === "streaming" && !this.#window.paused(now.ms) ? this.#window : undefined;
+  }
+
   #push(effect: Effect | undefined): void {
     if (effect !== undefined) this.#effects.push(effect);
   }
@@ -377,19 +389,10 @@ export class ProducerMachine {
   }
 
   #goBack(reject: Reject): void {
-    switch (takeReject(this.#track, reject)) {
-      case "moved":
-      case "known":
-        return;
-      case "fenced":
-        this.#stop("SDK_FENCED", "the server is in a newer epoch than this session");
-        return;
-      case "diverged":
-        this.#giveUp("SDK_HISTORY_DIVERGED", "the server expects a head that is not in this chain");
-        return;
-      case "confused":
-        this.#giveUp("SDK_PROTOCOL", "the server keeps asking for what it refuses");
-        return;
-    }
+    const outcome = takeReject(this.#track, reject);
+    if (outcome === "moved" || outcome === "known") return;
+    const { stop, code, detail } = rejectEnds[outcome];
+    if (stop) this.#stop(code, detail);
+    else this.#giveUp(code, detail);
   }
 }

@@ -19,6 +19,7 @@ import type { Sealed } from "./batcher.ts";
 import { type SdkCode, SdkError } from "./codes.ts";
 import { producerAlarmed, producerStopped, sessionEnded, sessionOpened, spoolStalled } from "./events.ts";
 import type { Effect, MachineStats, SealedBatch, Signal } from "./machine_types.ts";
+import { LossWriter } from "./loss_writer.ts";
 import { schemaVersion } from "./options.ts";
 import { ProducerMachine } from "./producer_machine.ts";
 import { ReceiptTrust } from "./receipt_trust.ts";
@@ -36,6 +37,8 @@ export class Runner {
   readonly #machine: ProducerMachine;
   readonly #trust: ReceiptTrust;
   readonly #keeper: StateKeeper;
+  /** Where calls go whose lines find no room. */
+  readonly losses: LossWriter;
   readonly #keyId: Buffer;
   readonly #signals: Signal[] = [];
   #stepping = false;
@@ -59,7 +62,8 @@ export class Runner {
     this.#listener = listener;
     this.#opened = opened;
     this.#keyId = Buffer.from(keyId, "hex");
-    this.#machine = new ProducerMachine(identity.producer, keyId, schemaVersion, opened.machine, opened.entries);
+    const policy = { declares: context.options.whenFull === "declare", ageUsMax: context.options.spoolAgeMsMax * 1000 };
+    this.#machine = new ProducerMachine(identity.producer, keyId, schemaVersion, opened.machine, opened.entries, policy);
     this.#trust = new ReceiptTrust(identity.producer, identity.receiptKeys ?? [], opened.state?.receiptKeys ?? {});
     const place = { directory: context.spoolDir, producer: identity.producer };
     this.#keeper = new StateKeeper(
@@ -69,6 +73,8 @@ export class Runner {
       () => this.#machine.state,
       (error) => this.#spoolFailed(error),
     );
+    const heart = { lossVersion: () => this.#machine.lossVersion, signal: (signal: Signal) => this.signal(signal) };
+    this.losses = new LossWriter(context, this.#keeper, heart);
   }
 
   get stats(): MachineStats {
@@ -95,7 +101,7 @@ export class Runner {
   append(sealed: Sealed, pendingEvents: number): number {
     invariant(!this.#stepping, "a frame is handed over within a step");
     this.#handed = sealed;
-    this.signal({ kind: "batch", batch: sealed.batch, pendingEvents });
+    this.signal({ kind: "batch", batch: sealed.batch, pendingEvents, more: sealed.more });
     return this.#handedIndex;
   }
 
@@ -141,6 +147,7 @@ export class Runner {
     this.signal({ kind: "close" });
     this.#reconnect?.cancel();
     this.#wake?.cancel();
+    this.losses.fail(error);
     this.#listener.stopped(error);
   }
 
@@ -176,6 +183,9 @@ export class Runner {
       case "settle":
         this.#listener.settled(effect);
         this.#listener.progressed();
+        return;
+      case "declare":
+        this.losses.declare(effect);
         return;
       case "forget":
         if (this.#spool.forget(effect.indexes)) {

@@ -4,8 +4,9 @@
  * Forbids: deciding where the marks go.
  */
 import { headerBytes } from "ransomeye-ingestion/protocol";
-import type { Entry, FrameChain } from "./frame_chain.ts";
-import type { Cost } from "./send_window.ts";
+import type { Entry } from "./chain_types.ts";
+import type { FrameChain } from "./frame_chain.ts";
+import type { Cost, SendWindow } from "./send_window.ts";
 
 /** Bytes that a frame costs beside its payload: header and signature. */
 export const frameOverheadBytes: number = headerBytes + 64;
@@ -57,6 +58,28 @@ export class SendQueue {
   /** An entry was put at the chain's end. */
   added(entry: Priced): void {
     this.#add(entry, 1);
+  }
+
+  /** Batches that had no place yet were replaced by others. */
+  replaced(gone: readonly Priced[], entries: readonly Priced[]): void {
+    for (const entry of gone) this.#add(entry, -1);
+    for (const entry of entries) this.#add(entry, 1);
+  }
+
+  /** How many of the batches without a place the session's credit covers, behind those that have one and wait. */
+  covered(window: SendWindow): number {
+    let total: Cost = { bytes: 0, events: 0 };
+    let count = 0;
+    if (this.#chain.unsigned === 0) return 0;
+    for (let at = this.#next; at < this.#chain.length; at += 1) {
+      const entry = this.#chain.at(at);
+      if (entry === undefined) break;
+      const cost = costOf(entry);
+      total = { bytes: total.bytes + cost.bytes, events: total.events + cost.events };
+      if (!window.covers(total)) break;
+      if (entry.link === undefined) count += 1;
+    }
+    return count;
   }
 
   /** Everything before `position` is durable at the server; sending goes on there or further on. */

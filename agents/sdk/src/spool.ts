@@ -9,9 +9,10 @@
  */
 import { join } from "node:path";
 import { rm } from "node:fs/promises";
-import { type Clock, sleep, syncDirectory } from "ransomeye-kernel";
+import { type Clock, syncDirectory } from "ransomeye-kernel";
 import { payloadHash } from "ransomeye-ingestion/protocol";
 import { SdkError } from "./codes.ts";
+import { type RoomWaiter, untilRoom } from "./disk_room.ts";
 import type { OpenSpoolFile, SpoolFile } from "./spool_files.ts";
 import { type BatchRecord, encodeBatch, encodeLink, type LinkRecord, segmentMagic, type SignedHeader } from "./spool_record.ts";
 
@@ -69,7 +70,6 @@ export interface SpoolOptions {
 
 /** Bytes written under one fdatasync at most, so that a long queue does not hold up its first entry. */
 const groupBytesMax = 4 * 1024 * 1024;
-const retryMs = 500;
 
 /** The name of a segment. */
 export function segmentName(number: number): string {
@@ -102,6 +102,11 @@ export class Spool {
   /** Bytes on disk and on their way there. */
   get bytes(): number {
     return this.#segments.reduce((sum, segment) => sum + segment.bytes, this.#queuedBytes);
+  }
+
+  /** Whoever writes beside the segments waits for room as they do. */
+  get roomWaiter(): RoomWaiter {
+    return { clock: this.#options.clock, closing: this.#abort.signal, stalled: (error) => this.#listener.stalled(error) };
   }
 
   /** Writes a batch; the listener hears when it is durable. */
@@ -210,23 +215,16 @@ export class Spool {
   async #writeGroup(group: readonly Pending[]): Promise<void> {
     const parts = group.flatMap((pending) => pending.parts);
     const bytes = group.reduce((sum, pending) => sum + pending.bytes, 0);
-    for (;;) {
-      try {
-        const segment = await this.#segmentFor();
-        await segment.file.write(parts, segment.bytes);
-        await segment.file.sync();
-        this.#committed(group, segment);
-        segment.bytes += bytes;
-        this.#queuedBytes -= bytes;
-        this.#tell(group);
-        return;
-      } catch (error) {
-        if (!isFull(error)) throw error;
-        this.#listener.stalled(new SdkError("SDK_DISK_FULL", "no room on the disk for the spool", { cause: error }));
-        // What was written in part is written over from the last durable byte on; after a crash it is a torn tail.
-        await sleep(this.#options.clock, retryMs, this.#abort.signal);
-      }
-    }
+    // What was written in part is written over from the last durable byte on; after a crash it is a torn tail.
+    await untilRoom(async () => {
+      const segment = await this.#segmentFor();
+      await segment.file.write(parts, segment.bytes);
+      await segment.file.sync();
+      this.#committed(group, segment);
+      segment.bytes += bytes;
+    }, this.roomWaiter);
+    this.#queuedBytes -= bytes;
+    this.#tell(group);
   }
 
   async #segmentFor(): Promise<Segment> {
@@ -283,7 +281,9 @@ export class Spool {
     let complete: number | undefined;
     const links: { index: number; header: Buffer }[] = [];
     for (const { record } of group) {
-      if (record.type === "link") links.push({ index: record.index, header: record.signed.header });
+      // A gap that is written with its place stands behind batches of higher index: only its own name tells it.
+      if (record.type === "link" || (record.kind === "gap" && record.signed !== undefined))
+        links.push({ index: record.index, header: (record.signed as SignedHeader).header });
       else if (!record.more) complete = record.index;
     }
     if (complete !== undefined) this.#listener.batches(complete);
@@ -306,9 +306,4 @@ export class Spool {
     if (!payloadHash(payload).equals(slot.payloadHash)) throw new SdkError("SDK_SPOOL_CORRUPT", `batch ${slot.index} reads back altered`);
     return { ...signed, payload };
   }
-}
-
-function isFull(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  return code === "ENOSPC" || code === "EDQUOT";
 }

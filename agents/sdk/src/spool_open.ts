@@ -7,7 +7,7 @@ import { chmod, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "ransomeye-kernel";
 import { SdkError } from "./codes.ts";
-import type { Entry } from "./frame_chain.ts";
+import type { Entry } from "./chain_types.ts";
 import { freshMachineState, type MachineState } from "./machine_types.ts";
 import { type Segment, type Slot, Spool, type SpoolListener } from "./spool.ts";
 import type { OpenSpoolFile } from "./spool_files.ts";
@@ -156,6 +156,8 @@ function slotsOf(found: readonly Found[], wanted: ReadonlySet<number>): Slot[] {
     if (!wanted.has(record.index)) continue;
     const slot = slots.get(record.index);
     if (record.type === "batch") {
+      // A declaration took over the index of a batch that was given up.
+      if (slot !== undefined) slot.segment.users -= 1;
       slots.set(record.index, {
         index: record.index,
         segment,

@@ -6,7 +6,7 @@
  */
 import { decodeHeader, type FrameHeader, lastSeqOf } from "ransomeye-ingestion/protocol";
 import { SdkError } from "./codes.ts";
-import { type ChainPoint, type ChainState, type Entry, emptyChain } from "./frame_chain.ts";
+import { type ChainPoint, type ChainState, type Entry, emptyChain } from "./chain_types.ts";
 import type { MachineState } from "./machine_types.ts";
 import type { BatchRecord, LinkRecord } from "./spool_record.ts";
 
@@ -37,12 +37,9 @@ export function incompleteTail(batches: readonly BatchRecord[]): readonly BatchR
   return batches.slice(from);
 }
 
-/** Puts the chain together. `batches` in the order of their index, complete calls only; `links` in the order in which they were written. */
-export function recoverChain(
-  state: MachineState | undefined,
-  batches: readonly BatchRecord[],
-  links: readonly LinkRecord[],
-): RecoveredChain {
+/** Puts the chain together. `found`: batches in the order in which they were written, complete calls only; `links` likewise. */
+export function recoverChain(state: MachineState | undefined, found: readonly BatchRecord[], links: readonly LinkRecord[]): RecoveredChain {
+  const batches = keptOf(found, links, state?.givenUpThrough ?? 0);
   const present = new Set(batches.map((batch) => batch.index));
   const newest = new Map<number, Buffer>();
   for (const batch of batches) if (batch.signed !== undefined) newest.set(batch.index, batch.signed.header);
@@ -79,11 +76,12 @@ export function recoverChain(
       batchDurable: true,
       linkDurable: link !== undefined,
       settled: false,
+      placed: header !== undefined,
     });
   }
   entries.sort(byPlace);
   checkNoHole(chain, entries);
-  const cursor = batches.reduce<CursorAt | undefined>(
+  const cursor = found.reduce<CursorAt | undefined>(
     (last, { index, cursor: own }) => (own === undefined ? last : newerCursor(last, { index, cursor: own })),
     undefined,
   );
@@ -107,8 +105,19 @@ function chainState(
   return { epoch, prev, base: emptyChain.base, offered };
 }
 
+/**
+ * Without the batches whose events a declaration on disk holds. What ever had a place was not given up; and a declaration that got its place took over the
+ * index of the last batch that it stands for.
+ */
+function keptOf(found: readonly BatchRecord[], links: readonly LinkRecord[], givenUpThrough: number): readonly BatchRecord[] {
+  if (givenUpThrough === 0) return found;
+  const linked = new Set(links.map(({ index }) => index));
+  for (const { kind, index } of found) if (kind === "gap") linked.delete(index);
+  return found.filter(({ kind, signed, index }) => kind === "gap" || signed !== undefined || index > givenUpThrough || linked.has(index));
+}
+
 /** Signed ones by epoch and sequence, then the unsigned in the order in which they were handed over. */
-function byPlace(a: Entry, b: Entry): number {
+export function byPlace(a: Entry, b: Entry): number {
   if (a.link === undefined || b.link === undefined) return a.link === b.link ? a.index - b.index : a.link === undefined ? 1 : -1;
   return a.link.epoch - b.link.epoch || a.link.firstSeq - b.link.firstSeq;
 }

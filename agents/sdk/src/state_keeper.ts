@@ -4,10 +4,11 @@
  * Forbids: swallowing a failed write.
  */
 import type { Receipt } from "ransomeye-ingestion/protocol";
+import { type RoomWaiter, untilRoom } from "./disk_room.ts";
 import type { MachineState } from "./machine_types.ts";
 import type { ReceiptTrust } from "./receipt_trust.ts";
 import type { OpenedSpool } from "./spool_open.ts";
-import type { CursorAt } from "./spool_recovery.ts";
+import { type CursorAt, newerCursor } from "./spool_recovery.ts";
 import { type SpoolState, writeSpoolState } from "./spool_state.ts";
 
 /** Keeps a spool's state file. */
@@ -17,8 +18,11 @@ export class StateKeeper {
   readonly #machine: () => MachineState;
   readonly #trust: ReceiptTrust;
   readonly #failed: (error: unknown) => void;
+  readonly #room: RoomWaiter;
   readonly #coming: CursorAt[] = [];
   #cursor: CursorAt | undefined;
+  /** Where the source stands behind events that a declaration holds; it counts when the state that has them is on disk. */
+  #declared: CursorAt | undefined;
   #lastReceipt: SpoolState["lastReceipt"];
   #line: Promise<void> = Promise.resolve();
 
@@ -34,6 +38,7 @@ export class StateKeeper {
     this.#machine = machine;
     this.#trust = trust;
     this.#failed = failed;
+    this.#room = opened.spool.roomWaiter;
     this.#cursor = opened.cursor;
     this.#lastReceipt = opened.state?.lastReceipt;
   }
@@ -53,6 +58,11 @@ export class StateKeeper {
     while (this.#coming[0] !== undefined && this.#coming[0].index <= through) this.#cursor = this.#coming.shift();
   }
 
+  /** A declaration grew by events up to this cursor. To be told in the same breath: the next state that is written holds both. */
+  cursorDeclared(at: CursorAt): void {
+    this.#declared = at;
+  }
+
   /** The newest receipt: the proof of what a server has signed for, in case it forgets (R-5). */
   receipted(receipt: Receipt): void {
     const { epoch, durableSeq, storedEpoch, storedSeq, receivedUs, invalidMore, invalid } = receipt;
@@ -60,17 +70,27 @@ export class StateKeeper {
     this.#lastReceipt = { epoch, durableSeq, storedEpoch, storedSeq, receivedUs, invalidMore, invalid: JSON.stringify(invalid), ...hex };
   }
 
-  /** Writes what is true now. */
-  save(): Promise<void> {
+  /** Writes what is true now; `written` is told at that moment. A full disk is waited for. */
+  save(written: () => void = () => undefined): Promise<void> {
     return this.behind(() =>
-      writeSpoolState(this.#directory, {
-        producer: this.#producer,
-        machine: this.#machine(),
-        cursor: this.#cursor,
-        receiptKeys: this.#trust.pins,
-        lastReceipt: this.#lastReceipt,
-      }),
+      untilRoom(async () => {
+        written();
+        const cursor = this.#behindLosses();
+        await writeSpoolState(this.#directory, {
+          producer: this.#producer,
+          machine: this.#machine(),
+          cursor,
+          receiptKeys: this.#trust.pins,
+          lastReceipt: this.#lastReceipt,
+        });
+        this.#cursor = newerCursor(cursor, this.#cursor);
+      }, this.#room),
     );
+  }
+
+  #behindLosses(): CursorAt | undefined {
+    const declared = this.#declared;
+    return declared !== undefined && declared.index >= (this.#cursor?.index ?? 0) ? declared : this.#cursor;
   }
 
   /** Does something behind the writes that were asked for before. */

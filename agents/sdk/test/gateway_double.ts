@@ -73,6 +73,7 @@ export class GatewayDouble {
   readonly #publicKey: KeyObject;
   head: Head = { epoch: 0, seq: 0, hash: zeroHash, prevEpoch: 0, prevSeq: 0, prevHash: zeroHash };
   readonly lines: string[] = [];
+  readonly gaps: { reason: string; count: number }[] = [];
   readonly hellos: Extract<ClientMessage, { kind: "hello" }>[] = [];
   readonly violations: string[] = [];
   frames = 0;
@@ -193,7 +194,10 @@ export class GatewayDouble {
   #frame(frame: Extract<ClientMessage, { kind: "frame" }>): void {
     const header = mustDecode(decodeHeader(frame.header));
     this.frames += 1;
-    this.#spent = { bytes: this.#spent.bytes + frame.header.length + 64 + frame.payload.length, events: this.#spent.events + header.count };
+    this.#spent = {
+      bytes: this.#spent.bytes + frame.header.length + 64 + frame.payload.length,
+      events: this.#spent.events + (header.kind === "gap" ? 1 : header.count),
+    };
     if (this.#spent.bytes > this.credit.bytes || this.#spent.events > this.credit.events) this.violations.push("credit exceeded");
     if (!verifyHeader(frame.header, frame.signature, this.#publicKey)) this.violations.push("signature");
     if (!payloadHash(frame.payload).equals(header.payloadHash)) this.violations.push("payload hash");
@@ -206,7 +210,9 @@ export class GatewayDouble {
       this.receipt();
     } else if (header.epoch === head.epoch && header.firstSeq === head.seq + 1 && (head.seq === 0 || header.prevHash.equals(head.hash))) {
       this.head = { ...head, seq: last, hash: Buffer.from(header.hash) };
-      this.lines.push(...frame.payload.toString().split("\n").slice(0, -1));
+      if (header.kind === "gap")
+        this.gaps.push({ reason: (JSON.parse(frame.payload.toString()) as { reason: string }).reason, count: header.count });
+      else this.lines.push(...frame.payload.toString().split("\n").slice(0, -1));
       this.receipt(this.invalid(header));
     } else {
       this.say({

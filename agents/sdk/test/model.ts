@@ -13,7 +13,17 @@ import {
   zeroHash,
 } from "ransomeye-ingestion/protocol";
 import { type Random, seededRandom } from "ransomeye-kernel";
-import { newerCursor, type Effect, freshMachineState, frameOverheadBytes, ProducerMachine, recoverChain, type Signal } from "../src/lib.ts";
+import {
+  newerCursor,
+  type Effect,
+  freshMachineState,
+  frameOverheadBytes,
+  type LossPolicy,
+  ProducerMachine,
+  recoverChain,
+  type Signal,
+  waitPolicy,
+} from "../src/lib.ts";
 import { ServerModel } from "./model_server.ts";
 import { SpoolModel } from "./model_spool.ts";
 
@@ -25,7 +35,20 @@ type ClientWord =
   | { readonly kind: "frame"; readonly header: FrameHeader; readonly payload: Buffer }
   | { readonly kind: "openEpoch"; readonly expectedEpoch: number };
 
-type Step = "hand" | "sync" | "connect" | "transmit" | "serve" | "deliver" | "credit" | "store" | "cut" | "crash";
+type Step =
+  | "lose"
+  | "write"
+  | "tellWritten"
+  | "hand"
+  | "sync"
+  | "connect"
+  | "transmit"
+  | "serve"
+  | "deliver"
+  | "credit"
+  | "store"
+  | "cut"
+  | "crash";
 
 /** One producer and its world. Every choice comes from the seed. */
 export class World {
@@ -54,11 +77,22 @@ export class World {
   #credit = { bytes: 0, events: 0 };
   readonly eventsMax: number;
   readonly log: string[] = [];
+  readonly policy: LossPolicy;
+  /** Up to this event the application was told what became of them: durable here, or lost. A restart must not go back behind it. */
+  promised = 0;
+  /** Restarts that went back behind it: never. */
+  brokenPromises = 0;
+  /** Batches answered as lost before their declaration was on disk: never. */
+  earlyLosses = 0;
+  #stateWanted = false;
+  #writtenVersion: number | undefined;
+  #lostThrough = 0;
 
-  constructor(seed: number | string, eventsMax: number) {
+  constructor(seed: number | string, eventsMax: number, policy: LossPolicy = waitPolicy) {
     this.random = seededRandom(seed);
     this.eventsMax = eventsMax;
-    this.machine = new ProducerMachine(producer, keyId, 1);
+    this.policy = policy;
+    this.machine = new ProducerMachine(producer, keyId, 1, freshMachineState, [], policy);
     this.signal({ kind: "start" });
   }
 
@@ -101,8 +135,17 @@ export class World {
       case "send":
         this.#sending = effect.index;
         return;
+      case "declare":
+        if (effect.reason === "spool_full") this.spool.declaredCursor = { index: effect.index, cursor: String(this.#lostThrough) };
+        this.#stateWanted = true;
+        return;
       case "settle":
-        for (const { index, count } of effect.frames) {
+        for (const { index, kind, count } of effect.frames) {
+          if (effect.answer === "lost") {
+            if ((this.spool.state?.givenUpThrough ?? 0) < index) this.earlyLosses += 1;
+            continue;
+          }
+          if (kind === "gap") continue;
           if (effect.answer === "diverged") this.divergedEvents += count;
           if (this.settledNow.has(index)) this.doubleSettles += 1;
           this.settledNow.add(index);
@@ -114,8 +157,7 @@ export class World {
       case "forget":
         // A segment goes now and then, never before the state was written.
         if (this.pick(3) === 0) {
-          this.spool.state = this.machine.state;
-          this.spool.cursor = this.spool.durableCursor;
+          this.spool.save(this.machine.state);
           const kept = new Set(effect.indexes);
           this.spool.records = this.spool.records.filter((record) => !kept.has(record.index));
         }
@@ -127,7 +169,7 @@ export class World {
         this.toServer.push({ kind: "hello" });
         return;
       case "openEpoch":
-        this.spool.state = this.machine.state;
+        this.spool.save(this.machine.state);
         this.toServer.push({ kind: "openEpoch", expectedEpoch: effect.expectedEpoch });
         return;
       case "disconnect":
@@ -149,6 +191,10 @@ export class World {
   /** The application hands over a batch, sometimes a call of several. */
   hand(): void {
     if (this.handed >= this.eventsMax) return;
+    if (this.#callLeft === 0 && this.machine.stats.undeclared) {
+      this.lose();
+      return;
+    }
     if (this.#callLeft === 0) this.#callLeft = this.pick(4) === 0 ? 1 + this.pick(3) : 1;
     const count = Math.min(1 + this.pick(4), this.eventsMax - this.handed);
     const ids = Array.from({ length: count }, (_, i) => this.handed + i + 1);
@@ -163,11 +209,38 @@ export class World {
       schemaVersion: 1,
       mappingVersion: 0,
     };
-    this.signal({ kind: "batch", batch, pendingEvents: this.pick(5) });
+    this.signal({ kind: "batch", batch, pendingEvents: this.pick(5), more: this.#callLeft > 0 });
+  }
+
+  /** The application hands over a call that finds no room. */
+  lose(): void {
+    if (!this.policy.declares || this.#callLeft > 0 || this.handed >= this.eventsMax) return;
+    const count = Math.min(1 + this.pick(4), this.eventsMax - this.handed);
+    this.handed += count;
+    this.#lostThrough = this.handed;
+    this.signal({ kind: "lost", count });
+  }
+
+  /** The state file is replaced. */
+  write(): void {
+    if (!this.#stateWanted || this.#writtenVersion !== undefined) return;
+    this.#stateWanted = false;
+    this.#writtenVersion = this.machine.lossVersion;
+    this.spool.save(this.machine.state);
+  }
+
+  /** … and the process hears of it. */
+  tellWritten(): void {
+    const version = this.#writtenVersion;
+    if (version === undefined) return;
+    this.#writtenVersion = undefined;
+    this.promised = Math.max(this.promised, Number(this.spool.durableCursor?.cursor ?? 0));
+    this.signal({ kind: "declared", version });
   }
 
   sync(): void {
     for (const signal of this.spool.sync()) this.signal(signal);
+    this.promised = Math.max(this.promised, Number(this.spool.durableCursor?.cursor ?? 0));
   }
 
   connect(): void {
@@ -269,12 +342,15 @@ export class World {
     const recovered = recoverChain(this.spool.state, batches, links);
     this.spool.durableCursor = newerCursor(this.spool.cursor, recovered.cursor);
     this.handed = Number(this.spool.durableCursor?.cursor ?? 0);
+    if (this.handed < this.promised) this.brokenPromises += 1;
+    this.#stateWanted = false;
+    this.#writtenVersion = undefined;
     this.#callLeft = 0;
     this.settledNow.clear();
     this.wantsConnect = false;
     const state = this.spool.state ?? freshMachineState;
     const nextIndex = batches.reduce((next, batch) => Math.max(next, batch.index + 1), state.nextIndex);
-    this.machine = new ProducerMachine(producer, keyId, 1, { ...state, chain: recovered.chain, nextIndex }, recovered.entries);
+    this.machine = new ProducerMachine(producer, keyId, 1, { ...state, chain: recovered.chain, nextIndex }, recovered.entries, this.policy);
     this.signal({ kind: "start" });
   }
 
@@ -282,6 +358,7 @@ export class World {
   chance(faults: boolean): void {
     const often: Step[] = ["transmit", "serve", "deliver"];
     const steps: Step[] = ["hand", "hand", "sync", "sync", "connect", ...often, ...often, ...often, "credit", "store"];
+    if (this.policy.declares) steps.push("lose", "write", "write", "tellWritten", "tellWritten");
     const step = faults && this.pick(40) === 0 ? (this.pick(2) === 0 ? "cut" : "crash") : steps[this.pick(steps.length)];
     if (step !== undefined) this[step]();
   }
@@ -291,6 +368,8 @@ export class World {
     for (let i = 0; i < 4000; i += 1) {
       this.hand();
       this.sync();
+      this.write();
+      this.tellWritten();
       this.connect();
       this.transmit();
       this.serve();

@@ -100,4 +100,25 @@ export class ServerModel {
   get events(): number[] {
     return this.accepted.flatMap(({ header, payload }) => (header.kind === "gap" ? [] : (JSON.parse(payload.toString()) as number[])));
   }
+
+  /** What stands between the events that arrived: each event arrived, or is counted in a gap in its place. Undefined where that holds. */
+  unaccounted(eventsMax: number): string | undefined {
+    let next = 1;
+    let declared = 0;
+    const judge = (id: number): string | undefined =>
+      id - next === declared ? undefined : `before event ${id}: ${id - next} did not arrive, ${declared} are declared`;
+    for (const { header, payload } of this.accepted) {
+      if (header.kind === "gap") {
+        declared += header.count;
+        continue;
+      }
+      for (const id of JSON.parse(payload.toString()) as number[]) {
+        const fault = judge(id);
+        if (fault !== undefined) return fault;
+        next = id + 1;
+        declared = 0;
+      }
+    }
+    return judge(eventsMax + 1);
+  }
 }

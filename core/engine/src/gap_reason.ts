@@ -1,6 +1,9 @@
 // Why: a gap frame says in its payload why sequence numbers will never come; operators read that beside the count.
-// Enforces: bounded printable text, whatever the producer has sent; the count comes from the signed header alone (R-8).
+// Enforces: a reason of the closed set is stored as it stands, so that gaps can be counted by reason; anything else is marked as foreign, in bounded printable
+//   text; the count comes from the signed header alone (R-8).
 // Forbids: refusing a gap for its words.
+
+import { isGapReason } from "ransomeye-ingestion/protocol";
 
 /** Characters of a gap's reason that are kept in its row; the payload has the rest. */
 const reasonCharsMax = 200;
@@ -10,7 +13,7 @@ export function reasonOfGap(payload: Buffer): string {
   try {
     const value = JSON.parse(payload.toString("utf8")) as unknown;
     const reason = typeof value === "object" && value !== null ? (value as { reason?: unknown }).reason : undefined;
-    if (typeof reason === "string") return storable(reason);
+    if (typeof reason === "string") return isGapReason(reason) ? reason : `foreign reason: ${storable(reason)}`;
     return "the gap names no reason";
   } catch {
     return "the gap's reason cannot be read";

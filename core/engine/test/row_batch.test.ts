@@ -1,6 +1,7 @@
 /** Why: every signed sequence number must come out of the encoder as a row, a dead letter or a gap, whatever a bus entry holds. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { gapReasons } from "ransomeye-ingestion/protocol";
 import fc from "fast-check";
 import { decodeBinaryCopy } from "ransomeye-db";
 import type { BusEntry, FrameAppend, ProducerKind } from "ransomeye-pipeline";
@@ -142,7 +143,9 @@ test("X-2 a gap frame declares its count, whatever its payload says", () => {
   const batch = new RowBatch();
   const chain = chainOf(1);
   const told = batch.add(entryOf(chain.frame({ gap: { count: 7, reason: "spool\0lost" } })));
-  assert.deepEqual([told.gapDeclared, told.gap?.count, told.gap?.reason], [7, 7, "spool\ufffdlost"]);
+  assert.deepEqual([told.gapDeclared, told.gap?.count, told.gap?.reason], [7, 7, "foreign reason: spool\ufffdlost"]);
+  for (const [i, reason] of gapReasons.entries())
+    assert.equal(batch.add(entryOf(chain.frame({ gap: { count: 1, reason } }), i + 10)).gap?.reason, reason);
   const silent = batch.add(entryOf({ ...chain.frame({ gap: { count: 2, reason: "x" } }), payload: Buffer.from("\xff") }, 2));
   assert.deepEqual([silent.gapDeclared, silent.gap?.reason], [2, "the gap's reason cannot be read"]);
   assert.ok(addsUp(told) && addsUp(silent));

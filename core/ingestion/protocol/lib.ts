@@ -9,6 +9,7 @@ export * from "./protocol_errors.ts";
 export { ed25519Sign, ed25519Verify, isUuid, readU64, signedBytes, u32, u64, uuidBytes, uuidText, writeU64 } from "./signed_bytes.ts";
 export type { SignedField } from "./signed_bytes.ts";
 export * from "./frame.ts";
+export { encodeGap, type GapReason, gapReasons, isGapReason } from "./gap.ts";
 export * from "./ed25519_keys.ts";
 export type { MessageCodec, UnknownMessage } from "./proto.ts";
 export * from "./messages.ts";

@@ -6,6 +6,7 @@
  */
 import { parseArgs } from "node:util";
 import { openResult } from "../results/result_file.ts";
+import { agentMutants } from "./agent_mutants.ts";
 import { engineMutants } from "./engine_mutants.ts";
 import { flushMutants } from "./flush_mutants.ts";
 import { gateMutants } from "./gate_mutants.ts";
@@ -14,7 +15,7 @@ import { namedBugs } from "./mutant.ts";
 import { mutantsPage } from "./mutants_page.ts";
 
 const { values, positionals: words } = parseArgs({ options: { result: { type: "string" } }, allowPositionals: true });
-const all = [...gateMutants, ...engineMutants, ...flushMutants];
+const all = [...gateMutants, ...engineMutants, ...flushMutants, ...agentMutants];
 const chosen = all.filter(({ rule, bug }) => words.length === 0 || words.some((word) => `${rule} ${bug}`.includes(word)));
 const notPlanted = namedBugs.filter((name) => !all.some(({ named }) => named === name));
 const path = values.result;

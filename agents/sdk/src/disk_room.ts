@@ -1,0 +1,34 @@
+/**
+ * Why: a disk without room is a state that passes, for the spool's segments as for its state file; any other failure of the disk is not.
+ * Enforces: the work is tried again until there is room or the spool closes, and each failure is told. Forbids: giving up by itself.
+ */
+import { type Clock, sleep } from "ransomeye-kernel";
+import { SdkError } from "./codes.ts";
+
+const retryMs = 500;
+
+/** Who waits for room, and who hears of it. */
+export interface RoomWaiter {
+  readonly clock: Clock;
+  readonly closing: AbortSignal;
+  readonly stalled: (error: SdkError) => void;
+}
+
+/** Does the work, again and again while the disk is full. Rejects with any other failure, and with the reason of `closing`. */
+export async function untilRoom(work: () => Promise<void>, { clock, closing, stalled }: RoomWaiter): Promise<void> {
+  for (;;) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      stalled(new SdkError("SDK_DISK_FULL", "no room on the disk for the spool", { cause: error }));
+      await sleep(clock, retryMs, closing);
+    }
+  }
+}
+
+function isFull(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  return code === "ENOSPC" || code === "EDQUOT";
+}
