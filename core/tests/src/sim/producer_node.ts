@@ -189,6 +189,8 @@ export class ProducerNode {
       case "alarm":
         scheduler.note(`producer ${this.id.slice(-2)}: ${effect.code} ${effect.detail}`);
         return;
+      // Simulated producers wait for room; losses have a model of their own in the SDK.
+      case "declare":
       case "linger":
         return;
     }
