@@ -8,7 +8,7 @@ import { temporaryDirectory } from "ransomeye-kernel/testing";
 import { CliError } from "../src/errors.ts";
 import { nextBackoff, stableRunMs } from "../src/supervisor/backoff.ts";
 import { createDataDir, dataDirAt } from "../src/supervisor/data_dir.ts";
-import { resolveGatewayAddress, splitAddress } from "../src/supervisor/gateway_address.ts";
+import { openGatewaySocket, splitAddress } from "../src/supervisor/gateway_address.ts";
 import { acquireLock } from "../src/supervisor/lock.ts";
 import { LogFile } from "../src/supervisor/log_file.ts";
 import { isRunning, processStartTime, thisProcess } from "../src/supervisor/process_facts.ts";
@@ -107,17 +107,19 @@ test("R-33 a log file turns over by size and keeps the newest lines", async () =
 
 test("port 0 becomes one port for a data directory as long as it is free; a taken port has a name", async () => {
   const portFile = join(await temporaryDirectory(), "gateway.port");
-  const free = await resolveGatewayAddress("127.0.0.1:0", portFile);
-  assert.deepEqual(await resolveGatewayAddress("127.0.0.1:0", portFile), free);
-  assert.ok(free.port > 0);
+  const portOf = async (listen: string): Promise<number> => {
+    const socket = await openGatewaySocket(listen, portFile);
+    socket.handle.close();
+    return socket.port;
+  };
+  const port = await portOf("127.0.0.1:0");
+  assert.ok(port > 0);
+  assert.equal(await portOf("127.0.0.1:0"), port);
   assert.deepEqual(splitAddress("[::1]:7443"), { host: "::1", port: 7443 });
   const { createServer } = await import("node:net");
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(free.port, "127.0.0.1", resolve));
-  await assert.rejects(
-    resolveGatewayAddress(`127.0.0.1:${free.port}`, portFile),
-    (error) => error instanceof CliError && error.code === "CLI_PORT_BUSY",
-  );
-  assert.notEqual((await resolveGatewayAddress("127.0.0.1:0", portFile)).port, free.port);
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  await assert.rejects(portOf(`127.0.0.1:${port}`), (error) => error instanceof CliError && error.code === "CLI_PORT_BUSY");
+  assert.notEqual(await portOf("127.0.0.1:0"), port);
   server.close();
 });

@@ -30,7 +30,7 @@ export const roleCommand: CommandSpec = {
     const role = roleNames.find((known) => known === name);
     if (role === undefined) throw new CliError("CLI_USAGE", `there is no role ${name}; there are ${roleNames.join(", ")}`);
     const { runRole } = await import("../roles/role_process.ts");
-    await runRole(role, await loaders[role]());
+    await runRole(await loaders[role]());
     // The process lives until the supervisor says otherwise.
     await new Promise(() => undefined);
     return "ok";

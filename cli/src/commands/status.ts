@@ -35,7 +35,7 @@ export const statusCommand: CommandSpec = {
   ],
   json: `{"running": boolean, "ready": boolean, "phase": "stopped" | "starting" | "ready" | "draining", "data_dir": string, "supervisor_pid": n | null,
  "uptime_seconds": n | null, "gateway": {"host": string, "port": n} | null,
- "roles": [{"role": string, "pid": n | null, "restarts": n, "ready": boolean}],
+ "roles": [{"role": string, "name": string, "pid": n | null, "restarts": n, "ready": boolean}],
  "postgres": {"embedded": boolean, "pid": n | null, "restarts": n} | null,
  "storage": {"bytes": n, "bytes_per_day": n, "days": [{"day": string, "bytes": n}], "retention_bytes_max": n, "retention_days_max": n,
    "disk_free_bytes": n, "disk_total_bytes": n, "seconds_until_full": n | null} | null,
@@ -89,7 +89,7 @@ function processFacts(context: CommandContext, dir: DataDir, runtime: RuntimeFil
     supervisor_pid: runtime?.supervisor.pid ?? null,
     uptime_seconds: runtime === undefined ? null : Math.round((context.clock.nowUs() - runtime.startedUs) / 1_000_000),
     gateway: runtime?.gateway ?? null,
-    roles: (runtime?.children ?? []).map(({ role, pid, restarts, ready }) => ({ role, pid, restarts, ready })),
+    roles: (runtime?.children ?? []).map(({ role, name, pid, restarts, ready }) => ({ role, name, pid, restarts, ready })),
     postgres:
       runtime?.postgres == null
         ? null
@@ -137,8 +137,8 @@ function statusText(status: ProcessFacts & StoredFacts): string {
     `postgres   ${status.postgres === null ? "not yet" : status.postgres.embedded ? `embedded, process ${status.postgres.pid ?? "starting again"}, restarts ${status.postgres.restarts}` : "external"}`,
     "",
     formatTable(
-      ["role", "process", "restarts", "state"],
-      status.roles.map((role) => [role.role, String(role.pid ?? "-"), String(role.restarts), role.ready ? "ready" : "starting"]),
+      ["name", "process", "restarts", "state"],
+      status.roles.map((role) => [role.name, String(role.pid ?? "-"), String(role.restarts), role.ready ? "ready" : "starting"]),
     ),
   ];
   const { storage } = status;

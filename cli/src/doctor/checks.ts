@@ -144,13 +144,13 @@ export const checkProcesses: CheckFunction = async (_context, dir) => {
   const restarted = runtime.children.filter((child) => child.restarts > 0);
   return [
     ...(missing.length === 0
-      ? [fine("processes", `${runtime.children.length} roles run, phase ${runtime.phase}`)]
-      : missing.map((child) => failed("processes", `${child.role} is not ready`, `Look at ${join(dir.logs, `${child.role}.log`)}.`))),
+      ? [fine("processes", `${runtime.children.length} processes run, phase ${runtime.phase}`)]
+      : missing.map((child) => failed("processes", `${child.name} is not ready`, `Look at ${join(dir.logs, `${child.name}.log`)}.`))),
     ...restarted.map((child) =>
       doubtful(
         "processes",
-        `${child.role} was restarted ${child.restarts === 1 ? "once" : `${child.restarts} times`}`,
-        `Look at ${join(dir.logs, `${child.role}.log`)}.`,
+        `${child.name} was restarted ${child.restarts === 1 ? "once" : `${child.restarts} times`}`,
+        `Look at ${join(dir.logs, `${child.name}.log`)}.`,
       ),
     ),
   ];

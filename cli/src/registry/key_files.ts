@@ -6,7 +6,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { CliError } from "../errors.ts";
 
-/** Id of the one gateway that the supervisor runs. */
+/** Name of this host's gateways in their common certificate. */
 export const gatewayId = "gateway-1";
 
 /** Names of the files in `secrets/`; `private` ones must be 0600. */

@@ -6,20 +6,18 @@
  */
 import { startEngine } from "ransomeye-engine";
 import { openPostgresConsumer } from "ransomeye-pipeline";
+import { roleConnections } from "../supervisor/connection_budget.ts";
 import { openRolePool } from "./pools.ts";
 import type { Role } from "./role_process.ts";
 
 /** The engine of this system, and its name in its group. */
 const engineId = "engine-1";
 
-/** Connections beside the writers: reading frames, tails and leases. */
-const otherConnections = 4;
-
 /** The engine's process. */
 export const engineRole: Role = async (context) => {
   const { begin, clock, random, telemetry, lifetime } = context;
   const { config } = begin;
-  const pool = openRolePool(context, config.engine.writers + otherConnections);
+  const pool = openRolePool(context, roleConnections(config).engine);
   const bus = await openPostgresConsumer({ pool, telemetry });
   lifetime.defer("bus", () => bus.close());
   await startEngine({ bus, groups: bus, pool, member: engineId, config, clock, random, telemetry, lifetime }).ready;

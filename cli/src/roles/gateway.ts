@@ -7,18 +7,23 @@ import { createPrivateKey } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { startGateway } from "ransomeye-ingestion";
+import type { Clock } from "ransomeye-kernel";
 import { openPostgresAppender } from "ransomeye-pipeline";
 import { CliError } from "../errors.ts";
-import { gatewayId, keyFiles, readPrivate } from "../registry/key_files.ts";
+import { keyFiles, readPrivate } from "../registry/key_files.ts";
 import { followRegistry } from "../registry/client.ts";
+import { roleConnections } from "../supervisor/connection_budget.ts";
 import { openRolePool } from "./pools.ts";
 import type { Role } from "./role_process.ts";
 
+/** How often the supervisor hears our load. */
+const loadMs = 250;
+
 /** The gateway's process. */
 export const gatewayRole: Role = async (context) => {
-  const { begin, dataDir, clock, random, telemetry, lifetime } = context;
+  const { begin, dataDir, clock, random, telemetry, lifetime, grants, say } = context;
   const { config } = begin;
-  const pool = openRolePool(context, config.gateway.appendConnections + 1);
+  const pool = openRolePool(context, roleConnections(config).gateway);
   const registry = await followRegistry({ socketPath: begin.registrySocket, clock, random, telemetry, lifetime });
   const read = async (file: (typeof keyFiles)[keyof typeof keyFiles]): Promise<string> => {
     const path = join(dataDir.secrets, file.name);
@@ -26,12 +31,13 @@ export const gatewayRole: Role = async (context) => {
     if (text === undefined) throw new CliError("CLI_START_FAILED", `${path} is missing`);
     return text;
   };
-  await startGateway({
-    listen: begin.gateway,
+  const gateway = await startGateway({
+    listen: { ...begin.gateway, follow: (take) => grants.follow(take) },
+    onFull: () => tellLoad(),
     tls: { key: await read(keyFiles.gatewayKey), cert: await read(keyFiles.gatewayCert), ca: await read(keyFiles.caCert) },
     receiptKey: createPrivateKey(await read(keyFiles.receiptKey)),
     trustDomain: config.gateway.trustDomain,
-    gatewayId,
+    gatewayId: begin.name,
     frameLog: await openPostgresAppender({ pool, clock, telemetry }),
     registry,
     config,
@@ -40,4 +46,22 @@ export const gatewayRole: Role = async (context) => {
     telemetry,
     lifetime,
   });
+  const tellLoad = (): void => {
+    const { connections, accepting } = gateway.door();
+    say({
+      type: "load",
+      connections,
+      connectionsMax: config.gateway.sessionsMax,
+      willing: gateway.figures().state !== "paused",
+      accepting,
+    });
+  };
+  repeat(clock, loadMs, lifetime.draining, tellLoad);
 };
+
+/** Calls `work` now and every `ms` milliseconds until the signal. */
+function repeat(clock: Clock, ms: number, until: AbortSignal, work: () => void): void {
+  if (until.aborted) return;
+  work();
+  clock.setTimer(ms, () => repeat(clock, ms, until, work));
+}

@@ -8,11 +8,11 @@ import { daySizes, dropDay, ensurePartitions, type Pool } from "ransomeye-db";
 import { type DiskFacts, diskFacts, sleep } from "ransomeye-kernel";
 import { type BusControl, openPostgresControl } from "ransomeye-pipeline";
 import { busPaused, busResumed, keeperFailed, retentionHeld } from "../events.ts";
+import { roleConnections } from "../supervisor/connection_budget.ts";
 import { daysToDrop, diskVerdict } from "./keeper_rules.ts";
 import { openRolePool } from "./pools.ts";
 import type { Role, RoleContext } from "./role_process.ts";
 
-const connectionsMax = 2;
 const diskMs = 1000;
 const retentionMs = 60_000;
 const partitionsMs = 600_000;
@@ -20,7 +20,7 @@ const partitionsMs = 600_000;
 /** The keeper's process. */
 export const keeperRole: Role = async (context) => {
   const { begin, clock, telemetry, lifetime } = context;
-  const pool = openRolePool(context, connectionsMax);
+  const pool = openRolePool(context, roleConnections(begin.config).keeper);
   const control = openPostgresControl({ pool, telemetry });
   await pool.query("SELECT ops.finish_detaches()");
   await pool.query("SELECT bus.configure($1)", [begin.config.bus.partitions]);

@@ -9,10 +9,9 @@ import { gatewayNames } from "../registry/gateway_names.ts";
 import { Registry } from "../registry/registry.ts";
 import { serveRegistry } from "../registry/server.ts";
 import { RegistryStore } from "../registry/store.ts";
+import { roleConnections } from "../supervisor/connection_budget.ts";
 import { openRolePool } from "./pools.ts";
 import type { Role } from "./role_process.ts";
-
-const connectionsMax = 3;
 
 /** The registry's process. */
 export const registryRole: Role = async (context) => {
@@ -20,7 +19,7 @@ export const registryRole: Role = async (context) => {
   const { trustDomain, listen } = begin.config.gateway;
   const authority = await ensureAuthority(dataDir.secrets, trustDomain, clock, random);
   await ensureGatewayKeys(dataDir.secrets, authority, trustDomain, gatewayNames(listen), clock);
-  const pool = openRolePool(context, connectionsMax);
+  const pool = openRolePool(context, roleConnections(begin.config).registry);
   const registry = new Registry({
     store: new RegistryStore(pool, random),
     authority,

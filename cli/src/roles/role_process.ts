@@ -17,11 +17,12 @@ import {
   systemRandom,
   type Telemetry,
 } from "ransomeye-kernel";
+import type { PortHandle } from "ransomeye-ingestion";
 import { CliError } from "../errors.ts";
 import { roleFailed, roleReady, roleStopped } from "../events.ts";
+import { Grants } from "./grants.ts";
 import { type DownMessage, metricsSocketName, type RoleBegin, type UpMessage } from "../supervisor/ipc.ts";
 import { dataDirAt, type DataDir } from "../supervisor/data_dir.ts";
-import type { RoleName } from "../supervisor/runtime_file.ts";
 
 /** What a role is given. */
 export interface RoleContext {
@@ -31,6 +32,9 @@ export interface RoleContext {
   readonly random: Random;
   readonly telemetry: Telemetry;
   readonly lifetime: Lifetime;
+  /** What the supervisor allows of the shared port; for gateways. */
+  readonly grants: Grants;
+  readonly say: (message: UpMessage) => void;
 }
 
 /** Resolves when the role does its work; from then on it lives in the lifetime. */
@@ -40,17 +44,18 @@ const beginMsMax = 10_000;
 /** After the channel has closed, closers get this long; nothing that matters is only in memory. */
 const orphanMsMax = 3000;
 
-/** Runs `role` until the supervisor says drain or is gone. @throws CliError CLI_USAGE when no supervisor started this process */
-export async function runRole(name: RoleName, role: Role): Promise<void> {
+/** Runs the role until the supervisor says drain or is gone. @throws CliError CLI_USAGE when no supervisor started this process */
+export async function runRole(role: Role): Promise<void> {
   if (process.send === undefined) throw new CliError("CLI_USAGE", "`role` is what the supervisor starts; use `ransomeye start`");
   const clock = systemClock;
   const lifetime = new Lifetime(clock);
   for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => undefined);
   let drain: () => void = () => process.exit(0);
-  const begin = await received(clock, () => drain());
-  const telemetry = createTelemetry({ role: name, level: begin.config.log.level });
+  const grants = new Grants();
+  const begin = await received(clock, grants, () => drain());
+  const telemetry = createTelemetry({ role: begin.name, level: begin.config.log.level });
   const startedMs = clock.monotonicMs();
-  const serving = serveMetrics(telemetry, join(begin.socketDir, metricsSocketName(name)), lifetime);
+  const serving = serveMetrics(telemetry, join(begin.socketDir, metricsSocketName(begin.name)), lifetime);
 
   let leaving = false;
   const leave = async (mode: "drain" | "destroy", reason: string): Promise<void> => {
@@ -75,7 +80,7 @@ export async function runRole(name: RoleName, role: Role): Promise<void> {
 
   try {
     await serving;
-    await role({ begin, dataDir: dataDirAt(begin.dataDir), clock, random: systemRandom, telemetry, lifetime });
+    await role({ begin, dataDir: dataDirAt(begin.dataDir), clock, random: systemRandom, telemetry, lifetime, grants, say });
   } catch (error) {
     if (leaving) return;
     fail(telemetry, error);
@@ -87,14 +92,19 @@ export async function runRole(name: RoleName, role: Role): Promise<void> {
   say({ type: "ready" });
 }
 
-function received(clock: Clock, onDrain: () => void): Promise<RoleBegin> {
+function received(clock: Clock, grants: Grants, onDrain: () => void): Promise<RoleBegin> {
   return new Promise((resolve, reject) => {
     const timer = clock.setTimer(beginMsMax, () => reject(new CliError("CLI_USAGE", "the supervisor did not say what to do")));
     const orphaned = (): void => process.exit(1);
     process.once("disconnect", orphaned);
     // One listener from the first message on: "begin" and "drain" may arrive together, before whoever awaits the first goes on.
     let begun = false;
-    process.on("message", (message: DownMessage) => {
+    process.on("message", (message: DownMessage, handle: unknown) => {
+      if (message.type === "grant") {
+        const { connectionsMax } = message;
+        grants.put({ connectionsMax, ...(handle === undefined ? {} : { handle: handle as PortHandle }) });
+        return;
+      }
       if (message.type === "drain") {
         if (!begun) process.exit(0);
         onDrain();

@@ -3,15 +3,16 @@
  * Enforces: its own process session, so that Ctrl-C reaches the supervisor alone (R-22); a log file; restarts with back-off, loudly.
  * Forbids: knowing what the role does.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type SendHandle, spawn } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Clock, systemEnvironment, type Timer } from "ransomeye-kernel";
 import { nextBackoff, type BackoffBounds } from "./backoff.ts";
-import type { DownMessage, RoleBegin, UpMessage } from "./ipc.ts";
+import type { DownMessage, LoadMessage, RoleBegin, UpMessage } from "./ipc.ts";
 import { LogFile } from "./log_file.ts";
 import { processStartTime } from "./process_facts.ts";
 import type { ChildState, RoleName } from "./runtime_file.ts";
+import type { SocketHandle } from "./shared_socket.ts";
 
 const entryPoint = fileURLToPath(new URL("../../../bin/ransomeye.js", import.meta.url));
 
@@ -42,11 +43,16 @@ export interface ChildOptions {
   readonly onCrash: (end: ChildEnd) => void;
   /** A line of its log. */
   readonly onLine: (line: string) => void;
+  /** A new process has been told to begin. */
+  readonly onBegin?: () => void;
+  /** A gateway tells its load. */
+  readonly onLoad?: (load: LoadMessage) => void;
 }
 
 /** A supervised role. */
 export class Child {
   readonly role: RoleName;
+  readonly name: string;
   readonly #o: ChildOptions;
   readonly #log: LogFile;
   #process: ChildProcess | undefined;
@@ -63,12 +69,14 @@ export class Child {
 
   constructor(o: ChildOptions) {
     this.role = o.begin.role;
+    this.name = o.begin.name;
     this.#o = o;
-    this.#log = new LogFile(join(o.logs, `${o.begin.role}.log`));
+    this.#log = new LogFile(join(o.logs, `${this.name}.log`));
   }
 
   state(): ChildState {
-    return { role: this.role, pid: this.#process?.pid ?? null, startTime: this.#startTime, restarts: this.#restarts, ready: this.#ready };
+    const { role, name } = this;
+    return { role, name, pid: this.#process?.pid ?? null, startTime: this.#startTime, restarts: this.#restarts, ready: this.#ready };
   }
 
   /** What the role said when it last gave up. */
@@ -96,7 +104,13 @@ export class Child {
     child.on("error", (error) => this.#line(JSON.stringify({ level: "error", event: "process_error", reason: error.message })));
     child.once("exit", (code, signal) => this.#ended(signal === null ? `exit code ${code}` : `signal ${signal}`));
     this.#send(this.#o.begin);
+    this.#o.onBegin?.();
     this.#o.onChange();
+  }
+
+  /** Lets a gateway hold so many connections, and hands it the socket to listen on where it needs one (R-24). */
+  grant(connectionsMax: number, handle: SocketHandle | undefined): void {
+    this.#send({ type: "grant", connectionsMax }, handle);
   }
 
   /** Resolves when the role is ready, also if that takes a few restarts. */
@@ -132,14 +146,18 @@ export class Child {
     return this.#process === undefined ? Promise.resolve() : new Promise((resolve) => this.#endWaiters.push(resolve));
   }
 
-  #send(message: DownMessage): void {
-    // A process that has just died cannot be told; its end is on the way.
-    if (this.#process?.connected === true) this.#process.send(message, () => undefined);
+  #send(message: DownMessage, handle?: SocketHandle): void {
+    // A process that has just died cannot be told; its end is on the way. Node's types know servers and sockets only; it sends their handles.
+    if (this.#process?.connected === true) this.#process.send(message, handle as SendHandle | undefined, undefined, () => undefined);
   }
 
   #said(message: UpMessage): void {
     if (message.type === "failed") {
       this.#failure = message;
+      return;
+    }
+    if (message.type === "load") {
+      this.#o.onLoad?.(message);
       return;
     }
     this.#ready = true;

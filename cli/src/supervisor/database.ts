@@ -20,8 +20,12 @@ import {
 import { type Clock, type Config, type Random, sleep, type Telemetry } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import { nextBackoff } from "./backoff.ts";
+import { assertConnectionsFit, connectionBudget } from "./connection_budget.ts";
 import type { DataDir } from "./data_dir.ts";
 import type { RuntimeFile } from "./runtime_file.ts";
+
+/** What the embedded server allows at least. */
+const embeddedConnectionsMin = 200;
 
 export interface DatabaseOptions {
   readonly config: Config;
@@ -55,6 +59,8 @@ async function prepare(o: DatabaseOptions, connection: Connection): Promise<Data
   const client = await openClient(connection, "ransomeye supervisor");
   try {
     await assertDurable(client);
+    const allowed = await client.query<{ max: number }>("SELECT current_setting('max_connections')::int4 AS max");
+    assertConnectionsFit(connectionBudget(o.config), allowed.rows[0]?.max ?? 0);
   } finally {
     await client.end();
   }
@@ -79,6 +85,7 @@ async function openEmbedded(o: DatabaseOptions): Promise<Database> {
       runtimeDir: o.socketDir,
       port: o.config.database.listenPort,
       secretsFile: o.dataDir.databaseSecrets,
+      settings: { max_connections: String(Math.max(embeddedConnectionsMin, connectionBudget(o.config))) },
       clock: o.clock,
       random: o.random,
       telemetry: o.telemetry,

@@ -4,9 +4,8 @@
  * Forbids: a gateway that chooses its own port.
  */
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { writeFileAtomic } from "ransomeye-kernel";
-import { CliError } from "../errors.ts";
+import { bindSharedSocket, type SharedSocket } from "./shared_socket.ts";
 
 /** `host:port` or `[v6]:port` as configuration validates it. */
 export function splitAddress(text: string): { readonly host: string; readonly port: number } {
@@ -15,35 +14,16 @@ export function splitAddress(text: string): { readonly host: string; readonly po
 }
 
 /**
- * The address that the gateway will listen on. With port 0 it is the one in `portFile`, if it is still free, or a new one that is noted there.
+ * The socket that the gateways will listen on. With port 0 its port is the one in `portFile`, if it is still free, or a new one that is noted there.
  * @throws CliError CLI_PORT_BUSY, CLI_PERMISSION
  */
-export async function resolveGatewayAddress(listen: string, portFile: string): Promise<{ readonly host: string; readonly port: number }> {
+export async function openGatewaySocket(listen: string, portFile: string): Promise<SharedSocket> {
   const { host, port } = splitAddress(listen);
-  if (port !== 0) return { host, port: await bindOnce(host, port) };
+  if (port !== 0) return bindSharedSocket(host, port);
   const kept = Number(await readFile(portFile, "utf8").catch(() => "0"));
-  const chosen = await bindOnce(host, kept).catch(() => bindOnce(host, 0));
-  if (chosen !== kept) await writeFileAtomic(portFile, `${chosen}\n`, 0o600);
-  return { host, port: chosen };
-}
-
-/** Binds to learn the port, or that it is taken, and lets go. */
-async function bindOnce(host: string, port: number): Promise<number> {
-  const server = createServer();
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(port, host, resolve);
-    });
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
-    throw new CliError(code === "EACCES" ? "CLI_PERMISSION" : "CLI_PORT_BUSY", `the gateway cannot listen on ${host}:${port} (${code})`, {
-      cause,
-    });
-  }
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : port;
+  const socket = await bindSharedSocket(host, kept).catch(() => bindSharedSocket(host, 0));
+  if (socket.port !== kept) await writeFileAtomic(portFile, `${socket.port}\n`, 0o600);
+  return socket;
 }
 
 /** Where a client on this host reaches a gateway that listens on `host`. */

@@ -6,12 +6,15 @@
  */
 import type { Connection } from "ransomeye-db";
 import type { Config } from "ransomeye-kernel";
+import type { GateLoad } from "./gate_share.ts";
 import type { RoleName } from "./runtime_file.ts";
 
 /** Everything a role needs to begin. Secrets inside `config` arrive as `[secret]`: a role has no use for an administrator's URL. */
 export interface RoleBegin {
   readonly type: "begin";
   readonly role: RoleName;
+  /** Tells this process from others of its role: `gateway-2`. */
+  readonly name: string;
   readonly config: Config;
   readonly dataDir: string;
   readonly socketDir: string;
@@ -23,10 +26,24 @@ export interface RoleBegin {
   readonly connection?: Connection;
 }
 
-export type DownMessage = RoleBegin | { readonly type: "drain" };
+/** How many connections this gateway may hold; the listening socket comes with it where the gateway needs one (R-24). */
+export interface GrantMessage {
+  readonly type: "grant";
+  readonly connectionsMax: number;
+}
+
+export type DownMessage = RoleBegin | GrantMessage | { readonly type: "drain" };
+
+/** What a gateway tells now and then, and when it has let go of the socket. */
+export interface LoadMessage extends GateLoad {
+  readonly type: "load";
+  /** Whether it listens. */
+  readonly accepting: boolean;
+}
 
 export type UpMessage =
   | { readonly type: "ready" }
+  | LoadMessage
   /** The role cannot go on; its process ends after this. */
   | { readonly type: "failed"; readonly code: string; readonly message: string; readonly next: string };
 
@@ -34,6 +51,6 @@ export type UpMessage =
 export const registrySocketName = "registry.sock";
 
 /** Socket inside the socket folder on which a process serves its metrics. */
-export function metricsSocketName(process: RoleName | "supervisor"): string {
+export function metricsSocketName(process: string): string {
   return `${process}.metrics`;
 }

@@ -17,6 +17,8 @@ export type RoleName = (typeof roleNames)[number];
 
 export interface ChildState {
   readonly role: RoleName;
+  /** The role's name, with a number where there may be several: `gateway-1`. Log file and metrics socket are called so. */
+  readonly name: string;
   readonly pid: number | null;
   readonly startTime: string;
   readonly restarts: number;

@@ -15,12 +15,15 @@ import { Child } from "./child.ts";
 import type { Console } from "./console.ts";
 import { createDataDir, type DataDir } from "./data_dir.ts";
 import { type Database, openDatabase } from "./database.ts";
-import { resolveGatewayAddress } from "./gateway_address.ts";
+import { openGatewaySocket } from "./gateway_address.ts";
+import { GateDesk } from "./gate_desk.ts";
+import { processNames } from "./process_names.ts";
 import { metricsSocketName, type RoleBegin, registrySocketName } from "./ipc.ts";
 import { acquireLock } from "./lock.ts";
 import { LogFile } from "./log_file.ts";
 import { thisProcess } from "./process_facts.ts";
 import { type LedgerVerdict, type Phase, type RoleName, type RuntimeFile, writeRuntime } from "./runtime_file.ts";
+import type { SharedSocket } from "./shared_socket.ts";
 import { takeOver } from "./takeover.ts";
 
 /** The database role of each process; the demo fleet has none: it is a producer like any other. */
@@ -54,11 +57,13 @@ export interface IdleProbe {
 export class Supervisor {
   readonly #o: SupervisorOptions;
   readonly #lifetime = new Lifetime();
-  readonly #children = new Map<RoleName, Child>();
+  /** By process name: `engine`, `gateway-1`. */
+  readonly #children = new Map<string, Child>();
   #telemetry: Telemetry | undefined;
   #database: Database | undefined;
   #socketDir = "";
-  #gateway: { readonly host: string; readonly port: number } | null = null;
+  #socket: SharedSocket | undefined;
+  #desk: GateDesk | undefined;
   #phase: Phase = "starting";
   #startedUs = 0;
   #ledger: LedgerVerdict | null = null;
@@ -82,7 +87,7 @@ export class Supervisor {
   }
 
   get gateway(): { readonly host: string; readonly port: number } | null {
-    return this.#gateway;
+    return this.#socket === undefined ? null : { host: this.#socket.host, port: this.#socket.port };
   }
 
   /** The ledger was counted again. Noted where the answer is another one than before: `status` tells it without counting. */
@@ -109,7 +114,8 @@ export class Supervisor {
       this.#socketDir = await makeRuntimeDirectory(dataDir.root);
       const telemetry = await this.#openTelemetry();
       this.#telemetry = telemetry;
-      this.#gateway = await resolveGatewayAddress(config.gateway.listen, dataDir.gatewayPortFile);
+      this.#socket = await openGatewaySocket(config.gateway.listen, dataDir.gatewayPortFile);
+      this.#desk = new GateDesk(clock, this.#socket.handle);
       this.#changed();
       this.#database = await openDatabase({
         config,
@@ -127,7 +133,7 @@ export class Supervisor {
       this.#phase = "ready";
       this.#changed();
       // The fleet is a guest: the system is ready without it.
-      if (config.demo.enabled) void this.#launch("demo").catch((error: unknown) => console.say(String(error)));
+      if (config.demo.enabled) void this.#launch("demo", "demo").catch((error: unknown) => console.say(String(error)));
     } catch (error) {
       if (!this.#stopped) await this.destroy();
       throw error;
@@ -158,6 +164,8 @@ export class Supervisor {
   async #forget(): Promise<void> {
     await this.#writing;
     await this.#lifetime.drain().catch((error: unknown) => this.#o.console.say(String(error)));
+    this.#socket?.handle.close();
+    this.#socket = undefined;
     await rm(this.#o.dataDir.runtimeFile, { force: true });
     if (this.#socketDir !== "") await rm(this.#socketDir, { recursive: true, force: true });
     await this.#release?.();
@@ -179,61 +187,68 @@ export class Supervisor {
 
   async #startRoles(roles: readonly RoleName[]): Promise<void> {
     if (this.#stopped) return;
-    await Promise.all(roles.map((role) => this.#launch(role)));
+    const { gateway } = this.#o.config;
+    await Promise.all(roles.flatMap((role) => processNames(role, gateway.processes).map((name) => this.#launch(role, name))));
   }
 
-  /** Starts a role; resolves when it is ready. @throws CliError CLI_START_FAILED if it keeps ending before that */
-  #launch(role: RoleName): Promise<void> {
+  /** Starts a process of a role; resolves when it is ready. @throws CliError CLI_START_FAILED if it keeps ending before that */
+  #launch(role: RoleName, name: string): Promise<void> {
     const { config, clock, console, dataDir } = this.#o;
     return new Promise((resolve, reject) => {
       let ready = false;
       const child: Child = new Child({
-        begin: this.#begin(role),
+        begin: this.#begin(role, name),
         logs: dataDir.logs,
         clock,
         backoff: { minMs: config.supervisor.restartMsMin, maxMs: config.supervisor.restartMsMax },
         onChange: () => this.#changed(),
-        onLine: (line) => console.roleLine(role, line),
+        onLine: (line) => console.roleLine(name, line),
+        ...(role === "gateway" ? { onBegin: () => this.#desk?.started(child), onLoad: (load) => this.#desk?.heard(child, load) } : {}),
         onCrash: (end) => {
-          this.#telemetry?.emit(childEnded, { child: role, how: end.how, restarts: end.restarts, pauseMs: end.pauseMs });
-          console.say(`${role} ended (${end.how}); starting it again in ${end.pauseMs} ms (restart ${end.restarts})`);
+          this.#desk?.left(name);
+          this.#telemetry?.emit(childEnded, { child: name, how: end.how, restarts: end.restarts, pauseMs: end.pauseMs });
+          console.say(`${name} ended (${end.how}); starting it again in ${end.pauseMs} ms (restart ${end.restarts})`);
           if (!ready && child.endsInARow >= startAttemptsMax) {
             const why = child.failure === undefined ? "" : `: ${child.failure.code} ${child.failure.message} — ${child.failure.next}`;
-            reject(new CliError("CLI_START_FAILED", `${role} does not start${why} (log: ${join(dataDir.logs, `${role}.log`)})`));
+            reject(new CliError("CLI_START_FAILED", `${name} does not start${why} (log: ${join(dataDir.logs, `${name}.log`)})`));
           }
         },
       });
-      this.#children.set(role, child);
+      this.#children.set(name, child);
       child.start();
       void child.ready().then(() => {
         ready = true;
-        console.say(role === "gateway" ? `gateway ready on ${this.#gateway?.host}:${this.#gateway?.port}` : `${role} ready`);
+        console.say(role === "gateway" ? `${name} ready on ${this.gateway?.host}:${this.gateway?.port}` : `${name} ready`);
         resolve();
       });
     });
   }
 
-  #begin(role: RoleName): RoleBegin {
+  #begin(role: RoleName, name: string): RoleBegin {
     const databaseRoleName = databaseRole[role];
     return {
       type: "begin",
       role,
+      name,
       config: this.#o.config,
       dataDir: this.#o.dataDir.root,
       socketDir: this.#socketDir,
       registrySocket: this.registrySocket,
       embedded: this.#o.config.database.url.isEmpty,
-      gateway: this.#gateway ?? { host: "127.0.0.1", port: 0 },
+      gateway: this.gateway ?? { host: "127.0.0.1", port: 0 },
       ...(databaseRoleName === undefined || this.#database === undefined ? {} : { connection: this.#database.role(databaseRoleName) }),
     };
   }
 
-  async #drainRole(role: RoleName): Promise<void> {
-    const child = this.#children.get(role);
-    if (child === undefined) return;
+  #drainRole(role: RoleName): Promise<unknown> {
+    return Promise.all([...this.#children.values()].filter((child) => child.role === role).map((child) => this.#drainChild(child)));
+  }
+
+  async #drainChild(child: Child): Promise<void> {
     const boundMs = this.#o.config.supervisor.drainMsMax;
-    if (await child.drain(boundMs)) this.#o.console.say(`${role} stopped`);
-    else this.#o.console.say(`${role} did not finish within ${boundMs} ms and was ended; the next start recovers`);
+    this.#desk?.left(child.name);
+    if (await child.drain(boundMs)) this.#o.console.say(`${child.name} stopped`);
+    else this.#o.console.say(`${child.name} did not finish within ${boundMs} ms and was ended; the next start recovers`);
   }
 
   /** The gateway is closed, so what is in flight can only shrink. */
@@ -268,7 +283,7 @@ export class Supervisor {
       startedUs: this.#startedUs,
       socketDir: this.#socketDir,
       postgres: this.#database?.state() ?? null,
-      gateway: this.#gateway,
+      gateway: this.gateway,
       registrySocket: this.registrySocket,
       children: [...this.#children.values()].map((child) => child.state()),
       ledger: this.#ledger,

@@ -15,19 +15,19 @@ const pollMs = 50;
 /** Waits for the roles of a dead supervisor to leave, then ends those that did not. Returns how many were found. */
 export async function takeOver(dir: DataDir, clock: Clock, say: (line: string) => void): Promise<number> {
   const old = await readRuntime(dir);
-  const running = (): { pid: number; role: string }[] =>
+  const running = (): { pid: number; name: string }[] =>
     (old?.children ?? []).flatMap((child) =>
       child.pid !== null && child.startTime !== "" && isRunning({ pid: child.pid, startTime: child.startTime })
-        ? [{ pid: child.pid, role: child.role }]
+        ? [{ pid: child.pid, name: child.name }]
         : [],
     );
   const found = running();
   if (found.length === 0) return 0;
-  say(`the last supervisor ended without stopping ${found.map((child) => child.role).join(", ")}; waiting for them to leave`);
+  say(`the last supervisor ended without stopping ${found.map((child) => child.name).join(", ")}; waiting for them to leave`);
   const untilMs = clock.monotonicMs() + leaveMsMax;
   while (running().length > 0 && clock.monotonicMs() < untilMs) await sleep(clock, pollMs);
   for (const child of running()) {
-    say(`${child.role} (process ${child.pid}) did not leave; ending it`);
+    say(`${child.name} (process ${child.pid}) did not leave; ending it`);
     process.kill(child.pid, "SIGKILL");
   }
   while (running().length > 0) await sleep(clock, pollMs);

@@ -11,6 +11,7 @@ export { Gate } from "./gate.ts";
 export type { GateEffect, GateFigures, GatePorts, GateSignal, Moment } from "./gate_signals.ts";
 export type { Phase, Session, SessionSignal } from "./session_state.ts";
 export { type Batch, toAppend } from "./dispatcher.ts";
+export type { Door, ListenAt, PortGrant, PortHandle, SharedPort } from "./door.ts";
 export { type Gateway, type GatewayOptions, realChecks, startGateway } from "./main.ts";
 export type {
   DirectoryCertificate,

@@ -28,6 +28,7 @@ import type { Checks } from "../security/trust_enforcement.ts";
 import { outstanding } from "./buffer.ts";
 import { type Batch, toAppend } from "./dispatcher.ts";
 import * as events from "./events.ts";
+import type { Door, ListenAt } from "./door.ts";
 import { Gate } from "./gate.ts";
 import type { GateEffect, GateFigures, GateSignal } from "./gate_signals.ts";
 import type { PeerEvents, PeerStream } from "./peer_stream.ts";
@@ -38,8 +39,8 @@ import { Turns } from "./turns.ts";
 
 /** What a gateway is started with. */
 export interface GatewayOptions {
-  /** `host:port`; port 0 takes a free one. */
-  readonly listen: string | { readonly host: string; readonly port: number };
+  /** `host:port` (port 0 takes a free one), or a port that is shared with other gateways (R-24). */
+  readonly listen: string | ListenAt;
   readonly tls: TlsMaterial;
   /** Ed25519 private key that signs receipts. */
   readonly receiptKey: KeyObject;
@@ -52,6 +53,8 @@ export interface GatewayOptions {
   readonly random: Random;
   readonly telemetry: Telemetry;
   readonly lifetime: Lifetime;
+  /** This process has as many connections as its share of a port allows. */
+  readonly onFull?: () => void;
 }
 
 /** A running gateway. */
@@ -64,6 +67,8 @@ export interface Gateway {
   figures(): GateFigures;
   /** Takes over other TLS material; open sessions live on. Throws what cannot be used, and keeps what it had. */
   reload(tls: TlsMaterial): void;
+  /** Connections in whatever state, and whether further ones are taken. */
+  door(): Pick<Door, "connections" | "accepting">;
 }
 
 const tickMs = 100;
@@ -137,7 +142,11 @@ class RunningGateway implements Gateway {
     this.#options.telemetry.emit(events.tlsReloaded, { gateway: this.#options.gatewayId });
   }
 
-  async start(at: { readonly host: string; readonly port: number }): Promise<void> {
+  door(): Pick<Door, "connections" | "accepting"> {
+    return this.#listener?.door ?? { connections: 0, accepting: false };
+  }
+
+  async start(at: ListenAt): Promise<void> {
     const { registry, clock, tls, telemetry } = this.#options;
     const { trustDomain, registryFreshMsMax, sessionsMax, helloMsMax, sessionFloorBytes, bufferBytesMax } = this.#settings;
     const { messageBytesMax } = limits;
@@ -157,6 +166,7 @@ class RunningGateway implements Gateway {
       {
         opened: (stream, identity) => this.#opened(stream, identity),
         turnedAway: (code, producer) => this.#signal({ kind: "turnedAway", code, producer }),
+        full: () => this.#options.onFull?.(),
       },
     );
     this.#stopFollowing = registry.onChange(({ producers }) => this.#signal({ kind: "directory", producers }));
@@ -324,7 +334,7 @@ class RunningGateway implements Gateway {
   }
 }
 
-function addressOf(listen: GatewayOptions["listen"]): { readonly host: string; readonly port: number } {
+function addressOf(listen: GatewayOptions["listen"]): ListenAt {
   const address = typeof listen === "string" ? parseAddress(listen) : listen;
   if (address === undefined) throw new IngestError("INGEST_CONFIG_INVALID", "gateway.listen is not host:port");
   return address;

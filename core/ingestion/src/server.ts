@@ -6,20 +6,14 @@
  *   connections, handshake time, and the time from a connection to its stream are bounded.
  * Forbids: any other way to open a session.
  */
-import {
-  createSecureServer,
-  type Http2SecureServer,
-  type IncomingHttpHeaders,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from "node:http2";
-import type { AddressInfo } from "node:net";
+import { createSecureServer, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { TLSSocket } from "node:tls";
 import type { Clock } from "ransomeye-kernel";
-import { IngestError, type IngestCode } from "../errors/ingest_errors.ts";
+import type { IngestCode } from "../errors/ingest_errors.ts";
 import { ingestStreamPath } from "../protocol/lib.ts";
 import { certificateFacts, type Identity } from "../security/identity.ts";
 import { authenticate } from "./auth.ts";
+import { type Door, type ListenAt, openDoor } from "./door.ts";
 import { type PeerBounds, PeerStream, refuseRequest } from "./peer_stream.ts";
 import type { ProducerDirectory } from "./ports.ts";
 import { handshakeCode, secureContext, serverOptions, type TlsMaterial } from "./tls.ts";
@@ -30,11 +24,13 @@ export interface ServerEvents {
   opened(stream: PeerStream, identity: Identity): void;
   /** Somebody was refused before a session. */
   turnedAway(code: IngestCode, producer: string | undefined): void;
+  /** A shared port was let go because this process has its share (door.ts). */
+  full?(): void;
 }
 
 /** What the listener needs. */
 export interface ServerOptions {
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: ListenAt;
   readonly tls: TlsMaterial;
   readonly trustDomain: string;
   readonly registryFreshMsMax: number;
@@ -51,7 +47,8 @@ export interface ServerOptions {
 export interface Listener {
   readonly host: string;
   readonly port: number;
-  /** Open connections. */
+  readonly door: Pick<Door, "connections" | "accepting">;
+  /** Open HTTP/2 connections. */
   readonly connections: number;
   /** Takes over another key, certificate and authorities for the handshakes to come; open connections live on. Throws what cannot be used. */
   reload(tls: TlsMaterial): void;
@@ -64,7 +61,6 @@ export interface Listener {
 /** Starts to listen; rejects with INGEST_LISTEN_FAILED. */
 export async function listen(options: ServerOptions, events: ServerEvents): Promise<Listener> {
   const server = createSecureServer(serverOptions(options.tls, options.handshakeMsMax));
-  server.maxConnections = options.connectionsMax;
   const sessions = new Set<ServerHttp2Session>();
 
   server.on("tlsClientError", (error: Error & { code?: string }, socket: TLSSocket) => {
@@ -93,18 +89,22 @@ export async function listen(options: ServerOptions, events: ServerEvents): Prom
   server.on("stream", (stream, headers) => admit(stream, headers, options, events));
   server.on("sessionError", () => undefined);
 
-  await started(server, options.listen);
-  const address = server.address() as AddressInfo;
+  // The server itself never listens: TLS begins on what comes through the door.
+  const door = await openDoor(options.listen, options.connectionsMax, {
+    connection: (socket) => server.emit("connection", socket),
+    full: () => events.full?.(),
+  });
   return {
-    host: address.address,
-    port: address.port,
+    host: door.host,
+    port: door.port,
+    door,
     get connections(): number {
       return sessions.size;
     },
     reload: (tls) => server.setSecureContext(secureContext(tls)),
-    stop: () => void server.close(),
+    stop: () => door.close(),
     destroy(): void {
-      server.close();
+      door.close();
       for (const session of sessions) session.destroy();
     },
   };
@@ -137,17 +137,4 @@ function isOurMethod(headers: IncomingHttpHeaders): boolean {
 
 function handshakeFault(error: { readonly code?: string }, verdict: unknown): IngestCode {
   return handshakeCode(error.code, typeof verdict === "string" ? verdict : undefined);
-}
-
-function started(server: Http2SecureServer, at: { readonly host: string; readonly port: number }): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const failed = (cause: Error): void =>
-      reject(new IngestError("INGEST_LISTEN_FAILED", `cannot listen on ${at.host}:${at.port}`, { cause }));
-    server.once("error", failed);
-    server.listen(at.port, at.host, () => {
-      server.off("error", failed);
-      server.on("error", () => undefined);
-      resolve();
-    });
-  });
 }

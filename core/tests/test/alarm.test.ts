@@ -94,7 +94,7 @@ test("each process serves its metrics on a socket of its own, and the supervisor
         response.once("end", () => resolve(text));
       }).once("error", reject);
     });
-  for (const role of ["registry", "keeper", "gateway", "engine", "supervisor"])
+  for (const role of ["registry", "keeper", "gateway-1", "engine", "supervisor"])
     assert.match(await metrics(role), /^process_cpu_user_seconds_total /m, role);
   assert.match(await metrics("engine"), new RegExp(`^ransomeye_engine_rows_total\\b.* ${EVENTS}$`, "m"));
   assert.match(await metrics("supervisor"), /^ransomeye_db_server_starts_total 1$/m);

@@ -189,7 +189,7 @@ test("R-22 Ctrl-C on a terminal drains in order and prints the final ledger, its
     setTimeout(() => terminal.stdin.write("\x03"), 300);
     const exitCode = await new Promise((resolve) => terminal.once("exit", resolve));
     assert.equal(exitCode, 0, screen.slice(-3000));
-    const order = ["demo stopped", "gateway stopped", "engine stopped", "final ledger", "balanced"].map((words) =>
+    const order = ["demo stopped", "gateway-1 stopped", "engine stopped", "final ledger", "balanced"].map((words) =>
       screen.lastIndexOf(words),
     );
     assert.deepEqual(

@@ -57,9 +57,9 @@ function metricsPage(declared: readonly Declared[]): string {
     generated,
     "",
     "An event writes one log line (JSON, field `event`) and moves its metrics; the metrics count all events, also those below the log level.",
-    "Each process serves its metrics as Prometheus text, beside Node's own (`process_*`, `nodejs_*`), on a unix socket `ROLE.metrics` in the folder that",
-    "`socketDir` in `runtime.json` names: `curl --unix-socket SOCKETDIR/engine.metrics http://localhost/metrics`. Roles: registry, keeper, gateway, engine,",
-    "demo, supervisor.",
+    "Each process serves its metrics as Prometheus text, beside Node's own (`process_*`, `nodejs_*`), on a unix socket `NAME.metrics` in the folder that",
+    "`socketDir` in `runtime.json` names: `curl --unix-socket SOCKETDIR/engine.metrics http://localhost/metrics`. Names: registry, keeper,",
+    "gateway-1 and so on, engine, demo, supervisor.",
   ];
   for (const { room, events, gauges } of declared) {
     if (events.length + gauges.length === 0) continue;

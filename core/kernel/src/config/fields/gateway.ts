@@ -12,6 +12,16 @@ export const gatewayFields = {
     reloadable: false,
     prose: "Where producers connect. The default is reachable from this host only; use `0.0.0.0:7443` or `[::]:7443` for a fleet.",
   },
+  "gateway.processes": {
+    type: "integer",
+    unit: "processes",
+    default: 0,
+    min: 0,
+    max: 64,
+    reloadable: false,
+    prose:
+      "Gateway processes that share the port. Bounds of section gateway are for each of them. 0: one for every three cores, for a gateway's part in the work is about a third; bus and engine have the rest.",
+  },
   "gateway.trust_domain": {
     type: "text",
     default: "ransomeye.local",
