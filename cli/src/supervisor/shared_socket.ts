@@ -29,8 +29,8 @@ export interface SharedSocket {
 
 /** Binds without accepting; port 0 takes a free one. @throws CliError CLI_PORT_BUSY, CLI_PERMISSION */
 export async function bindSharedSocket(host: string, port: number): Promise<SharedSocket> {
-  const { address, family } = await lookup(host).catch((cause: NodeJS.ErrnoException) => {
-    throw cannotListen(host, port, cause.code ?? "unknown");
+  const { address, family } = await lookup(host).catch((cause: unknown) => {
+    throw cannotListen(host, port, (cause as NodeJS.ErrnoException).code ?? "unknown");
   });
   const { _createServerHandle: create } = net as unknown as { readonly _createServerHandle: CreateServerHandle };
   const handle = create(address, port, family);

@@ -98,7 +98,9 @@ class OpenDoor implements Door {
     const at = this.#at;
     if (!("follow" in at)) return this.#listen(at);
     await new Promise<void>((resolve, reject) => {
-      at.follow((grant) => this.#granted(grant).then(resolve, reject));
+      at.follow((grant) => {
+        this.#granted(grant).then(resolve, reject);
+      });
     });
   }
 
