@@ -4,7 +4,11 @@
 
 import { packedOtherwise } from "./input/gunzip.ts";
 import { type Format, formatNames } from "./formats.ts";
+import { looksLikeEtw } from "./mapping/etw/record.ts";
+import { looksLikeFalco } from "./mapping/falco/falco.ts";
 import { asObject, type Json } from "./mapping/json.ts";
+import { looksLikeOsquery } from "./mapping/osquery/osquery.ts";
+import { looksLikeTetragon } from "./mapping/tetragon/tetragon.ts";
 import { looksLikeWindows } from "./mapping/windows/record.ts";
 import { logOfFile, looksLikeZeek } from "./mapping/zeek/names.ts";
 
@@ -13,7 +17,11 @@ export function detectRecord(record: Json, fileHint: string): Format | undefined
   if (typeof record["class_uid"] === "number" && asObject(record["metadata"]) !== undefined) return "ocsf_ndjson";
   if (typeof record["event_type"] === "string" && ["timestamp", "flow_id", "src_ip"].some((name) => record[name] !== undefined))
     return "suricata_eve";
+  if (looksLikeEtw(record)) return "windows_etw_json";
   if (looksLikeWindows(record)) return "windows_event_json";
+  if (looksLikeOsquery(record)) return "osquery";
+  if (looksLikeFalco(record)) return "falco";
+  if (looksLikeTetragon(record)) return "tetragon";
   return looksLikeZeek(record, fileHint) ? "zeek_json" : undefined;
 }
 
@@ -46,6 +54,10 @@ const traces: readonly (readonly [format: Format, pattern: RegExp])[] = [
   ["ocsf_ndjson", /"class_uid"\s*:\s*\d/],
   ["suricata_eve", /"event_type"\s*:\s*"/],
   ["windows_event_json", /"(?:EventID|winlog)"\s*:/],
+  ["windows_etw_json", /"(?:XmlEventData|provider_guid)"\s*:/],
+  ["osquery", /"(?:hostIdentifier|calendarTime)"\s*:/],
+  ["falco", /"output_fields"\s*:/],
+  ["tetragon", /"process_(?:exec|exit|kprobe|tracepoint|uprobe|lsm|loader)"\s*:/],
   ["zeek_json", /"(?:id[._](?:orig|resp)_h|_path)"\s*:\s*"/],
 ];
 

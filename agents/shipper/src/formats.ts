@@ -5,7 +5,16 @@
 import type { ProducerKind } from "ransomeye-ingestion/protocol";
 
 /** Formats that have a reader. */
-export type Format = "suricata_eve" | "zeek_json" | "windows_event_json" | "auditd" | "ocsf_ndjson";
+export type Format =
+  | "suricata_eve"
+  | "zeek_json"
+  | "windows_event_json"
+  | "windows_etw_json"
+  | "auditd"
+  | "osquery"
+  | "falco"
+  | "tetragon"
+  | "ocsf_ndjson";
 
 /** What is known of a format. */
 export interface FormatSpec {
@@ -22,7 +31,11 @@ export const formats: Readonly<Record<Format, FormatSpec>> = {
   suricata_eve: { title: "Suricata EVE JSON", kinds: ["dpi"], mappingVersion: 1 },
   zeek_json: { title: "Zeek logs as JSON", kinds: ["dpi"], mappingVersion: 1 },
   windows_event_json: { title: "Windows events as JSON (Sysmon, Security and others)", kinds: ["windows"], mappingVersion: 1 },
+  windows_etw_json: { title: "Windows ETW as JSON (SilkETW, krabsetw, our own)", kinds: ["windows"], mappingVersion: 1 },
   auditd: { title: "auditd's log (audit.log), records joined into events", kinds: ["linux"], mappingVersion: 1 },
+  osquery: { title: "osquery results and status", kinds: ["linux", "windows"], mappingVersion: 1 },
+  falco: { title: "Falco alerts as JSON", kinds: ["linux"], mappingVersion: 1 },
+  tetragon: { title: "Tetragon's JSON export", kinds: ["linux"], mappingVersion: 1 },
   ocsf_ndjson: { title: "OCSF events, one a line", kinds: ["linux", "windows", "dpi", "honeypot"], mappingVersion: 0 },
 };
 

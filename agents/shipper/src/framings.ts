@@ -14,6 +14,10 @@ const framings: Readonly<Record<Format, (options: FramingOptions) => Framing>> =
   suricata_eve: json,
   zeek_json: json,
   windows_event_json: json,
+  windows_etw_json: json,
+  osquery: json,
+  falco: json,
+  tetragon: json,
   auditd: (options) => new JoinedFraming(options, (line) => auditKey(line.bytes)),
   ocsf_ndjson: json,
 };

@@ -193,11 +193,15 @@ test("R-35 formats belong to kinds of producers", () => {
       ["suricata_eve", "dpi"],
       ["zeek_json", "dpi"],
       ["windows_event_json", "windows"],
+      ["windows_etw_json", "windows"],
       ["auditd", "linux"],
+      ["osquery", "linux"],
+      ["falco", "linux"],
+      ["tetragon", "linux"],
       ["ocsf_ndjson", "linux"],
     ],
   );
-  assert.ok(fitsKind("ocsf_ndjson", "honeypot") && !fitsKind("suricata_eve", "windows"));
+  assert.ok(fitsKind("ocsf_ndjson", "honeypot") && fitsKind("osquery", "windows") && !fitsKind("suricata_eve", "windows"));
 });
 
 test("what became of an input is told in events; codes are documented", async () => {

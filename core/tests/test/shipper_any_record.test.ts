@@ -15,7 +15,7 @@ async function itemOf(bytes: Buffer, format: Format): Promise<Item | undefined> 
 }
 
 /** Formats whose records are JSON objects that a mapping takes apart. */
-type ObjectFormat = "suricata_eve" | "zeek_json" | "windows_event_json";
+type ObjectFormat = "suricata_eve" | "zeek_json" | "windows_event_json" | "windows_etw_json" | "osquery" | "falco" | "tetragon";
 
 const names: Readonly<Record<ObjectFormat, readonly string[]>> = {
   suricata_eve: [
@@ -43,7 +43,82 @@ const names: Readonly<Record<ObjectFormat, readonly string[]>> = {
     ),
     ..."SubjectUserName TargetUserName QueryResults TaskName ShareName Provider Level #attributes SystemTime computer_name".split(" "),
   ],
+  windows_etw_json: [
+    ..."provider_name provider_guid event_id event_name opcode level keywords timestamp process_id thread_id activity_id computer properties".split(
+      " ",
+    ),
+    ..."header XmlEventData ProviderName ProviderGuid EventName TimeStamp ProcessID ParentProcessID ImageName ExitCode CreateTime FilePath".split(
+      " ",
+    ),
+    ..."saddr sport daddr dport PID LocalAddress RemoteAddress QueryName QueryType QueryStatus QueryResults DnsServerIpAddress".split(" "),
+  ],
+  osquery: [
+    ..."name hostIdentifier calendarTime unixTime columns action snapshot diffResults added removed decorations hostname host_uuid".split(
+      " ",
+    ),
+    ..."severity filename message version pid parent path cmdline uid auid time type event_type target_path sha256 size operation".split(
+      " ",
+    ),
+    ..."local_address local_port remote_address remote_port protocol status address terminal user tty host executable".split(" "),
+  ],
+  falco: [
+    ..."output priority rule time output_fields source tags hostname uuid evt.time evt proc proc.name proc.pid name pid cmdline".split(" "),
+    ..."fd.name fd.cip fd.sip fd.sport fd.lip fd.rip fd cip sip l4proto user user.name uid ka.user.name container.id".split(" "),
+  ],
+  tetragon: [
+    ..."process_exec process_exit process_kprobe process_connect process_close process_listen process_loader node_name time".split(" "),
+    ..."process parent pid exec_id uid binary arguments cwd start_time user name status function_name args sock_arg file_arg path".split(
+      " ",
+    ),
+    ..."source_ip source_port destination_ip ip port protocol stats bytes_sent aggregation_info count message saddr sport".split(" "),
+  ],
 };
+
+/** Values that mappings look at closely, among any others. */
+const telling = fc.constantFrom<unknown>(
+  "2024-04-25T03:06:32.258446+0530",
+  "2021-06-12 01:07:15.633",
+  1.5,
+  1e300,
+  -1,
+  "alert",
+  "http",
+  "dns",
+  "fileinfo",
+  "krb5",
+  "conn",
+  "files",
+  "kerberos",
+  "notice",
+  1,
+  3,
+  7,
+  13,
+  22,
+  4624,
+  4663,
+  5156,
+  "4688",
+  "Security",
+  "Microsoft-Windows-Sysmon/Operational",
+  "File",
+  "Key",
+  "SHA256=AB",
+  "192.0.2.1",
+  "-",
+  "",
+  null,
+  "0x10",
+  "CreateKey",
+  "<EventData><Data Name='a'>&#x110000;&#0;</Data></EventData>",
+  "HTTP",
+  "SMB",
+);
+
+/** An object of these fields with values that mappings look at. */
+function holding(words: readonly string[]): fc.Arbitrary<object> {
+  return fc.dictionary(fc.constantFrom(...words), telling, { minKeys: 1, maxKeys: 12 });
+}
 
 /** What makes a mapping look further: a time, and the word that chooses its reader. */
 const openings: Readonly<Record<ObjectFormat, fc.Arbitrary<object>>> = {
@@ -107,48 +182,48 @@ const openings: Readonly<Record<ObjectFormat, fc.Arbitrary<object>>> = {
       5156,
     ),
   }),
+  windows_etw_json: fc.record({
+    timestamp: fc.constantFrom<unknown>("2024-05-01T10:00:00.1234567Z", "133590312001234567"),
+    provider_name: fc.constantFrom(
+      ..."Kernel-Process Kernel-File Kernel-Network TCPIP DNS-Client Other".split(" ").map((name) => `Microsoft-Windows-${name}`),
+    ),
+    event_id: fc.constantFrom(1, 2, 5, 6, 10, 12, 15, 26, 28, 30, 42, 1002, 1017, 1033, 3006, 3008),
+    keywords: fc.constantFrom<unknown>("-9223372036854775808", "0x10", 5, "x"),
+    properties: holding(names.windows_etw_json),
+  }),
+  osquery: fc.record({
+    unixTime: fc.constantFrom<unknown>("1512649280", 1_512_649_280),
+    hostIdentifier: fc.constantFrom("web-1", "72E1287B-D1BC-4FC6-B9D8-64F4352776A9"),
+    name: fc.constantFrom(
+      ..."process_events es_process_events file_events process_file_events socket_events process_open_sockets user_events logged_in_users x".split(
+        " ",
+      ),
+    ),
+    columns: holding(names.osquery),
+  }),
+  falco: fc.record({
+    time: fc.constant("2024-10-30T09:48:02.285310579Z"),
+    rule: fc.constantFrom("Read sensitive file", ""),
+    priority: fc.constantFrom("Warning", "other"),
+    output_fields: holding(names.falco),
+  }),
+  tetragon: fc
+    .record({
+      kind: fc.constantFrom(
+        ..."process_exec process_exit process_kprobe process_lsm process_tracepoint process_loader process_connect process_close".split(
+          " ",
+        ),
+      ),
+      body: holding(names.tetragon),
+      process: holding(names.tetragon),
+      parent: fc.option(holding(names.tetragon)),
+    })
+    .map(({ kind, body, process, parent }) => ({
+      [kind]: { ...body, process, parent },
+      node_name: "node-1",
+      time: "2022-10-18T03:16:22.225264791Z",
+    })),
 };
-
-/** Values that mappings look at closely, among any others. */
-const telling = fc.constantFrom<unknown>(
-  "2024-04-25T03:06:32.258446+0530",
-  "2021-06-12 01:07:15.633",
-  1.5,
-  1e300,
-  -1,
-  "alert",
-  "http",
-  "dns",
-  "fileinfo",
-  "krb5",
-  "conn",
-  "files",
-  "kerberos",
-  "notice",
-  1,
-  3,
-  7,
-  13,
-  22,
-  4624,
-  4663,
-  5156,
-  "4688",
-  "Security",
-  "Microsoft-Windows-Sysmon/Operational",
-  "File",
-  "Key",
-  "SHA256=AB",
-  "192.0.2.1",
-  "-",
-  "",
-  null,
-  "0x10",
-  "CreateKey",
-  "<EventData><Data Name='a'>&#x110000;&#0;</Data></EventData>",
-  "HTTP",
-  "SMB",
-);
 
 for (const format of Object.keys(names) as ObjectFormat[]) {
   const value = fc.letrec((tie) => ({

@@ -26,6 +26,14 @@ export interface Draft {
   readonly unmapped: Json | undefined;
 }
 
+/** What the reader of one kind of record decides: the rest of the draft is alike for all of its source's records. */
+export type Part = Pick<Draft, "classUid" | "activityId" | "activityName" | "fields">;
+
+/** The part of a record that no class has room for: a base event. */
+export function basePart(activityName: string | undefined, fields: Json = {}): Part {
+  return { classUid: 0, activityId: 99, activityName, fields };
+}
+
 /** A record's fate. */
 export type Mapped =
   | { readonly kind: "event"; readonly line: Buffer }

@@ -12,8 +12,12 @@ import type { RawRecord } from "../input/framing.ts";
 import { parseAudit } from "./auditd/audit_event.ts";
 import { mapAudit } from "./auditd/auditd.ts";
 import { type Draft, finish, type Mapped } from "./draft.ts";
+import { mapEtw } from "./etw/etw.ts";
+import { mapFalco } from "./falco/falco.ts";
 import { asObject, depthOf, type Json, keepExactNumbers } from "./json.ts";
+import { mapOsquery } from "./osquery/osquery.ts";
 import { mapSuricata } from "./suricata/suricata.ts";
+import { mapTetragon } from "./tetragon/tetragon.ts";
 import { mapWindows } from "./windows/windows.ts";
 import { mapZeek } from "./zeek/zeek.ts";
 
@@ -53,6 +57,10 @@ const mappings: Readonly<Record<Exclude<Format, "ocsf_ndjson">, FormatMapping>> 
   suricata_eve: { parse: jsonRecord, map: mapSuricata },
   zeek_json: { parse: jsonRecord, map: (record, { name }) => mapZeek(record, name) },
   windows_event_json: { parse: jsonRecord, map: mapWindows },
+  windows_etw_json: { parse: jsonRecord, map: mapEtw },
+  osquery: { parse: jsonRecord, map: mapOsquery },
+  falco: { parse: jsonRecord, map: mapFalco },
+  tetragon: { parse: jsonRecord, map: mapTetragon },
   auditd: { parse: text(parseAudit, "a line does not begin with type=NAME msg=audit(TIME:SERIAL)"), map: mapAudit },
 };
 

@@ -84,6 +84,18 @@ export function actorOf(o: { process?: Json | undefined; user?: Json | undefined
   return some({ ...o });
 }
 
+/**
+ * OCSF wants a device and an actor where some sources name neither. These say so; no column is filled from them, and whose record it is
+ * stays known by its producer.
+ */
+const unknownDevice: Json = { uid: "unknown", type_id: 0 };
+export const unknownActor: Json = { app_name: "unknown" };
+
+/** The machine that a record names. */
+export function deviceNamed(hostname: string | undefined): Json {
+  return hostname === undefined ? unknownDevice : { hostname, type_id: 0 };
+}
+
 const protocolNumbers: Readonly<Record<string, number>> = { icmp: 1, igmp: 2, tcp: 6, udp: 17, "ipv6-icmp": 58, icmpv6: 58, sctp: 132 };
 const protocolNames: Readonly<Record<number, string>> = {
   1: "icmp",

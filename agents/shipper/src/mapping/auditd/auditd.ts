@@ -6,6 +6,7 @@
 import type { Draft } from "../draft.ts";
 import type { Json } from "../json.ts";
 import type { MapOptions } from "../map_record.ts";
+import { deviceNamed } from "../ocsf_parts.ts";
 import { AuditRecords } from "./audit_event.ts";
 import { callPart } from "./calls.ts";
 import { messagePart } from "./messages.ts";
@@ -21,11 +22,6 @@ function severityOf(records: AuditRecords): number {
   if (records.type.startsWith("ANOM_")) return medium;
   const denied = records.all("AVC").some((avc) => /\bdenied\b/i.test(avc.word("words") ?? "") || avc.word("apparmor") === "DENIED");
   return denied ? low : informational;
-}
-
-/** Classes require a device; where nothing names it, that is what is said. It has no name then, and the row no host. */
-function deviceOf(hostname: string | undefined): Json {
-  return hostname === undefined ? { uid: "unknown", type_id: 0 } : { hostname, type_id: 0 };
 }
 
 /** An event's draft. */
@@ -46,7 +42,7 @@ export function mapAudit(event: Json, { host }: MapOptions): Draft {
       original_event_uid: event["serial"],
       original_time: event["time"],
     },
-    fields: { device: deviceOf((event["node"] as string | undefined) ?? host), ...part.fields },
+    fields: { device: deviceNamed((event["node"] as string | undefined) ?? host), ...part.fields },
     unmapped: records.rest(),
   };
 }

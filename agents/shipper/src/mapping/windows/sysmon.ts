@@ -140,7 +140,7 @@ function network(data: Fields): Part {
 }
 
 /** `type:  5 a.example;::ffff:192.0.2.1;` as answers. The text itself stays in unmapped: what else resolvers write into it is not documented. */
-function answersOf(text: string | undefined): Json[] | undefined {
+export function answersOf(text: string | undefined): Json[] | undefined {
   const parts = text?.split(";").filter((part) => part.trim() !== "") ?? [];
   if (parts.length === 0) return undefined;
   return parts.map((part) => {
