@@ -7,13 +7,14 @@
 import { diskFacts, sleep } from "ransomeye-kernel";
 import type { ExitName } from "../errors.ts";
 import { divergedPlaces } from "../queries/divergence.ts";
+import { type GateStatus, type QuarantineStatus, readGates, readQuarantine } from "../queries/gates.ts";
 import { readLag } from "../queries/ledger.ts";
 import { pausedReason } from "../queries/paused.ts";
 import { bytesPerDay, daysStored } from "../queries/storage.ts";
 import type { DataDir } from "../supervisor/data_dir.ts";
 import { isRunning } from "../supervisor/process_facts.ts";
 import { type RuntimeFile, readRuntime } from "../supervisor/runtime_file.ts";
-import { formatBytes, formatSeconds, formatTable } from "../terminal/format.ts";
+import { formatBytes, formatSeconds, formatTable, formatTimeUs } from "../terminal/format.ts";
 import { terminalSafe } from "../terminal/terminal_safe.ts";
 import { type CommandContext, type CommandSpec, textOption } from "./command.ts";
 import { openReader } from "./context.ts";
@@ -39,8 +40,12 @@ export const statusCommand: CommandSpec = {
  "postgres": {"embedded": boolean, "pid": n | null, "restarts": n} | null,
  "storage": {"bytes": n, "bytes_per_day": n, "days": [{"day": string, "bytes": n}], "retention_bytes_max": n, "retention_days_max": n,
    "disk_free_bytes": n, "disk_total_bytes": n, "seconds_until_full": n | null} | null,
+ "gateways": [{"gateway": string, "state": "open" | "throttled" | "paused", "reason": string, "sessions": n, "heard_us": n}],
+ "quarantine": [{"producer": string, "gateway": string, "code": string, "since_us": n, "until_us": n}],
  "lag_batches": n | null, "paused": string | null, "stopped_partitions": [n], "ledger": {"balanced": boolean, "since_us": n} | null}
 ledger: what the running system's own counting says, and since when; null before the first count.
+gateways: what each gateway process last said; it throttles or pauses its producers by buffer, append_latency, engine_lag, bus_lag or the bus's own reason.
+quarantine: producers that flooded a gateway and are refused for a while; code is the last offence.
 paused: why the bus takes nothing at the moment; producers keep what they have until it does.
 seconds_until_full: until retention begins to drop days or the disk's floor is reached, whichever is first, at today's rate; null if nothing comes in.`,
   exits: ["ok", "found", "usage", "config", "unreachable"],
@@ -56,7 +61,8 @@ seconds_until_full: until retention begins to drop days or the disk's floor is r
     };
     context.result(status, statusText(status));
     if (!running || !ready) return "unreachable" satisfies ExitName;
-    const wrong = status.ledger?.balanced === false || status.paused !== null || status.stopped_partitions.length > 0;
+    const closed = status.paused !== null || status.gateways.some(({ state }) => state === "paused") || status.quarantine.length > 0;
+    const wrong = status.ledger?.balanced === false || closed || status.stopped_partitions.length > 0;
     return wrong ? "found" : "ok";
   },
 };
@@ -64,7 +70,14 @@ seconds_until_full: until retention begins to drop days or the disk's floor is r
 type ProcessFacts = ReturnType<typeof processFacts>;
 type StoredFacts = Awaited<ReturnType<typeof storedFacts>> | typeof nothingStored;
 
-const nothingStored = { storage: null, lag_batches: null, paused: null as string | null, stopped_partitions: [] as readonly number[] };
+const nothingStored = {
+  storage: null,
+  gateways: [] as readonly GateStatus[],
+  quarantine: [] as readonly QuarantineStatus[],
+  lag_batches: null,
+  paused: null as string | null,
+  stopped_partitions: [] as readonly number[],
+};
 
 function isReady(runtime: RuntimeFile): boolean {
   return runtime.phase === "ready" && runtime.children.every((child) => child.ready || child.role === "demo");
@@ -119,6 +132,8 @@ async function storedFacts(context: CommandContext, dir: DataDir) {
         disk_total_bytes: disk.totalBytes,
         seconds_until_full: perDay === 0 ? null : Math.round((room / perDay) * 86_400),
       },
+      gateways: await readGates(reader.pool, context.clock.nowUs()),
+      quarantine: await readQuarantine(reader.pool, context.clock.nowUs()),
       lag_batches: await readLag(reader.pool),
       paused: await pausedReason(reader.pool),
       stopped_partitions: (await divergedPlaces(reader.pool)).map(({ part }) => part),
@@ -152,6 +167,12 @@ function statusText(status: ProcessFacts & StoredFacts): string {
       `waiting    ${status.lag_batches ?? 0} signed batches between bus and rows`,
     );
   }
+  for (const { gateway, state, reason, sessions } of status.gateways) {
+    const why = state === "open" ? "" : `: ${terminalSafe(reason)}`;
+    lines.push(`producers  ${sessions} on ${terminalSafe(gateway)}, ${state}${why}`);
+  }
+  for (const { producer, gateway, code, until_us } of status.quarantine)
+    lines.push(`QUARANTINE ${producer} at ${terminalSafe(gateway)} until ${formatTimeUs(until_us)}: ${terminalSafe(code)}`);
   if (status.ledger !== null) lines.push(`ledger     ${status.ledger.balanced ? "balanced" : "NOT BALANCED: ransomeye audit says where"}`);
   if (status.paused !== null)
     lines.push(`PAUSED     ${terminalSafe(status.paused)}: the gateway takes nothing, producers keep their events`);

@@ -23,6 +23,7 @@ const loadMs = 250;
 export const gatewayRole: Role = async (context) => {
   const { begin, dataDir, clock, random, telemetry, lifetime, grants, say } = context;
   const { config } = begin;
+  const { dpi, linux, windows, honeypot } = config;
   const pool = openRolePool(context, roleConnections(config).gateway);
   const registry = await followRegistry({ socketPath: begin.registrySocket, clock, random, telemetry, lifetime });
   const read = async (file: (typeof keyFiles)[keyof typeof keyFiles]): Promise<string> => {
@@ -36,11 +37,10 @@ export const gatewayRole: Role = async (context) => {
     onFull: () => tellLoad(),
     tls: { key: await read(keyFiles.gatewayKey), cert: await read(keyFiles.gatewayCert), ca: await read(keyFiles.caCert) },
     receiptKey: createPrivateKey(await read(keyFiles.receiptKey)),
-    trustDomain: config.gateway.trustDomain,
     gatewayId: begin.name,
     frameLog: await openPostgresAppender({ pool, clock, telemetry }),
     registry,
-    config,
+    config: { ...config.gateway, kinds: { dpi, linux, windows, honeypot } },
     clock,
     random,
     telemetry,

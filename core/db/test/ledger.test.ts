@@ -173,7 +173,8 @@ test("R-19 the two ledgers stay apart: transmissions are read beside the sum", a
   });
   try {
     await gate.query(
-      "SELECT bus.counters_put('gw', gen_random_uuid(), 1, ARRAY['accepted', 'refused.INGEST_X'], ARRAY[7, 2]::bigint[], false)",
+      `SELECT bus.counters_put('gw', gen_random_uuid(), '{"startedUs": 1, "ended": false, "state": "open", "reason": "", "sessions": 1,
+         "counters": {"accepted": 7, "refused.INGEST_X": 2}, "quarantined": []}')`,
     );
   } finally {
     await gate.end();

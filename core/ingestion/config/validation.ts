@@ -7,8 +7,17 @@
  * Forbids: defaults for what an operator set, and numbers without a name in the heart.
  */
 import { limits as kernelLimits, type Limits } from "ransomeye-kernel";
+import type { ProducerKind } from "ransomeye-pipeline";
 import { IngestError } from "../errors/ingest_errors.ts";
+import { producerKinds } from "../protocol/lib.ts";
 import type { RateLimit } from "../src/rate_limit.ts";
+
+/** The fields of a kind of producer's own section. */
+export interface KindConfig {
+  readonly weight: number;
+  readonly rateEventsPerSecondMax: number;
+  readonly rateBytesPerSecondMax: number;
+}
 
 /** The fields of section `gateway` of the configuration that the gateway reads. */
 export interface GatewayConfig {
@@ -21,6 +30,14 @@ export interface GatewayConfig {
   readonly registryStaleMsMax: number;
   readonly rateEventsPerSecondMax: number;
   readonly rateBytesPerSecondMax: number;
+  readonly totalRateEventsPerSecondMax: number;
+  readonly totalRateBytesPerSecondMax: number;
+  readonly appendMsMax: number;
+  readonly busBacklogFramesMax: number;
+  readonly engineLagMsMax: number;
+  readonly quarantineMsMin: number;
+  readonly quarantineMsMax: number;
+  readonly kinds: Readonly<Record<ProducerKind, KindConfig>>;
 }
 
 /** Everything that the heart needs to know. Frozen. */
@@ -37,7 +54,22 @@ export interface GatewaySettings {
   readonly lingerMsMin: number;
   /** Frames per second that the gate wants to verify; beyond it producers gather longer. */
   readonly framesPerSecondTarget: number;
+  /** What one producer may send. */
   readonly rate: RateLimit;
+  /** What all producers of the gate together may send. */
+  readonly totalRate: RateLimit;
+  /** By kind of producer: its share of a scarce buffer, and what all of the kind together may send. */
+  readonly kinds: Readonly<Record<ProducerKind, { readonly weight: number; readonly rate: RateLimit }>>;
+  /** Where each signal of pressure pauses the gate; see pressure.ts. */
+  readonly appendMsMax: number;
+  readonly busBacklogFramesMax: number;
+  readonly engineLagMsMax: number;
+  /** Credit in use at most right after a pause; it doubles each second from there. */
+  readonly rampBytesMin: number;
+  /** Strikes at which a producer is quarantined; one is forgiven each second. */
+  readonly strikesMax: number;
+  readonly quarantineMsMin: number;
+  readonly quarantineMsMax: number;
   readonly registryFreshMsMax: number;
   readonly registryStaleMsMax: number;
   readonly frameBytesMax: number;
@@ -68,6 +100,14 @@ const signatureBytes = 64;
 /** The settings that a configuration yields; throws INGEST_CONFIG_INVALID with every relation that does not hold. */
 export function gatewaySettings(gatewayId: string, config: GatewayConfig, limits: Limits = kernelLimits): GatewaySettings {
   const frameCostBytesMax = limits.frameBytesMax + limits.frameHeaderBytesMax + signatureBytes;
+  // A burst covers two of the largest frames: a bucket that could never hold one would never let it pass.
+  const rateOf = (eventsPerSecondMax: number, bytesPerSecondMax: number): RateLimit =>
+    Object.freeze({
+      bytesPerSecondMax,
+      eventsPerSecondMax,
+      burstBytesMax: Math.max(bytesPerSecondMax, 2 * frameCostBytesMax),
+      burstEventsMax: Math.max(eventsPerSecondMax, 2 * limits.frameEventsMax),
+    });
   const sessionCreditBytesMax = Math.max(2 * frameCostBytesMax, Math.floor(config.bufferBytesMax / 8));
   const settings: GatewaySettings = Object.freeze({
     gatewayId,
@@ -81,12 +121,23 @@ export function gatewaySettings(gatewayId: string, config: GatewayConfig, limits
     lingerMsMin: config.lingerMs,
     // A small frame costs gateway, bus and engine about a millisecond together, whatever it holds (bench, shape C): half of two cores.
     framesPerSecondTarget: 1000,
-    rate: Object.freeze({
-      bytesPerSecondMax: config.rateBytesPerSecondMax,
-      eventsPerSecondMax: config.rateEventsPerSecondMax,
-      burstBytesMax: Math.max(config.rateBytesPerSecondMax, 2 * frameCostBytesMax),
-      burstEventsMax: Math.max(config.rateEventsPerSecondMax, 2 * limits.frameEventsMax),
-    }),
+    rate: rateOf(config.rateEventsPerSecondMax, config.rateBytesPerSecondMax),
+    totalRate: rateOf(config.totalRateEventsPerSecondMax, config.totalRateBytesPerSecondMax),
+    kinds: Object.freeze(
+      Object.fromEntries(
+        producerKinds.map((kind) => {
+          const { weight, rateEventsPerSecondMax, rateBytesPerSecondMax } = config.kinds[kind];
+          return [kind, Object.freeze({ weight, rate: rateOf(rateEventsPerSecondMax, rateBytesPerSecondMax) })];
+        }),
+      ) as Record<ProducerKind, { weight: number; rate: RateLimit }>,
+    ),
+    appendMsMax: config.appendMsMax,
+    busBacklogFramesMax: config.busBacklogFramesMax,
+    engineLagMsMax: config.engineLagMsMax,
+    rampBytesMin: Math.max(4 * frameCostBytesMax, Math.floor(config.bufferBytesMax / 32)),
+    strikesMax: 100,
+    quarantineMsMin: config.quarantineMsMin,
+    quarantineMsMax: config.quarantineMsMax,
     registryFreshMsMax: config.registryFreshMsMax,
     registryStaleMsMax: config.registryStaleMsMax,
     frameBytesMax: limits.frameBytesMax,
@@ -129,6 +180,9 @@ export function settingsFaults(s: GatewaySettings): readonly string[] {
     s.rate.burstBytesMax >= 2 * s.frameCostBytesMax && s.rate.burstEventsMax >= 2 * s.frameEventsMax,
     "a burst covers two of the largest frames",
   );
+  for (const [kind, { weight }] of Object.entries(s.kinds)) must(weight >= 1, `${kind}.weight is at least 1`);
+  must(s.rampBytesMin >= 2 * s.frameCostBytesMax, "recovery begins with room for two of the largest frames");
+  must(s.quarantineMsMin <= s.quarantineMsMax, "gateway.quarantine_ms_min must not be above gateway.quarantine_ms_max");
   must(s.registryFreshMsMax < s.registryStaleMsMax, "gateway.registry_fresh_ms_max must be below gateway.registry_stale_ms_max");
   must(s.appendBytesMax >= s.frameCostBytesMax, "one append holds at least one of the largest frames");
   must(s.appendRetryMsMin <= s.appendRetryMsMax, "append retries have a lowest and a highest wait");

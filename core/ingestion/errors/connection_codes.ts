@@ -39,7 +39,9 @@ export type ConnectionCode =
   | "INGEST_SLOW_READER"
   | "INGEST_SESSION_REPLACED"
   | "INGEST_DRAINING"
-  | "INGEST_CREDIT_UNUSED";
+  | "INGEST_CREDIT_UNUSED"
+  | "INGEST_RECONNECT_FLOOD"
+  | "INGEST_QUARANTINED";
 
 /** Their rows. */
 export const connectionCodes: Readonly<Record<ConnectionCode, IngestCodeSpec>> = {
@@ -276,5 +278,21 @@ export const connectionCodes: Readonly<Record<ConnectionCode, IngestCodeSpec>> =
     "reconnect",
     "granted credit was held for long without being used",
     "ask for credit when there is something to send",
+  ),
+  INGEST_RECONNECT_FLOOD: spec(
+    "authentication",
+    "retry",
+    g.resourceExhausted,
+    "reconnect",
+    "the producer opens sessions faster than one a second; only ever the reason of a quarantine",
+    "wait longer between connections; operator: look for a second machine with this identity",
+  ),
+  INGEST_QUARANTINED: spec(
+    "authentication",
+    "retry",
+    g.resourceExhausted,
+    "reconnect",
+    "the producer flooded the gateway and is refused for a while",
+    "come back after the time named; operator: ransomeye status names producer and offence",
   ),
 };

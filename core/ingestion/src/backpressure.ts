@@ -9,15 +9,18 @@
  */
 import type { ThrottleState } from "../protocol/lib.ts";
 
-/** Levels of held bytes over the buffer between which the states change. */
+/** Levels between which the states change, as shares of the value at which a signal pauses. */
 export interface PressureBounds {
   readonly openBelowRatio: number;
   readonly throttleAtRatio: number;
   readonly pauseAtRatio: number;
 }
 
-/** The bounds in force. */
-export const pressureBounds: PressureBounds = Object.freeze({ openBelowRatio: 0.3, throttleAtRatio: 0.5, pauseAtRatio: 0.8 });
+/** The bounds in force, for every signal. */
+export const pressureBounds: PressureBounds = Object.freeze({ openBelowRatio: 3 / 8, throttleAtRatio: 5 / 8, pauseAtRatio: 1 });
+
+/** Held bytes over the buffer at which it pauses: what is granted already must still find room. */
+export const bufferPauseRatio = 0.8;
 
 type Band = "low" | "middle" | "high" | "full";
 
@@ -34,19 +37,18 @@ const byLevel: Readonly<Record<ThrottleState, Readonly<Record<Band, ThrottleStat
   paused: { low: "open", middle: "throttled", high: "paused", full: "paused" },
 });
 
-/** The gate's next state from the level of its buffer (held bytes over the bound) and whether the bus takes frames at all. */
-export function nextPressure(
-  state: ThrottleState,
-  level: number,
-  busPaused: boolean,
-  bounds: PressureBounds = pressureBounds,
-): ThrottleState {
-  return busPaused ? "paused" : byLevel[state][bandOf(level, bounds)];
+/** The next state by one signal, from its level: the signal's value over the value at which it pauses. */
+export function nextPressure(state: ThrottleState, level: number, bounds: PressureBounds = pressureBounds): ThrottleState {
+  return byLevel[state][bandOf(level, bounds)];
 }
 
 /** One session that wants credit. */
 export interface Claim {
   readonly session: number;
+  /** Sessions of one group share `groupRoomBytes` as well. */
+  readonly group: string;
+  /** Shares: of a scarce room a session gets its weight's part. */
+  readonly weight: number;
   /** Bytes that it asked for and may have: demand, bounded by rate and by the session's cap. */
   readonly wantBytes: number;
   /** Bytes that it was granted and holds already. */
@@ -56,14 +58,22 @@ export interface Claim {
 }
 
 /**
- * Shares free room among claims: the session that has least is served first, a quantum at a time, until wants or room end. Whoever cannot
- * be given its whole quantum ends the round, so that small claims never starve a large one: its turn comes first in the next.
- * Pure. Returns bytes by session; their cost (beyond floors) never exceeds `freeBytes`.
+ * Shares free room among claims: the session that has least for its weight is served first, a quantum at a time, until wants or room end. Whoever cannot
+ * be given its whole quantum ends the round, so that small claims never starve a large one: its turn comes first in the next. A group whose room
+ * is used up steps aside and keeps nobody else waiting.
+ * Pure. Returns bytes by session; their cost (beyond floors) never exceeds `freeBytes`, and each group's never its room.
  */
-export function shareCredit(claims: readonly Claim[], freeBytes: number, quantumBytes: number): ReadonlyMap<number, number> {
+export function shareCredit(
+  claims: readonly Claim[],
+  freeBytes: number,
+  groupRoomBytes: ReadonlyMap<string, number>,
+  quantumBytes: number,
+): ReadonlyMap<number, number> {
   const granted = new Map<number, number>();
+  const room = new Map(groupRoomBytes);
   const waiting = claims.filter((claim) => claim.wantBytes > 0).map((claim, turn) => ({ claim, turn, has: claim.usedBytes }));
-  const order = (a: (typeof waiting)[number], b: (typeof waiting)[number]): number => a.has - b.has || a.turn - b.turn;
+  const order = (a: (typeof waiting)[number], b: (typeof waiting)[number]): number =>
+    a.has / a.claim.weight - b.has / b.claim.weight || a.turn - b.turn;
   waiting.sort(order);
   let free = freeBytes;
   while (waiting.length > 0) {
@@ -73,8 +83,14 @@ export function shareCredit(claims: readonly Claim[], freeBytes: number, quantum
     const already = granted.get(claim.session) ?? 0;
     const more = Math.min(quantumBytes, claim.wantBytes - already);
     const cost = beyondFloor(next.has + more, claim.floorBytes) - beyondFloor(next.has, claim.floorBytes);
+    const left = room.get(claim.group) ?? 0;
+    if (cost > left) {
+      waiting.shift();
+      continue;
+    }
     if (cost > free) break;
     free -= cost;
+    room.set(claim.group, left - cost);
     granted.set(claim.session, already + more);
     next.has += more;
     waiting.shift();

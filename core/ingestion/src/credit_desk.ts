@@ -6,10 +6,12 @@
  *   beyond its rate waits aside until the next tick, so that it delays nobody else.
  * Forbids: credit beyond demand, rate, the session's cap, or the pool.
  */
+import type { ProducerKind } from "ransomeye-pipeline";
 import type { GatewaySettings } from "../config/validation.ts";
 import { type Claim, shareCredit } from "./backpressure.ts";
 import { outstanding } from "./buffer.ts";
-import { covered, refill, waitMs, type Cost } from "./rate_limit.ts";
+import { covered, refill, type SharedRates, waitMs, type Cost } from "./rate_limit.ts";
+import { producerKinds } from "../protocol/lib.ts";
 import type { Session } from "./session_state.ts";
 
 /** Sessions looked at in one round. */
@@ -18,8 +20,27 @@ const claimsPerRoundMax = 256;
 /** What a round decided. */
 export interface Round {
   readonly grants: readonly { readonly session: number; readonly cost: Cost }[];
-  /** Sessions whose rate allows nothing now, and when it will. */
-  readonly overRate: readonly { readonly session: number; readonly retryAfterMs: number }[];
+  /** Sessions that a rate allows nothing now: whose it is, and when it will. */
+  readonly overRate: readonly OverRate[];
+}
+
+/** Whose rate keeps a session waiting: its own, that of its kind of producer, or the whole gate's. */
+export type RateReason = "rate" | "kind_rate" | "total_rate";
+
+/** A session without tokens. */
+export interface OverRate {
+  readonly session: number;
+  readonly reason: RateReason;
+  readonly retryAfterMs: number;
+}
+
+/** What a round has to give. */
+export interface Supply {
+  /** Room in the buffer. */
+  readonly poolBytes: number;
+  /** Keeps each session to two frames at once. */
+  readonly throttled: boolean;
+  readonly rates: SharedRates<ProducerKind>;
 }
 
 const noRound: Round = Object.freeze({ grants: [], overRate: [] });
@@ -85,14 +106,14 @@ export class CreditDesk {
     this.#shortAtBytes = undefined;
   }
 
-  /** Shares `poolBytes` among the sessions whose turn it is. `throttled` halves nobody's floor, but keeps each to two frames at once. */
-  round(sessionOf: (id: number) => Session | undefined, poolBytes: number, throttled: boolean, nowMs: number): Round {
-    const { frameCostBytesMax, rate, sessionCreditBytesMax, sessionCreditEventsMax } = this.#settings;
+  /** Shares the supply among the sessions whose turn it is. */
+  round(sessionOf: (id: number) => Session | undefined, { poolBytes, throttled, rates }: Supply, nowMs: number): Round {
+    const { frameCostBytesMax, sessionCreditBytesMax, sessionCreditEventsMax, kinds } = this.#settings;
     if (this.#shortAtBytes !== undefined && poolBytes < this.#shortAtBytes + frameCostBytesMax) return noRound;
     const capBytes = throttled ? 2 * frameCostBytesMax : sessionCreditBytesMax;
     const claims: Claim[] = [];
     const eventsOf = new Map<number, number>();
-    const overRate: { session: number; retryAfterMs: number }[] = [];
+    const overRate: OverRate[] = [];
     let looked = 0;
     for (const id of this.#waiting) {
       if (looked >= claimsPerRoundMax) break;
@@ -111,32 +132,65 @@ export class CreditDesk {
         this.#waiting.delete(id);
         continue;
       }
-      const bucket = refill(session.bucket, rate, nowMs);
-      const allowed = covered(bucket, free);
-      if (allowed.bytes < useful.bytes || allowed.events < useful.events) {
+      const { allowed, over } = this.#allowed(session, free, useful, rates, nowMs);
+      if (over !== undefined) {
         this.#waiting.delete(id);
         this.#overRate.add(id);
-        overRate.push({ session: id, retryAfterMs: waitMs(bucket, rate, free, useful) });
+        overRate.push(over);
         continue;
       }
+      const { kind } = session.identity;
       const wantBytes = useful.bytes === 0 ? 0 : Math.min(wish.bytes, room, allowed.bytes);
-      claims.push({ session: id, wantBytes, usedBytes, floorBytes: session.account.floorBytes });
+      const { floorBytes } = session.account;
+      claims.push({ session: id, group: kind, weight: kinds[kind].weight, wantBytes, usedBytes, floorBytes });
       eventsOf.set(id, Math.max(0, Math.min(wish.events, allowed.events, sessionCreditEventsMax - free.events)));
     }
-    const shares = shareCredit(claims, poolBytes, frameCostBytesMax);
+    const rooms = new Map(producerKinds.map((kind) => [kind as string, rates.of(kind)]));
+    const total = rates.total();
+    const roomBytes = new Map([...rooms].map(([kind, { bytes }]) => [kind, bytes]));
+    const shares = shareCredit(claims, Math.min(poolBytes, total.bytes), roomBytes, frameCostBytesMax);
     const grants: { session: number; cost: Cost }[] = [];
+    const leftEvents = new Map([...rooms].map(([kind, { events }]) => [kind, events]));
+    let totalEvents = total.events;
     let leftBytes = poolBytes;
     let short = false;
-    for (const { session, wantBytes } of claims) {
+    for (const { session, group, wantBytes } of claims) {
       const bytes = shares.get(session) ?? 0;
       leftBytes -= bytes;
       short ||= bytes < wantBytes;
-      const events = bytes > 0 || wantBytes === 0 ? (eventsOf.get(session) ?? 0) : 0;
+      const kindEvents = leftEvents.get(group) ?? 0;
+      const events = bytes > 0 || wantBytes === 0 ? Math.min(eventsOf.get(session) ?? 0, kindEvents, totalEvents) : 0;
+      leftEvents.set(group, kindEvents - events);
+      totalEvents -= events;
       if (bytes === 0 && events === 0) continue;
       this.#waiting.delete(session);
       grants.push({ session, cost: { bytes, events } });
     }
-    this.#shortAtBytes = short ? leftBytes : undefined;
+    this.#shortAtBytes = short && leftBytes < frameCostBytesMax ? leftBytes : undefined;
     return { grants, overRate };
+  }
+
+  /** What rates allow a session beyond what it holds, or which of them it has to wait for. */
+  #allowed(
+    session: Session,
+    free: Cost,
+    useful: Cost,
+    rates: SharedRates<ProducerKind>,
+    nowMs: number,
+  ): { readonly allowed: Cost; readonly over: OverRate | undefined } {
+    const { rate } = this.#settings;
+    const { id, identity } = session;
+    const bucket = refill(session.bucket, rate, nowMs);
+    const allowed = covered(bucket, free);
+    const covers = (room: Cost): boolean => room.bytes >= useful.bytes && room.events >= useful.events;
+    const over = (reason: RateReason, retryAfterMs: number): { readonly allowed: Cost; readonly over: OverRate } => ({
+      allowed,
+      over: { session: id, reason, retryAfterMs },
+    });
+    if (!covers(allowed)) return over("rate", waitMs(bucket, rate, free, useful));
+    const retryMs = rates.waitMs(identity.kind, useful);
+    if (!covers(rates.of(identity.kind))) return over("kind_rate", retryMs);
+    if (!covers(rates.total())) return over("total_rate", retryMs);
+    return { allowed, over: undefined };
   }
 }

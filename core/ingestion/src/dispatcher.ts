@@ -35,6 +35,8 @@ export interface Answered {
 /** What answers to a batch come to. `blocked` says why frames went back to their queue. */
 export interface BatchResult {
   readonly part: number;
+  /** Time from its leaving to its answer. */
+  readonly tookMs: number;
   /** Appends of this partition that had failed in a row before this one. */
   readonly failures: number;
   readonly answered: readonly Answered[];
@@ -52,6 +54,9 @@ interface Lane {
   readonly part: number;
   queue: Queued[];
   inFlight: Batch | undefined;
+  /** When the batch in flight left, and its bytes. */
+  sinceMs: number;
+  bytes: number;
   retryAtMs: number;
   failures: number;
 }
@@ -62,6 +67,7 @@ export class Dispatcher {
   /** Partitions in the order in which they have waited longest: Map order is turn order. */
   readonly #lanes = new Map<number, Lane>();
   readonly #batches = new Map<number, Lane>();
+  #inFlightBytes = 0;
   #nextBatch = 1;
 
   constructor(bounds: DispatchBounds) {
@@ -85,20 +91,41 @@ export class Dispatcher {
     invariant(isTrusted(entry.frame), "only what enforceTrust has minted is dispatched");
     let lane = this.#lanes.get(part);
     if (lane === undefined) {
-      lane = { part, queue: [], inFlight: undefined, retryAtMs: 0, failures: 0 };
+      lane = { part, queue: [], inFlight: undefined, sinceMs: 0, bytes: 0, retryAtMs: 0, failures: 0 };
       this.#lanes.set(part, lane);
     }
     lane.queue.push(entry);
   }
 
-  /** Batches that may go now. The caller appends each and brings every one back to `settle` or `fail`. */
-  take(nowMs: number): readonly Batch[] {
+  /** Whether frames wait for an append. */
+  get waiting(): boolean {
+    for (const { queue } of this.#lanes.values()) if (queue.length > 0) return true;
+    return false;
+  }
+
+  /** Age of the oldest batch that the bus has not answered; 0 without one. */
+  oldestMs(nowMs: number): number {
+    let oldest = 0;
+    for (const { sinceMs } of this.#batches.values()) oldest = Math.max(oldest, nowMs - sinceMs);
+    return oldest;
+  }
+
+  /**
+   * Batches that may go now, of `inFlightBytesMax` at most together with those in flight. The caller appends each and brings every one back to
+   * `settle` or `fail`.
+   */
+  take(nowMs: number, inFlightBytesMax: number): readonly Batch[] {
     const batches: Batch[] = [];
     for (const lane of [...this.#lanes.values()]) {
       if (this.#batches.size >= this.#bounds.appendsMax) break;
       if (lane.inFlight !== undefined || lane.queue.length === 0 || lane.retryAtMs > nowMs) continue;
-      const batch: Batch = { id: this.#nextBatch++, part: lane.part, entries: this.#cut(lane) };
+      const { entries, bytes } = this.#cut(lane, inFlightBytesMax - this.#inFlightBytes);
+      if (entries.length === 0) break;
+      const batch: Batch = { id: this.#nextBatch++, part: lane.part, entries };
       lane.inFlight = batch;
+      lane.sinceMs = nowMs;
+      lane.bytes = bytes;
+      this.#inFlightBytes += bytes;
       this.#batches.set(batch.id, lane);
       // To the end of the line: with fewer appends than busy partitions, each has its turn.
       this.#lanes.delete(lane.part);
@@ -139,7 +166,13 @@ export class Dispatcher {
     const { failures } = lane;
     lane.failures = 0;
     this.#forgetIfIdle(lane);
-    return { part: lane.part, failures, answered, blocked: reason === undefined ? undefined : { reason, frames: kept.length } };
+    return {
+      part: lane.part,
+      tookMs: nowMs - lane.sinceMs,
+      failures,
+      answered,
+      blocked: reason === undefined ? undefined : { reason, frames: kept.length },
+    };
   }
 
   /** The append got no answer: whether it happened is unknown, and sending it again settles it. `failures` counts them in a row. */
@@ -168,15 +201,17 @@ export class Dispatcher {
     return gone;
   }
 
-  #cut(lane: Lane): readonly Queued[] {
+  /** The next frames of a lane: whole, within the bounds of one append, and within what may be in flight. */
+  #cut(lane: Lane, bytesMax: number): { readonly entries: readonly Queued[]; readonly bytes: number } {
+    const { appendFramesMax, appendBytesMax } = this.#bounds;
     let bytes = 0;
     let frames = 0;
     for (const { frame } of lane.queue) {
-      if (frames > 0 && (frames >= this.#bounds.appendFramesMax || bytes + frame.cost.bytes > this.#bounds.appendBytesMax)) break;
+      if (frames >= appendFramesMax || bytes + frame.cost.bytes > Math.min(appendBytesMax, bytesMax)) break;
       bytes += frame.cost.bytes;
       frames += 1;
     }
-    return lane.queue.splice(0, frames);
+    return { entries: lane.queue.splice(0, frames), bytes };
   }
 
   #close(id: number): { readonly lane: Lane; readonly batch: Batch } {
@@ -185,6 +220,7 @@ export class Dispatcher {
     invariant(lane !== undefined && batch?.id === id, "a batch is answered once");
     this.#batches.delete(id);
     lane.inFlight = undefined;
+    this.#inFlightBytes -= lane.bytes;
     return { lane, batch };
   }
 

@@ -153,6 +153,13 @@ export const producerFenced: Def<{ producer: string; epoch: number; first_seq: n
   counter: { name: "gateway_fenced_total", help: "Sessions ended because a newer epoch exists.", labels: [] },
 });
 
+export const producerQuarantined: Def<{ producer: string; code: string; seconds: number }> = defineEvent({
+  name: "producer_quarantined",
+  level: "error",
+  help: "A producer flooded this gateway: its session was closed and it is refused for a while. `code` is its last offence.",
+  counter: { name: "gateway_quarantines_total", help: "Quarantines begun, by the offence that led to them.", labels: ["code"] },
+});
+
 export const registryStale: Def<{ age_ms: number; sessions: number }> = defineEvent({
   name: "registry_stale",
   level: "error",
@@ -173,4 +180,14 @@ export const reservedGauge: GaugeDefinition = gauge("gateway_buffer_reserved_byt
 export const heldGauge: GaugeDefinition = gauge("gateway_buffer_held_bytes", "Frames held until the bus answers.", "bytes");
 export const peakGauge: GaugeDefinition = gauge("gateway_buffer_reserved_peak_bytes", "Highest reservation since the start.", "bytes");
 export const boundGauge: GaugeDefinition = gauge("gateway_buffer_bytes_max", "Bound of the buffer.", "bytes");
+export const quarantinedGauge: GaugeDefinition = gauge(
+  "gateway_quarantined",
+  "Producers refused for a while because they flooded.",
+  "producers",
+);
+export const inFlightGauge: GaugeDefinition = gauge(
+  "gateway_in_flight_bytes_max",
+  "Bytes that the bus lets this gateway have in appends at once.",
+  "bytes",
+);
 export const lingerGauge: GaugeDefinition = gauge("gateway_linger_ms", "Time that producers are asked to gather events.", "milliseconds");

@@ -9,51 +9,46 @@
  */
 import { fullJitterMs } from "ransomeye-kernel";
 import type { GatewaySettings } from "../config/validation.ts";
-import { INGEST_CODES } from "../errors/ingest_errors.ts";
+import { INGEST_CODES, type IngestCode } from "../errors/ingest_errors.ts";
 import { comeBackNever } from "../protocol/lib.ts";
+import type { Identity } from "../security/identity.ts";
 import { Alarms } from "./alarms.ts";
-import { idleWindowBytes, windowBytes } from "./backpressure.ts";
-import { BufferLedger, outstanding, release } from "./buffer.ts";
-import { CreditDesk } from "./credit_desk.ts";
+import { release } from "./buffer.ts";
+import { CreditDesk, type RateReason } from "./credit_desk.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import * as events from "./events.ts";
 import { type GateEffect, type GateFigures, type GatePorts, type GateSignal, type Moment, note, spoken } from "./gate_signals.ts";
-import { Linger, Pressure, waitingEvents } from "./pressure.ts";
+import { HeadQueue } from "./head_queue.ts";
+import { Linger, waitingEvents } from "./linger.ts";
+import { Pressure, Ramp } from "./pressure.ts";
+import { Quarantine } from "./quarantine.ts";
 import { LeftRates } from "./rate_limit.ts";
 import { Transmissions } from "./refusals.ts";
+import { RegistryWatch } from "./registry_watch.ts";
 import { headOfNobody, openSession, step } from "./session.ts";
+import { type Entry, SessionBook } from "./session_book.ts";
 import { become, type Session, type SessionContext, type SessionEffect, type SessionSignal, type Settled } from "./session_state.ts";
 
-interface Entry {
-  session: Session;
-  windowBytes: number;
-}
-
 const second = 1000;
-/** Reason of the throttling of one producer beyond its rate. */
-const overRate = "rate";
-/** Share of the sessions that one tick ends while the registry is stale: the gate empties within a minute, not at once. */
-const stalePaceRatio = 0.02;
+/** Reasons that throttle some sessions while the gate is open. */
+const rateReasons: ReadonlySet<string> = new Set<RateReason>(["rate", "kind_rate", "total_rate"]);
 
 /** All sessions of one gateway process. */
 export class Gate {
   readonly #settings: GatewaySettings;
   readonly #ports: GatePorts;
-  readonly #ledger: BufferLedger;
+  readonly #book: SessionBook;
   readonly #desk: CreditDesk;
   readonly #dispatcher: Dispatcher;
-  readonly #entries = new Map<number, Entry>();
-  /** The live session of each producer. */
-  readonly #live = new Map<string, number>();
   readonly #leftRates: LeftRates;
-  readonly #headsWanted = new Set<string>();
+  readonly #heads: HeadQueue;
   readonly #alarms = new Alarms();
-  readonly #pressure = new Pressure();
+  readonly #quarantine: Quarantine;
+  readonly #pressure: Pressure;
+  readonly #ramp: Ramp;
   readonly #linger: Linger;
-  #headsReading = false;
   #secondMs = 0;
-  #storedPollMs = 0;
-  #registryStale = false;
+  readonly #registry: RegistryWatch;
   #draining = false;
   #at: Moment = { nowMs: 0, nowUs: 0 };
   #effects: GateEffect[] = [];
@@ -62,11 +57,16 @@ export class Gate {
   constructor(settings: GatewaySettings, ports: GatePorts) {
     this.#settings = settings;
     this.#ports = ports;
-    this.#ledger = new BufferLedger(settings.bufferBytesMax);
+    this.#book = new SessionBook(settings);
     this.#desk = new CreditDesk(settings);
     this.#leftRates = new LeftRates(settings.rate);
     this.#dispatcher = new Dispatcher(settings);
     this.#linger = new Linger(settings);
+    this.#heads = new HeadQueue(settings);
+    this.#registry = new RegistryWatch(settings);
+    this.#quarantine = new Quarantine(settings);
+    this.#pressure = new Pressure(settings);
+    this.#ramp = new Ramp(settings);
   }
 
   /** One step. The effects are to be carried out in their order. */
@@ -83,19 +83,23 @@ export class Gate {
 
   /** The session's state; for tests and the simulation's oracle. */
   session(id: number): Session | undefined {
-    return this.#entries.get(id)?.session;
+    return this.#book.session(id);
   }
 
   figures(): GateFigures {
+    const { ledger, size } = this.#book;
     return {
-      sessions: this.#live.size,
-      reservedBytes: this.#ledger.reservedBytes,
-      reservedBytesPeak: this.#ledger.reservedBytesPeak,
-      heldBytes: this.#ledger.heldBytes,
-      bufferBytesMax: this.#ledger.bytesMax,
+      sessions: size,
+      reservedBytes: ledger.reservedBytes,
+      reservedBytesPeak: ledger.reservedBytesPeak,
+      heldBytes: ledger.heldBytes,
+      bufferBytesMax: ledger.bytesMax,
       lingerMs: this.#linger.ms,
       state: this.#pressure.now.state,
+      reason: this.#pressure.now.reason,
       framesUnanswered: this.#dispatcher.frames,
+      inFlightBytesMax: this.#pressure.inFlightBytes(this.#at.nowMs),
+      quarantined: this.#quarantine.list(this.#at.nowMs),
     };
   }
 
@@ -104,7 +108,7 @@ export class Gate {
       case "opened":
         return this.#opened(signal);
       case "turnedAway":
-        return this.transmissions.refuse(signal.code, signal.producer);
+        return this.#refused(signal.code, signal.producer);
       case "message":
         return this.#to(signal.session, spoken(signal.message));
       case "ponged":
@@ -117,12 +121,12 @@ export class Gate {
       case "appendFailed":
         return this.#appendFailed(signal);
       case "headsRead":
-        this.#headsReading = false;
+        this.#heads.answered();
         for (const producer of signal.asked)
           this.#toProducer(producer, { kind: "headRead", head: signal.heads.get(producer) ?? headOfNobody });
         return;
       case "headsFailed":
-        this.#headsReading = false;
+        this.#heads.answered();
         this.#effects.push(note(events.busUnreadable, { what: "heads", code: signal.code }));
         for (const producer of signal.asked) this.#toProducer(producer, { kind: "busFailed" });
         return;
@@ -132,42 +136,47 @@ export class Gate {
         this.#effects.push(note(events.busUnreadable, { what: "epoch", code: signal.code }));
         return this.#to(signal.session, { kind: "busFailed" });
       case "directory":
-        for (const producer of signal.producers === "all" ? [...this.#live.keys()] : signal.producers)
-          this.#toProducer(producer, { kind: "standing" });
+        if (signal.producers === "all") this.#toAll({ kind: "standing" });
+        else for (const producer of signal.producers) this.#toProducer(producer, { kind: "standing" });
         return;
       case "pressure":
-        return this.#pressure.heard(signal.pressure);
+        return this.#pressure.heard(signal.pressure, signal.askedMs);
       case "tick":
         return this.#tick(signal);
       case "drain":
         this.#draining = true;
-        for (const id of [...this.#live.values()]) this.#to(id, { kind: "drain" });
-        return;
+        return this.#toAll({ kind: "drain" });
     }
   }
 
   #opened({ session: id, identity, nonce }: Extract<GateSignal, { kind: "opened" }>): void {
     const { producer, kind } = identity;
-    const older = this.#live.get(producer);
+    const older = this.#book.liveOf(producer);
     if (older !== undefined) this.#to(older, { kind: "replaced" });
-    const code = this.#draining ? "INGEST_DRAINING" : this.#live.size >= this.#settings.sessionsMax ? "INGEST_SESSIONS_MAX" : undefined;
+    this.#strike("INGEST_RECONNECT_FLOOD", producer);
+    const quarantinedMs = this.#quarantine.remainingMs(producer, this.#at.nowMs);
+    const code = this.#closedTo(quarantinedMs);
     if (code !== undefined) {
       this.transmissions.refuse(code, producer);
-      this.#effects.push({ kind: "end", session: id, code, comeBackAfterMs: this.#comeBackMs() });
+      this.#effects.push({ kind: "end", session: id, code, comeBackAfterMs: quarantinedMs + this.#comeBackMs() });
       return;
     }
-    const session = openSession(id, identity, nonce, this.#leftRates.take(producer), this.#context(producer));
-    this.#entries.set(id, { session, windowBytes: idleWindowBytes });
-    this.#live.set(producer, id);
-    this.#ledger.move(undefined, session.account);
+    this.#book.add(openSession(id, identity, nonce, this.#leftRates.take(producer), this.#context(identity)));
     this.#effects.push(note(events.sessionOpened, { producer, kind, session: id }));
   }
 
+  /** Why nobody, or this producer, is let in now. */
+  #closedTo(quarantinedMs: number): IngestCode | undefined {
+    if (this.#draining) return "INGEST_DRAINING";
+    if (quarantinedMs > 0) return "INGEST_QUARANTINED";
+    return this.#book.size >= this.#settings.sessionsMax ? "INGEST_SESSIONS_MAX" : undefined;
+  }
+
   #to(id: number, signal: SessionSignal): void {
-    const entry = this.#entries.get(id);
+    const entry = this.#book.get(id);
     if (entry === undefined) return;
     const before = entry.session;
-    const { session, effects } = step(before, signal, this.#context(before.identity.producer));
+    const { session, effects } = step(before, signal, this.#context(before.identity));
     if (signal.kind === "frame") this.#linger.frame(before.account, session.account);
     this.#keep(entry, session);
     for (const effect of effects) this.#carry(entry, effect);
@@ -175,21 +184,33 @@ export class Gate {
     else this.#desk.note(entry.session);
   }
 
-  /** Stores a new state; ledger and window follow the account. */
+  #toAll(signal: SessionSignal): void {
+    for (const id of this.#book.liveIds()) this.#to(id, signal);
+  }
+
+  /** Stores a new state; the window follows the account. */
   #keep(entry: Entry, session: Session): void {
-    const before = entry.session;
-    entry.session = session;
-    if (session.account === before.account) return;
-    this.#ledger.move(before.account, session.account);
+    this.#book.keep(entry, session);
     this.#widen(entry);
   }
 
   #widen(entry: Entry): void {
-    const { id, phase, account, creditMovedMs } = entry.session;
-    const bytes = windowBytes(outstanding(account).bytes + account.floorBytes, entry.windowBytes, this.#at.nowMs - creditMovedMs);
-    if (bytes === entry.windowBytes || phase === "ended") return;
-    entry.windowBytes = bytes;
-    this.#effects.push({ kind: "window", session: id, bytes });
+    const bytes = this.#book.widen(entry, this.#at.nowMs);
+    if (bytes !== undefined) this.#effects.push({ kind: "window", session: entry.session.id, bytes });
+  }
+
+  /** Counts a refusal; what only misbehaviour explains is remembered against the producer, and closes it out when it is too much. */
+  #refused(code: IngestCode, producer: string | undefined): void {
+    this.transmissions.refuse(code, producer);
+    if (producer !== undefined) this.#strike(code, producer);
+  }
+
+  #strike(code: IngestCode, producer: string): void {
+    const begun = this.#quarantine.note(producer, code, this.#at);
+    if (begun === undefined) return;
+    const seconds = Math.round((begun.untilUs - begun.sinceUs) / 1e6);
+    this.#effects.push(note(events.producerQuarantined, { producer, code, seconds }));
+    this.#toProducer(producer, { kind: "broken", code: "INGEST_QUARANTINED" });
   }
 
   #carry(entry: Entry, effect: SessionEffect): void {
@@ -211,8 +232,7 @@ export class Gate {
         this.#dispatcher.enqueue(effect.part, { session: id, frame: effect.frame, lineage: effect.lineage });
         return;
       case "readHead":
-        this.#headsWanted.add(producer);
-        return;
+        return this.#heads.want(producer);
       case "openEpoch":
         this.#effects.push({ kind: "openEpoch", session: id, request: effect.request });
         return;
@@ -229,8 +249,7 @@ export class Gate {
         }
         return;
       case "refused":
-        this.transmissions.refuse(effect.code, producer);
-        return;
+        return this.#refused(effect.code, producer);
       case "alarm":
         this.#effects.push(this.#alarms.report(producer, effect, this.#at.nowMs));
         return;
@@ -248,22 +267,17 @@ export class Gate {
   }
 
   /** An ended session keeps its entry until the bus has answered all its frames. */
-  #retire({ session }: Entry): void {
-    const { id, identity, bucket } = session;
+  #retire(entry: Entry): void {
+    const { id, identity, bucket } = entry.session;
     this.#desk.forget(id);
-    if (this.#live.get(identity.producer) === id) {
-      this.#live.delete(identity.producer);
-      this.#leftRates.leave(identity.producer, bucket);
-    }
-    if (session.inFlight > 0 || !this.#entries.delete(id)) return;
-    this.#ledger.move(session.account, undefined);
+    if (this.#book.retire(entry)) this.#leftRates.leave(identity.producer, bucket);
   }
 
   #appended({ batch, outcomes }: Extract<GateSignal, { kind: "appended" }>): void {
     const { appendRetryMsMin } = this.#settings;
-    const { part, answered, blocked, failures } = this.#dispatcher.settle(batch, outcomes, this.#at.nowMs, appendRetryMsMin);
+    const { part, tookMs, answered, blocked, failures } = this.#dispatcher.settle(batch, outcomes, this.#at.nowMs, appendRetryMsMin);
     if (failures > 0) this.#effects.push(note(events.appendRecovered, { part, failures }));
-    this.#pressure.answered(part, blocked?.reason);
+    this.#pressure.answered(part, tookMs, blocked?.reason);
     if (blocked !== undefined) this.#effects.push(note(events.busBlocked, { part, reason: blocked.reason, frames: blocked.frames }));
     const bySession = new Map<number, Settled[]>();
     for (const { entry, outcome } of answered) {
@@ -287,18 +301,15 @@ export class Gate {
     const { nowMs } = this.#at;
     this.#linger.tick(peersWaited === true);
     this.#desk.refresh();
-    if (nowMs - this.#storedPollMs >= this.#settings.storedPollMs) {
-      this.#storedPollMs = nowMs;
-      this.#pollStored();
-    }
+    this.#heads.poll(this.#book, nowMs);
     this.#checkRegistry(registryAgeMs);
     if (nowMs - this.#secondMs < second) return;
     const seconds = this.#secondMs === 0 ? 1 : (nowMs - this.#secondMs) / second;
     this.#secondMs = nowMs;
-    this.#linger.update(seconds, waitingEvents(this.#entries.values(), this.#settings.sessionFloorEvents));
-    for (const id of [...this.#live.values()]) {
+    this.#linger.update(seconds, waitingEvents(this.#book.entries(), this.#settings.sessionFloorEvents));
+    for (const id of this.#book.liveIds()) {
       this.#to(id, { kind: "tick" });
-      const entry = this.#entries.get(id);
+      const entry = this.#book.get(id);
       if (entry !== undefined) this.#widen(entry);
     }
     for (const { code, step: at, count, producer } of this.transmissions.flush()) {
@@ -306,84 +317,71 @@ export class Gate {
     }
     this.#leftRates.forget(nowMs);
     this.#alarms.forget(nowMs);
+    this.#quarantine.forget(nowMs);
   }
 
-  /** Asks how far the engine is with those producers whose frames are durable and not yet in rows. */
-  #pollStored(): void {
-    for (const [producer, id] of this.#live) {
-      const session = this.#entries.get(id)?.session;
-      if (session?.phase !== "streaming" && session?.phase !== "draining") continue;
-      const { durable, stored } = session;
-      if (durable.epoch !== stored.epoch || durable.seq !== stored.seq) this.#headsWanted.add(producer);
-    }
+  #checkRegistry(ageMs: number): void {
+    const { end, said } = this.#registry.check(ageMs, this.#book.size);
+    this.#effects.push(...said);
+    for (const id of this.#book.liveIds().slice(0, end)) this.#to(id, { kind: "registryStale" });
   }
 
-  #checkRegistry(registryAgeMs: number): void {
-    const stale = registryAgeMs > this.#settings.registryStaleMsMax;
-    if (stale && !this.#registryStale)
-      this.#effects.push(note(events.registryStale, { age_ms: Math.round(Math.min(registryAgeMs, 1e12)), sessions: this.#live.size }));
-    this.#registryStale = stale;
-    if (!stale) return;
-    const pace = Math.ceil(this.#live.size * stalePaceRatio);
-    for (const id of [...this.#live.values()].slice(0, pace)) this.#to(id, { kind: "registryStale" });
-  }
-
-  /** The state that producers are told, from the buffer's level and the bus. */
+  /** The state that producers are told, from the buffer's level, the bus and the engine. */
   #press(): void {
-    const level = this.#ledger.heldBytes / this.#ledger.bytesMax;
-    if (!this.#pressure.update(level)) return;
+    const { heldBytes, bytesMax } = this.#book.ledger;
+    const { nowMs } = this.#at;
+    const levels = { heldBytes, oldestAppendMs: this.#dispatcher.oldestMs(nowMs), waiting: this.#dispatcher.waiting };
+    if (!this.#pressure.update(levels, nowMs)) return;
     const { state, reason } = this.#pressure.now;
-    this.#effects.push(note(events.pressureChanged, { state, reason, level: Math.round(level * 1000) / 1000 }));
-    for (const id of [...this.#live.values()]) this.#to(id, { kind: "throttled", throttling: this.#pressure.now });
+    this.#effects.push(note(events.pressureChanged, { state, reason, level: Math.round((heldBytes / bytesMax) * 1000) / 1000 }));
+    this.#toAll({ kind: "throttled", throttling: this.#pressure.now });
   }
 
-  /** Hands out credit: never what floors of sessions yet to come need, and nothing while paused. */
+  /** Hands out credit: never what floors of sessions yet to come need, nothing while paused, and after a pause a little more each second. */
   #share(): void {
-    if (this.#pressure.now.state === "paused" || this.#desk.waiting === 0) return;
-    const floorsToCome = Math.max(0, this.#settings.sessionsMax - this.#live.size) * this.#settings.sessionFloorBytes;
-    const poolBytes = this.#ledger.freeBytes - floorsToCome;
-    const round = this.#desk.round(
-      (id) => this.#entries.get(id)?.session,
-      poolBytes,
-      this.#pressure.now.state === "throttled",
-      this.#at.nowMs,
-    );
+    const { state } = this.#pressure.now;
+    const { nowMs } = this.#at;
+    const { ledger, rates, size, beyondFloorsBytes } = this.#book;
+    const rampBytes = this.#ramp.bytes(state, nowMs);
+    if (state === "paused" || this.#desk.waiting === 0) return;
+    const floorsToCome = Math.max(0, this.#settings.sessionsMax - size) * this.#settings.sessionFloorBytes;
+    const poolBytes = Math.min(ledger.freeBytes - floorsToCome, rampBytes - beyondFloorsBytes);
+    rates.refill(nowMs);
+    const supply = { poolBytes, throttled: state === "throttled", rates };
+    const round = this.#desk.round((id) => this.#book.session(id), supply, nowMs);
     for (const { session: id, cost } of round.grants) {
-      const told = this.#entries.get(id)?.session.told;
-      if (told?.reason === overRate) this.#to(id, { kind: "throttled", throttling: this.#pressure.now });
+      const told = this.#book.session(id)?.told;
+      if (rateReasons.has(told?.reason ?? "")) this.#to(id, { kind: "throttled", throttling: this.#pressure.now });
       this.#to(id, { kind: "granted", cost });
     }
-    for (const { session: id, retryAfterMs } of round.overRate) {
-      if (this.#pressure.now.state === "open")
-        this.#to(id, { kind: "throttled", throttling: { state: "throttled", reason: overRate, retryAfterMs } });
+    for (const { session: id, reason, retryAfterMs } of round.overRate) {
+      if (state === "open") this.#to(id, { kind: "throttled", throttling: { state: "throttled", reason, retryAfterMs } });
     }
   }
 
   #dispatch(): void {
-    for (const batch of this.#dispatcher.take(this.#at.nowMs)) {
+    const { nowMs } = this.#at;
+    for (const batch of this.#dispatcher.take(nowMs, this.#pressure.inFlightBytes(nowMs))) {
       this.#effects.push({ kind: "append", batch, registryVersion: this.#ports.directory.version });
     }
   }
 
   #askHeads(): void {
-    if (this.#headsReading || this.#headsWanted.size === 0) return;
-    const producers = [...this.#headsWanted].slice(0, this.#settings.headsPerReadMax);
-    for (const producer of producers) this.#headsWanted.delete(producer);
-    this.#headsReading = true;
-    this.#effects.push({ kind: "readHeads", producers });
+    const producers = this.#heads.take();
+    if (producers !== undefined) this.#effects.push({ kind: "readHeads", producers });
   }
 
   #toProducer(producer: string, signal: SessionSignal): void {
-    const id = this.#live.get(producer);
+    const id = this.#book.liveOf(producer);
     if (id !== undefined) this.#to(id, signal);
   }
 
   /** Spread over a time that grows with the number of sessions, so that a fleet does not come back as one wave. */
   #comeBackMs(): number {
-    return Math.round(this.#ports.random.float() * Math.max(this.#settings.comeBackSpreadMs, this.#live.size));
+    return Math.round(this.#ports.random.float() * Math.max(this.#settings.comeBackSpreadMs, this.#book.size));
   }
 
-  #context(producer: string): SessionContext {
+  #context({ producer, kind }: Identity): SessionContext {
     return {
       nowMs: this.#at.nowMs,
       nowUs: this.#at.nowUs,
@@ -391,7 +389,7 @@ export class Gate {
       checks: this.#ports.checks,
       entry: this.#ports.directory.lookup(producer),
       registryVersion: this.#ports.directory.version,
-      lingerMs: this.#linger.ms,
+      lingerMs: this.#linger.msFor(this.#settings.kinds[kind].weight),
       pressure: this.#pressure.now,
       receiptPublicKey: this.#ports.receiptPublicKey,
       seal: this.#ports.seal,

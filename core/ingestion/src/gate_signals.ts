@@ -5,7 +5,7 @@
  * Enforces: every way in and every way out is listed here.
  * Forbids: callbacks into the heart.
  */
-import type { AppendOutcome, BusPressure, OpenEpochOutcome, OpenEpochRequest, ProducerHead } from "ransomeye-pipeline";
+import type { AppendOutcome, BusPressure, OpenEpochOutcome, OpenEpochRequest, ProducerHead, QuarantinedProducer } from "ransomeye-pipeline";
 import type { EventDefinition, Fields, Random } from "ransomeye-kernel";
 import type { IngestCode } from "../errors/ingest_errors.ts";
 import type { ClientMessage, ReceiptFields, ServerMessage } from "../protocol/lib.ts";
@@ -34,7 +34,12 @@ export interface GateFigures {
   readonly bufferBytesMax: number;
   readonly lingerMs: number;
   readonly state: Throttling["state"];
+  /** Why the state is not open; empty when it is. */
+  readonly reason: string;
   readonly framesUnanswered: number;
+  /** What the bus lets this gate have in appends at once (R-14). */
+  readonly inFlightBytesMax: number;
+  readonly quarantined: readonly QuarantinedProducer[];
 }
 
 /** When a signal arrives: monotonic milliseconds for durations, microseconds since 1970 for what is told and signed. */
@@ -60,7 +65,8 @@ export type GateSignal =
   | { readonly kind: "epochAnswered"; readonly session: number; readonly outcome: OpenEpochOutcome }
   | { readonly kind: "epochFailed"; readonly session: number; readonly code: string }
   | { readonly kind: "directory"; readonly producers: readonly string[] | "all" }
-  | { readonly kind: "pressure"; readonly pressure: BusPressure }
+  /** What the bus said of itself, and when it was asked. */
+  | { readonly kind: "pressure"; readonly pressure: BusPressure; readonly askedMs: number }
   /** Time has passed. `peersWaited`: since the last tick there was more to read from peers than one turn had time for. */
   | { readonly kind: "tick"; readonly registryAgeMs: number; readonly peersWaited?: boolean }
   | { readonly kind: "drain" };

@@ -44,11 +44,10 @@ export interface GatewayOptions {
   readonly tls: TlsMaterial;
   /** Ed25519 private key that signs receipts. */
   readonly receiptKey: KeyObject;
-  readonly trustDomain: string;
   readonly gatewayId: string;
   readonly frameLog: FrameAppender;
   readonly registry: ProducerDirectory;
-  readonly config: { readonly gateway: Omit<GatewayConfig, "trustDomain"> };
+  readonly config: GatewayConfig;
   readonly clock: Clock;
   readonly random: Random;
   readonly telemetry: Telemetry;
@@ -115,7 +114,7 @@ class RunningGateway implements Gateway {
   constructor(options: GatewayOptions) {
     const { receiptKey, gatewayId, random, registry, clock } = options;
     this.#options = options;
-    this.#settings = gatewaySettings(gatewayId, { ...options.config.gateway, trustDomain: options.trustDomain });
+    this.#settings = gatewaySettings(gatewayId, options.config);
     this.#turns = new Turns(clock);
     this.#incarnation = random.uuid();
     this.#startedUs = clock.nowUs();
@@ -150,6 +149,7 @@ class RunningGateway implements Gateway {
     const { registry, clock, tls, telemetry } = this.#options;
     const { trustDomain, registryFreshMsMax, sessionsMax, helloMsMax, sessionFloorBytes, bufferBytesMax } = this.#settings;
     const { messageBytesMax } = limits;
+    await this.#askPressure();
     this.#listener = await listen(
       {
         listen: at,
@@ -197,7 +197,7 @@ class RunningGateway implements Gateway {
     // Our last words are on their way; a peer that does not read them is cut at the bound.
     await this.#waitUntil(() => this.#listener?.connections === 0, lastWordsMsMax);
     this.destroy();
-    await this.#putCounters(true);
+    await this.#report(true);
   }
 
   async #waitUntil(holds: () => boolean, msMax: number): Promise<void> {
@@ -307,23 +307,35 @@ class RunningGateway implements Gateway {
     this.#timers.add(timer);
   }
 
-  async #putCounters(ended: boolean): Promise<void> {
-    const { frameLog, gatewayId, telemetry } = this.#options;
+  async #report(ended: boolean): Promise<void> {
+    const { frameLog, gatewayId: gateway, telemetry } = this.#options;
     const counters = this.#gate.transmissions.totals();
+    const { state, reason, sessions, quarantined } = this.#gate.figures();
+    const said = { counters, state, reason, sessions, quarantined, ended };
     try {
-      await frameLog.putCounters({ gateway: gatewayId, incarnation: this.#incarnation, startedUs: this.#startedUs, counters, ended });
+      await frameLog.report({ gateway, incarnation: this.#incarnation, startedUs: this.#startedUs, ...said });
     } catch (error) {
-      telemetry.emit(events.busUnreadable, { what: "counters", code: codeOf(error) });
+      telemetry.emit(events.busUnreadable, { what: "report", code: codeOf(error) });
+    }
+  }
+
+  /** Asks the bus how it stands and renews the lease of its in-flight budget. */
+  async #askPressure(): Promise<void> {
+    const { frameLog, telemetry, clock, gatewayId: gateway } = this.#options;
+    const { appendsMax, appendBytesMax } = this.#settings;
+    const askedMs = clock.monotonicMs();
+    try {
+      const pressure = await frameLog.pressure({ gateway, incarnation: this.#incarnation, wantBytes: appendsMax * appendBytesMax });
+      this.#signal({ kind: "pressure", pressure, askedMs });
+    } catch (error) {
+      telemetry.emit(events.busUnreadable, { what: "pressure", code: codeOf(error) });
     }
   }
 
   #housekeep(): void {
-    const { frameLog, telemetry } = this.#options;
-    frameLog.pressure().then(
-      (pressure) => this.#signal({ kind: "pressure", pressure }),
-      (error: unknown) => telemetry.emit(events.busUnreadable, { what: "pressure", code: codeOf(error) }),
-    );
-    void this.#putCounters(false);
+    const { telemetry } = this.#options;
+    void this.#askPressure();
+    void this.#report(false);
     const figures = this.#gate.figures();
     telemetry.set(events.sessionsGauge, figures.sessions);
     telemetry.set(events.reservedGauge, figures.reservedBytes);
@@ -331,6 +343,8 @@ class RunningGateway implements Gateway {
     telemetry.set(events.heldGauge, figures.heldBytes);
     telemetry.set(events.boundGauge, figures.bufferBytesMax);
     telemetry.set(events.lingerGauge, figures.lingerMs);
+    telemetry.set(events.quarantinedGauge, figures.quarantined.length);
+    telemetry.set(events.inFlightGauge, figures.inFlightBytesMax);
   }
 }
 

@@ -1,42 +1,78 @@
 /**
- * What the whole gate tells its producers: the backpressure state and the linger.
+ * What the whole gate tells its producers: the backpressure state.
  *
- * Why: buffer, bus and rate of frames are facts of the gate, not of a session.
- * Enforces: PAUSED while the bus takes no frames, with the bus's own reason; otherwise the state of the buffer's level, with hysteresis.
- * Forbids: pausing everybody because one connection broke once.
+ * Why: the buffer's level, the bus's answers and the engine's lag are facts of the gate, not of a session (ING-6).
+ * Enforces: four signals, each with a value at which it pauses and hysteresis of its own; the gate is in the worst of their states and says which signal
+ *   put it there. PAUSED at once while the bus takes no frames or is not heard of, with the bus's own reason. After a pause credit returns by doubling.
+ * Forbids: pausing everybody because one connection broke once, and any clock of its own.
  */
 import type { BusPressure } from "ransomeye-pipeline";
-import { nextLingerMs, nextPressure } from "./backpressure.ts";
 import type { GatewaySettings } from "../config/validation.ts";
-import { type Account, outstanding } from "./buffer.ts";
-import type { Session, Throttling } from "./session_state.ts";
+import type { ThrottleState } from "../protocol/lib.ts";
+import { bufferPauseRatio, nextPressure } from "./backpressure.ts";
+import type { Throttling } from "./session_state.ts";
 
-/** Frames below this share of the largest could be larger. */
-const smallFrameRatio = 0.25;
-/** Share of the ticks between which peers had to wait, from which on the gate is too slow for what comes. */
-const drowningRatio = 0.9;
 const retryMsMin = 1000;
 /** Appends that fail this often in a row mean that the bus is gone, not that one connection was. */
 const failuresUntilPause = 2;
+/** Weight of the newest append in the running mean of their times. */
+const appendMeanWeight = 0.2;
+/** While nothing is appended, a slow past is forgotten by half in this time. */
+const appendHalfLifeMs = 1000;
+
+/** Bytes that this gate may have in appends, until when. */
+export interface InFlightLease {
+  readonly bytes: number;
+  readonly untilMs: number;
+}
+
+/** What the gate knows of itself at one moment. */
+export interface GateLevels {
+  readonly heldBytes: number;
+  /** Age of the oldest append that the bus has not answered; 0 without one. */
+  readonly oldestAppendMs: number;
+  /** Whether frames wait for an append. */
+  readonly waiting: boolean;
+}
+
+/** The signals, in the order in which a reason is told when several are equally bad. */
+type PressureSignal = "buffer" | "append_latency" | "bus_lag" | "engine_lag";
+const worse: Readonly<Record<ThrottleState, number>> = Object.freeze({ open: 0, throttled: 1, paused: 2 });
 
 /** The gate's state, from signals. Deterministic. */
 export class Pressure {
+  readonly #settings: Pick<GatewaySettings, "bufferBytesMax" | "appendMsMax" | "busBacklogFramesMax" | "engineLagMsMax">;
+  readonly #states = new Map<PressureSignal, ThrottleState>();
   /** Partitions whose frames went back to their queue, and why. */
   readonly #blocked = new Map<number, string>();
-  #bus: BusPressure = { paused: null, retryAfterMs: 0, backlogEntries: 0 };
+  #bus: BusPressure | undefined;
+  #lease: InFlightLease = Object.freeze({ bytes: 0, untilMs: 0 });
+  #appendMeanMs = 0;
+  #updatedMs = 0;
   #now: Throttling = Object.freeze({ state: "open", reason: "", retryAfterMs: 0 });
+
+  constructor(settings: Pick<GatewaySettings, "bufferBytesMax" | "appendMsMax" | "busBacklogFramesMax" | "engineLagMsMax">) {
+    this.#settings = settings;
+  }
 
   get now(): Throttling {
     return this.#now;
   }
 
-  /** What the bus says of itself. */
-  heard(bus: BusPressure): void {
-    this.#bus = bus;
+  /** Bytes that may be on their way to the bus now (R-14); none once the lease has run out. */
+  inFlightBytes(nowMs: number): number {
+    return nowMs < this.#lease.untilMs ? this.#lease.bytes : 0;
   }
 
-  /** An append was answered; `reason` where frames were put off. */
-  answered(part: number, reason: string | undefined): void {
+  /** What the bus says of itself, in answer to a question asked at `askedMs`: the lease runs from then on. */
+  heard(bus: BusPressure, askedMs: number): void {
+    this.#bus = bus;
+    this.#lease = Object.freeze({ bytes: bus.inFlightBytesMax, untilMs: askedMs + bus.leaseMs });
+  }
+
+  /** An append was answered after `tookMs`; `reason` where frames were put off. */
+  answered(part: number, tookMs: number, reason: string | undefined): void {
+    this.#appendMeanMs += (tookMs - this.#appendMeanMs) * appendMeanWeight;
     if (reason === undefined) this.#blocked.delete(part);
     else this.#blocked.set(part, reason);
   }
@@ -46,79 +82,71 @@ export class Pressure {
     if (failures >= failuresUntilPause) this.#blocked.set(part, "bus_unavailable");
   }
 
-  /** The state at this level of the buffer; true when it has changed. */
-  update(level: number): boolean {
-    const reason = this.#bus.paused ?? firstOf(this.#blocked);
+  /** The state at these levels; true when it has changed. */
+  update(levels: GateLevels, nowMs: number): boolean {
+    const { state, reason } = this.#worst(levels, nowMs);
     const { state: before, reason: toldReason } = this.#now;
-    const state = nextPressure(before, level, reason !== undefined);
-    const why = state === "open" ? "" : (reason ?? "buffer");
-    if (state === before && why === toldReason) return false;
-    this.#now = Object.freeze({ state, reason: why, retryAfterMs: state === "open" ? 0 : Math.max(this.#bus.retryAfterMs, retryMsMin) });
+    if (state === before && reason === toldReason) return false;
+    this.#now = Object.freeze({ state, reason, retryAfterMs: state === "open" ? 0 : Math.max(this.#bus?.retryAfterMs ?? 0, retryMsMin) });
     return true;
+  }
+
+  #worst(levels: GateLevels, nowMs: number): { readonly state: ThrottleState; readonly reason: string } {
+    let state: ThrottleState = "open";
+    let reason = "";
+    for (const [signal, level] of this.#levels(levels, nowMs)) {
+      const next = nextPressure(this.#states.get(signal) ?? "open", level);
+      this.#states.set(signal, next);
+      if (worse[next] <= worse[state]) continue;
+      state = next;
+      reason = signal;
+    }
+    const busReason = this.#busReason(nowMs);
+    return busReason === undefined ? { state, reason } : { state: "paused", reason: busReason };
+  }
+
+  /** Each signal as a share of the value at which it pauses. */
+  #levels({ heldBytes, oldestAppendMs, waiting }: GateLevels, nowMs: number): readonly (readonly [PressureSignal, number])[] {
+    const { bufferBytesMax, appendMsMax, busBacklogFramesMax, engineLagMsMax } = this.#settings;
+    if (oldestAppendMs === 0 && !waiting) this.#appendMeanMs *= 0.5 ** (Math.max(0, nowMs - this.#updatedMs) / appendHalfLifeMs);
+    this.#updatedMs = nowMs;
+    return [
+      ["buffer", heldBytes / (bufferPauseRatio * bufferBytesMax)],
+      ["append_latency", Math.max(this.#appendMeanMs, oldestAppendMs) / appendMsMax],
+      ["engine_lag", (this.#bus?.backlogMs ?? 0) / engineLagMsMax],
+      ["bus_lag", (this.#bus?.backlogEntries ?? 0) / busBacklogFramesMax],
+    ];
+  }
+
+  #busReason(nowMs: number): string | undefined {
+    const { paused } = this.#bus ?? { paused: null };
+    if (paused !== null) return paused;
+    for (const reason of this.#blocked.values()) return reason;
+    return nowMs < this.#lease.untilMs ? undefined : "bus_unavailable";
   }
 }
 
 /**
- * How long producers gather before they sign (R-15): from the frames that arrive, and from those that do not arrive because the gate is slower than
- * its producers. Arrivals alone would never show an overload by small frames: the gate would be too busy with them to count many.
+ * Credit after a pause: were all of the buffer handed out at once, a fleet that has waited a minute would answer with one burst, and the bus would be
+ * where it was. What may be in use begins small and doubles each second until it is the whole buffer.
  */
-export class Linger {
-  readonly #settings: Pick<GatewaySettings, "lingerMsMin" | "framesPerSecondTarget" | "frameCostBytesMax">;
-  #ms: number;
-  #frames = 0;
-  #bytes = 0;
-  #events = 0;
-  #ticks = 0;
-  #waits = 0;
+export class Ramp {
+  readonly #bytesMin: number;
+  readonly #bytesMax: number;
+  #bytes: number;
+  #atMs = 0;
 
-  constructor(settings: Pick<GatewaySettings, "lingerMsMin" | "framesPerSecondTarget" | "frameCostBytesMax">) {
-    this.#settings = settings;
-    this.#ms = settings.lingerMsMin;
+  constructor({ rampBytesMin, bufferBytesMax }: Pick<GatewaySettings, "rampBytesMin" | "bufferBytesMax">) {
+    this.#bytesMin = rampBytesMin;
+    this.#bytesMax = bufferBytesMax;
+    this.#bytes = bufferBytesMax;
   }
 
-  get ms(): number {
-    return this.#ms;
+  /** Bytes beyond all floors that may be granted or held. Grows while the gate is not paused. */
+  bytes(state: ThrottleState, nowMs: number): number {
+    const seconds = Math.max(0, nowMs - this.#atMs) / 1000;
+    this.#atMs = nowMs;
+    this.#bytes = state === "paused" ? this.#bytesMin : Math.min(this.#bytesMax, this.#bytes * 2 ** Math.min(seconds, 60));
+    return this.#bytes;
   }
-
-  /** A frame has come; its cost is what it changed in its session's account. */
-  frame(before: Account, after: Account): void {
-    this.#frames += 1;
-    this.#bytes += after.spentBytesTotal - before.spentBytesTotal;
-    this.#events += after.spentEventsTotal - before.spentEventsTotal;
-  }
-
-  /** Some time has passed, in which peers had to wait for the gate, or had not. */
-  tick(peersWaited: boolean): void {
-    this.#ticks += 1;
-    if (peersWaited) this.#waits += 1;
-  }
-
-  /** The linger for the next while, from the last `seconds`. `waitingEvents` count as frames of the size that has lately come. */
-  update(seconds: number, waitingEvents: number): void {
-    const { lingerMsMin, framesPerSecondTarget, frameCostBytesMax } = this.#settings;
-    const waitingFrames = (waitingEvents * this.#frames) / Math.max(1, this.#events);
-    const framesPerSecond = (this.#frames + waitingFrames) / seconds;
-    // Frames that are full already would not grow by waiting longer.
-    const small = this.#frames > 0 && this.#bytes / this.#frames < frameCostBytesMax * smallFrameRatio;
-    const drowning = small && this.#waits >= this.#ticks * drowningRatio;
-    this.#ms = nextLingerMs(
-      this.#ms,
-      drowning ? Math.max(framesPerSecond, 2 * framesPerSecondTarget) : framesPerSecond,
-      framesPerSecondTarget,
-      lingerMsMin,
-    );
-    this.#frames = this.#bytes = this.#events = this.#ticks = this.#waits = 0;
-  }
-}
-
-/** Events that producers have announced and that have not come: wanted, or granted beyond the floor that every session keeps. */
-export function waitingEvents(sessions: Iterable<{ readonly session: Session }>, floorEvents: number): number {
-  let events = 0;
-  for (const { session } of sessions) events += session.want.events + Math.max(0, outstanding(session.account).events - floorEvents);
-  return events;
-}
-
-function firstOf(map: ReadonlyMap<number, string>): string | undefined {
-  for (const value of map.values()) return value;
-  return undefined;
 }

@@ -1,12 +1,13 @@
 /**
  * Step 4 of 7: rate limiting.
  *
- * Why: one producer's flood may not become everybody's delay.
- * Enforces: a token bucket per producer, in bytes and in events. Input: the cost of a verified frame. Output: the bucket after it, which
- *   may be in debt. Failure behaviour: none; a bucket cannot refuse. Backpressure: a producer without tokens gets no new credit, and is
- *   told THROTTLED with the time at which tokens return (ING-6).
+ * Why: one producer's flood may not become everybody's delay, nor one kind's, nor may all together be more than the gate was sized for.
+ * Enforces: token buckets, in bytes and in events, per producer, per kind of producer and for the whole gate. Input: the cost of a verified frame. Output: the
+ *   buckets after it, which may be in debt. Failure behaviour: none; a bucket cannot refuse. Backpressure: who is without tokens gets no new
+ *   credit, and is told THROTTLED with the bucket's name and the time at which tokens return (ING-6).
  * Forbids: dropping or refusing an event because of its rate, and any clock of its own.
  */
+import { invariant } from "ransomeye-kernel";
 
 /** What a frame costs: its bytes (header, signature, payload) and its events. */
 export interface Cost {
@@ -92,4 +93,77 @@ export class LeftRates {
       if (now.bytes >= this.#limit.burstBytesMax && now.events >= this.#limit.burstEventsMax) this.#buckets.delete(producer);
     }
   }
+}
+
+/** What a session's account says about rates: credit that it holds beyond its floor, and what it has spent so far. */
+export interface RateUse {
+  readonly unused: Cost;
+  readonly spentTotal: Cost;
+}
+
+const noUse: RateUse = Object.freeze({ unused: { bytes: 0, events: 0 }, spentTotal: { bytes: 0, events: 0 } });
+
+interface Share {
+  readonly limit: RateLimit;
+  bucket: Bucket;
+  unusedBytes: number;
+  unusedEvents: number;
+}
+
+/**
+ * Buckets that many sessions share: one for each kind of producer and one for the whole gate. What credit allowed is spent, into debt if need be; what
+ * sessions hold and have not used is kept in mind, so that together they never hold more than the bucket covers.
+ */
+export class SharedRates<Kind extends string> {
+  readonly #total: Share;
+  readonly #kinds: ReadonlyMap<Kind, Share>;
+
+  constructor(total: RateLimit, kinds: Readonly<Record<Kind, { readonly rate: RateLimit }>>, nowMs: number) {
+    const share = (limit: RateLimit): Share => ({ limit, bucket: fullBucket(limit, nowMs), unusedBytes: 0, unusedEvents: 0 });
+    this.#total = share(total);
+    this.#kinds = new Map(Object.entries<{ readonly rate: RateLimit }>(kinds).map(([kind, { rate }]) => [kind as Kind, share(rate)]));
+  }
+
+  /** Follows one session's account from its old value to its new one; undefined is a session that does not exist. */
+  move(kind: Kind, before: RateUse | undefined, after: RateUse | undefined): void {
+    const was = before ?? noUse;
+    const is = after ?? { ...noUse, spentTotal: was.spentTotal };
+    const spent: Cost = { bytes: is.spentTotal.bytes - was.spentTotal.bytes, events: is.spentTotal.events - was.spentTotal.events };
+    for (const share of [this.#total, this.#of(kind)]) {
+      if (spent.bytes > 0 || spent.events > 0) share.bucket = spend(share.bucket, spent);
+      share.unusedBytes += is.unused.bytes - was.unused.bytes;
+      share.unusedEvents += is.unused.events - was.unused.events;
+    }
+  }
+
+  refill(nowMs: number): void {
+    for (const share of [this.#total, ...this.#kinds.values()]) share.bucket = refill(share.bucket, share.limit, nowMs);
+  }
+
+  /** More credit that the whole gate's bucket covers. */
+  total(): Cost {
+    return room(this.#total);
+  }
+
+  /** More credit that the kind's bucket covers. */
+  of(kind: Kind): Cost {
+    return room(this.#of(kind));
+  }
+
+  /** Milliseconds until the kind's and the gate's bucket both cover `cost` more. */
+  waitMs(kind: Kind, cost: Cost): number {
+    const wait = ({ bucket, limit, unusedBytes, unusedEvents }: Share): number =>
+      waitMs(bucket, limit, { bytes: unusedBytes, events: unusedEvents }, cost);
+    return Math.max(wait(this.#total), wait(this.#of(kind)));
+  }
+
+  #of(kind: Kind): Share {
+    const share = this.#kinds.get(kind);
+    invariant(share !== undefined, "every kind of producer has a rate");
+    return share;
+  }
+}
+
+function room({ bucket, unusedBytes, unusedEvents }: Share): Cost {
+  return covered(bucket, { bytes: unusedBytes, events: unusedEvents });
 }

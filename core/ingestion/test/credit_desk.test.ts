@@ -8,7 +8,7 @@ import test from "node:test";
 import type { GatewaySettings } from "../config/validation.ts";
 import { grant, openAccount } from "../src/buffer.ts";
 import { CreditDesk } from "../src/credit_desk.ts";
-import { fullBucket } from "../src/rate_limit.ts";
+import { fullBucket, SharedRates } from "../src/rate_limit.ts";
 import type { Session } from "../src/session_state.ts";
 
 const frameBytes = 1000;
@@ -22,18 +22,20 @@ const settings = {
   sessionCreditBytesMax: 10 * frameBytes,
   sessionCreditEventsMax: 10_000,
   rate,
+  kinds: { linux: { weight: 1, rate } },
 } as GatewaySettings;
 
 /** A streaming session that holds unused credit and wants more. */
 function session(held: { bytes: number; events: number }, want: { bytes: number; events: number }): Session {
   const account = grant(openAccount(settings.sessionFloorBytes), held);
-  return { id: 1, phase: "streaming", account, want, bucket: fullBucket(rate, 0) } as unknown as Session;
+  return { id: 1, phase: "streaming", identity: { kind: "linux" }, account, want, bucket: fullBucket(rate, 0) } as unknown as Session;
 }
 
 function granted(one: Session, throttled = false): { bytes: number; events: number } | undefined {
   const desk = new CreditDesk(settings);
   desk.note(one);
-  return desk.round(() => one, 1_000_000, throttled, 0).grants[0]?.cost;
+  const rates = new SharedRates(rate, { dpi: { rate }, linux: { rate }, windows: { rate }, honeypot: { rate } }, 0);
+  return desk.round(() => one, { poolBytes: 1_000_000, throttled, rates }, 0).grants[0]?.cost;
 }
 
 test("R-14 a session that holds its whole rate in events is still granted the bytes to use them", () => {

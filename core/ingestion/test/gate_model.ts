@@ -5,7 +5,7 @@
  */
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { type Clock, type Random, seededRandom } from "ransomeye-kernel";
-import { type EpochEnd, type MemoryBus, openMemoryBus } from "ransomeye-pipeline";
+import { type BusPressure, type EpochEnd, type MemoryBus, openMemoryBus, type ProducerKind } from "ransomeye-pipeline";
 import { type GatewayConfig, gatewaySettings } from "../config/validation.ts";
 import * as protocol from "../protocol/lib.ts";
 import { toAppend } from "../src/dispatcher.ts";
@@ -16,6 +16,7 @@ import type { DirectoryEntry } from "../src/ports.ts";
 import type { Identity } from "../security/identity.ts";
 
 const mib = 1024 * 1024;
+const anyKind = { weight: 1, rateEventsPerSecondMax: 10_000_000, rateBytesPerSecondMax: 4096 * mib };
 
 export const modelConfig: GatewayConfig = {
   trustDomain: "model",
@@ -27,6 +28,14 @@ export const modelConfig: GatewayConfig = {
   registryStaleMsMax: 60_000,
   rateEventsPerSecondMax: 1_000_000,
   rateBytesPerSecondMax: 1024 * mib,
+  totalRateEventsPerSecondMax: 10_000_000,
+  totalRateBytesPerSecondMax: 4096 * mib,
+  appendMsMax: 5000,
+  busBacklogFramesMax: 100_000,
+  engineLagMsMax: 30_000,
+  quarantineMsMin: 60_000,
+  quarantineMsMax: 3_600_000,
+  kinds: { dpi: anyKind, linux: anyKind, windows: anyKind, honeypot: anyKind },
 };
 
 export function modelKey(random: Random): KeyObject {
@@ -51,18 +60,12 @@ export class ModelProducer {
   nonce: Buffer = Buffer.alloc(0);
   ended: string | undefined;
 
-  constructor(random: Random) {
+  constructor(random: Random, kind: ProducerKind = "linux") {
     this.key = modelKey(random);
     const publicKey = protocol.rawPublicKey(this.key);
     this.keyId = protocol.keyIdOf(publicKey);
-    this.identity = {
-      producer: random.uuid(),
-      kind: "linux",
-      trustDomain: "model",
-      fingerprint: "00",
-      notAfterUs: Number.MAX_SAFE_INTEGER,
-    };
-    this.entry = { producer: this.identity.producer, kind: "linux", status: "active", keys: new Map([[this.keyId, { publicKey }]]) };
+    this.identity = { producer: random.uuid(), kind, trustDomain: "model", fingerprint: "00", notAfterUs: Number.MAX_SAFE_INTEGER };
+    this.entry = { producer: this.identity.producer, kind, status: "active", keys: new Map([[this.keyId, { publicKey }]]) };
   }
 
   /** The next frame; the chain goes on behind it. */
@@ -112,6 +115,16 @@ export class ModelWorld {
   /** Effects that the bus has not answered yet; the test decides when. */
   readonly pending: Exclude<GateEffect, { kind: "send" | "end" | "ping" | "window" | "note" }>[] = [];
   nowMs = 1000;
+  /** What the bus says of itself, each second. */
+  busPressure: BusPressure = {
+    paused: null,
+    retryAfterMs: 1000,
+    backlogEntries: 0,
+    backlogMs: 0,
+    inFlightBytesMax: 16 * mib,
+    leaseMs: 3000,
+  };
+  #heardMs = 0;
   #nextSession = 1;
 
   constructor(seed: number, config: Partial<GatewayConfig> = {}) {
@@ -128,13 +141,17 @@ export class ModelWorld {
     });
   }
 
-  producer(): ModelProducer {
-    const producer = new ModelProducer(this.random);
+  producer(kind?: ProducerKind): ModelProducer {
+    const producer = new ModelProducer(this.random, kind);
     this.entries.set(producer.identity.producer, producer.entry);
     return producer;
   }
 
   step(signal: GateSignal): void {
+    if (this.nowMs - this.#heardMs >= 1000) {
+      this.#heardMs = this.nowMs;
+      this.step({ kind: "pressure", pressure: this.busPressure, askedMs: this.nowMs });
+    }
     for (const effect of this.gate.step(signal, { nowMs: this.nowMs, nowUs: this.nowMs * 1000 })) {
       if (effect.kind === "send") this.producers.get(effect.session)?.heard.push(effect.message);
       else if (effect.kind === "end") {

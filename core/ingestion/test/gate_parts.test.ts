@@ -19,6 +19,7 @@ import { handshakeCode } from "../src/tls.ts";
 import { decodeHeader, zeroHash } from "../protocol/lib.ts";
 import { ModelProducer, modelConfig } from "./gate_model.ts";
 
+const bytesMax = 1 << 24;
 const uuid = "0b4e1c9a-7d2f-4f60-8a11-3f2d5c6b7a80";
 const facts = (names: string | undefined, usages = ["1.3.6.1.5.5.7.3.2"]): CertificateFacts => ({
   subjectAltName: names,
@@ -125,7 +126,7 @@ test("step 7: what the bus did not judge goes back to the front in its order, wi
   const [theirs] = trustedChain(4, 1);
   assert.ok(theirs !== undefined);
   for (const frame of [...mine, theirs]) dispatcher.enqueue(0, { session: 1, frame, lineage: 0 });
-  const [batch] = dispatcher.take(0);
+  const [batch] = dispatcher.take(0, bytesMax);
   assert.equal(batch?.entries.length, 4);
   assert.ok(batch !== undefined);
   const paused: AppendOutcome = { kind: "paused", reason: "full", retryAfterMs: 500 };
@@ -136,8 +137,8 @@ test("step 7: what the bus did not judge goes back to the front in its order, wi
     ["duplicate"],
   );
   assert.deepEqual(result.blocked, { reason: "full", frames: 3 });
-  assert.equal(dispatcher.take(499).length, 0, "not before the bus said");
-  const [again] = dispatcher.take(500);
+  assert.equal(dispatcher.take(499, bytesMax).length, 0, "not before the bus said");
+  const [again] = dispatcher.take(500, bytesMax);
   assert.deepEqual(
     again?.entries.map(({ frame }) => frame.header.firstSeq),
     [1, 3, 5],
@@ -145,7 +146,7 @@ test("step 7: what the bus did not judge goes back to the front in its order, wi
   assert.ok(again !== undefined);
   assert.equal(dispatcher.fail(again.id, 500, () => 100).failures, 1);
   assert.deepEqual(
-    dispatcher.take(600)[0]?.entries.map(({ frame }) => frame.header.firstSeq),
+    dispatcher.take(600, bytesMax)[0]?.entries.map(({ frame }) => frame.header.firstSeq),
     [1, 3, 5],
   );
 });
@@ -155,7 +156,7 @@ test("step 7: appends are bounded in number, frames and bytes, and partitions ta
   for (const part of [0, 1]) for (const frame of trustedChain(5 + part, 3)) dispatcher.enqueue(part, { session: part, frame, lineage: 0 });
   const order: number[] = [];
   for (let i = 0; i < 4; i += 1) {
-    const [batch, more] = dispatcher.take(0);
+    const [batch, more] = dispatcher.take(0, bytesMax);
     assert.ok(batch !== undefined && more === undefined && batch.entries.length <= 2);
     order.push(batch.part);
     dispatcher.settle(

@@ -165,15 +165,42 @@ export interface BusPressure {
   readonly retryAfterMs: number;
   /** Entries that the slowest group has not committed yet, over all partitions; 0 while there is no group. */
   readonly backlogEntries: number;
+  /** Age of the oldest of them, in milliseconds. */
+  readonly backlogMs: number;
+  /** Bytes of frames that this gate may have in appends at once, counted from the question on for `leaseMs` (R-14). */
+  readonly inFlightBytesMax: number;
+  readonly leaseMs: number;
 }
 
-/** Cumulative counters of one gate process (R-19): values only grow, an incarnation without `ended` has ended uncleanly. */
-export interface GateCounters {
+/** A gate's question about pressure: who it is, and how much of the in-flight budget it could use. */
+export interface PressureQuestion {
+  readonly gateway: string;
+  /** Uuid of the process: a restart is a new incarnation, and the old one's lease runs out. */
+  readonly incarnation: string;
+  readonly wantBytes: number;
+}
+
+/** A producer that a gate refuses for a while, with the code of its last offence; microseconds since 1970. */
+export interface QuarantinedProducer {
+  readonly producer: string;
+  readonly code: string;
+  readonly sinceUs: number;
+  readonly untilUs: number;
+}
+
+/** What one gate process tells of itself. Counters only grow (R-19); an incarnation without `ended` has ended uncleanly. */
+export interface GateReport {
   readonly gateway: string;
   /** Uuid of the process: a restart is a new incarnation. */
   readonly incarnation: string;
   readonly startedUs: number;
   readonly counters: Readonly<Record<string, number>>;
+  readonly state: "open" | "throttled" | "paused";
+  /** Why it is not open; empty when it is. */
+  readonly reason: string;
+  readonly sessions: number;
+  /** The whole list. */
+  readonly quarantined: readonly QuarantinedProducer[];
   /** True in the last call of a process that ends cleanly. */
   readonly ended: boolean;
 }
@@ -196,8 +223,8 @@ export interface FrameAppender extends BusFacts {
   openEpoch(request: OpenEpochRequest): Promise<OpenEpochOutcome>;
   /** Heads of those producers that have one. */
   headsOf(producers: readonly string[]): Promise<Map<string, ProducerHead>>;
-  pressure(): Promise<BusPressure>;
-  putCounters(counters: GateCounters): Promise<void>;
+  pressure(question: PressureQuestion): Promise<BusPressure>;
+  report(report: GateReport): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { hasCode } from "ransomeye-kernel";
 import { kinds, shared } from "./contract_tools.ts";
 import { Chain, producerId } from "./frames.ts";
-import { how, keyId, openChain, type OpenSubject } from "./subject.ts";
+import { ask, how, keyId, openChain, type OpenSubject } from "./subject.ts";
 
 export function registryContract(open: OpenSubject): void {
   describe("registry and pressure", () => {
@@ -40,23 +40,44 @@ export function registryContract(open: OpenSubject): void {
       await control.pause("disk_floor");
       const [outcome] = await bus.append(opening.part, [frame], { ...how, registryVersion: 8 });
       assert.ok(outcome?.kind === "paused" && outcome.reason === "disk_floor" && outcome.retryAfterMs > 0);
-      assert.equal((await bus.pressure()).paused, "disk_floor");
+      assert.equal((await bus.pressure(ask(1))).paused, "disk_floor");
       await control.pause(null);
-      assert.equal((await bus.pressure()).paused, null);
+      assert.equal((await bus.pressure(ask(1))).paused, null);
       assert.deepEqual(kinds(await bus.append(opening.part, [frame], { ...how, registryVersion: 8 })), ["accepted"]);
     });
 
-    test("R-19 counters of a gate can be put again and again", async () => {
+    test("R-19 a gate's report can be given again and again", async () => {
       const { bus } = subject();
       const put = {
         gateway: "gate-1",
         incarnation: producerId(60),
         startedUs: 1,
         counters: { frames_accepted: 3, "refused.INGEST_X": 1 },
+        state: "paused",
+        reason: "bus_lag",
+        sessions: 2,
+        quarantined: [{ producer: producerId(61), code: "INGEST_X", sinceUs: 1, untilUs: 2 }],
         ended: false,
-      };
-      await bus.putCounters(put);
-      await bus.putCounters({ ...put, counters: { frames_accepted: 5 }, ended: true });
+      } as const;
+      await bus.report(put);
+      await bus.report({ ...put, counters: { frames_accepted: 5 }, quarantined: [], ended: true });
+    });
+
+    test("R-14 leases of all gates together stay within the budget, and each gets its fair share by its next renewal", async () => {
+      const { bus } = subject();
+      const mib = 1024 * 1024;
+      const budget = 256 * mib;
+      const lease = async (gate: number, mibs: number): Promise<number> =>
+        (await bus.pressure(ask(gate, mibs * mib))).inFlightBytesMax / mib;
+      assert.equal(await lease(2, 200), 200);
+      assert.equal(await lease(3, 200), 56, "what another gate still holds is not given twice");
+      assert.equal(await lease(2, 200), 128);
+      assert.equal(await lease(3, 200), 128);
+      assert.equal(await lease(4, 10), 0);
+      assert.equal(await lease(2, 200), 123);
+      assert.equal(await lease(3, 200), 123);
+      assert.equal(await lease(4, 10), 10, "a small want is met whole");
+      assert.equal((123 + 123 + 10) * mib, budget);
     });
   });
 

@@ -11,7 +11,7 @@ import { openPostgresAppender } from "../src/postgres/appender.ts";
 import { accept, everything, kinds } from "./contract_tools.ts";
 import { Chain, producerId } from "./frames.ts";
 import { subjectsOf, until } from "./postgres_subject.ts";
-import { how, openChain } from "./subject.ts";
+import { ask, how, openChain } from "./subject.ts";
 
 const server = await openTestServer();
 after(() => server.close());
@@ -50,7 +50,7 @@ describe("days and partitions", () => {
       await admin.query(`ALTER TABLE bus.frames DETACH PARTITION ${day}`);
       const [outcome] = await bus.append(part, [frame], how);
       assert.deepEqual(outcome?.kind === "paused" && outcome.reason, "day_missing");
-      assert.equal((await bus.pressure()).paused, "day_missing");
+      assert.equal((await bus.pressure(ask(1))).paused, "day_missing");
       await admin.query("SELECT ops.ensure_partitions((clock_timestamp() AT TIME ZONE 'UTC')::date, 1)");
       assert.deepEqual(kinds(await bus.append(part, [frame], how)), ["accepted"]);
     }));

@@ -184,8 +184,12 @@ describe("rights (R-12)", () => {
         append: appendValues(part, [chain.next(1)]),
         open_epoch: [chain.producer, 1, Buffer.alloc(8), how.registryVersion],
         heads_of: [[chain.producer]],
-        pressure: [],
-        counters_put: ["g", producerId(1), 0, ["frames"], [1], false],
+        pressure: ["g", producerId(1), 1],
+        counters_put: [
+          "g",
+          producerId(1),
+          { startedUs: 0, ended: false, state: "open", reason: "", sessions: 0, counters: {}, quarantined: [] },
+        ],
       };
       const { rows: callable } = await admin.query<{ name: string; types: string[] }>(
         `SELECT p.proname AS name, ARRAY(SELECT format_type(t.oid, NULL) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS t (oid, n) ORDER BY n) AS types

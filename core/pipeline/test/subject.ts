@@ -2,7 +2,7 @@
  * Why it exists: what a contract test needs beside the port: control over time and over what only operators may do.
  */
 import type { Clock, Timer } from "ransomeye-kernel";
-import type { Bus, BusControl } from "../src/bus.ts";
+import type { Bus, BusControl, PressureQuestion } from "../src/bus.ts";
 import type { Chain } from "./frames.ts";
 
 export interface Subject {
@@ -20,6 +20,11 @@ export type OpenSubject = (options?: { readonly epochOpeningsPerDayMax?: number 
 
 export const how = { gateway: "gate-1", registryVersion: 7 } as const;
 export const keyId = "0123456789abcdef";
+
+/** A gate's question about pressure; each incarnation is a gate of its own. */
+export function ask(incarnation: number, wantBytes = 0): PressureQuestion {
+  return { gateway: how.gateway, incarnation: `00000000-0000-4000-9000-${String(incarnation).padStart(12, "0")}`, wantBytes };
+}
 
 /** Opens the producer's next epoch and lets the chain go on in it. */
 export async function openChain(bus: Pick<Bus, "openEpoch">, chain: Chain): Promise<number> {

@@ -8,14 +8,16 @@ import type { FieldSpec } from "./field_types.ts";
 import { dataFields } from "./fields/data.ts";
 import { gatewayFields } from "./fields/gateway.ts";
 import { generalFields } from "./fields/general.ts";
+import { kindsFields } from "./fields/kinds.ts";
 import { processFields } from "./fields/processes.ts";
 
 export type { FieldSpec } from "./field_types.ts";
 
 /** The table, in the order of the reference page. */
-export const configFields: typeof generalFields & typeof gatewayFields & typeof dataFields & typeof processFields = {
+export const configFields: typeof generalFields & typeof gatewayFields & typeof kindsFields & typeof dataFields & typeof processFields = {
   ...generalFields,
   ...gatewayFields,
+  ...kindsFields,
   ...dataFields,
   ...processFields,
 };

@@ -29,6 +29,8 @@ export function brokenRelations(config: Config): BrokenRelation[] {
     gateway.bufferBytesMax, "gateway.buffer_bytes_max", `must hold the floor of each of ${gateway.sessionsMax} sessions and ${spareFrames} full frames: at least ${formatBytes(floors + spareFrames * limits.messageBytesMax)}, or lower gateway.sessions_max`);
   require(gateway.registryFreshMsMax <=
     gateway.registryStaleMsMax, "gateway.registry_stale_ms_max", "must not be shorter than gateway.registry_fresh_ms_max: sessions end after new ones are refused, not before");
+  require(gateway.quarantineMsMin <=
+    gateway.quarantineMsMax, "gateway.quarantine_ms_max", "must not be shorter than gateway.quarantine_ms_min");
   require(gateway.appendConnections <=
     database.poolConnectionsMax, "database.pool_connections_max", "must be at least gateway.append_connections");
   require(engine.writers <

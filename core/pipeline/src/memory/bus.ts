@@ -8,7 +8,7 @@ import type { Clock } from "ransomeye-kernel";
 import type { AcquireOptions, Bus, BusControl, GroupLag, Lease, Position } from "../bus.ts";
 import { BusError } from "../errors.ts";
 import { byMember, groupQuota } from "../group_share.ts";
-import { type MemoryBusOptions, MemoryLog } from "./log.ts";
+import { type Backlog, type MemoryBusOptions, MemoryLog } from "./log.ts";
 
 interface Slot {
   position: Position | null;
@@ -128,15 +128,20 @@ class MemoryGroups extends MemoryLog implements MemoryBus {
     return low;
   }
 
-  protected override backlogEntries(): number {
-    let slowest = 0;
+  protected override backlog(): Backlog {
+    let entries = 0;
+    let oldestUs: number | undefined;
     for (const { slots } of this.#groups.values()) {
-      slowest = Math.max(
-        slowest,
-        slots.reduce((sum, slot, part) => sum + this.tail(part) - (slot.position?.off ?? 0), 0),
-      );
+      let behind = 0;
+      for (const [part, slot] of slots.entries()) {
+        const off = slot.position?.off ?? 0;
+        behind += this.tail(part) - off;
+        const nextUs = this.receivedAfter(part, off);
+        if (nextUs !== undefined) oldestUs = Math.min(oldestUs ?? nextUs, nextUs);
+      }
+      entries = Math.max(entries, behind);
     }
-    return slowest;
+    return { entries, oldestUs };
   }
 
   #group(name: string): Group {

@@ -17,15 +17,17 @@ import type {
   FrameAppend,
   FrameLink,
   FrameLog,
-  GateCounters,
+  GateReport,
   OpenEpochOutcome,
   OpenEpochRequest,
   PartitionTail,
+  PressureQuestion,
   Position,
   ProducerHead,
   ReadOptions,
 } from "../bus.ts";
 import { BusError } from "../errors.ts";
+import { type HeldLease, leaseBytes } from "../gate_leases.ts";
 
 export interface MemoryBusOptions {
   readonly clock: Clock;
@@ -34,6 +36,8 @@ export interface MemoryBusOptions {
   /** Frames beyond this are answered `paused: full` until something is trimmed. */
   readonly capacityBytesMax?: number;
   readonly epochOpeningsPerDayMax?: number;
+  /** Frames of all gates that may be on their way at once. */
+  readonly inFlightBytesMax?: number;
 }
 
 interface Partition {
@@ -52,8 +56,15 @@ interface Producer {
   readonly frames: Map<number, { readonly firstSeq: number; readonly hash: Buffer }[]>;
 }
 
+/** What the slowest group has not committed. */
+export interface Backlog {
+  readonly entries: number;
+  readonly oldestUs: number | undefined;
+}
+
 const defaultGeneration = "00000000-0000-4000-8000-000000000001";
 const retryAfterMs = 1000;
+const leaseMs = 3000;
 
 export class MemoryLog implements FrameLog, Omit<BusControl, "rewind"> {
   readonly generation: string;
@@ -63,7 +74,9 @@ export class MemoryLog implements FrameLog, Omit<BusControl, "rewind"> {
   readonly #epochOpeningsPerDayMax: number;
   readonly #partitions: Partition[] = [];
   readonly #producers = new Map<string, Producer>();
-  readonly #counters = new Map<string, GateCounters>();
+  readonly #reports = new Map<string, GateReport>();
+  readonly #leases = new Map<string, HeldLease & { readonly untilMs: number }>();
+  readonly #inFlightBytesMax: number;
   #revoked: ReadonlySet<string> = new Set();
   #versionMin = 0;
   #paused: string | null = null;
@@ -76,6 +89,7 @@ export class MemoryLog implements FrameLog, Omit<BusControl, "rewind"> {
     this.partitions = options.partitions ?? 16;
     this.#capacityBytesMax = options.capacityBytesMax ?? 256 * 1024 * 1024;
     this.#epochOpeningsPerDayMax = options.epochOpeningsPerDayMax ?? 32;
+    this.#inFlightBytesMax = options.inFlightBytesMax ?? 256 * 1024 * 1024;
     for (let part = 0; part < this.partitions; part++) {
       this.#partitions.push({
         low: { generation: this.generation, part, off: 0, receivedUs: 0, hash: zeroHash },
@@ -155,13 +169,15 @@ export class MemoryLog implements FrameLog, Omit<BusControl, "rewind"> {
     return heads;
   }
 
-  async pressure(): Promise<BusPressure> {
+  async pressure(question: PressureQuestion): Promise<BusPressure> {
     const reason = this.#paused ?? (this.#heldBytes >= this.#capacityBytesMax ? "full" : null);
-    return { paused: reason, retryAfterMs, backlogEntries: this.backlogEntries() };
+    const { entries, oldestUs } = this.backlog();
+    const backlogMs = Math.max(0, this.#clock.nowUs() - (oldestUs ?? this.#clock.nowUs())) / 1000;
+    return { paused: reason, retryAfterMs, backlogEntries: entries, backlogMs, inFlightBytesMax: this.#lease(question), leaseMs };
   }
 
-  async putCounters(counters: GateCounters): Promise<void> {
-    this.#counters.set(`${counters.gateway} ${counters.incarnation}`, counters);
+  async report(report: GateReport): Promise<void> {
+    this.#reports.set(`${report.gateway} ${report.incarnation}`, report);
   }
 
   async tails(): Promise<PartitionTail[]> {
@@ -254,12 +270,27 @@ export class MemoryLog implements FrameLog, Omit<BusControl, "rewind"> {
     return Number.MAX_SAFE_INTEGER;
   }
 
-  protected backlogEntries(): number {
-    return 0;
+  protected backlog(): Backlog {
+    return { entries: 0, oldestUs: undefined };
+  }
+
+  /** When the entry behind this offset was received; undefined at the end. */
+  protected receivedAfter(part: number, off: number): number | undefined {
+    const { low, entries } = this.#partition(part);
+    return entries[Math.max(0, off - low.off)]?.receivedUs;
   }
 
   protected tail(part: number): number {
     return tailOf(this.#partition(part));
+  }
+
+  #lease({ incarnation, wantBytes }: PressureQuestion): number {
+    if (wantBytes === 0) return 0;
+    const nowMs = this.#clock.monotonicMs();
+    for (const [who, { untilMs }] of this.#leases) if (untilMs <= nowMs || who === incarnation) this.#leases.delete(who);
+    const bytes = leaseBytes(wantBytes, [...this.#leases.values()], this.#inFlightBytesMax);
+    this.#leases.set(incarnation, { wantBytes, bytes, untilMs: nowMs + leaseMs });
+    return bytes;
   }
 
   #assertOpen(): void {

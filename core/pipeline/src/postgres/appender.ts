@@ -16,9 +16,10 @@ import type {
   BusPressure,
   FrameAppend,
   FrameAppender,
-  GateCounters,
+  GateReport,
   OpenEpochOutcome,
   OpenEpochRequest,
+  PressureQuestion,
   ProducerHead,
 } from "../bus.ts";
 import { BusError } from "../errors.ts";
@@ -42,13 +43,24 @@ export interface PostgresAppenderOptions {
 const appendSql = "SELECT * FROM bus.append($1, $2, $3, $4::uuid[], $5::bigint[], $6)";
 const openEpochSql = "SELECT * FROM bus.open_epoch($1, $2, $3, $4)";
 const headsSql = "SELECT * FROM bus.heads_of($1::uuid[])";
-const pressureSql = "SELECT paused, retry_after_ms, backlog_entries FROM bus.pressure()";
-const countersSql = "SELECT bus.counters_put($1, $2, $3, $4::text[], $5::bigint[], $6)";
+const pressureSql = "SELECT paused, retry_after_ms, backlog_entries, backlog_ms, in_flight_bytes, lease_ms FROM bus.pressure($1, $2, $3)";
+const reportSql = "SELECT bus.counters_put($1, $2, $3)";
+/** Who wants nothing leases nothing: the bus tells its facts. */
+const factsSql = "SELECT generation, partitions FROM bus.pressure('', '00000000-0000-0000-0000-000000000000', 0)";
 
 /** @throws BusError BUS_NOT_DURABLE, BUS_NOT_PREPARED, BUS_FORBIDDEN, BUS_UNAVAILABLE */
 export async function openPostgresAppender(options: PostgresAppenderOptions): Promise<FrameAppender> {
-  const facts = await readFacts(options.pool, "SELECT generation, partitions FROM bus.pressure()", options.telemetry);
+  const facts = await readFacts(options.pool, factsSql, options.telemetry);
   return new PostgresAppender(facts, options);
+}
+
+interface PressureRow {
+  readonly paused: string | null;
+  readonly retry_after_ms: number;
+  readonly backlog_entries: number;
+  readonly backlog_ms: number;
+  readonly in_flight_bytes: number;
+  readonly lease_ms: number;
 }
 
 class PostgresAppender implements FrameAppender {
@@ -119,16 +131,23 @@ class PostgresAppender implements FrameAppender {
     return new Map(rows.map((row) => [row.producer_id, headOf(row)]));
   }
 
-  async pressure(): Promise<BusPressure> {
-    type Row = { readonly paused: string | null; readonly retry_after_ms: number; readonly backlog_entries: number };
-    const [row] = await queryOnce<Row>(this.#pool, this.#telemetry, "read", { name: "bus_pressure", text: pressureSql, values: [] });
+  async pressure({ gateway, incarnation, wantBytes }: PressureQuestion): Promise<BusPressure> {
+    const values = [gateway, incarnation, wantBytes];
+    const [row] = await queryOnce<PressureRow>(this.#pool, this.#telemetry, "read", { name: "bus_pressure", text: pressureSql, values });
     if (row === undefined) throw new BusError("BUS_NOT_PREPARED", "the bus has no state");
-    return { paused: row.paused, retryAfterMs: row.retry_after_ms, backlogEntries: row.backlog_entries };
+    return {
+      paused: row.paused,
+      retryAfterMs: row.retry_after_ms,
+      backlogEntries: row.backlog_entries,
+      backlogMs: row.backlog_ms,
+      inFlightBytesMax: row.in_flight_bytes,
+      leaseMs: row.lease_ms,
+    };
   }
 
-  async putCounters(put: GateCounters): Promise<void> {
-    const values = [put.gateway, put.incarnation, put.startedUs, Object.keys(put.counters), Object.values(put.counters), put.ended];
-    await queryOnce(this.#pool, this.#telemetry, "change", { name: "bus_counters", text: countersSql, values });
+  async report({ gateway, incarnation, ...said }: GateReport): Promise<void> {
+    const values = [gateway, incarnation, JSON.stringify(said)];
+    await queryOnce(this.#pool, this.#telemetry, "change", { name: "bus_counters", text: reportSql, values });
   }
 
   close(): Promise<void> {

@@ -61,8 +61,8 @@ export async function openPostgresBus(options: PostgresBusOptions): Promise<Bus>
     append: (part, frames, how) => appender.append(part, frames, how),
     openEpoch: (request) => appender.openEpoch(request),
     headsOf: (producers) => appender.headsOf(producers),
-    pressure: () => appender.pressure(),
-    putCounters: (counters) => appender.putCounters(counters),
+    pressure: (question) => appender.pressure(question),
+    report: (report) => appender.report(report),
     close: () => appender.close(),
   };
 }

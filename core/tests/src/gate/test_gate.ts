@@ -25,6 +25,7 @@ import { TestDirectory } from "./test_directory.ts";
 export const testDomain = "test.ransomeye";
 
 const mib = 1024 * 1024;
+const anyKind = { weight: 1, rateEventsPerSecondMax: 10_000_000, rateBytesPerSecondMax: 4096 * mib };
 
 /** A configuration for tests: small, so that bounds are near. */
 export const testConfig: GatewayConfig = {
@@ -37,6 +38,14 @@ export const testConfig: GatewayConfig = {
   registryStaleMsMax: 60_000,
   rateEventsPerSecondMax: 1_000_000,
   rateBytesPerSecondMax: 1024 * mib,
+  totalRateEventsPerSecondMax: 10_000_000,
+  totalRateBytesPerSecondMax: 4096 * mib,
+  appendMsMax: 5000,
+  busBacklogFramesMax: 100_000,
+  engineLagMsMax: 30_000,
+  quarantineMsMin: 60_000,
+  quarantineMsMax: 3_600_000,
+  kinds: { dpi: anyKind, linux: anyKind, windows: anyKind, honeypot: anyKind },
 };
 
 /** A gate under test. */
@@ -93,11 +102,10 @@ export async function startTestGate(
     listen: "127.0.0.1:0",
     tls: { key: server.key, cert: server.cert, ca: ca.cert },
     receiptKey: syntheticKey(seededRandom("receipt key")),
-    trustDomain: testDomain,
     gatewayId: "gate-1",
     frameLog: bus,
     registry: directory,
-    config: { gateway: { ...testConfig, ...options.config } },
+    config: { ...testConfig, ...options.config },
     clock: options.clock ?? systemClock,
     random: systemRandom,
     telemetry,

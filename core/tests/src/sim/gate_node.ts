@@ -89,7 +89,7 @@ export class GateNode {
   }
 
   #make(): Gate {
-    const { scheduler, settings, directory } = this.#options;
+    const { name, scheduler, settings, directory } = this.#options;
     const receiptKey = Buffer.alloc(32, 5);
     const gate = new Gate(settings, {
       directory,
@@ -104,15 +104,17 @@ export class GateNode {
       this.#signal({ kind: "tick", registryAgeMs: 0 });
       life.in(tickMs, "", tick);
     };
+    const incarnation = scheduler.random.uuid();
     const press = (): void => {
-      this.#log.pressure().then(
-        (pressure) => this.#signal({ kind: "pressure", pressure }),
-        () => this.#signal({ kind: "pressure", pressure: { paused: "bus_unavailable", retryAfterMs: 200, backlogEntries: 0 } }),
+      const askedMs = scheduler.nowMs;
+      this.#log.pressure({ gateway: name, incarnation, wantBytes: settings.appendsMax * settings.appendBytesMax }).then(
+        (pressure) => this.#signal({ kind: "pressure", pressure, askedMs }),
+        () => undefined,
       );
       life.in(pressureMs, "", press);
     };
     life.in(tickMs, "", tick);
-    life.in(pressureMs, "", press);
+    life.in(0, "", press);
     return gate;
   }
 

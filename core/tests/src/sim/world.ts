@@ -6,6 +6,7 @@
 import { type GatewaySettings, type Identity, type ProducerDirectory, gatewaySettings } from "ransomeye-ingestion";
 import { seededRandom } from "ransomeye-kernel";
 import type { ProducerKind } from "ransomeye-pipeline";
+import { testConfig } from "../gate/test_gate.ts";
 import { EngineNode } from "./engine_node.ts";
 import { type Hazards, drawHazards, strike } from "./faults.ts";
 import { GateNode } from "./gate_node.ts";
@@ -182,13 +183,10 @@ function directoryOf(members: readonly Member[]): ProducerDirectory {
 /** Small bounds, so that they are reached. */
 function settings(): GatewaySettings {
   const base = gatewaySettings("gate", {
+    ...testConfig,
     trustDomain: "simulation",
-    bufferBytesMax: 8 * 1024 * 1024,
     sessionsMax: 20,
-    lingerMs: 20,
     appendConnections: 3,
-    registryFreshMsMax: 5000,
-    registryStaleMsMax: 60_000,
     rateEventsPerSecondMax: 100_000,
     rateBytesPerSecondMax: 50 * 1024 * 1024,
   });

@@ -1,0 +1,152 @@
+/**
+ * Why: signals, rates and quarantine only help if the gate as a whole acts on them.
+ * Enforces: ING-6 and ING-8 at the heart: what producers are told and granted, what is appended, who is closed out.
+ * Forbids: sockets and real time.
+ */
+import assert from "node:assert/strict";
+import test from "node:test";
+import { outstanding } from "../src/buffer.ts";
+import { modelConfig, type ModelProducer, ModelWorld } from "./gate_model.ts";
+
+const mib = 1024 * 1024;
+const frameBytes = 262_144 + 512 + 64;
+
+/** Lets time pass in ticks. */
+function pass(world: ModelWorld, ms: number): void {
+  for (let i = 0; i < ms; i += 100) {
+    world.nowMs += 100;
+    world.step({ kind: "tick", registryAgeMs: 0 });
+  }
+}
+
+function lastTold(producer: ModelProducer): string {
+  const told = producer.heard.findLast(({ kind }) => kind === "throttle");
+  return told?.kind === "throttle" ? `${told.state} ${told.reason}` : "nothing";
+}
+
+const wants = (world: ModelWorld, producer: ModelProducer, bytes: number): void =>
+  world.say(producer, { kind: "demand", bytes, events: 4000, oldestUs: 0 });
+
+test("BP an engine that has stopped pauses producers with the reason, and its return opens by a ramp", async () => {
+  const world = new ModelWorld(1);
+  const producers = Array.from({ length: 20 }, () => world.producer());
+  for (const producer of producers) await world.join(producer);
+  world.busPressure = { ...world.busPressure, backlogMs: 31_000, backlogEntries: 10 };
+  pass(world, 2000);
+  for (const producer of producers) assert.equal(lastTold(producer), "paused engine_lag");
+  const before = world.gate.figures().reservedBytes;
+  for (const producer of producers) wants(world, producer, 4 * mib);
+  pass(world, 2000);
+  assert.equal(world.gate.figures().reservedBytes, before, "nothing is granted while paused");
+  world.busPressure = { ...world.busPressure, backlogMs: 0, backlogEntries: 0 };
+  const granted: number[] = [];
+  for (let second = 0; second < 8; second += 1) {
+    pass(world, 1000);
+    granted.push(world.gate.figures().reservedBytes - before);
+  }
+  assert.ok((granted[0] ?? 0) > 0 && (granted[0] ?? 0) <= 2 * 4 * frameBytes, `begins small: ${granted.join(" ")}`);
+  assert.ok(
+    granted.every((bytes, i) => bytes <= 4 * frameBytes * 2 ** (i + 1)),
+    `doubles at most: ${granted.join(" ")}`,
+  );
+  assert.ok((granted.at(-1) ?? 0) > (granted[0] ?? 0), "and does grow");
+});
+
+test("R-14 no more is in flight than the bus has leased, and nothing once the lease has run out", async () => {
+  const world = new ModelWorld(2);
+  world.busPressure = { ...world.busPressure, inFlightBytesMax: 3 * 1024 };
+  const producers = Array.from({ length: 8 }, () => world.producer());
+  for (const producer of producers) await world.join(producer);
+  for (const producer of producers) world.say(producer, producer.frame(1, 900));
+  const appends = world.pending.filter(({ kind }) => kind === "append");
+  const bytes = appends
+    .flatMap((effect) => (effect.kind === "append" ? effect.batch.entries : []))
+    .reduce((sum, { frame }) => sum + frame.cost.bytes, 0);
+  assert.ok(appends.length > 0 && bytes <= 3 * 1024, `${bytes} bytes`);
+  world.busPressure = { ...world.busPressure, leaseMs: 0 };
+  pass(world, 1100);
+  await world.answerAll();
+  assert.equal(world.pending.length, 0, "what is queued waits for a lease");
+  assert.ok(world.gate.figures().heldBytes > 0);
+  world.busPressure = { ...world.busPressure, leaseMs: 3000 };
+  pass(world, 1100);
+  await world.answerAll();
+  assert.equal(world.gate.figures().heldBytes, 0);
+});
+
+test("step 4: a kind beyond its rate waits, is told so, and keeps no other kind waiting", async () => {
+  const slow = { weight: 1, rateEventsPerSecondMax: 100, rateBytesPerSecondMax: 100_000 };
+  const world = new ModelWorld(3, { kinds: { ...modelConfig.kinds, windows: slow } });
+  const linux = world.producer();
+  const windows = [world.producer("windows"), world.producer("windows"), world.producer("windows")];
+  for (const producer of [linux, ...windows]) await world.join(producer);
+  for (const producer of [...windows, linux]) wants(world, producer, 2 * mib);
+  pass(world, 200);
+  const held = windows.reduce((sum, { session }) => sum + outstanding(world.gate.session(session)?.account ?? never()).bytes, 0);
+  assert.ok(held <= 2 * frameBytes + 3 * 4096, `the kind holds ${held} bytes, its burst and its floors at most`);
+  assert.ok(windows.some((producer) => lastTold(producer) === "throttled kind_rate"));
+  assert.equal(lastTold(linux), "nothing");
+  assert.ok(outstanding(world.gate.session(linux.session)?.account ?? never()).bytes >= frameBytes);
+});
+
+test("step 4: the whole gate's rate bounds what all hold together", async () => {
+  const world = new ModelWorld(4, { totalRateBytesPerSecondMax: 100_000 });
+  const producers = Array.from({ length: 5 }, () => world.producer());
+  for (const producer of producers) await world.join(producer);
+  for (const producer of producers) wants(world, producer, 2 * mib);
+  pass(world, 200);
+  const held = producers.reduce((sum, { session }) => sum + outstanding(world.gate.session(session)?.account ?? never()).bytes, 0);
+  assert.ok(held <= 2 * frameBytes + 5 * 4096, `${held} bytes`);
+  assert.ok(producers.some((producer) => lastTold(producer) === "throttled total_rate"));
+});
+
+test("ING-8 a producer that keeps breaking the rules is closed, refused for a while, alarmed and listed; then it may try again", async () => {
+  const world = new ModelWorld(5);
+  const flooder = world.producer();
+  const honest = world.producer();
+  await world.join(honest);
+  for (let i = 0; i < 9; i += 1) {
+    await world.join(flooder);
+    world.say(flooder, flooder.frame(64, 1000));
+    assert.ok(flooder.ended === "INGEST_CREDIT_EXCEEDED" || flooder.ended === "INGEST_QUARANTINED", flooder.ended);
+  }
+  await world.join(flooder);
+  assert.equal(flooder.ended, "INGEST_QUARANTINED");
+  assert.ok(world.notes.includes("producer_quarantined"));
+  assert.deepEqual(
+    world.gate.figures().quarantined.map(({ producer, code }) => [producer, code]),
+    [[flooder.identity.producer, "INGEST_CREDIT_EXCEEDED"]],
+  );
+  assert.equal(honest.ended, undefined);
+  pass(world, 61_000);
+  await world.join(flooder);
+  assert.equal(flooder.ended, undefined);
+  assert.deepEqual(world.gate.figures().quarantined, []);
+});
+
+test("R-15 under load a kind that speaks for many gathers shorter, by its weight", async () => {
+  const world = new ModelWorld(6, { kinds: { ...modelConfig.kinds, dpi: { ...modelConfig.kinds.dpi, weight: 4 } } });
+  const linux = world.producer();
+  const dpi = world.producer("dpi");
+  const lingerOf = (producer: ModelProducer): number => {
+    const told = producer.heard.findLast(({ kind }) => kind === "welcome" || kind === "credit");
+    return told?.kind === "welcome" || told?.kind === "credit" ? told.lingerMs : -1;
+  };
+  await world.join(linux);
+  for (let second = 0; second < 5; second += 1) {
+    for (let i = 0; i < 3000; i += 1) {
+      wants(world, linux, 64_000);
+      world.say(linux, linux.frame(1, 8));
+      if (i % 200 === 0) await world.answerAll();
+    }
+    pass(world, 1000);
+    await world.answerAll();
+  }
+  await world.join(dpi);
+  assert.ok(lingerOf(linux) > 20, `linger is ${lingerOf(linux)}`);
+  assert.equal(lingerOf(dpi), Math.max(20, Math.round(world.gate.figures().lingerMs / 4)));
+});
+
+function never(): never {
+  throw new Error("the session is gone");
+}
