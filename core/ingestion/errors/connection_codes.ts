@@ -41,7 +41,17 @@ export type ConnectionCode =
   | "INGEST_DRAINING"
   | "INGEST_CREDIT_UNUSED"
   | "INGEST_RECONNECT_FLOOD"
-  | "INGEST_QUARANTINED";
+  | "INGEST_QUARANTINED"
+  | "INGEST_HANDSHAKE_RATE"
+  | "INGEST_HANDSHAKES_MAX"
+  | "INGEST_HANDSHAKE_TIMEOUT"
+  | "INGEST_CONNECTIONS_MAX"
+  | "INGEST_REQUESTS_MAX"
+  | "INGEST_TRANSPORT_VIOLATION"
+  | "INGEST_TRANSPORT_FLOOD"
+  | "INGEST_WORDS_FLOOD"
+  | "INGEST_SLOW_WRITER"
+  | "INGEST_CERT_WEAK";
 
 /** Their rows. */
 export const connectionCodes: Readonly<Record<ConnectionCode, IngestCodeSpec>> = {
@@ -294,5 +304,85 @@ export const connectionCodes: Readonly<Record<ConnectionCode, IngestCodeSpec>> =
     "reconnect",
     "the producer flooded the gateway and is refused for a while",
     "come back after the time named; operator: ransomeye status names producer and offence",
+  ),
+  INGEST_HANDSHAKE_RATE: spec(
+    "transport",
+    "retry",
+    g.unavailable,
+    "reconnect",
+    "this source network begins more handshakes per second than it may",
+    "come back later; operator: gateway.handshake_overrides for networks behind one address",
+  ),
+  INGEST_HANDSHAKES_MAX: spec(
+    "transport",
+    "retry",
+    g.unavailable,
+    "reconnect",
+    "too many handshakes are open, from this source network or in all",
+    "come back later; operator: look for who opens connections and does not go on",
+  ),
+  INGEST_HANDSHAKE_TIMEOUT: spec(
+    "transport",
+    "reject",
+    g.unavailable,
+    "reconnect",
+    "the TLS handshake was not completed in time",
+    "connect again; operator: a slow network, or half-open handshakes on purpose",
+  ),
+  INGEST_CONNECTIONS_MAX: spec(
+    "transport",
+    "retry",
+    g.unavailable,
+    "reconnect",
+    "the gateway has as many connections as it may hold",
+    "come back later or connect to another gateway",
+  ),
+  INGEST_REQUESTS_MAX: spec(
+    "transport",
+    "reject",
+    g.resourceExhausted,
+    "reconnect",
+    "a connection holds one conversation",
+    "open one stream on each connection",
+  ),
+  INGEST_TRANSPORT_VIOLATION: spec(
+    "transport",
+    "reject",
+    g.invalidArgument,
+    "reconnect",
+    "the connection does not speak HTTP/2 as RFC 9113 has it",
+    "use a client that does",
+  ),
+  INGEST_TRANSPORT_FLOOD: spec(
+    "transport",
+    "reject",
+    g.resourceExhausted,
+    "reconnect",
+    "the connection carries too much that is no part of a message",
+    "send messages in DATA frames of a reasonable size, and control frames where they are needed",
+  ),
+  INGEST_WORDS_FLOOD: spec(
+    "conversation",
+    "reject",
+    g.resourceExhausted,
+    "reconnect",
+    "too many messages that are no frame",
+    "say Demand when there is something new to ask for",
+  ),
+  INGEST_SLOW_WRITER: spec(
+    "conversation",
+    "retry",
+    g.resourceExhausted,
+    "reconnect",
+    "a message was begun and not completed in time",
+    "connect again when the network carries a message within a minute",
+  ),
+  INGEST_CERT_WEAK: spec(
+    "authentication",
+    "reject",
+    g.unauthenticated,
+    "stop",
+    "the certificate's key or signature is too weak",
+    "enrol again with a P-256, Ed25519 or RSA key of at least 2048 bits",
   ),
 };

@@ -52,6 +52,8 @@ export interface Door {
 /** What a door tells. */
 export interface DoorEvents {
   connection(socket: Socket): void;
+  /** One was cut because there are as many as there may be. */
+  refused(): void;
   /** The bound was reached and the shared port has been let go. */
   full?(): void;
 }
@@ -124,7 +126,8 @@ class OpenDoor implements Door {
 
   #take(socket: Socket): void {
     if (this.#connections >= this.#connectionsMax) {
-      socket.destroy();
+      socket.resetAndDestroy();
+      this.#events.refused();
       return;
     }
     this.#connections += 1;

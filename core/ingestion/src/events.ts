@@ -176,6 +176,8 @@ const gauge = (name: string, help: string, unit: string, labels: readonly string
   defineGauge({ name, help, unit, labels });
 
 export const sessionsGauge: GaugeDefinition = gauge("gateway_sessions", "Open sessions.", "sessions");
+export const connectionsGauge: GaugeDefinition = gauge("gateway_connections", "Open connections, in whatever state.", "connections");
+export const handshakesGauge: GaugeDefinition = gauge("gateway_handshakes_open", "Handshakes that have begun and not ended.", "handshakes");
 export const reservedGauge: GaugeDefinition = gauge("gateway_buffer_reserved_bytes", "Floors, granted credit and held frames.", "bytes");
 export const heldGauge: GaugeDefinition = gauge("gateway_buffer_held_bytes", "Frames held until the bus answers.", "bytes");
 export const peakGauge: GaugeDefinition = gauge("gateway_buffer_reserved_peak_bytes", "Highest reservation since the start.", "bytes");

@@ -5,6 +5,7 @@
  */
 export { grpcStatus, INGEST_CODES, type IngestCode, type IngestCodeSpec, IngestError } from "../errors/ingest_errors.ts";
 export { type GatewayConfig, type GatewaySettings, gatewaySettings, settingsFaults } from "../config/validation.ts";
+export type { HandshakeConfig } from "../config/transport.ts";
 export type { CertificateFacts, Identity } from "../security/identity.ts";
 export type { Checks, Trusted, Untrusted, Verdict } from "../security/trust_enforcement.ts";
 export { Gate } from "./gate.ts";

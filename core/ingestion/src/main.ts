@@ -19,6 +19,7 @@ import {
   type Timer,
 } from "ransomeye-kernel";
 import type { AppendOutcome, FrameAppender } from "ransomeye-pipeline";
+import { type HandshakeConfig, transportSettings } from "../config/transport.ts";
 import { type GatewayConfig, type GatewaySettings, gatewaySettings } from "../config/validation.ts";
 import { IngestError } from "../errors/ingest_errors.ts";
 import { rawPublicKey, type ReceiptFields, signReceipt, validatePayload } from "../protocol/lib.ts";
@@ -47,7 +48,7 @@ export interface GatewayOptions {
   readonly gatewayId: string;
   readonly frameLog: FrameAppender;
   readonly registry: ProducerDirectory;
-  readonly config: GatewayConfig;
+  readonly config: GatewayConfig & HandshakeConfig;
   readonly clock: Clock;
   readonly random: Random;
   readonly telemetry: Telemetry;
@@ -146,22 +147,31 @@ class RunningGateway implements Gateway {
   }
 
   async start(at: ListenAt): Promise<void> {
-    const { registry, clock, tls, telemetry } = this.#options;
-    const { trustDomain, registryFreshMsMax, sessionsMax, helloMsMax, sessionFloorBytes, bufferBytesMax } = this.#settings;
+    const { registry, clock, random, tls, telemetry, config } = this.#options;
+    const { trustDomain, registryFreshMsMax, sessionsMax, sessionFloorBytes, bufferBytesMax } = this.#settings;
     const { messageBytesMax } = limits;
     await this.#askPressure();
+    const transport = transportSettings(sessionsMax, config);
+    const { words, messageMsMax, unreadMsMax } = transport;
     this.#listener = await listen(
       {
         listen: at,
         tls,
         trustDomain,
         registryFreshMsMax,
-        connectionsMax: sessionsMax + Math.ceil(sessionsMax / 10),
-        handshakeMsMax: helloMsMax,
-        streamMsMax: helloMsMax,
-        bounds: { messageBytesMax, wordsBytesMax: sessionFloorBytes, outboundBytesMax: messageBytesMax, lingerMsMax: lastWordsMsMax / 2 },
+        transport,
+        bounds: {
+          messageBytesMax,
+          wordsBytesMax: sessionFloorBytes,
+          outboundBytesMax: messageBytesMax,
+          lingerMsMax: lastWordsMsMax / 2,
+          words,
+          messageMsMax,
+          unreadMsMax,
+        },
         directory: registry,
         clock,
+        random,
       },
       {
         opened: (stream, identity) => this.#opened(stream, identity),
@@ -345,6 +355,8 @@ class RunningGateway implements Gateway {
     telemetry.set(events.lingerGauge, figures.lingerMs);
     telemetry.set(events.quarantinedGauge, figures.quarantined.length);
     telemetry.set(events.inFlightGauge, figures.inFlightBytesMax);
+    telemetry.set(events.connectionsGauge, this.#listener?.connections ?? 0);
+    telemetry.set(events.handshakesGauge, this.#listener?.handshakes ?? 0);
   }
 }
 

@@ -3,12 +3,14 @@
  *
  * Why: framing, bounds and the end of a stream are the transport's matter; what the messages mean is not.
  * Enforces: a message may be announced only within the credit that the session has left, or within a small allowance for words; what we
- *   have to say to a peer that does not read is bounded; Goodbye and gRPC status end every stream.
+ *   have to say to a peer that does not read is bounded; words have a rate, a message and the reading of ours a time to make progress in;
+ *   Goodbye and gRPC status end every stream.
  * Forbids: deciding anything about a producer.
  */
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Clock } from "ransomeye-kernel";
 import { grpcStatus, INGEST_CODES, type IngestCode } from "../errors/ingest_errors.ts";
+import { type CellRate, nextDueMs } from "./cell_rate.ts";
 import type { Turns } from "./turns.ts";
 import { type ClientMessage, clientMessage, GrpcDeframer, grpcParts, type ServerMessage, serverMessage } from "../protocol/lib.ts";
 
@@ -30,6 +32,12 @@ export interface PeerBounds {
   /** Length of the longest message that is no frame, and of what surrounds a frame's own bytes. */
   readonly wordsBytesMax: number;
   readonly outboundBytesMax: number;
+  /** Messages that are no frame. */
+  readonly words: CellRate;
+  /** From a message's first byte to its last. */
+  readonly messageMsMax: number;
+  /** How long a peer may read nothing of what waits for it. */
+  readonly unreadMsMax: number;
   /** How long a peer may take to read our last words. */
   readonly lingerMsMax: number;
 }
@@ -46,6 +54,14 @@ export class PeerStream {
   readonly #status = { code: grpcStatus.ok as number, message: "" };
   #events: PeerEvents | undefined;
   #corked = false;
+  #over = false;
+  #receivedBytes = 0;
+  #sentBytes = 0;
+  #wordsDueMs = 0;
+  /** Since when a message is incomplete. */
+  #partSinceMs: number | undefined;
+  /** What the peer had read when it was last looked at, and since when that is so. */
+  #read: { readonly bytes: number; readonly sinceMs: number } | undefined;
 
   constructor(stream: ServerHttp2Stream, clock: Clock, bounds: PeerBounds) {
     this.#stream = stream;
@@ -66,6 +82,7 @@ export class PeerStream {
     const stream = this.#stream;
     this.#events = events;
     stream.on("data", (chunk: Buffer) => {
+      this.#receivedBytes += chunk.length;
       let waited = false;
       const done = turns.run(() => {
         this.#take(chunk);
@@ -90,7 +107,9 @@ export class PeerStream {
         stream.uncork();
       });
     }
-    stream.write(Buffer.concat(grpcParts(serverMessage.encode(message))));
+    const bytes = Buffer.concat(grpcParts(serverMessage.encode(message)));
+    this.#sentBytes += bytes.length;
+    stream.write(bytes);
     if (stream.writableLength > this.#bounds.outboundBytesMax) this.#events?.broken("INGEST_SLOW_READER");
   }
 
@@ -98,6 +117,7 @@ export class PeerStream {
   end(code: IngestCode | undefined, comeBackAfterMs: number): void {
     const stream = this.#stream;
     this.#events = undefined;
+    this.#over = true;
     if (stream.destroyed) return;
     if (code !== undefined) {
       const { grpc, meaning } = INGEST_CODES[code];
@@ -115,6 +135,31 @@ export class PeerStream {
     stream.once("finish", () => {
       if (stream.readableEnded) session?.close();
     });
+  }
+
+  /** Whether the conversation has ended, from whichever side. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Bytes of DATA frames without padding that have arrived, whether they have had their turn or not. */
+  get receivedBytes(): number {
+    return this.#receivedBytes + this.#stream.readableLength;
+  }
+
+  /** Why a peer that makes no progress is to be left, or undefined. To be asked now and then. */
+  stalled(nowMs: number): IngestCode | undefined {
+    const { messageMsMax, unreadMsMax } = this.#bounds;
+    if (this.#partSinceMs !== undefined && nowMs - this.#partSinceMs > messageMsMax) return "INGEST_SLOW_WRITER";
+    const waitingBytes = this.#stream.writableLength;
+    const bytes = this.#sentBytes - waitingBytes;
+    if (waitingBytes === 0 || this.#read?.bytes !== bytes) this.#read = { bytes, sinceMs: nowMs };
+    return nowMs - this.#read.sinceMs > unreadMsMax ? "INGEST_SLOW_READER" : undefined;
+  }
+
+  /** Ends the conversation with a code, as far as its owner is concerned. */
+  breakOff(code: IngestCode): void {
+    this.#events?.broken(code);
   }
 
   /** Asks the peer for a sign of life. */
@@ -141,20 +186,31 @@ export class PeerStream {
       this.#events?.broken(deframed.code === "PROTOCOL_BOUND" ? "INGEST_MESSAGE_TOO_LARGE" : "INGEST_MESSAGE_MALFORMED");
       return;
     }
+    const nowMs = this.#clock.monotonicMs();
     for (const bytes of deframed.messages) {
       if (this.#events === undefined) return;
       const decoded = clientMessage.decode(compact(bytes));
       if (decoded.kind === "refused") this.#events.broken("INGEST_MESSAGE_MALFORMED");
+      else if (decoded.value.kind !== "frame" && !this.#mayTalk(nowMs)) this.#events.broken("INGEST_WORDS_FLOOD");
       else this.#events.message(decoded.value);
     }
+    if (this.#deframer.heldBytes === 0) this.#partSinceMs = undefined;
+    else if (this.#partSinceMs === undefined || deframed.messages.length > 0) this.#partSinceMs = nowMs;
     const events = this.#events;
     if (events === undefined) return;
     const allowed = events.creditBytes() + this.#bounds.wordsBytesMax;
     if (this.#deframer.declaredBytes > allowed) events.broken("INGEST_CREDIT_EXCEEDED");
   }
 
+  #mayTalk(nowMs: number): boolean {
+    const dueMs = nextDueMs(this.#wordsDueMs, nowMs, this.#bounds.words);
+    if (dueMs !== undefined) this.#wordsDueMs = dueMs;
+    return dueMs !== undefined;
+  }
+
   #lost(): void {
     const events = this.#events;
+    this.#over = true;
     this.#events = undefined;
     events?.lost();
   }

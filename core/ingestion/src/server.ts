@@ -3,20 +3,22 @@
  *
  * Why: what stands on a hostile network is a thin shell with a bound on everything, so that the heart sees only authenticated streams.
  * Enforces: step 1 at the opening of each stream, on the certificate that TLS has verified in a full handshake; path, method and content type;
- *   connections, handshake time, and the time from a connection to its stream are bounded.
+ *   what a connection may cost before and beside its session is bounded (connections.ts).
  * Forbids: any other way to open a session.
  */
-import { createSecureServer, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import { createSecureServer, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { TLSSocket } from "node:tls";
-import type { Clock } from "ransomeye-kernel";
+import type { Clock, Random } from "ransomeye-kernel";
+import type { TransportSettings } from "../config/transport.ts";
 import type { IngestCode } from "../errors/ingest_errors.ts";
 import { ingestStreamPath } from "../protocol/lib.ts";
 import { certificateFacts, type Identity } from "../security/identity.ts";
 import { authenticate } from "./auth.ts";
+import { Connections, lookMs } from "./connections.ts";
 import { type Door, type ListenAt, openDoor } from "./door.ts";
 import { type PeerBounds, PeerStream, refuseRequest } from "./peer_stream.ts";
 import type { ProducerDirectory } from "./ports.ts";
-import { handshakeCode, secureContext, serverOptions, type TlsMaterial } from "./tls.ts";
+import { handshakeCode, http2Code, secureContext, serverOptions, type TlsMaterial } from "./tls.ts";
 
 /** What the listener hands on. */
 export interface ServerEvents {
@@ -34,13 +36,11 @@ export interface ServerOptions {
   readonly tls: TlsMaterial;
   readonly trustDomain: string;
   readonly registryFreshMsMax: number;
-  readonly connectionsMax: number;
-  readonly handshakeMsMax: number;
-  /** From a connection to its stream. */
-  readonly streamMsMax: number;
+  readonly transport: TransportSettings;
   readonly bounds: PeerBounds;
   readonly directory: ProducerDirectory;
   readonly clock: Clock;
+  readonly random: Random;
 }
 
 /** A listening server. */
@@ -48,8 +48,10 @@ export interface Listener {
   readonly host: string;
   readonly port: number;
   readonly door: Pick<Door, "connections" | "accepting">;
-  /** Open HTTP/2 connections. */
+  /** Open connections, in whatever state. */
   readonly connections: number;
+  /** Those in their handshake, as far as they are limited. */
+  readonly handshakes: number;
   /** Takes over another key, certificate and authorities for the handshakes to come; open connections live on. Throws what cannot be used. */
   reload(tls: TlsMaterial): void;
   /** Takes no more connections; open ones live on. */
@@ -58,14 +60,25 @@ export interface Listener {
   destroy(): void;
 }
 
+/** Bytes of randomness behind the accounts of source networks. */
+const saltBytes = 32;
+
 /** Starts to listen; rejects with INGEST_LISTEN_FAILED. */
 export async function listen(options: ServerOptions, events: ServerEvents): Promise<Listener> {
-  const server = createSecureServer(serverOptions(options.tls, options.handshakeMsMax));
-  const sessions = new Set<ServerHttp2Session>();
+  const { transport, clock, random } = options;
+  const server = createSecureServer(serverOptions(options.tls));
+  const connections = new Connections(transport, {
+    clock,
+    salt: random.bytes(saltBytes),
+    begin: (socket) => server.emit("connection", socket),
+    turnedAway: (code) => events.turnedAway(code, undefined),
+  });
 
   server.on("tlsClientError", (error: Error & { code?: string }, socket: TLSSocket) => {
     // Node's types call it an Error; it is the code that OpenSSL's verdict has.
     const verdict = socket.authorizationError as unknown;
+    // Without a verdict the peer has left, or our own deadline has struck, which is counted there: nobody was refused by TLS.
+    if (error.code === "ECONNRESET" && typeof verdict !== "string") return;
     events.turnedAway(handshakeFault(error, verdict), undefined);
   });
   server.on("unknownProtocol", (socket: TLSSocket) => {
@@ -73,55 +86,73 @@ export async function listen(options: ServerOptions, events: ServerEvents): Prom
     socket.destroy();
   });
   server.on("session", (session) => {
-    sessions.add(session);
-    const timer = options.clock.setTimer(options.streamMsMax, () => {
-      events.turnedAway("INGEST_HELLO_TIMEOUT", undefined);
+    connections.established(session);
+    // An HTTP/2 error ends this connection; its stream, where there is one, is told by its own events.
+    session.on("error", (error: Error & { code?: string; errno?: number }) => {
+      const code = http2Code(error);
+      if (code !== undefined) events.turnedAway(code, undefined);
       session.destroy();
     });
-    session.once("stream", () => timer.cancel());
-    session.once("close", () => {
-      timer.cancel();
-      sessions.delete(session);
-    });
-    // An HTTP/2 error ends this connection; its stream, where there is one, is told by its own events.
-    session.on("error", () => session.destroy());
   });
-  server.on("stream", (stream, headers) => admit(stream, headers, options, events));
+  server.on("stream", (stream, headers) => admit(stream, headers, options, events, connections));
   server.on("sessionError", () => undefined);
 
-  // The server itself never listens: TLS begins on what comes through the door.
-  const door = await openDoor(options.listen, options.connectionsMax, {
-    connection: (socket) => server.emit("connection", socket),
+  // The server itself never listens: TLS begins on those connections that may begin it.
+  const door = await openDoor(options.listen, transport.connectionsMax, {
+    connection: (socket) => connections.take(socket),
+    refused: () => events.turnedAway("INGEST_CONNECTIONS_MAX", undefined),
     full: () => events.full?.(),
   });
+  let closed = false;
+  const look = (): void => {
+    if (closed) return;
+    connections.look();
+    clock.setTimer(lookMs, look);
+  };
+  look();
   return {
     host: door.host,
     port: door.port,
     door,
     get connections(): number {
-      return sessions.size;
+      return connections.count;
+    },
+    get handshakes(): number {
+      return connections.handshakes;
     },
     reload: (tls) => server.setSecureContext(secureContext(tls)),
     stop: () => door.close(),
     destroy(): void {
+      closed = true;
       door.close();
-      for (const session of sessions) session.destroy();
+      connections.destroy();
     },
   };
 }
 
-function admit(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options: ServerOptions, events: ServerEvents): void {
+function admit(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  options: ServerOptions,
+  events: ServerEvents,
+  connections: Connections,
+): void {
+  const { session } = stream;
   const refuse = (code: IngestCode, producer?: string): void => {
     events.turnedAway(code, producer);
     refuseRequest(stream, code);
   };
+  const tooMany = connections.request(session);
+  if (tooMany !== undefined) return refuse(tooMany);
   if (!isOurMethod(headers)) return refuse("INGEST_PATH_UNKNOWN");
-  const socket = stream.session?.socket as TLSSocket | undefined;
+  const socket = session?.socket as TLSSocket | undefined;
   const der = socket?.authorized === true && !socket.isSessionReused() ? socket.getPeerX509Certificate()?.raw : undefined;
   if (der === undefined) return refuse("INGEST_CERT_MISSING");
   const authenticated = authenticate(certificateFacts(der), options.directory, options, options.clock.nowUs());
   if (authenticated.kind === "refused") return refuse(authenticated.code, authenticated.producer);
-  events.opened(new PeerStream(stream, options.clock, options.bounds), authenticated.identity);
+  const peer = new PeerStream(stream, options.clock, options.bounds);
+  connections.conversing(session, peer);
+  events.opened(peer, authenticated.identity);
 }
 
 function isOurMethod(headers: IncomingHttpHeaders): boolean {

@@ -22,18 +22,20 @@ export interface TlsMaterial {
 /** Streams on one connection: one conversation, and one more so that a late request is answered instead of reset. */
 export const streamsPerConnectionMax = 2;
 
+/** Level 2 of OpenSSL: no key or signature below 112 bits of strength anywhere in the chain. Node's default is level 1, where RSA of 1024 bits passes. */
+const ciphers = "DEFAULT:@SECLEVEL=2";
+
 /** What a handshake is made with; the same at the start and at every reload, so that a reload can loosen nothing. */
 export function secureContext(tls: TlsMaterial): SecureContextOptions {
-  return { ...tls, minVersion: "TLSv1.3", maxVersion: "TLSv1.3", secureOptions: constants.SSL_OP_NO_TICKET };
+  return { ...tls, ciphers, minVersion: "TLSv1.3", maxVersion: "TLSv1.3", secureOptions: constants.SSL_OP_NO_TICKET };
 }
 
 /** Options of the listening server. */
-export function serverOptions(tls: TlsMaterial, handshakeMsMax: number): SecureServerOptions {
+export function serverOptions(tls: TlsMaterial): SecureServerOptions {
   return {
     ...secureContext(tls),
     requestCert: true,
     rejectUnauthorized: true,
-    handshakeTimeout: handshakeMsMax,
     allowHTTP1: false,
     settings: {
       headerTableSize: 4096,
@@ -68,4 +70,13 @@ export function handshakeCode(errorCode: string | undefined, verdict: string | u
   if (errorCode === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE") return "INGEST_CERT_MISSING";
   if (verdict !== undefined) return byVerdict[verdict] ?? "INGEST_CERT_UNTRUSTED";
   return "INGEST_TLS_REFUSED";
+}
+
+/** nghttp2's own bounds: acknowledgements that queue up, DATA or HEADERS without content, CONTINUATION frames. */
+const nghttp2Flooded: ReadonlySet<number> = new Set([-902, -904, -905]);
+
+/** The code under which the end of an HTTP/2 connection counts; undefined where the connection just broke. */
+export function http2Code(error: { readonly code?: string; readonly errno?: number }): IngestCode | undefined {
+  if (error.errno !== undefined && nghttp2Flooded.has(error.errno)) return "INGEST_TRANSPORT_FLOOD";
+  return error.code === "ERR_HTTP2_ERROR" ? "INGEST_TRANSPORT_VIOLATION" : undefined;
 }

@@ -78,7 +78,9 @@ test("R-24 processes share a port; one that has its share lets go, and connectio
     // Nobody listens now, and the port is still ours: it connects, and is served when somebody may.
     const waiting = await servedBy(port);
     sockets.push(waiting.socket);
-    await assert.rejects(openDoor({ host: "127.0.0.1", port }, 10, { connection: () => undefined }), { code: "INGEST_LISTEN_FAILED" });
+    await assert.rejects(openDoor({ host: "127.0.0.1", port }, 10, { connection: () => undefined, refused: () => undefined }), {
+      code: "INGEST_LISTEN_FAILED",
+    });
     b.grant(2, handle);
     assert.equal(await waiting.name, "b");
     assert.equal(await serve(), "b");
@@ -110,9 +112,15 @@ test("R-24 processes share a port; one that has its share lets go, and connectio
   }
 });
 
-test("P-5 connections beyond a gateway's own bound are cut at the door", async () => {
+test("P-5 TB-1 connections beyond a gateway's own bound are cut at the door, and counted", async () => {
   const taken: net.Socket[] = [];
-  const door = await openDoor({ host: "127.0.0.1", port: 0 }, 2, { connection: (socket) => taken.push(socket) });
+  let refused = 0;
+  const door = await openDoor({ host: "127.0.0.1", port: 0 }, 2, {
+    connection: (socket) => taken.push(socket),
+    refused: () => {
+      refused += 1;
+    },
+  });
   const sockets = [1, 2, 3].map(() => net.connect(door.port, "127.0.0.1").resume());
   const cut = sockets.map((socket) => {
     socket.on("error", () => undefined);
@@ -120,6 +128,7 @@ test("P-5 connections beyond a gateway's own bound are cut at the door", async (
   });
   await Promise.race(cut);
   assert.equal(door.connections, 2);
+  assert.equal(refused, 1);
   await Promise.all(taken.map((socket) => once(socket.destroy(), "close")));
   assert.equal(door.connections, 0);
   door.close();

@@ -21,6 +21,7 @@ const opening = openDoor(shared, 1000, {
     socket.on("error", () => undefined);
     socket.write(name);
   },
+  refused: () => undefined,
   full: () => process.send?.("full"),
 });
 process.send?.("begun");

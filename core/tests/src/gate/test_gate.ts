@@ -4,7 +4,7 @@
  * Forbids: reaching into the gate: tests see what a producer, the bus and an operator see.
  */
 import type { TestContext } from "node:test";
-import { type Gateway, type GatewayConfig, startGateway } from "ransomeye-ingestion";
+import { type Gateway, type GatewayConfig, type HandshakeConfig, startGateway } from "ransomeye-ingestion";
 import { type ClientMessage, gatewaySpiffeId, producerSpiffeId, type ServerMessage } from "ransomeye-ingestion/protocol";
 import {
   type Clock,
@@ -27,8 +27,11 @@ export const testDomain = "test.ransomeye";
 const mib = 1024 * 1024;
 const anyKind = { weight: 1, rateEventsPerSecondMax: 10_000_000, rateBytesPerSecondMax: 4096 * mib };
 
+/** What a gateway reads of its configuration. */
+export type TestGateConfig = GatewayConfig & HandshakeConfig;
+
 /** A configuration for tests: small, so that bounds are near. */
-export const testConfig: GatewayConfig = {
+export const testConfig: TestGateConfig = {
   trustDomain: testDomain,
   bufferBytesMax: 8 * mib,
   sessionsMax: 100,
@@ -46,6 +49,9 @@ export const testConfig: GatewayConfig = {
   quarantineMsMin: 60_000,
   quarantineMsMax: 3_600_000,
   kinds: { dpi: anyKind, linux: anyKind, windows: anyKind, honeypot: anyKind },
+  handshakesPerSecondMax: 1000,
+  handshakeBurstMax: 1000,
+  handshakeOverrides: "",
 };
 
 /** A gate under test. */
@@ -84,7 +90,7 @@ export interface TestConversation {
 /** Starts a gate that ends with the test. */
 export async function startTestGate(
   t: Pick<TestContext, "after">,
-  options: { readonly config?: Partial<GatewayConfig>; readonly bus?: MemoryBus; readonly clock?: Clock } = {},
+  options: { readonly config?: Partial<TestGateConfig>; readonly bus?: MemoryBus; readonly clock?: Clock } = {},
 ): Promise<TestGate> {
   const ca = await createTestCa("test ca");
   const server = await ca.leaf({

@@ -166,4 +166,30 @@ export const gatewayFields = {
     reloadable: false,
     prose: "How long a producer that floods the gateway is refused at most.",
   },
+  "gateway.handshakes_per_second_max": {
+    type: "integer",
+    unit: "handshakes per second",
+    default: 50,
+    min: 1,
+    max: 100000,
+    reloadable: false,
+    prose:
+      "Handshakes that one source address (in IPv6 one /64) may begin in a second, averaged. Beyond it connections are reset before TLS begins.",
+  },
+  "gateway.handshake_burst_max": {
+    type: "integer",
+    unit: "handshakes",
+    default: 200,
+    min: 1,
+    max: 100000,
+    reloadable: false,
+    prose: "Handshakes that one source address may begin at once, and have open at once.",
+  },
+  "gateway.handshake_overrides": {
+    type: "text",
+    default: "",
+    reloadable: false,
+    prose:
+      "Other rates for ranges of addresses, as `RANGE=RATE` separated by commas; a rate is handshakes per second or `unlimited`. For example `10.8.0.1=2000,2001:db8::/32=unlimited`: many agents behind one address need more than one agent does.",
+  },
 } as const;

@@ -1,0 +1,185 @@
+/**
+ * Connections from accept to end.
+ *
+ * Why: most of what a hostile peer can do costs the gate something before a session exists, or beside it, inside the TLS and HTTP/2 libraries.
+ * Enforces: no byte of TLS before the source network's share of handshakes allows it; a handshake and the wait for a conversation end within
+ *   their time; one conversation and few requests a connection; bytes that carry no message are bounded, whatever they are; a message and the
+ *   reading of our answers make progress. Each bound has a code of its own.
+ * Forbids: a timer for each connection: they are looked at in turn, a bounded number at each look.
+ */
+import { constants, type Http2Session } from "node:http2";
+import type { Socket } from "node:net";
+import type { Clock } from "ransomeye-kernel";
+import type { TransportSettings } from "../config/transport.ts";
+import type { IngestCode } from "../errors/ingest_errors.ts";
+import { Handshakes, type HandshakeTicket } from "./handshakes.ts";
+import type { PeerStream } from "./peer_stream.ts";
+import { TransportAllowance } from "./transport_allowance.ts";
+
+interface Connection {
+  readonly socket: Socket;
+  readonly allowance: TransportAllowance;
+  /** Until the handshake has ended. */
+  ticket: HandshakeTicket | undefined;
+  session: Http2Session | undefined;
+  /** Its one conversation, also when that has ended. */
+  peer: PeerStream | undefined;
+  /** Since when it is without a conversation, or in its handshake. */
+  sinceMs: number;
+  requests: number;
+}
+
+/** What connections are made with. */
+export interface ConnectionPorts {
+  readonly clock: Clock;
+  /** Fresh randomness for the accounts of source networks. */
+  readonly salt: Buffer;
+  /** Begins TLS. */
+  begin(socket: Socket): void;
+  /** Somebody without a conversation was refused. */
+  turnedAway(code: IngestCode): void;
+}
+
+/** Time between two looks. */
+export const lookMs = 100;
+/** Connections in one look: all of twenty thousand within a second, for a millisecond or two each time. */
+const perLookMax = 2000;
+
+/** All connections of one listener. */
+export class Connections {
+  readonly #settings: TransportSettings;
+  readonly #ports: ConnectionPorts;
+  readonly #handshakes: Handshakes;
+  readonly #open = new Map<string, Connection>();
+  readonly #bySession = new WeakMap<Http2Session, Connection>();
+  #round: Iterator<Connection> = [].values();
+
+  constructor(settings: TransportSettings, ports: ConnectionPorts) {
+    const { handshakesPerSource: perSource, handshakesOpenMax: openMax, handshakeRanges: ranges } = settings;
+    this.#settings = settings;
+    this.#ports = ports;
+    this.#handshakes = new Handshakes({ perSource, openMax, ranges }, ports.salt);
+  }
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  get handshakes(): number {
+    return this.#handshakes.open;
+  }
+
+  /** A connection has been accepted. What may not begin is reset, which leaves nothing behind on either side. */
+  take(socket: Socket): void {
+    const nowMs = this.#ports.clock.monotonicMs();
+    const { remoteAddress } = socket;
+    if (remoteAddress === undefined) return void socket.destroy();
+    const answer = this.#handshakes.begin(remoteAddress, nowMs);
+    if (answer.kind === "refused") {
+      this.#ports.turnedAway(answer.code);
+      socket.resetAndDestroy();
+      return;
+    }
+    const connection: Connection = {
+      socket,
+      allowance: new TransportAllowance(this.#settings.allowance, nowMs),
+      ticket: answer.ticket,
+      session: undefined,
+      peer: undefined,
+      sinceMs: nowMs,
+      requests: 0,
+    };
+    const name = nameOf(socket);
+    this.#open.set(name, connection);
+    socket.once("close", () => {
+      this.#open.delete(name);
+      this.#endHandshake(connection);
+    });
+    this.#ports.begin(socket);
+  }
+
+  /** The handshake has succeeded and HTTP/2 begins. */
+  established(session: Http2Session): void {
+    const connection = this.#open.get(nameOf(session.socket));
+    if (connection === undefined) return session.destroy();
+    this.#endHandshake(connection);
+    connection.session = session;
+    connection.sinceMs = this.#ports.clock.monotonicMs();
+    this.#bySession.set(session, connection);
+  }
+
+  /** A request arrives. Returns why it may not be a conversation, or undefined; ends the connection where it makes too many. */
+  request(session: Http2Session | undefined): IngestCode | undefined {
+    const connection = session === undefined ? undefined : this.#bySession.get(session);
+    if (connection === undefined) return "INGEST_PROTOCOL_VIOLATION";
+    connection.requests += 1;
+    if (connection.requests > this.#settings.requestsMax) this.#end(connection);
+    return connection.peer !== undefined || connection.requests > this.#settings.requestsMax ? "INGEST_REQUESTS_MAX" : undefined;
+  }
+
+  /** The connection has its conversation. */
+  conversing(session: Http2Session | undefined, peer: PeerStream): void {
+    const connection = session === undefined ? undefined : this.#bySession.get(session);
+    if (connection !== undefined) connection.peer = peer;
+  }
+
+  /** Looks at the next of them. */
+  look(): void {
+    const nowMs = this.#ports.clock.monotonicMs();
+    for (let left = Math.min(perLookMax, this.#open.size); left > 0; left -= 1) {
+      let next = this.#round.next();
+      if (next.done === true) {
+        this.#round = this.#open.values();
+        next = this.#round.next();
+      }
+      if (next.done !== true) this.#judge(next.value, nowMs);
+    }
+  }
+
+  /** Ends all of them now. */
+  destroy(): void {
+    for (const { session, socket } of this.#open.values()) {
+      session?.destroy();
+      socket.destroy();
+    }
+  }
+
+  #judge(connection: Connection, nowMs: number): void {
+    const { peer, socket, ticket, allowance, sinceMs } = connection;
+    const { handshakeMsMax, idleMsMax } = this.#settings;
+    if (!allowance.covers(socket.bytesRead, peer?.receivedBytes ?? 0, nowMs)) return this.#cut(connection, "INGEST_TRANSPORT_FLOOD");
+    if (ticket !== undefined) {
+      if (nowMs - sinceMs > handshakeMsMax) this.#cut(connection, "INGEST_HANDSHAKE_TIMEOUT");
+      return;
+    }
+    if (peer !== undefined && !peer.over) {
+      connection.sinceMs = nowMs;
+      const code = peer.stalled(nowMs);
+      if (code !== undefined) peer.breakOff(code);
+    } else if (nowMs - sinceMs > idleMsMax) this.#cut(connection, "INGEST_HELLO_TIMEOUT");
+  }
+
+  /** Counts the code, through the conversation where there is one, and ends the connection. */
+  #cut(connection: Connection, code: IngestCode): void {
+    const { peer } = connection;
+    if (peer !== undefined && !peer.over) peer.breakOff(code);
+    else this.#ports.turnedAway(code);
+    this.#end(connection);
+  }
+
+  /** The peer is told to calm down, once what it has been told before is on its way. */
+  #end({ session, socket }: Connection): void {
+    if (session === undefined) return void socket.resetAndDestroy();
+    setImmediate(() => session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM));
+  }
+
+  #endHandshake(connection: Connection): void {
+    if (connection.ticket !== undefined) this.#handshakes.end(connection.ticket);
+    connection.ticket = undefined;
+  }
+}
+
+/** TLS and TCP socket of one connection have the same ends, and Node offers no way from one to the other. */
+function nameOf({ remoteAddress, remotePort, localAddress }: Pick<Socket, "remoteAddress" | "remotePort" | "localAddress">): string {
+  return `${remoteAddress} ${remotePort} ${localAddress}`;
+}
