@@ -27,6 +27,8 @@ export function detectRecord(record: Json, fileHint: string): Format | undefined
 
 /** Formats of text, by what a line of theirs looks like. */
 const textFormats: readonly (readonly [format: Format, pattern: RegExp])[] = [
+  // The header's first line with any prefix and separator; one that was cut off above its names; rows that lost their header.
+  ["zeek_tsv", /^[^\s{["]{1,16}separator \S+\r?$|^#fields\t|^\d{9,10}\.\d{6}\t\S/],
   ["auditd", /^\s*(?:node=\S+ )?type=[A-Z][A-Z0-9_]*(?:\[\d+\])? msg=audit\(/],
 ];
 
@@ -73,11 +75,6 @@ export function detectName(name: string): Format | undefined {
 
 /** Formats that show themselves in text, with what to do instead. Each looks at the beginning of the input. */
 const unsupported: readonly (readonly [name: string, pattern: RegExp, advice: string])[] = [
-  [
-    "Zeek TSV",
-    /^#(?:separator|fields)[ \t|]|^(?:#|PREFIX<>)(?:separator|set_separator)/m,
-    "have Zeek write JSON (LogAscii::use_json=T); a TSV reader is planned",
-  ],
   ["Windows event XML", /^\s*<(?:\?xml|Events?\b)/, "export the events as JSON"],
   ["syslog", /^<\d{1,3}>(?:1 |[A-Z][a-z]{2} )/m, "a reader for syslog is planned"],
   ["Windows EVTX", /^ElfFile\0/, "export the events as JSON, for example with evtx_dump"],

@@ -20,6 +20,7 @@ export type InputCode =
   | "SHIP_FORMAT_UNKNOWN"
   | "SHIP_FORMAT_UNSUPPORTED"
   | "SHIP_ENCODING"
+  | "SHIP_HEADER_MISSING"
   | "SHIP_GZIP_TRUNCATED"
   | "SHIP_GZIP_CORRUPT"
   | "SHIP_INPUT_UNREADABLE";
@@ -96,6 +97,12 @@ export const SHIP_CODES: CodeTable<ShipCode> = {
     disposition: "fatal",
     meaning: "the input is UTF-16 or UTF-32",
     next: "convert it to UTF-8, for example with iconv",
+  },
+  SHIP_HEADER_MISSING: {
+    stage: input,
+    disposition: "fatal",
+    meaning: "rows of a format whose header names their fields came without that header; what came before them was read",
+    next: "ship the file from its beginning, header included, or have its source write JSON",
   },
   SHIP_GZIP_TRUNCATED: {
     stage: input,

@@ -8,6 +8,7 @@ import type { ProducerKind } from "ransomeye-ingestion/protocol";
 export type Format =
   | "suricata_eve"
   | "zeek_json"
+  | "zeek_tsv"
   | "windows_event_json"
   | "windows_etw_json"
   | "auditd"
@@ -30,6 +31,7 @@ export interface FormatSpec {
 export const formats: Readonly<Record<Format, FormatSpec>> = {
   suricata_eve: { title: "Suricata EVE JSON", kinds: ["dpi"], mappingVersion: 1 },
   zeek_json: { title: "Zeek logs as JSON", kinds: ["dpi"], mappingVersion: 1 },
+  zeek_tsv: { title: "Zeek logs as rows (Zeek's default)", kinds: ["dpi"], mappingVersion: 1 },
   windows_event_json: { title: "Windows events as JSON (Sysmon, Security and others)", kinds: ["windows"], mappingVersion: 1 },
   windows_etw_json: { title: "Windows ETW as JSON (SilkETW, krabsetw, our own)", kinds: ["windows"], mappingVersion: 1 },
   auditd: { title: "auditd's log (audit.log), records joined into events", kinds: ["linux"], mappingVersion: 1 },

@@ -4,15 +4,18 @@
 
 import type { Format } from "./formats.ts";
 import type { Framing, FramingOptions } from "./input/framing.ts";
+import { HeaderFraming } from "./input/header_framing.ts";
 import { JoinedFraming } from "./input/joined_framing.ts";
 import { RecordSplitter } from "./input/record_splitter.ts";
 import { auditKey } from "./mapping/auditd/audit_line.ts";
+import { headerAfter } from "./mapping/zeek/tsv_header.ts";
 
 const json = (options: FramingOptions): Framing => new RecordSplitter(options);
 
 const framings: Readonly<Record<Format, (options: FramingOptions) => Framing>> = {
   suricata_eve: json,
   zeek_json: json,
+  zeek_tsv: (options) => new HeaderFraming(options, headerAfter),
   windows_event_json: json,
   windows_etw_json: json,
   osquery: json,

@@ -57,8 +57,6 @@ test("an unknown input is refused with what is supported; a known one without re
   await refused(readAll("hello\nworld\n"), "SHIP_FORMAT_UNKNOWN", "suricata_eve", "hello");
   await refused(readAll('{"foo":1}\n{"bar":2}\n'), "SHIP_FORMAT_UNKNOWN");
   await refused(readAll(Buffer.from("\u0089PNG\r\n\u001a\n\0\0\0\rIHDR", "latin1")), "SHIP_FORMAT_UNKNOWN", "PNG");
-  await refused(readAll("#separator \\x09\n#fields\tts\tuid\n1\tC\n"), "SHIP_FORMAT_UNSUPPORTED", "Zeek TSV");
-  await refused(readAll("### remark\n#separator \\x09\n"), "SHIP_FORMAT_UNSUPPORTED", "Zeek TSV");
   await refused(readAll("<Events><Event/></Events>"), "SHIP_FORMAT_UNSUPPORTED", "XML");
   await refused(readAll("<34>1 2024-01-01T00:00:00Z host app - - - text\n"), "SHIP_FORMAT_UNSUPPORTED", "syslog");
   await refused(readAll(Buffer.from("28b52ffd00000000000000000000000000", "hex")), "SHIP_FORMAT_UNSUPPORTED", "zstd");
@@ -192,6 +190,7 @@ test("R-35 formats belong to kinds of producers", () => {
     [
       ["suricata_eve", "dpi"],
       ["zeek_json", "dpi"],
+      ["zeek_tsv", "dpi"],
       ["windows_event_json", "windows"],
       ["windows_etw_json", "windows"],
       ["auditd", "linux"],

@@ -14,6 +14,8 @@ const inputs: Readonly<Record<string, string>> = {
   "pretty-printed array": JSON.stringify([1, 2, 3].map(eve), null, 2),
   "pretty-printed objects": [1, 2, 3].map((i) => JSON.stringify(eve(i), null, 2)).join("\n"),
   "damaged lines": `${JSON.stringify(eve(1))}\n{"x":[\n${JSON.stringify(eve(2))}\njunk\n${JSON.stringify(eve(3))}`,
+  "rows under headers":
+    "#separator \\x09\n#path\tconn\n#fields\tts\tuid\n#types\ttime\tstring\n1.5\tC1\n2.5\tC2\n#close\n#separator ,\n#fields,uid,ts\n#types,string,time\n\nC3,3.5",
   auditd: [audit(1, "SYSCALL"), audit(2, "SYSCALL"), audit(1, "PATH"), "junk", audit(2, "EOE"), audit(3, "USER_CMD"), audit(1, "EOE")].join(
     "\n",
   ),

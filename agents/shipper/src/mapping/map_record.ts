@@ -4,9 +4,9 @@
 // Forbids: mapping what is not an object, or too deep to be walked.
 
 import { isUtf8 } from "node:buffer";
-import { invalidName, jsonFault, validateLine } from "ransomeye-ingestion/protocol";
+import { invalidName, jsonFault, printable, validateLine } from "ransomeye-ingestion/protocol";
 import { limits } from "ransomeye-kernel";
-import type { RecordCode } from "../errors.ts";
+import { type RecordCode, ShipError } from "../errors.ts";
 import type { Format } from "../formats.ts";
 import type { RawRecord } from "../input/framing.ts";
 import { parseAudit } from "./auditd/audit_event.ts";
@@ -19,6 +19,7 @@ import { mapOsquery } from "./osquery/osquery.ts";
 import { mapSuricata } from "./suricata/suricata.ts";
 import { mapTetragon } from "./tetragon/tetragon.ts";
 import { mapWindows } from "./windows/windows.ts";
+import { headerOf, parseRow } from "./zeek/tsv.ts";
 import { mapZeek } from "./zeek/zeek.ts";
 
 /** What a mapping is told beside the record. */
@@ -37,7 +38,7 @@ const recordDepthMax: number = limits.jsonDepthMax - 4;
 /** How a format's records are read and what is made of them. */
 interface FormatMapping {
   /** What the record's bytes say, as an object that the mapping may take apart; where they say nothing, why. */
-  readonly parse: (raw: RawRecord) => Json | Fault;
+  readonly parse: (raw: RawRecord, options: MapOptions) => Json | Fault;
   /** The event; undefined where the record has no time. */
   readonly map: (record: Json, options: MapOptions) => Draft | undefined;
 }
@@ -56,6 +57,7 @@ class Fault {
 const mappings: Readonly<Record<Exclude<Format, "ocsf_ndjson">, FormatMapping>> = {
   suricata_eve: { parse: jsonRecord, map: mapSuricata },
   zeek_json: { parse: jsonRecord, map: (record, { name }) => mapZeek(record, name) },
+  zeek_tsv: { parse: zeekRow, map: (record, { name }) => mapZeek(record, name) },
   windows_event_json: { parse: jsonRecord, map: mapWindows },
   windows_etw_json: { parse: jsonRecord, map: mapEtw },
   osquery: { parse: jsonRecord, map: mapOsquery },
@@ -73,6 +75,19 @@ function jsonRecord({ bytes }: RawRecord): Json | Fault {
   if (depthOf(object, recordDepthMax) > recordDepthMax)
     return new Fault("SHIP_RECORD_TOO_DEEP", `the record has more than ${recordDepthMax} levels`);
   return object;
+}
+
+/** A row under its header. Without one no row of the input can be read, so the input ends. */
+function zeekRow({ bytes, header, byteOffset, line }: RawRecord, { name }: MapOptions): Json | Fault {
+  const known = headerOf(header ?? "");
+  if (known === undefined) {
+    const what = "rows stand here without the #fields line that names their fields";
+    throw new ShipError("SHIP_HEADER_MISSING", `${printable(name)}: ${what}, at byte ${byteOffset}, line ${line}`, {
+      fields: { input: name, byteOffset, line },
+    });
+  }
+  const record = parseRow(bytes, known);
+  return typeof record === "string" ? new Fault("SHIP_RECORD_MALFORMED", record) : record;
 }
 
 /** Text by its own grammar; `otherwise` says what is wrong where it does not follow it. Bytes that are no UTF-8 are read as well as they can be. */
@@ -97,7 +112,7 @@ export function parseJson(bytes: Buffer): unknown {
 export function mapRecord(raw: RawRecord, format: Format, options: MapOptions): Mapped {
   if (format === "ocsf_ndjson") return nativeEvent(raw.bytes);
   const { parse, map } = mappings[format];
-  const record = parse(raw);
+  const record = parse(raw, options);
   if (record instanceof Fault) return invalid(record.code, record.message);
   const draft = map(record, options);
   if (draft === undefined) return invalid("SHIP_TIME_MISSING", "the record has no time that can be read");
