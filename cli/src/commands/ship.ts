@@ -7,7 +7,7 @@
 import { access, constants, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { recordingTelemetry } from "ransomeye-kernel";
-import { type Format, formatNames } from "ransomeye-shipper";
+import { type Format, formatNames, formats } from "ransomeye-shipper";
 import { CliError, type ExitName } from "../errors.ts";
 import { InputFiles } from "../ship/input_files.ts";
 import { Lanes, type LanesOptions } from "../ship/lanes.ts";
@@ -35,8 +35,7 @@ export const shipCommand: CommandSpec = {
   path: "ship",
   args: "[file...]",
   summary: "read files, or standard input (-), and send their records as signed events",
-  prose:
-    "Formats: Suricata EVE JSON, Zeek JSON, Windows event JSON (Sysmon, Security …), OCSF NDJSON; found by themselves, plain or gzip. Every record read is either accepted or invalid, and every invalid one is named with its place and reason. Without --producer a local identity of the kind that fits the format is used, enrolled on first use with the system that runs in this data directory, and shown. Shipping a file again is a new run and stores it again; --resume goes on with an interrupted run and stores each record once. The original record travels inside the event (raw_data) and `ransomeye event ID --raw` gives it back; --no-raw leaves it out, and then formatting, key order and duplicate keys of the original are lost. Records arriving on standard input are sent as they come.",
+  prose: `Formats: ${formatNames.map((name) => formats[name].title).join("; ")}. They are found by themselves, plain or gzip. Every record read is either accepted or invalid, and every invalid one is named with its place and reason. Without --producer a local identity of the kind that fits the format is used, enrolled on first use with the system that runs in this data directory, and shown. Shipping a file again is a new run and stores it again; --resume goes on with an interrupted run and stores each record once. The original record travels inside the event (raw_data) and \`ransomeye event ID --raw\` gives it back; --no-raw leaves it out, and then formatting, key order and duplicate keys of the original are lost. Records arriving on standard input are sent as they come.`,
   options: [
     { flags: "--format <format>", help: "do not guess", choices: formatNames },
     { flags: "--producer <name>", help: "ship under this identity of the data directory" },
