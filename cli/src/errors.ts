@@ -47,6 +47,7 @@ export type CliCode =
   | "CLI_REGISTRY_PROTOCOL"
   | "CLI_PORT_BUSY"
   | "CLI_PERMISSION"
+  | "CLI_REFUSED"
   | "CLI_START_FAILED";
 
 /** What each code means and what the operator does next. */
@@ -142,6 +143,12 @@ export const CLI_CODES: CodeTable<CliCode> = {
     meaning: "A private file or directory can be read by others, or belongs to somebody else.",
     next: "Run `ransomeye doctor`; it names each path and the mode it needs.",
   },
+  CLI_REFUSED: {
+    stage: "supervise",
+    disposition: "reject",
+    meaning: "The running supervisor did not do what it was asked to.",
+    next: "The message says why; `ransomeye status` shows what runs under which name.",
+  },
   CLI_START_FAILED: {
     stage: "start",
     disposition: "fatal",
@@ -167,6 +174,7 @@ const exitOfCode: Readonly<Record<CliCode, ExitName>> = {
   CLI_REGISTRY_PROTOCOL: "unreachable",
   CLI_PORT_BUSY: "busy",
   CLI_PERMISSION: "found",
+  CLI_REFUSED: "found",
   CLI_START_FAILED: "unreachable",
 };
 

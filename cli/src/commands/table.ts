@@ -12,6 +12,7 @@ import { eventsCommand } from "./events.ts";
 import { initCommand } from "./init.ts";
 import { enrollCommand, listCommand, resumeCommand, revokeCommand, suspendCommand } from "./producer.ts";
 import { reconcileCommand } from "./reconcile.ts";
+import { restartCommand } from "./restart.ts";
 import { roleCommand } from "./role.ts";
 import { shipCommand } from "./ship.ts";
 import { startCommand } from "./start.ts";
@@ -35,5 +36,6 @@ export const commandTable: readonly CommandSpec[] = [
   configShowCommand,
   doctorCommand,
   reconcileCommand,
+  restartCommand,
   roleCommand,
 ];

@@ -135,7 +135,7 @@ function refusal(error: unknown): Reply {
 }
 
 /** Binds under a restrictive mode; a socket file left by a killed process is removed first (the supervisor's lock says that it is ours). */
-async function listenPrivately(server: Server, path: string): Promise<void> {
+export async function listenPrivately(server: Server, path: string): Promise<void> {
   await rm(path, { force: true });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

@@ -61,7 +61,10 @@ export class Child {
   #ready = false;
   #restarts = 0;
   #endsInARow = 0;
+  /** Its end is wanted: nothing starts it again by itself. */
   #stopping = false;
+  /** It shall not run any more. */
+  #over = false;
   #retry: Timer | undefined;
   #failure: Extract<UpMessage, { type: "failed" }> | undefined;
   #readyWaiters: (() => void)[] = [];
@@ -118,8 +121,23 @@ export class Child {
     return this.#ready ? Promise.resolve() : new Promise((resolve) => this.#readyWaiters.push(resolve));
   }
 
-  /** Asks the role to finish and leave; after `boundMs` it is killed. Resolves with whether it left by itself. */
-  async drain(boundMs: number): Promise<boolean> {
+  /** Lets the process finish and starts a new one; resolves when that is ready, with whether the old one left by itself. A stop overtakes it. */
+  async restart(boundMs: number): Promise<boolean> {
+    const inTime = await this.#leave(boundMs);
+    if (this.#over) return inTime;
+    this.#stopping = false;
+    if (this.#process === undefined) this.start();
+    await this.ready();
+    return inTime;
+  }
+
+  /** Asks the role to finish and leave for good; after `boundMs` it is killed. Resolves with whether it left by itself. */
+  drain(boundMs: number): Promise<boolean> {
+    this.#over = true;
+    return this.#leave(boundMs);
+  }
+
+  async #leave(boundMs: number): Promise<boolean> {
     this.#stopping = true;
     this.#retry?.cancel();
     if (this.#process === undefined) return true;
@@ -136,6 +154,7 @@ export class Child {
 
   /** Ends the process now. */
   async destroy(): Promise<void> {
+    this.#over = true;
     this.#stopping = true;
     this.#retry?.cancel();
     this.#process?.kill("SIGKILL");

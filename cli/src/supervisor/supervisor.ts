@@ -13,6 +13,7 @@ import { CliError } from "../errors.ts";
 import { childEnded } from "../events.ts";
 import { Child } from "./child.ts";
 import type { Console } from "./console.ts";
+import { controlSocketName, serveControl } from "./control.ts";
 import { createDataDir, type DataDir } from "./data_dir.ts";
 import { type Database, openDatabase } from "./database.ts";
 import { openGatewaySocket } from "./gateway_address.ts";
@@ -22,6 +23,7 @@ import { metricsSocketName, type RoleBegin, registrySocketName } from "./ipc.ts"
 import { acquireLock } from "./lock.ts";
 import { LogFile } from "./log_file.ts";
 import { thisProcess } from "./process_facts.ts";
+import { restartOneByOne } from "./rolling.ts";
 import { type LedgerVerdict, type Phase, type RoleName, type RuntimeFile, writeRuntime } from "./runtime_file.ts";
 import type { SharedSocket } from "./shared_socket.ts";
 import { takeOver } from "./takeover.ts";
@@ -127,6 +129,7 @@ export class Supervisor {
         say: console.say,
         onChange: () => this.#changed(),
       });
+      await serveControl(join(this.#socketDir, controlSocketName), (request, say) => this.#restart(request.what, say), this.#lifetime);
       await this.#startRoles(["registry", "keeper"]);
       await this.#startRoles(["gateway", "engine"]);
       if (this.#stopped) return;
@@ -238,6 +241,29 @@ export class Supervisor {
       gateway: this.gateway ?? { host: "127.0.0.1", port: 0 },
       ...(databaseRoleName === undefined || this.#database === undefined ? {} : { connection: this.#database.role(databaseRoleName) }),
     };
+  }
+
+  /** Starts processes again: all of a role, or one by its name. @throws CliError CLI_REFUSED, CLI_NOT_READY */
+  async #restart(what: string, say: (message: string) => void): Promise<void> {
+    const { clock, config, console } = this.#o;
+    const chosen = [...this.#children.values()].filter(({ name, role }) => name === what || role === what);
+    if (chosen.length === 0) throw new CliError("CLI_REFUSED", `nothing runs that is called ${what}`);
+    if (this.#phase !== "ready") throw new CliError("CLI_REFUSED", "the system is starting or stopping");
+    const restart = (child: Child, boundMs: number): Promise<boolean> => {
+      this.#desk?.left(child.name);
+      return child.restart(boundMs);
+    };
+    await restartOneByOne(
+      chosen.map((child) => ({ name: child.name, restart: (boundMs) => restart(child, boundMs) })),
+      {
+        clock,
+        drainMsMax: config.supervisor.drainMsMax,
+        say: (message) => {
+          console.say(`restart: ${message}`);
+          say(message);
+        },
+      },
+    );
   }
 
   #drainRole(role: RoleName): Promise<unknown> {
