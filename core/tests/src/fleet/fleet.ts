@@ -116,11 +116,11 @@ export class Fleet implements AsyncDisposable {
       );
       const { receipt } = await member.producer.sendMany(lines);
       this.#handed += lines.length;
-      const done: Promise<unknown> = receipt.then(() => {
+      const answered: Promise<unknown> = receipt.then(() => {
         this.#receipted += lines.length;
-        underWay.delete(done);
+        underWay.delete(answered);
       });
-      underWay.add(done);
+      underWay.add(answered);
       if (underWay.size >= callsMax) await Promise.race(underWay);
       if (eventsPerSecond === undefined) continue;
       const dueMs = startMs + (n * producers * 1000) / eventsPerSecond;
