@@ -9,6 +9,7 @@ import { looksLikeFalco } from "./mapping/falco/falco.ts";
 import { asObject, type Json } from "./mapping/json.ts";
 import { looksLikeOsquery } from "./mapping/osquery/osquery.ts";
 import { looksLikeTetragon } from "./mapping/tetragon/tetragon.ts";
+import { looksLikeAzure } from "./mapping/azure/azure.ts";
 import { looksLikeWindows } from "./mapping/windows/record.ts";
 import { logOfFile, looksLikeZeek } from "./mapping/zeek/names.ts";
 
@@ -22,6 +23,7 @@ export function detectRecord(record: Json, fileHint: string): Format | undefined
   if (looksLikeOsquery(record)) return "osquery";
   if (looksLikeFalco(record)) return "falco";
   if (looksLikeTetragon(record)) return "tetragon";
+  if (looksLikeAzure(record)) return "azure_monitor_json";
   return looksLikeZeek(record, fileHint) ? "zeek_json" : undefined;
 }
 
@@ -30,6 +32,10 @@ const textFormats: readonly (readonly [format: Format, pattern: RegExp])[] = [
   // The header's first line with any prefix and separator; one that was cut off above its names; rows that lost their header.
   ["zeek_tsv", /^[^\s{["]{1,16}separator \S+\r?$|^#fields\t|^\d{9,10}\.\d{6}\t\S/],
   ["auditd", /^\s*(?:node=\S+ )?type=[A-Z][A-Z0-9_]*(?:\[\d+\])? msg=audit\(/],
+  ["sysmon_linux_xml", /^\s*<Event>(?=.*Linux-Sysmon)/],
+  ["syslog", /^(?:[1-9]\d{0,6} )?<\d{1,3}>(?:1 |[*.]?[A-Z][a-z]{2} [ \d]\d |\d{4}-\d\d-\d\dT)/],
+  ["syslog", /^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ \S/],
+  ["syslog", /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d) \S+ [^\s:[\]]+(?:\[\d+\])?: /],
 ];
 
 /** Bytes at the beginning that are looked at for a format of text. */
@@ -75,8 +81,7 @@ export function detectName(name: string): Format | undefined {
 
 /** Formats that show themselves in text, with what to do instead. Each looks at the beginning of the input. */
 const unsupported: readonly (readonly [name: string, pattern: RegExp, advice: string])[] = [
-  ["Windows event XML", /^\s*<(?:\?xml|Events?\b)/, "export the events as JSON"],
-  ["syslog", /^<\d{1,3}>(?:1 |[A-Z][a-z]{2} )/m, "a reader for syslog is planned"],
+  ["Windows event XML", /^\s*<(?:\?xml|Events?\b)(?!>.*Linux-Sysmon)/, "export the events as JSON"],
   ["Windows EVTX", /^ElfFile\0/, "export the events as JSON, for example with evtx_dump"],
   [
     "pcap",

@@ -15,6 +15,9 @@ export type Format =
   | "osquery"
   | "falco"
   | "tetragon"
+  | "syslog"
+  | "sysmon_linux_xml"
+  | "azure_monitor_json"
   | "ocsf_ndjson";
 
 /** What is known of a format. */
@@ -38,6 +41,13 @@ export const formats: Readonly<Record<Format, FormatSpec>> = {
   osquery: { title: "osquery results and status", kinds: ["linux", "windows"], mappingVersion: 1 },
   falco: { title: "Falco alerts as JSON", kinds: ["linux"], mappingVersion: 1 },
   tetragon: { title: "Tetragon's JSON export", kinds: ["linux"], mappingVersion: 1 },
+  syslog: { title: "syslog, RFC 5424 and RFC 3164", kinds: ["linux", "dpi", "honeypot"], mappingVersion: 1 },
+  sysmon_linux_xml: { title: "Sysmon for Linux as XML, one event a line", kinds: ["linux"], mappingVersion: 1 },
+  azure_monitor_json: {
+    title: "Azure Monitor's tables of Linux hosts as JSON (Syslog, VMConnection)",
+    kinds: ["linux"],
+    mappingVersion: 1,
+  },
   ocsf_ndjson: { title: "OCSF events, one a line", kinds: ["linux", "windows", "dpi", "honeypot"], mappingVersion: 0 },
 };
 

@@ -6,7 +6,9 @@ import type { Format } from "./formats.ts";
 import type { Framing, FramingOptions } from "./input/framing.ts";
 import { HeaderFraming } from "./input/header_framing.ts";
 import { JoinedFraming } from "./input/joined_framing.ts";
+import { LineFraming } from "./input/line_framing.ts";
 import { RecordSplitter } from "./input/record_splitter.ts";
+import { SyslogFraming } from "./input/syslog_framing.ts";
 import { auditKey } from "./mapping/auditd/audit_line.ts";
 import { headerAfter } from "./mapping/zeek/tsv_header.ts";
 
@@ -22,6 +24,9 @@ const framings: Readonly<Record<Format, (options: FramingOptions) => Framing>> =
   falco: json,
   tetragon: json,
   auditd: (options) => new JoinedFraming(options, (line) => auditKey(line.bytes)),
+  syslog: (options) => new SyslogFraming(options),
+  sysmon_linux_xml: (options) => new LineFraming(options),
+  azure_monitor_json: json,
   ocsf_ndjson: json,
 };
 

@@ -117,10 +117,10 @@ export class RecordReader {
     if (encoding !== undefined) throw this.#refusal("SHIP_ENCODING", `this is ${encoding}, only UTF-8 is read`);
     const markBytes = this.#head.subarray(0, 3).equals(byteOrderMark) ? byteOrderMark.length : 0;
     if (this.#format === undefined) {
-      const known = recognise(this.#head);
-      if (known !== undefined) throw this.#unsupported(known);
       const found = detectLines(this.#head.toString("latin1", markBytes, textHeadBytes), whole);
       if (found === undefined) return;
+      const known = found === "json" ? recognise(this.#head) : undefined;
+      if (known !== undefined) throw this.#unsupported(known);
       if (found !== "json") this.#format = found;
     }
     const framing = this.#framed(markBytes);

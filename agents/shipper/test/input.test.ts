@@ -58,9 +58,29 @@ test("an unknown input is refused with what is supported; a known one without re
   await refused(readAll('{"foo":1}\n{"bar":2}\n'), "SHIP_FORMAT_UNKNOWN");
   await refused(readAll(Buffer.from("\u0089PNG\r\n\u001a\n\0\0\0\rIHDR", "latin1")), "SHIP_FORMAT_UNKNOWN", "PNG");
   await refused(readAll("<Events><Event/></Events>"), "SHIP_FORMAT_UNSUPPORTED", "XML");
-  await refused(readAll("<34>1 2024-01-01T00:00:00Z host app - - - text\n"), "SHIP_FORMAT_UNSUPPORTED", "syslog");
   await refused(readAll(Buffer.from("28b52ffd00000000000000000000000000", "hex")), "SHIP_FORMAT_UNSUPPORTED", "zstd");
   await refused(readAll("ElfFile\0\0\0\0\0\0\0\0\0\0"), "SHIP_FORMAT_UNSUPPORTED", "EVTX");
+});
+
+test("text is known by its first telling line, however small the chunks", async () => {
+  const audit = "type=SYSCALL msg=audit(1490137971.011:1): arch=c000003e";
+  const cases: [string, string][] = [
+    [`${audit}\n`, "auditd"],
+    [`---\ntests:\n    ${audit}\n`, "auditd"],
+    [`node=web1 ${audit}`, "auditd"],
+    ["<34>1 2024-01-01T00:00:00Z host app - - - text\n", "syslog"],
+    ["46 <34>1 2024-01-01T00:00:00Z host app - - - text", "syslog"],
+    ["<34>Oct 11 22:14:15 host su: text\n", "syslog"],
+    ["Oct 11 22:14:15 host su: text\n", "syslog"],
+    ["2024-01-01T00:00:00.123456+01:00 host app[1]: text\n", "syslog"],
+    ['<Event><System><Provider Name="Linux-Sysmon"/></System></Event>\n', "sysmon_linux_xml"],
+    [`### remark\n${eve(1)}\n`, "suricata_eve"],
+  ];
+  for (const [text, format] of cases) {
+    for (const chunkBytes of [1, 1000]) {
+      for await (const batch of readRecords(chunks(text, chunkBytes), { name: "input" })) assert.equal(batch.format, format, text);
+    }
+  }
 });
 
 test("nothing is read from nothing", async () => {
@@ -197,6 +217,9 @@ test("R-35 formats belong to kinds of producers", () => {
       ["osquery", "linux"],
       ["falco", "linux"],
       ["tetragon", "linux"],
+      ["syslog", "linux"],
+      ["sysmon_linux_xml", "linux"],
+      ["azure_monitor_json", "linux"],
       ["ocsf_ndjson", "linux"],
     ],
   );

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { readRecords } from "../src/lib.ts";
+import { type Format, readRecords } from "../src/lib.ts";
 
 const mib = 1024 * 1024;
 
@@ -10,10 +10,7 @@ const mib = 1024 * 1024;
  *  below what each of these streams holds. */
 const growthBytesMax = 128 * mib;
 
-async function measured(
-  input: AsyncIterable<Buffer>,
-  format?: "ocsf_ndjson",
-): Promise<{ events: number; invalid: number; growth: number }> {
+async function measured(input: AsyncIterable<Buffer>, format?: Format): Promise<{ events: number; invalid: number; growth: number }> {
   const result = { events: 0, invalid: 0, growth: 0 };
   let settled: number | undefined;
   let batches = 0;
@@ -71,5 +68,18 @@ test("a gzip bomb unpacks through bounded memory", async () => {
   }
   const { events, invalid, growth } = await measured(stream(), "ocsf_ndjson");
   assert.deepEqual([events, invalid], [0, 0]);
+  assert.ok(growth < growthBytesMax, `grew by ${growth} bytes`);
+});
+
+test("records that wait for their ends, and lines that are none, cost no memory", async () => {
+  const garbage = Buffer.from(`${"\u0001 no record at all ".repeat(100)}\n`);
+  async function* stream(): AsyncGenerator<Buffer> {
+    for (let i = 0; i < 15_000; i++) {
+      yield Buffer.from(`type=SYSCALL msg=audit(1490137971.011:${i}): ${"a".repeat(12_000)}\n`);
+      if (i % 10 === 0) yield garbage;
+    }
+  }
+  const { events, invalid, growth } = await measured(stream(), "auditd");
+  assert.deepEqual([events, invalid], [15_000, 1500]);
   assert.ok(growth < growthBytesMax, `grew by ${growth} bytes`);
 });

@@ -16,6 +16,9 @@ const inputs: Readonly<Record<string, string>> = {
   "damaged lines": `${JSON.stringify(eve(1))}\n{"x":[\n${JSON.stringify(eve(2))}\njunk\n${JSON.stringify(eve(3))}`,
   "rows under headers":
     "#separator \\x09\n#path\tconn\n#fields\tts\tuid\n#types\ttime\tstring\n1.5\tC1\n2.5\tC2\n#close\n#separator ,\n#fields,uid,ts\n#types,string,time\n\nC3,3.5",
+  syslog:
+    "<13>1 2026-01-01T00:00:00Z h a - - - one\n41 <13>1 2026-01-01T00:00:00Z h a - - - t\no\n<13>junk\n\n<13>1 2026-01-01T00:00:00Z h a - - - x",
+  "sysmon for linux": '<Event><System><Provider Name="Linux-Sysmon"/></System></Event>\n\njunk\n<Event/>\n<Event></Event>',
   auditd: [audit(1, "SYSCALL"), audit(2, "SYSCALL"), audit(1, "PATH"), "junk", audit(2, "EOE"), audit(3, "USER_CMD"), audit(1, "EOE")].join(
     "\n",
   ),

@@ -18,6 +18,9 @@ import { asObject, depthOf, type Json, keepExactNumbers } from "./json.ts";
 import { mapOsquery } from "./osquery/osquery.ts";
 import { mapSuricata } from "./suricata/suricata.ts";
 import { mapTetragon } from "./tetragon/tetragon.ts";
+import { mapAzure } from "./azure/azure.ts";
+import { mapSyslog, parseSyslogRecord } from "./syslog/syslog.ts";
+import { readEventXml } from "./windows/event_xml.ts";
 import { mapWindows } from "./windows/windows.ts";
 import { headerOf, parseRow } from "./zeek/tsv.ts";
 import { mapZeek } from "./zeek/zeek.ts";
@@ -28,6 +31,10 @@ export interface MapOptions {
   readonly name: string;
   /** Name of the host whose log this is, for formats whose records need not say it. */
   readonly host?: string | undefined;
+  /** About when the records are read, microseconds since 1970: finds the year of times that have none. */
+  readonly referenceUs?: number | undefined;
+  /** Minutes that times without zone are ahead of UTC; UTC if not told. */
+  readonly zoneMinutes?: number | undefined;
   /** False leaves raw_data out. */
   readonly raw?: boolean;
 }
@@ -64,6 +71,9 @@ const mappings: Readonly<Record<Exclude<Format, "ocsf_ndjson">, FormatMapping>> 
   falco: { parse: jsonRecord, map: mapFalco },
   tetragon: { parse: jsonRecord, map: mapTetragon },
   auditd: { parse: text(parseAudit, "a line does not begin with type=NAME msg=audit(TIME:SERIAL)"), map: mapAudit },
+  syslog: { parse: text(parseSyslogRecord, "the line follows neither RFC 5424 nor RFC 3164"), map: mapSyslog },
+  sysmon_linux_xml: { parse: text(readEventXml, "the line is no <Event> of elements, attributes and text"), map: mapWindows },
+  azure_monitor_json: { parse: jsonRecord, map: mapAzure },
 };
 
 /** A JSON object of no more levels than an event may carry. */
@@ -91,8 +101,8 @@ function zeekRow({ bytes, header, byteOffset, line }: RawRecord, { name }: MapOp
 }
 
 /** Text by its own grammar; `otherwise` says what is wrong where it does not follow it. Bytes that are no UTF-8 are read as well as they can be. */
-function text(parse: (text: string) => Json | undefined, otherwise: string): (raw: RawRecord) => Json | Fault {
-  return ({ bytes }) => parse(bytes.toString("utf8")) ?? new Fault("SHIP_RECORD_MALFORMED", otherwise);
+function text(parse: (text: string, options: MapOptions) => Json | undefined, otherwise: string): FormatMapping["parse"] {
+  return ({ bytes }, options) => parse(bytes.toString("utf8"), options) ?? new Fault("SHIP_RECORD_MALFORMED", otherwise);
 }
 
 function invalid(code: RecordCode, message: string): Mapped {

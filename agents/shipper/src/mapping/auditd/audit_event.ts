@@ -19,9 +19,30 @@ export function parseAudit(text: string): Json | undefined {
     event ??= { node, time, timeUs, serial };
     (records[type] ??= []).push(recordFields(body, type));
   }
+  for (const type of Object.keys(records)) if (type.startsWith("AUOMS_")) unflatten(records, type);
   if (records["EXECVE"] !== undefined) records["EXECVE"] = [mergedExecve(records["EXECVE"])];
   for (const record of records["SOCKADDR"] ?? []) record["saddr"] = socketAddress(String(record["saddr"])) ?? record["saddr"];
   return event === undefined ? undefined : { ...event, records };
+}
+
+/** Fields of auoms' records, which have a whole event in one, with the records that they come from. */
+const flattened: Readonly<Record<string, readonly string[]>> = {
+  CWD: ["cwd"],
+  PATH: ["name", "nametype", "mode", "ouid", "ogid", "cap_fp", "cap_fi", "cap_fe", "cap_fver", "cap_frootid"],
+  PROCTITLE: ["proctitle"],
+};
+
+/** Puts a flat record back into its parts. */
+function unflatten(records: Record<string, Json[]>, type: string): void {
+  for (const flat of records[type] ?? []) {
+    for (const [part, names] of Object.entries(flattened)) {
+      const there = names.filter((name) => flat[name] !== undefined);
+      if (there.length > 0) (records[part] ??= []).push(Object.fromEntries(there.map((name) => [name, flat[name]])));
+      for (const name of there) delete flat[name];
+    }
+    (records["SYSCALL"] ??= []).push(flat);
+  }
+  records[type] = [];
 }
 
 /** Types that describe what another record of the same event says happened. */

@@ -17,8 +17,8 @@ const encoded: ReadonlySet<string> = new Set(
 const argument = /^a\d+$/;
 const argumentPart = /^a\d+\[\d+\]$/;
 
-/** A name and a value: in braces (an address that was resolved), in quotes of either kind, or up to the next space. */
-const pair = /([A-Za-z_][A-Za-z0-9_-]*(?:\[\d+\])?)=(\{[^}]*\}|"[^"]*"|'[^']*'|[^\s\x1d]*)/g;
+/** A name and a value, at the beginning of a word: in braces (an address that was resolved), in quotes of either kind, or up to the next space. */
+const pair = /(?<![^\s\x1d(,'"])([A-Za-z_][A-Za-z0-9_-]*(?:\[\d+\])?)=(\{[^}]*\}|"[^"]*"|'[^']*'|[^\s\x1d]*)/g;
 
 const hexText = /^(?:[0-9A-F]{2})+$/;
 

@@ -18,11 +18,11 @@ export interface AuditPart {
   readonly fields: Json;
 }
 
-/** The command line: its arguments where they were audited, else the title that the process had. */
-function commandLine(records: AuditRecords): string | undefined {
+/** The command line by the arguments that were audited. auoms has them in one field. */
+function argumentsLine(records: AuditRecords, call: Fields): string | undefined {
   const execve = records.one("EXECVE");
   const list = argumentsOf(execve);
-  if (list.length === 0) return known(records.one("PROCTITLE"), "proctitle");
+  if (list.length === 0) return known(call, "cmdline");
   const title = records.one("PROCTITLE");
   if (title.word("proctitle") === list.join(" ")) title.take("proctitle");
   // Where spaces would hide where an argument ends, the arguments stay in unmapped as well.
@@ -30,22 +30,27 @@ function commandLine(records: AuditRecords): string | undefined {
   return list.join(" ");
 }
 
-/** A program was started, or could not be. After success the record already shows the new program; before, the one that tried. */
+/** A program was started, or could not be. After success the record and the title show the new program, else the one that tried. */
 function launch(records: AuditRecords, call: Fields): AuditPart {
   const succeeded = call.word("success") !== "no";
-  const cmdLine = commandLine(records);
+  const cmdLine = argumentsLine(records, call);
+  const title = cmdLine === undefined || !succeeded ? known(records.one("PROCTITLE"), "proctitle") : undefined;
   const cwd = known(records.one("CWD"), "cwd");
   const parent = call.attempt(() => {
     const pid = call.integer("ppid");
     return pid === undefined ? undefined : { pid };
   });
   if (succeeded) {
-    const process = processBy(call, { cmd_line: cmdLine, working_directory: cwd, parent_process: parent });
+    const process = processBy(call, { cmd_line: cmdLine ?? title, working_directory: cwd, parent_process: parent });
     return { classUid: 1007, activityId: 1, fields: { process, actor: actorBy(call, parent) } };
   }
   const file = records.has("PATH") ? fileBy(records.one("PATH"), cwd) : undefined;
   const process = { name: file?.["name"], cmd_line: cmdLine, working_directory: cwd, file };
-  return { classUid: 1007, activityId: 1, fields: { process, actor: actorBy(call, processBy(call, { parent_process: parent })) } };
+  return {
+    classUid: 1007,
+    activityId: 1,
+    fields: { process, actor: actorBy(call, processBy(call, { cmd_line: title, parent_process: parent })) },
+  };
 }
 
 /** A process ended, or took another user's rights. */

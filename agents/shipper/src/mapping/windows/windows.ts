@@ -14,6 +14,7 @@ import { type WindowsRecord, windowsRecord } from "./record.ts";
 
 const tables: Readonly<Record<string, ReadonlyMap<number, WindowsPart>>> = {
   "microsoft-windows-sysmon/operational": sysmonParts,
+  "linux-sysmon/operational": sysmonParts,
   security: new Map([...securityParts, ...objectAccessParts]),
   "microsoft-windows-taskscheduler/operational": taskParts,
 };
