@@ -3,7 +3,7 @@
  * Enforces: the closed table of CLI_* codes, and the one table of exit codes; each code names its exit.
  * Forbids: `process.exit` in commands (they return or throw, main.ts alone sets the exit code), and matching on messages.
  */
-import { type CodeTable, type ErrorOptions, RansomeyeError } from "ransomeye-kernel";
+import { type CodeTable, type ErrorOptions, hasCode, RansomeyeError } from "ransomeye-kernel";
 
 export interface ExitSpec {
   readonly code: number;
@@ -191,6 +191,7 @@ export class CliError extends RansomeyeError<CliCode> {
 /** The exit name for whatever a command threw: ours by its table, configuration errors as such, anything else is a defect. */
 export function exitOf(error: unknown): ExitName {
   if (error instanceof CliError) return error.exit;
+  if (hasCode(error, "SDK_ENROL_REFUSED") || hasCode(error, "SDK_ENROL_UNTRUSTED")) return "found";
   if (error instanceof RansomeyeError) return error.code.startsWith("CONFIG_") ? "config" : "unreachable";
   return "defect";
 }

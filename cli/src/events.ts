@@ -41,6 +41,46 @@ export const producerBarred: EventDefinition<{ producer: string; status: string 
   help: "A producer was suspended, resumed or revoked.",
   counter: { name: "producer_status_changes_total", help: "Suspensions, resumptions and revocations.", labels: ["status"] },
 });
+export const cloneSuspected: EventDefinition<{ producer: string; evidence: string; detail: string }> = defineEvent({
+  name: "clone_suspected",
+  level: "error",
+  help: "One identity is in use on two machines, by all signs (R-6); `ransomeye producer clones` lists it.",
+  counter: { name: "clones_suspected_total", help: "New findings of suspected clones.", labels: ["evidence"] },
+});
+export const authorityChanged: EventDefinition<{ what: string; pin: string; certificates: number }> = defineEvent({
+  name: "authority_changed",
+  level: "warn",
+  help: "Another authority took over, or the one before it was retired with its certificates.",
+  counter: { name: "authority_changes_total", help: "Takeovers and retirements of authorities.", labels: ["what"] },
+});
+export const certificateEnding: EventDefinition<{ what: string; days: number }> = defineEvent({
+  name: "certificate_ending",
+  level: "warn",
+  help: "A certificate of this installation ends within 30, 14 or 7 days.",
+});
+export const enrolmentAnswered: EventDefinition<{ path: string; outcome: string; source: string }> = defineEvent({
+  name: "enrolment_answered",
+  level: "info",
+  help: "An agent's request was answered over the network.",
+  counter: { name: "enrolment_requests_total", help: "Requests of agents, by path and outcome.", labels: ["path", "outcome"] },
+});
+export const enrolmentTurnedAway: EventDefinition<{ reason: string; source: string }> = defineEvent({
+  name: "enrolment_turned_away",
+  level: "debug",
+  help: "A connection to the enrolment listener ended before a request.",
+  counter: { name: "enrolment_turned_away_total", help: "Connections that ended before a request, by reason.", labels: ["reason"] },
+});
+export const enrolmentListening: EventDefinition<{ address: string }> = defineEvent({
+  name: "enrolment_listening",
+  level: "info",
+  help: "Agents may enrol and renew over the network.",
+});
+export const materialFailed: EventDefinition<{ reason: string }> = defineEvent({
+  name: "gateway_material_failed",
+  level: "error",
+  help: "The gateway cannot take over its new key, certificate or authorities; it goes on with the old ones.",
+  counter: { name: "gateway_material_failures_total", help: "Times that new TLS material could not be taken over.", labels: [] },
+});
 export const roleReady: EventDefinition<{ ms: number }> = defineEvent({
   name: "role_ready",
   level: "info",

@@ -13,13 +13,13 @@ import { openPostgresControl } from "ransomeye-pipeline";
 import { createEnrolmentRequest, loadIdentity } from "ransomeye-sdk";
 import { CliError } from "../src/errors.ts";
 import { createRoot, openAuthority } from "../src/registry/authority.ts";
-import { ensureAuthority, ensureGatewayKeys } from "../src/registry/authority_files.ts";
+import { AuthorityKeeper } from "../src/registry/authority_keeper.ts";
+import { ensureGatewayKeys } from "../src/registry/gateway_keys.ts";
 import { followRegistry, registryRequest } from "../src/registry/client.ts";
 import { DirectoryMemory } from "../src/registry/directory.ts";
 import { readPrivate } from "../src/registry/key_files.ts";
 import { Registry } from "../src/registry/registry.ts";
 import { serveRegistry } from "../src/registry/server.ts";
-import { RegistryStore } from "../src/registry/store.ts";
 import { LineSplitter, parsePush, type Push, type WireProducer, wireLineBytesMax } from "../src/registry/wire.ts";
 import { enrolIdentity, ensureIdentity } from "../src/ship/identities.ts";
 import { manualClock } from "./manual_clock.ts";
@@ -39,6 +39,9 @@ const wire = (n: number, more: Partial<WireProducer> = {}): WireProducer => ({
   ...more,
 });
 
+const keeperIn = (secrets: string): Promise<AuthorityKeeper> =>
+  AuthorityKeeper.open({ secrets, trustDomain: domain, clock: systemClock, random: systemRandom });
+
 test("a producer's certificate names exactly one producer, for clients only, and is signed by the root", async () => {
   const root = await createRoot(domain, systemClock, systemRandom);
   const authority = await openAuthority(root, systemClock, systemRandom);
@@ -53,7 +56,7 @@ test("a producer's certificate names exactly one producer, for clients only, and
   assert.equal(cert.fingerprint256.replaceAll(":", "").toLowerCase(), issued.fingerprint);
   assert.ok(Date.parse(cert.validTo) * 1000 === issued.notAfterUs);
   const gateway = new X509Certificate(
-    (await authority.issueGateway({ spiffeId: `spiffe://${domain}/gateway/g`, names: ["127.0.0.1", "localhost"] })).certPem,
+    (await authority.issueServer({ spiffeId: `spiffe://${domain}/gateway/g`, names: ["127.0.0.1", "localhost"] })).certPem,
   );
   assert.deepEqual(gateway.keyUsage, ["1.3.6.1.5.5.7.3.1"]);
   assert.equal(gateway.checkIP("127.0.0.1"), "127.0.0.1");
@@ -61,9 +64,9 @@ test("a producer's certificate names exactly one producer, for clients only, and
 
 test("keys are made once, private, and a key that others can read is refused", async () => {
   const secrets = await temporaryDirectory();
-  const first = await ensureAuthority(secrets, domain, systemClock, systemRandom);
-  const again = await ensureAuthority(secrets, domain, systemClock, systemRandom);
-  assert.equal(first.caPem, again.caPem);
+  const first = await keeperIn(secrets);
+  const again = await keeperIn(secrets);
+  assert.equal(first.current.caPem, again.current.caPem);
   await ensureGatewayKeys(secrets, again, domain, ["127.0.0.1"], systemClock);
   const before = await readPrivate(join(secrets, "gateway.key"));
   await ensureGatewayKeys(secrets, again, domain, ["127.0.0.1"], systemClock);
@@ -132,14 +135,16 @@ test("R-13 enrolment is proven, idempotent by key, audited; revocation reaches g
   await using lifetime = new Lifetime();
   const folder = await temporaryDirectory();
   const telemetry = recordingTelemetry();
-  const authority = await ensureAuthority(folder, domain, systemClock, systemRandom);
+  const trust = await keeperIn(folder);
   const pool = database.rolePool("ransomeye_registry");
   const open = async (): Promise<Registry> => {
     const registry = new Registry({
-      store: new RegistryStore(pool, systemRandom),
-      authority,
+      pool,
+      trust,
       bus: openPostgresControl({ pool, telemetry }),
       trustDomain: domain,
+      clock: systemClock,
+      random: systemRandom,
       telemetry,
     });
     await registry.open();
@@ -210,7 +215,9 @@ test("the registry answers nonsense with a code and goes on", async () => {
   const desk = {
     snapshot: () => ({ version: 1, producers: [wire(1)] }),
     handle: () => Promise.reject(new Error("boom")),
+    suspect: () => undefined,
     onChange: () => () => undefined,
+    revision: () => undefined,
   };
   await serveRegistry({ desk, socketPath, clock: systemClock, telemetry: recordingTelemetry(), lifetime });
   const answer = await new Promise<string>((resolve) => {

@@ -28,7 +28,11 @@ export type SdkCode =
   | "SDK_HISTORY_DIVERGED"
   | "SDK_EPOCH_LIMIT"
   | "SDK_FENCED"
-  | "SDK_REFUSED";
+  | "SDK_REFUSED"
+  | "SDK_SERVER_DATES"
+  | "SDK_ENROL_UNREACHABLE"
+  | "SDK_ENROL_UNTRUSTED"
+  | "SDK_ENROL_REFUSED";
 
 /** Meaning and next step of each code; the reference page is generated from it. */
 export const SDK_CODES: CodeTable<SdkCode> = Object.freeze({
@@ -164,6 +168,30 @@ export const SDK_CODES: CodeTable<SdkCode> = Object.freeze({
     disposition: "fatal",
     meaning: "the gateway says that nothing helps before an operator has acted",
     next: "read the gateway's code in the message",
+  },
+  SDK_SERVER_DATES: {
+    stage: "connect",
+    disposition: "retry",
+    meaning: "by this host's clock the gateway's certificate is not valid; where the registry can be asked, its signed time decides",
+    next: "set this host's clock; if it is right, renew the gateway's certificate",
+  },
+  SDK_ENROL_UNREACHABLE: {
+    stage: "enrolment",
+    disposition: "retry",
+    meaning: "the registry cannot be reached, or breaks off",
+    next: "check address and network, and that enrolment.enabled is set on the server",
+  },
+  SDK_ENROL_UNTRUSTED: {
+    stage: "enrolment",
+    disposition: "reject",
+    meaning: "whoever answers is not the registry that the token or the identity names; nothing was told to it",
+    next: "check the address: something else may be answering. After a new authority was made in place of a lost one, enrol with a new token",
+  },
+  SDK_ENROL_REFUSED: {
+    stage: "enrolment",
+    disposition: "reject",
+    meaning: "the registry refused, with a code of its own",
+    next: "read the registry's code in the message; the reference page says what to do",
   },
 });
 

@@ -5,7 +5,7 @@
  * Forbids: private keys in requests, logs or error messages.
  */
 import { createPrivateKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import { chmod, mkdir, open, readFile, stat } from "node:fs/promises";
+import { chmod, mkdir, open, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Random, writeFileAtomic } from "ransomeye-kernel";
 import {
@@ -32,6 +32,8 @@ export interface ProducerIdentity {
   readonly batchKey: KeyObject;
   /** Raw Ed25519 keys that receipts may be signed with; without them the first Welcome of each gateway is believed. */
   readonly receiptKeys?: readonly Buffer[];
+  /** Where the registry answers agents; absent for an identity that was enrolled on the registry's own host. */
+  readonly enrolment?: { readonly host: string; readonly port: number };
 }
 
 /** Fresh keys and the request that proves them. */
@@ -62,12 +64,9 @@ export function createEnrolmentRequest(producer: { readonly kind: ProducerKind; 
 
 /** Writes an identity: directory 0700, files 0600, `identity.json` last, so that half an identity is none. */
 export async function saveIdentity(directory: string, identity: ProducerIdentity): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  await chmod(directory, 0o700);
+  await makePrivateDirectory(directory);
   const batchKeyPem = identity.batchKey.export({ format: "pem", type: "pkcs8" });
-  await writeFileAtomic(join(directory, "tls.key"), identity.tlsKeyPem, 0o600);
-  await writeFileAtomic(join(directory, "tls.crt"), identity.tlsCertPem, 0o600);
-  await writeFileAtomic(join(directory, "ca.crt"), identity.caPem, 0o600);
+  await saveRenewal(directory, identity);
   await writeFileAtomic(join(directory, "batch.key"), batchKeyPem, 0o600);
   const { producer, kind, trustDomain } = identity;
   const json = {
@@ -76,8 +75,56 @@ export async function saveIdentity(directory: string, identity: ProducerIdentity
     kind,
     trust_domain: trustDomain,
     receipt_keys: (identity.receiptKeys ?? []).map((key) => key.toString("hex")),
+    ...(identity.enrolment === undefined ? {} : { enrolment: identity.enrolment }),
   };
   await writeFileAtomic(join(directory, "identity.json"), `${JSON.stringify(json, undefined, 2)}\n`, 0o600);
+}
+
+/**
+ * Replaces TLS key, certificate and authorities of a saved identity. They are three files and one change: it is made when the journal is written, and
+ * a crash after that leaves the journal for `loadIdentity` to read and the next renewal to finish.
+ */
+export async function saveRenewal(directory: string, identity: ProducerIdentity): Promise<void> {
+  const { tlsKeyPem, tlsCertPem, caPem } = identity;
+  await writeFileAtomic(join(directory, renewalJournal), JSON.stringify({ tlsKeyPem, tlsCertPem, caPem }), 0o600);
+  await saveTls(directory, identity);
+  await rm(join(directory, renewalJournal), { force: true });
+}
+
+/** Makes a directory that its owner alone may enter, or closes it to others. */
+export async function makePrivateDirectory(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await chmod(directory, 0o700);
+}
+
+/** Reads a private file; undefined where there is none. Rejects with SDK_IDENTITY_EXPOSED where others may read it. */
+export async function readPrivateIfPresent(path: string): Promise<string | undefined> {
+  try {
+    return await readPrivate(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+const renewalJournal = "renewal.json";
+
+async function saveTls(directory: string, identity: TlsFiles): Promise<void> {
+  await writeFileAtomic(join(directory, "tls.key"), identity.tlsKeyPem, 0o600);
+  await writeFileAtomic(join(directory, "tls.crt"), identity.tlsCertPem, 0o600);
+  await writeFileAtomic(join(directory, "ca.crt"), identity.caPem, 0o600);
+}
+
+type TlsFiles = Pick<ProducerIdentity, "tlsKeyPem" | "tlsCertPem" | "caPem">;
+
+async function loadTls(directory: string): Promise<TlsFiles> {
+  const journal = await readPrivateIfPresent(join(directory, renewalJournal));
+  if (journal !== undefined) return JSON.parse(journal) as TlsFiles;
+  return {
+    tlsKeyPem: await readPrivate(join(directory, "tls.key")),
+    tlsCertPem: await readPrivate(join(directory, "tls.crt")),
+    caPem: await readPrivate(join(directory, "ca.crt")),
+  };
 }
 
 /** Reads an identity. Rejects with SDK_IDENTITY_EXPOSED where others may read it, SDK_IDENTITY_INVALID where it is not one. */
@@ -85,18 +132,17 @@ export async function loadIdentity(directory: string): Promise<ProducerIdentity>
   try {
     await refuseExposed(directory, 0o077);
     const json: unknown = JSON.parse(await readPrivate(join(directory, "identity.json")));
-    const { producer, kind, trustDomain, receiptKeys } = parseIdentity(json);
+    const { producer, kind, trustDomain, receiptKeys, enrolment } = parseIdentity(json);
     const batchKey = createPrivateKey(await readPrivate(join(directory, "batch.key")));
     if (batchKey.asymmetricKeyType !== "ed25519") throw new TypeError("batch.key is not an Ed25519 key");
     return {
       producer,
       kind,
       trustDomain,
-      tlsKeyPem: await readPrivate(join(directory, "tls.key")),
-      tlsCertPem: await readPrivate(join(directory, "tls.crt")),
-      caPem: await readPrivate(join(directory, "ca.crt")),
+      ...(await loadTls(directory)),
       batchKey,
       ...(receiptKeys.length === 0 ? {} : { receiptKeys }),
+      ...(enrolment === undefined ? {} : { enrolment }),
     };
   } catch (error) {
     if (error instanceof SdkError) throw error;
@@ -104,7 +150,15 @@ export async function loadIdentity(directory: string): Promise<ProducerIdentity>
   }
 }
 
-function parseIdentity(json: unknown): { producer: string; kind: ProducerKind; trustDomain: string; receiptKeys: Buffer[] } {
+interface IdentityFile {
+  readonly producer: string;
+  readonly kind: ProducerKind;
+  readonly trustDomain: string;
+  readonly receiptKeys: readonly Buffer[];
+  readonly enrolment: ProducerIdentity["enrolment"] | undefined;
+}
+
+function parseIdentity(json: unknown): IdentityFile {
   const fields = (typeof json === "object" && json !== null ? json : {}) as Record<string, unknown>;
   const { producer, trust_domain: trustDomain, receipt_keys: keys } = fields;
   const kind = producerKinds.find((known) => known === fields["kind"]);
@@ -113,7 +167,11 @@ function parseIdentity(json: unknown): { producer: string; kind: ProducerKind; t
   if (typeof trustDomain !== "string" || trustDomain === "") throw new TypeError("trust_domain is missing");
   const receiptKeys = (Array.isArray(keys) ? keys : []).map((key) => Buffer.from(String(key), "hex"));
   if (receiptKeys.some((key) => key.length !== 32)) throw new TypeError("a receipt key is not 32 bytes");
-  return { producer, kind, trustDomain, receiptKeys };
+  const { host, port } = (fields["enrolment"] ?? {}) as Readonly<Record<string, unknown>>;
+  if (fields["enrolment"] !== undefined && (typeof host !== "string" || !Number.isInteger(port)))
+    throw new TypeError("enrolment is not an address");
+  const enrolment = typeof host === "string" ? { host, port: port as number } : undefined;
+  return { producer, kind, trustDomain, receiptKeys, enrolment };
 }
 
 /** Reads through one handle, so that what was checked is what is read. */

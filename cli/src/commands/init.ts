@@ -31,10 +31,12 @@ export const initCommand: CommandSpec = {
         throw error;
       },
     );
-    const { ensureAuthority, ensureGatewayKeys } = await import("../registry/authority_files.ts");
+    const { AuthorityKeeper } = await import("../registry/authority_keeper.ts");
+    const { ensureGatewayKeys } = await import("../registry/gateway_keys.ts");
     const { gatewayNames } = await import("../registry/gateway_names.ts");
-    const authority = await ensureAuthority(dir.secrets, config.gateway.trustDomain, context.clock, context.random);
-    await ensureGatewayKeys(dir.secrets, authority, config.gateway.trustDomain, gatewayNames(config.gateway.listen), context.clock);
+    const { trustDomain, listen } = config.gateway;
+    const keeper = await AuthorityKeeper.open({ secrets: dir.secrets, trustDomain, clock: context.clock, random: context.random });
+    await ensureGatewayKeys(dir.secrets, keeper, trustDomain, gatewayNames(listen), context.clock);
     context.result(
       { data_dir: dir.root, config_file: dir.configFile, config_written: written },
       [

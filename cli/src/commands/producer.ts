@@ -7,12 +7,12 @@ import { join } from "node:path";
 import { producerKinds } from "ransomeye-ingestion/protocol";
 import { CliError } from "../errors.ts";
 import { enrolIdentity } from "../ship/identities.ts";
-import { registryRequest } from "../registry/client.ts";
 import { parseProducer, type WireProducer } from "../registry/wire.ts";
 import { requireRuntime } from "../supervisor/runtime_file.ts";
 import { formatTable, formatTimeUs } from "../terminal/format.ts";
 import { terminalSafe } from "../terminal/terminal_safe.ts";
-import { type CommandContext, type CommandSpec, textOption } from "./command.ts";
+import { type CommandSpec, textOption } from "./command.ts";
+import { ask } from "./registry_question.ts";
 
 const producerShape = `{"producer": uuid, "name": string, "kind": "dpi" | "linux" | "windows" | "honeypot", "status": "active" | "suspended" | "revoked",
  "created": ISO 8601, "keys": [{"key_id": hex, "retired": boolean}], "certificates": [{"fingerprint": hex, "not_after": ISO 8601, "revoked": boolean}]}`;
@@ -73,18 +73,46 @@ export const listCommand: CommandSpec = {
         ? "no producer is registered"
         : formatTable(
             ["name", "kind", "status", "producer", "certificate until"],
-            shown.map((p) => [p.name, p.kind, p.status, p.id, certificateEnd(p)]),
+            shown.map((p) => [p.name, p.kind, p.status, p.id, certificateEnd(p, context.clock.nowUs())]),
           ),
     );
     return "ok";
   },
 };
 
-export const revokeCommand: CommandSpec = statusCommand(
-  "revoke",
-  "take a producer's right to send away for ever; its open streams close within seconds",
-  [{ line: "ransomeye producer revoke ws-12 --reason 'laptop stolen'", says: "By name or by id; the reason goes to the audit trail." }],
-);
+export const revokeCommand: CommandSpec = {
+  path: "producer revoke",
+  args: "<producer>",
+  summary: "take a producer's right to send away for ever; its open streams close within seconds",
+  prose:
+    "With --certificate or --key only that one is taken away: streams that use it close, and the producer goes on with what it has got since.",
+  options: [
+    { flags: "--certificate <fingerprint>", help: "only this certificate (at least 8 digits of it)" },
+    { flags: "--key <id>", help: "only this batch key (at least 8 digits of its id)" },
+    { flags: "--reason <text>", help: "for the audit trail" },
+  ],
+  examples: [
+    { line: "ransomeye producer revoke ws-12 --reason 'laptop stolen'", says: "By name or by id; the reason goes to the audit trail." },
+    { line: "ransomeye producer revoke ws-12 --certificate 5feceb66ffc86f38", says: "One certificate; `producer list --json` shows them." },
+  ],
+  json: producerShape,
+  exits: ["ok", "found", "usage", "config", "unreachable"],
+  async run(context, [producer = ""], options) {
+    const reason = textOption(options, "reason") ?? "";
+    const parts = (["certificate", "key"] as const).flatMap((part) => {
+      const id = textOption(options, part);
+      return id === undefined ? [] : [{ part, id: id.toLowerCase().replaceAll(":", "") }];
+    });
+    if (parts.length > 1) throw new CliError("CLI_USAGE", "--certificate or --key, one at a time");
+    const part = parts[0];
+    const changed = parseProducer(
+      await ask(context, part === undefined ? { op: "revoke", producer, reason } : { op: "revoke_part", producer, ...part, reason }),
+    );
+    const what = part === undefined ? `is ${changed.status}` : `has lost the ${part.part} ${part.id}`;
+    context.result(producerJson(changed), `${terminalSafe(changed.name)} (${changed.id}) ${what}`);
+    return "ok";
+  },
+};
 export const suspendCommand: CommandSpec = statusCommand("suspend", "stop a producer for a while; its open streams close within seconds", [
   { line: "ransomeye producer suspend probe-7", says: "Until `producer resume`." },
 ]);
@@ -92,7 +120,7 @@ export const resumeCommand: CommandSpec = statusCommand("resume", "let a suspend
   { line: "ransomeye producer resume probe-7", says: "Ends a suspension; a revocation stays." },
 ]);
 
-function statusCommand(op: "revoke" | "suspend" | "resume", summary: string, examples: CommandSpec["examples"]): CommandSpec {
+function statusCommand(op: "suspend" | "resume", summary: string, examples: CommandSpec["examples"]): CommandSpec {
   return {
     path: `producer ${op}`,
     args: "<producer>",
@@ -109,14 +137,11 @@ function statusCommand(op: "revoke" | "suspend" | "resume", summary: string, exa
   };
 }
 
-async function ask(context: CommandContext, request: Parameters<typeof registryRequest>[1]): Promise<unknown> {
-  const { registrySocket } = await requireRuntime(await context.dataDir());
-  return registryRequest(registrySocket, request, context.clock);
-}
-
-function certificateEnd(p: WireProducer): string {
+function certificateEnd(p: WireProducer, nowUs: number): string {
   const last = Math.max(0, ...p.certificates.filter((c) => !c.revoked).map((c) => c.not_after_us));
-  return last === 0 ? "none" : formatTimeUs(last).slice(0, 10);
+  if (last === 0) return "none";
+  const days = Math.floor((last - nowUs) / 86_400_000_000);
+  return `${formatTimeUs(last).slice(0, 10)} (${days < 0 ? "over" : `${days} days`})`;
 }
 
 function producerJson(p: WireProducer): Readonly<Record<string, unknown>> {

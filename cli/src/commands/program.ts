@@ -58,6 +58,8 @@ export function buildProgram(specs: readonly CommandSpec[], version: string, run
 
 const groupHelp: Readonly<Record<string, string>> = {
   producer: "who may send: enrol, list, suspend, revoke",
+  token: "with what machines may enrol over the network",
+  ca: "the authority that signs certificates",
   config: "look at the configuration",
 };
 

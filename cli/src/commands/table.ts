@@ -4,9 +4,12 @@
  * Forbids: nothing beyond that.
  */
 import { auditCommand } from "./audit.ts";
+import { authorityRetireCommand, authorityRotateCommand, authorityShowCommand } from "./authority.ts";
+import { acceptCloneCommand, clonesCommand } from "./clones.ts";
 import type { CommandSpec } from "./command.ts";
 import { configShowCommand, configValidateCommand } from "./config.ts";
 import { doctorCommand } from "./doctor.ts";
+import { enrolCommand } from "./enrol.ts";
 import { eventCommand } from "./event.ts";
 import { eventsCommand } from "./events.ts";
 import { initCommand } from "./init.ts";
@@ -17,6 +20,7 @@ import { roleCommand } from "./role.ts";
 import { shipCommand } from "./ship.ts";
 import { startCommand } from "./start.ts";
 import { statusCommand } from "./status.ts";
+import { tokenCreateCommand, tokenListCommand, tokenRevokeCommand } from "./token.ts";
 
 /** The table. */
 export const commandTable: readonly CommandSpec[] = [
@@ -31,6 +35,15 @@ export const commandTable: readonly CommandSpec[] = [
   suspendCommand,
   resumeCommand,
   revokeCommand,
+  clonesCommand,
+  acceptCloneCommand,
+  tokenCreateCommand,
+  tokenListCommand,
+  tokenRevokeCommand,
+  enrolCommand,
+  authorityShowCommand,
+  authorityRotateCommand,
+  authorityRetireCommand,
   initCommand,
   configValidateCommand,
   configShowCommand,

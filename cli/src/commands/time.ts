@@ -16,3 +16,10 @@ export function parseTime(text: string, nowUs: number): number {
   if (Number.isNaN(us)) throw new CliError("CLI_USAGE", `${text} is neither an ISO 8601 time nor an age such as 90s, 15m, 24h, 7d`);
   return us;
 }
+
+/** Seconds of a duration such as `90s`, `15m`, `24h`, `7d`. @throws CliError CLI_USAGE */
+export function parseDurationSeconds(text: string): number {
+  const duration = /^(\d{1,6})([smhd])$/.exec(text);
+  if (duration === null) throw new CliError("CLI_USAGE", `${text} is not a duration such as 90s, 15m, 24h, 7d`);
+  return (Number(duration[1]) * (unitUs[duration[2] ?? ""] ?? 0)) / 1_000_000;
+}

@@ -11,6 +11,7 @@ import "reflect-metadata";
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, webcrypto, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import * as x509 from "@peculiar/x509";
+import { authorityPin, endorseTimeKey } from "ransomeye-ingestion/protocol";
 import type { Clock, Random } from "ransomeye-kernel";
 
 const caDays = 3650;
@@ -32,14 +33,27 @@ export interface IssuedCertificate {
   readonly serial: string;
   /** Microseconds since 1970. */
   readonly notAfterUs: number;
+  /** SHA-256 of the issuing authority's public key: its pin, hex. */
+  readonly issuer: string;
+  /** SHA-256 of the certified public key (SubjectPublicKeyInfo), hex. */
+  readonly tlsKey: string;
 }
 
 export interface Authority {
   readonly caPem: string;
+  /** SHA-256 of its public key, hex: what tokens carry and certificates are filed under. */
+  readonly pin: string;
   /** Signs a client certificate for the key that the producer made itself; the key never travels. */
   issueProducer(request: { readonly spiffeId: string; readonly publicKey: KeyObject }): Promise<IssuedCertificate>;
-  /** Makes key and server certificate of a gateway. `names` are IP addresses and DNS names. */
-  issueGateway(request: { readonly spiffeId: string; readonly names: readonly string[] }): Promise<CertifiedKey & IssuedCertificate>;
+  /** Makes key and server certificate of a gateway, or of the enrolment listener. `names` are IP addresses and DNS names. */
+  issueServer(request: { readonly spiffeId: string; readonly names: readonly string[] }): Promise<CertifiedKey & IssuedCertificate>;
+  /** Vouches for a key that signs time. */
+  endorseTimeKey(timeKey: Buffer): Buffer;
+  /**
+   * Signs a successor's public key under the common name (RFC 4210's "new with old"): whoever knows only this authority believes the successor's
+   * certificates, once they come with this link.
+   */
+  link(successor: CertifiedKey): Promise<string>;
 }
 
 /** Makes a new self-signed root. Its private key is returned as PEM for a 0600 file and lives nowhere else. */
@@ -51,11 +65,7 @@ export async function createRoot(trustDomain: string, clock: Clock, random: Rand
     ...validity(clock, caDays),
     keys,
     signingAlgorithm: ecAlgorithm,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-    ],
+    extensions: [...rootExtensions(), await x509.SubjectKeyIdentifierExtension.create(keys.publicKey)],
   });
   return { keyPem: await privateKeyPem(keys.privateKey), certPem: cert.toString("pem") };
 }
@@ -67,6 +77,7 @@ export async function openAuthority(root: CertifiedKey, clock: Clock, random: Ra
   }
   const ca = new x509.X509Certificate(root.certPem);
   const der = createPrivateKey(root.keyPem).export({ type: "pkcs8", format: "der" });
+  const pin = authorityPin(root.certPem).toString("hex");
   const signingKey = await webcrypto.subtle.importKey("pkcs8", der, ecAlgorithm, false, ["sign"]);
 
   async function issue(publicKey: KeyObject, names: readonly x509.JsonGeneralName[], usage: string): Promise<IssuedCertificate> {
@@ -86,7 +97,7 @@ export async function openAuthority(root: CertifiedKey, clock: Clock, random: Ra
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
         new x509.ExtendedKeyUsageExtension([usage], true),
         new x509.SubjectAlternativeNameExtension([...names], true),
-        await x509.AuthorityKeyIdentifierExtension.create(ca),
+        await x509.AuthorityKeyIdentifierExtension.create(ca.publicKey),
         await x509.SubjectKeyIdentifierExtension.create(spki),
       ],
     });
@@ -95,13 +106,37 @@ export async function openAuthority(root: CertifiedKey, clock: Clock, random: Ra
       fingerprint: createHash("sha256").update(Buffer.from(cert.rawData)).digest("hex"),
       serial: cert.serialNumber,
       notAfterUs: lifetime.notAfter.getTime() * 1000,
+      issuer: pin,
+      tlsKey: createHash("sha256").update(Buffer.from(spki.rawData)).digest("hex"),
     };
   }
 
   return {
     caPem: root.certPem,
+    pin,
+    endorseTimeKey: (timeKey) => endorseTimeKey(timeKey, createPrivateKey(root.keyPem)),
+    async link(successor) {
+      const next = new x509.X509Certificate(successor.certPem);
+      const link = await x509.X509CertificateGenerator.create({
+        serialNumber: serialNumber(random),
+        subject: next.subject,
+        issuer: ca.subject,
+        notBefore: next.notBefore,
+        // It outlives neither of the two.
+        notAfter: next.notAfter < ca.notAfter ? next.notAfter : ca.notAfter,
+        publicKey: next.publicKey,
+        signingKey,
+        signingAlgorithm: ecAlgorithm,
+        extensions: [
+          ...rootExtensions(),
+          await x509.AuthorityKeyIdentifierExtension.create(ca.publicKey),
+          await x509.SubjectKeyIdentifierExtension.create(next.publicKey),
+        ],
+      });
+      return link.toString("pem");
+    },
     issueProducer: (request) => issue(request.publicKey, [{ type: "url", value: request.spiffeId }], x509.ExtendedKeyUsage.clientAuth),
-    async issueGateway(request) {
+    async issueServer(request) {
       const keys = await webcrypto.subtle.generateKey(ecAlgorithm, true, ["sign", "verify"]);
       const keyPem = await privateKeyPem(keys.privateKey);
       const names: x509.JsonGeneralName[] = [{ type: "url", value: request.spiffeId }];
@@ -110,6 +145,14 @@ export async function openAuthority(root: CertifiedKey, clock: Clock, random: Ra
       return { ...issued, keyPem };
     },
   };
+}
+
+/** No authority below an authority; a link has the same name on both sides, which the path length does not count (RFC 5280). */
+function rootExtensions(): x509.Extension[] {
+  return [
+    new x509.BasicConstraintsExtension(true, 0, true),
+    new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+  ];
 }
 
 function validity(clock: Clock, days: number): { readonly notBefore: Date; readonly notAfter: Date } {

@@ -9,16 +9,19 @@ import { type Clock, fullJitterMs, type Lifetime, type Random, sleep, type Telem
 import { CliError } from "../errors.ts";
 import { registryLost, registrySynced } from "../events.ts";
 import { DirectoryMemory } from "./directory.ts";
-import { heartbeatMs, LineSplitter, parsePush, type Reply, type Request, requestLine } from "./wire.ts";
+import { type Question, requestLine } from "./requests.ts";
+import { heartbeatMs, LineSplitter, parsePush, type Reply } from "./wire.ts";
 
 const requestMsMax = 15_000;
 /** A connection without a word for this long is taken for dead; three heartbeats. */
 const silenceMsMax = 3 * heartbeatMs;
+/** What a gateway has to say is dropped where the registry does not read it. */
+const suspicionBytesMax = 65_536;
 const reconnectBaseMs = 50;
 const reconnectCapMs = 1000;
 
 /** Asks one question. @throws CliError CLI_REGISTRY_REFUSED with the registry's reason, CLI_UNREACHABLE when it does not answer */
-export function registryRequest(socketPath: string, request: Exclude<Request, { op: "subscribe" }>, clock: Clock): Promise<unknown> {
+export function registryRequest(socketPath: string, request: Question, clock: Clock): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const socket = connect(socketPath);
     const lines = new LineSplitter();
@@ -58,6 +61,8 @@ export async function followRegistry(o: {
   readonly random: Random;
   readonly telemetry: Telemetry;
   readonly lifetime: Lifetime;
+  /** The registry says which revision of key, certificate and authorities is in force: after each connection, and when it changes. */
+  readonly onMaterial?: (revision: string) => void;
 }): Promise<ProducerDirectory> {
   const memory = new DirectoryMemory(o.clock);
   const ended = new AbortController();
@@ -93,7 +98,12 @@ export async function followRegistry(o: {
 function session(
   memory: DirectoryMemory,
   ended: AbortSignal,
-  o: { readonly socketPath: string; readonly clock: Clock; readonly telemetry: Telemetry },
+  o: {
+    readonly socketPath: string;
+    readonly clock: Clock;
+    readonly telemetry: Telemetry;
+    readonly onMaterial?: (revision: string) => void;
+  },
 ): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(o.socketPath);
@@ -107,7 +117,12 @@ function session(
     const watch = (): Timer => o.clock.setTimer(silenceMsMax, () => close("silent"));
     ended.addEventListener("abort", onAbort, { once: true });
     let silence = watch();
-    socket.on("connect", () => socket.write(requestLine({ op: "subscribe" })));
+    socket.on("connect", () => {
+      socket.write(requestLine({ op: "subscribe" }));
+      memory.tell = (suspicion) => {
+        if (socket.writableLength < suspicionBytesMax) socket.write(requestLine({ op: "suspect", suspicion }));
+      };
+    });
     socket.on("error", (error) => {
       reason = error.message;
     });
@@ -116,13 +131,16 @@ function session(
       silence = watch();
       try {
         for (const line of lines.push(chunk)) {
-          if (memory.apply(parsePush(line)) === "changed") o.telemetry.emit(registrySynced, { version: memory.version });
+          const push = parsePush(line);
+          if (memory.apply(push) === "changed") o.telemetry.emit(registrySynced, { version: memory.version });
+          if (push.type === "material") o.onMaterial?.(push.revision);
         }
       } catch (error) {
         close(error instanceof Error ? error.message : String(error));
       }
     });
     socket.on("close", () => {
+      memory.tell = undefined;
       silence.cancel();
       ended.removeEventListener("abort", onAbort);
       resolve(reason);

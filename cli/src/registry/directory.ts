@@ -4,7 +4,7 @@
  * refused, also across reconnects; silence shows as age.
  * Forbids: filling a hole with a guess. Whatever does not fit ends the connection, the memory ages, and the gate shuts by its own bounds.
  */
-import type { DirectoryChange, DirectoryEntry, ProducerDirectory } from "ransomeye-ingestion";
+import type { CloneSuspicion, DirectoryChange, DirectoryEntry, ProducerDirectory } from "ransomeye-ingestion";
 import type { Clock } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import { directoryEntry, type Push, type WireProducer } from "./wire.ts";
@@ -12,7 +12,7 @@ import { directoryEntry, type Push, type WireProducer } from "./wire.ts";
 /** What a message did to the memory. */
 export type Applied = "nothing" | "fresh" | "changed";
 
-/** The gate's memory of the registry. Pure but for the clock it is handed. */
+/** The gate's memory of the registry. Pure but for the clock it is handed, and for the line that `suspect` is given. */
 export class DirectoryMemory implements ProducerDirectory {
   readonly #clock: Clock;
   readonly #listeners = new Set<(change: DirectoryChange) => void>();
@@ -44,6 +44,13 @@ export class DirectoryMemory implements ProducerDirectory {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Set while there is a connection to tell the registry something on. */
+  tell: ((suspicion: CloneSuspicion) => void) | undefined;
+
+  suspect(suspicion: CloneSuspicion): void {
+    this.tell?.(suspicion);
+  }
+
   /** Forgets half-received state; what was known stays, and ages. */
   disconnected(): void {
     this.#pending = undefined;
@@ -58,6 +65,8 @@ export class DirectoryMemory implements ProducerDirectory {
         return this.#snapshot(message);
       case "delta":
         return this.#delta(message);
+      case "material":
+        return "nothing";
       case "heartbeat":
         if (!this.#synced) return "nothing";
         if (message.version !== this.#version) throw new CliError("CLI_REGISTRY_PROTOCOL", "a heartbeat is ahead of the changes");

@@ -13,6 +13,12 @@ export const gatewayId = "gateway-1";
 export const keyFiles = {
   caKey: { name: "ca.key", private: true },
   caCert: { name: "ca.crt", private: false },
+  /** Every authority that is believed; gateways read this one. */
+  caBundle: { name: "ca_bundle.crt", private: false },
+  /** There while two authorities overlap: the older one, and the link to the newer. */
+  caRotation: { name: "ca_rotation.json", private: false },
+  /** There while one takes over from another, and after a crash in the middle of it. */
+  caNext: { name: "ca_next.json", private: true },
   gatewayKey: { name: "gateway.key", private: true },
   gatewayCert: { name: "gateway.crt", private: false },
   receiptKey: { name: "receipt.key", private: true },

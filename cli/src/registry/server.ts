@@ -1,38 +1,37 @@
 /**
  * Why it exists: the registry's word has to reach gateways within moments and commands need a place to ask; this is that socket.
- * Enforces: the socket is 0600 in a private directory (R-35: enrolment of local identities is for this host's owner alone); every subscriber gets
- * one whole snapshot, then each change in order, and a heartbeat each second (R-13); one that does not read is cut off, not buffered without end.
+ * Enforces: the socket is 0600 in a private directory (R-35: enrolment of local identities is for this host's owner alone); replies come in the order
+ * of the questions; only codes and messages of ours leave the process.
  * Forbids: decisions; those are the store's and the authority's.
  */
 import { chmod, rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
-import { type Clock, hasCode, type Lifetime, RansomeyeError, type Telemetry, type Timer } from "ransomeye-kernel";
+import { type Clock, hasCode, type Lifetime, RansomeyeError, type Telemetry } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import { registryConnectionFailed, registryRequest } from "../events.ts";
-import {
-  heartbeatMs,
-  LineSplitter,
-  type Push,
-  parseRequest,
-  type Reply,
-  type Request,
-  snapshotPartProducersMax,
-  type WireProducer,
-} from "./wire.ts";
-
-/** A subscriber that lets this much pile up unread is cut off; it comes back and gets a fresh snapshot. */
-const unreadBytesMax = 64 * 1024 * 1024;
+import { Subscribers } from "./subscribers.ts";
+import { LineSplitter, type Reply, type WireProducer } from "./wire.ts";
+import { parseRequest, type Question, type Request } from "./requests.ts";
 
 /** What the server asks of the registry proper. */
 export interface RegistryDesk {
   /** Version and all producers, taken at one moment. */
   snapshot(): { readonly version: number; readonly producers: Iterable<WireProducer> };
   /** Carries out one request; changes are announced through `onChange` before it resolves. */
-  handle(request: Exclude<Request, { op: "subscribe" }>): Promise<unknown>;
-  onChange(
-    listener: (change: { readonly previous: number; readonly version: number; readonly producers: readonly WireProducer[] }) => void,
-  ): () => void;
+  handle(request: Question): Promise<unknown>;
+  /** Takes note of what a gateway suspects; never fails. */
+  suspect(suspicion: Extract<Request, { op: "suspect" }>["suspicion"]): void;
+  onChange(listener: (change: DeskChange) => void): () => void;
+  /** Revision of the gateways' key, certificate and authorities; undefined where this desk keeps none. */
+  revision(): string | undefined;
 }
+
+/** What subscribers must learn. */
+export type DeskChange =
+  | { readonly kind: "producers"; readonly previous: number; readonly version: number; readonly producers: readonly WireProducer[] }
+  /** So much changed that everything is told anew. */
+  | { readonly kind: "all" }
+  | { readonly kind: "material" };
 
 /** Serves the registry on `socketPath` until the lifetime ends. Resolves when the socket accepts connections. */
 export async function serveRegistry(o: {
@@ -42,46 +41,15 @@ export async function serveRegistry(o: {
   telemetry: Telemetry;
   lifetime: Lifetime;
 }): Promise<void> {
-  const subscribers = new Set<Socket>();
+  const subscribers = new Subscribers(o.desk, o.clock);
   const sockets = new Set<Socket>();
-
-  const push = (socket: Socket, message: Push): void => {
-    if (socket.writableLength > unreadBytesMax) socket.destroy();
-    else socket.write(`${JSON.stringify(message)}\n`);
-  };
-  const subscribe = (socket: Socket): void => {
-    // No await between the snapshot and joining the set: a change cannot fall between the two.
-    const { version, producers } = o.desk.snapshot();
-    const all = [...producers];
-    const parts = Math.max(1, Math.ceil(all.length / snapshotPartProducersMax));
-    for (let part = 0; part < parts; part += 1) {
-      push(socket, {
-        type: "snapshot",
-        version,
-        part,
-        parts,
-        producers: all.slice(part * snapshotPartProducersMax, (part + 1) * snapshotPartProducersMax),
-      });
-    }
-    subscribers.add(socket);
-  };
-  o.desk.onChange((change) => {
-    for (const socket of subscribers) push(socket, { type: "delta", ...change });
-  });
-
-  let timer: Timer | undefined;
-  const beat = (): void => {
-    const { version } = o.desk.snapshot();
-    for (const socket of subscribers) push(socket, { type: "heartbeat", version });
-    timer = o.clock.setTimer(heartbeatMs, beat);
-  };
 
   const server = createServer((socket) => {
     sockets.add(socket);
     const lines = new LineSplitter();
     socket.on("close", () => {
       sockets.delete(socket);
-      subscribers.delete(socket);
+      subscribers.remove(socket);
     });
     socket.on("error", (error) => o.telemetry.emit(registryConnectionFailed, { reason: error.message }));
     // One request after the other on each connection: replies come in the order of the questions.
@@ -103,7 +71,11 @@ export async function serveRegistry(o: {
       const request = parseRequest(line);
       op = request.op;
       if (request.op === "subscribe") {
-        subscribe(socket);
+        subscribers.add(socket);
+        return;
+      }
+      if (request.op === "suspect") {
+        o.desk.suspect(request.suspicion);
         return;
       }
       reply = { ok: true, result: await o.desk.handle(request) };
@@ -115,9 +87,9 @@ export async function serveRegistry(o: {
   }
 
   await listenPrivately(server, o.socketPath);
-  beat();
+  subscribers.beat();
   o.lifetime.defer("registry socket", async () => {
-    timer?.cancel();
+    subscribers.stop();
     for (const socket of sockets) socket.destroy();
     await new Promise<void>((resolve) => server.close(() => resolve()));
   });

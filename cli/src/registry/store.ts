@@ -4,19 +4,14 @@
  * request gives the same identity; a key never changes hands.
  * Forbids: any other process: role ransomeye_registry alone may write these tables.
  */
-import { inTransaction, type Pool, type PoolClient } from "ransomeye-db";
+import { inTransaction, type Pool } from "ransomeye-db";
 import type { ProducerStatus } from "ransomeye-ingestion";
 import type { Random } from "ransomeye-kernel";
 import type { ProducerKind } from "ransomeye-pipeline";
-import { CliError } from "../errors.ts";
+import { recordCertificate } from "./admissions.ts";
 import type { IssuedCertificate } from "./authority.ts";
+import { audit, changed, findProducer, producerSelect, raiseVersion, refuse, type StoredChange } from "./changes.ts";
 import type { WireProducer } from "./wire.ts";
-
-/** A change as it is announced. */
-export interface StoredChange {
-  readonly version: number;
-  readonly producer: WireProducer;
-}
 
 export interface NewProducer {
   readonly name: string;
@@ -24,16 +19,6 @@ export interface NewProducer {
   readonly keyId: string;
   readonly publicKey: Buffer;
 }
-
-const producerSelect = `
-  SELECT p.id, p.name, p.kind, p.status, (extract(epoch FROM p.created_at) * 1000000)::bigint AS created_us,
-    coalesce((SELECT json_agg(json_build_object('key_id', encode(k.key_id, 'hex'), 'public_key', encode(k.public_key, 'base64'),
-        'retired_us', (extract(epoch FROM k.retired_at) * 1000000)::bigint) ORDER BY k.added_at)
-      FROM registry.producer_keys k WHERE k.producer_id = p.id), '[]') AS keys,
-    coalesce((SELECT json_agg(json_build_object('fingerprint', encode(c.fingerprint, 'hex'),
-        'not_after_us', (extract(epoch FROM c.not_after) * 1000000)::bigint, 'revoked', c.revoked_at IS NOT NULL) ORDER BY c.issued_at)
-      FROM registry.certificates c WHERE c.producer_id = p.id), '[]') AS certificates
-  FROM registry.producers p`;
 
 /** The registry's tables. One instance, one writer: the registry process runs its changes one after the other. */
 export class RegistryStore {
@@ -81,11 +66,8 @@ export class RegistryStore {
         ]);
       }
       const issued = await issue(id);
-      await client.query(
-        "INSERT INTO registry.certificates (fingerprint, producer_id, serial, not_after) VALUES ($1, $2, $3, to_timestamp($4::bigint / 1000000.0))",
-        [Buffer.from(issued.fingerprint, "hex"), id, issued.serial, issued.notAfterUs],
-      );
-      const change = await this.#changed(
+      await recordCertificate(client, id, issued, "");
+      const change = await changed(
         client,
         id,
         found === undefined ? "enrolled" : "enrolled_again",
@@ -98,11 +80,7 @@ export class RegistryStore {
   /** Sets a producer's status. `which` is an id or a name in use. @throws CliError CLI_REGISTRY_REFUSED */
   async setStatus(which: string, status: ProducerStatus, reason: string): Promise<StoredChange> {
     return inTransaction(this.#pool, async (client) => {
-      const found = await client.query<{ id: string; status: string }>(
-        "SELECT id, status FROM registry.producers WHERE id::text = $1 OR name = $1 ORDER BY (id::text = $1) DESC, (status <> 'revoked') DESC, created_at DESC LIMIT 1 FOR UPDATE",
-        [which],
-      );
-      const row = found.rows[0] ?? refuse(`no producer has the id or name ${which}`);
+      const row = await findProducer(client, which);
       if (row.status === "revoked" && status !== "revoked") refuse("a revoked producer stays revoked; enrol a new one");
       await client.query("UPDATE registry.producers SET status = $2, changed_at = clock_timestamp() WHERE id = $1", [row.id, status]);
       if (status === "revoked")
@@ -110,26 +88,56 @@ export class RegistryStore {
           "UPDATE registry.certificates SET revoked_at = clock_timestamp() WHERE producer_id = $1 AND revoked_at IS NULL",
           [row.id],
         );
-      return this.#changed(client, row.id, status, reason);
+      return changed(client, row.id, status, reason);
     });
   }
 
-  /** Raises the version, writes the audit row and returns what gateways must learn. */
-  async #changed(client: PoolClient, id: string, action: string, detail: string): Promise<StoredChange> {
-    const version =
-      (await client.query<{ version: number }>("UPDATE registry.version SET version = version + 1 RETURNING version")).rows[0]?.version ??
-      0;
-    await client.query("INSERT INTO registry.audit (version, action, producer_id, detail) VALUES ($1, $2, $3, $4)", [
-      version,
-      action,
-      id,
-      detail,
-    ]);
-    const producer = (await client.query<WireProducer>(`${producerSelect} WHERE p.id = $1`, [id])).rows[0];
-    return { version, producer: producer ?? refuse("the producer vanished") };
+  /** Takes back one certificate or one batch key. `id`: fingerprint or key id, at least 8 digits. @throws CliError CLI_REGISTRY_REFUSED */
+  async revokePart(which: string, part: "certificate" | "key", id: string, reason: string): Promise<StoredChange> {
+    return inTransaction(this.#pool, async (client) => {
+      const { id: producer } = await findProducer(client, which);
+      const gone = await client.query(revokePartSql[part], [producer, `${id}%`]);
+      if (gone.rowCount === 0) refuse(`the producer has no ${part} in force that begins with ${id}`);
+      if (gone.rowCount !== 1) refuse(`more than one ${part} begins with ${id}; give more of it`);
+      return changed(client, producer, `${part}_revoked`, `${id} ${reason}`);
+    });
+  }
+
+  /** Files the certificates from before authorities could change under the only one that there was. */
+  async adoptCertificates(issuer: string): Promise<void> {
+    await this.#pool.query("UPDATE registry.certificates SET issuer = $1 WHERE issuer IS NULL", [Buffer.from(issuer, "hex")]);
+  }
+
+  /** Certificates of one authority that are still in force. */
+  async certificatesOf(issuer: string): Promise<number> {
+    const { rows } = await this.#pool.query<{ certificates: number }>(
+      "SELECT count(*)::int AS certificates FROM registry.certificates WHERE issuer = $1 AND revoked_at IS NULL AND not_after > clock_timestamp()",
+      [Buffer.from(issuer, "hex")],
+    );
+    return rows[0]?.certificates ?? 0;
+  }
+
+  /** Takes back every certificate of an authority that is believed no more. Resolves with their number. */
+  async retireIssuer(issuer: string): Promise<number> {
+    return inTransaction(this.#pool, async (client) => {
+      const gone = await client.query(
+        "UPDATE registry.certificates SET revoked_at = clock_timestamp() WHERE issuer = $1 AND revoked_at IS NULL",
+        [Buffer.from(issuer, "hex")],
+      );
+      await audit(client, { version: await raiseVersion(client), action: "authority_retired", detail: `authority ${issuer}` });
+      return gone.rowCount ?? 0;
+    });
+  }
+
+  /** Writes an audit row about something that changed nothing. */
+  async audit(action: string, detail: string): Promise<void> {
+    await audit(this.#pool, { action, detail });
   }
 }
 
-function refuse(message: string): never {
-  throw new CliError("CLI_REGISTRY_REFUSED", message);
-}
+const revokePartSql = {
+  certificate: `UPDATE registry.certificates SET revoked_at = clock_timestamp()
+    WHERE producer_id = $1 AND revoked_at IS NULL AND encode(fingerprint, 'hex') LIKE $2`,
+  key: `UPDATE registry.producer_keys SET retired_at = clock_timestamp()
+    WHERE producer_id = $1 AND (retired_at IS NULL OR retired_at > clock_timestamp()) AND encode(key_id, 'hex') LIKE $2`,
+} as const;

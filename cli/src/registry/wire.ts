@@ -5,9 +5,9 @@
  * Forbids: defaults for missing fields, and unknown values let through.
  */
 import type { DirectoryEntry, ProducerStatus } from "ransomeye-ingestion";
-import { type EnrolmentRequest, enrolmentFromJson, enrolmentToJson, producerKinds } from "ransomeye-ingestion/protocol";
+import { producerKinds } from "ransomeye-ingestion/protocol";
 import type { ProducerKind } from "ransomeye-pipeline";
-import { CliError } from "../errors.ts";
+import { array, integer, object, oneOf, parseJson, refuse, text } from "./wire_fields.ts";
 
 /** Longest line either side accepts. A snapshot is cut into parts far below it. */
 export const wireLineBytesMax: number = 1024 * 1024;
@@ -38,13 +38,9 @@ export type Push =
       readonly producers: readonly WireProducer[];
     }
   | { readonly type: "delta"; readonly previous: number; readonly version: number; readonly producers: readonly WireProducer[] }
-  | { readonly type: "heartbeat"; readonly version: number };
-
-export type Request =
-  | { readonly op: "subscribe" }
-  | { readonly op: "enrol"; readonly request: EnrolmentRequest }
-  | { readonly op: "list" }
-  | { readonly op: "revoke" | "suspend" | "resume"; readonly producer: string; readonly reason: string };
+  | { readonly type: "heartbeat"; readonly version: number }
+  /** The gateways' key, certificate or authorities are others now. */
+  | { readonly type: "material"; readonly version: number; readonly revision: string };
 
 export type Reply =
   | { readonly ok: true; readonly result: unknown }
@@ -69,6 +65,8 @@ export function parsePush(line: string): Push {
   switch (message["type"]) {
     case "heartbeat":
       return { type: "heartbeat", version };
+    case "material":
+      return { type: "material", version, revision: text(message["revision"], /^[0-9a-f]{64}$/, "revision") };
     case "delta":
       return {
         type: "delta",
@@ -118,11 +116,6 @@ export function parseProducer(value: unknown): WireProducer {
   };
 }
 
-/** The line that carries a request. */
-export function requestLine(request: Request): string {
-  return `${JSON.stringify(request.op === "enrol" ? { op: "enrol", request: enrolmentToJson(request.request) } : request)}\n`;
-}
-
 /** The entry that the gate looks up. */
 export function directoryEntry(p: WireProducer): DirectoryEntry {
   return {
@@ -137,19 +130,6 @@ export function directoryEntry(p: WireProducer): DirectoryEntry {
     ),
     certificates: new Map(p.certificates.map((c) => [c.fingerprint, { revoked: c.revoked }])),
   };
-}
-
-/** Checks one request line. @throws CliError CLI_REGISTRY_PROTOCOL */
-export function parseRequest(line: string): Request {
-  const message = object(parseJson(line));
-  const op = oneOf(message["op"], ["subscribe", "enrol", "list", "revoke", "suspend", "resume"] as const, "op");
-  if (op === "subscribe" || op === "list") return { op };
-  if (op === "enrol") {
-    const decoded = enrolmentFromJson(message["request"]);
-    if (decoded.kind === "refused") return refuse(decoded.detail);
-    return { op, request: decoded.value };
-  }
-  return { op, producer: text(message["producer"], /^.{1,128}$/u, "producer"), reason: text(message["reason"], /^.{0,500}$/u, "reason") };
 }
 
 /** Cuts a byte stream into lines of at most `wireLineBytesMax`. @throws CliError CLI_REGISTRY_PROTOCOL */
@@ -167,31 +147,4 @@ export class LineSplitter {
     this.#rest = data;
     return lines;
   }
-}
-
-function parseJson(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return refuse("a line that is not JSON");
-  }
-}
-function object(value: unknown): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return refuse("an object was expected");
-  return value as Record<string, unknown>;
-}
-function array(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : refuse("a list was expected");
-}
-function integer(value: unknown, name: string): number {
-  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : refuse(name);
-}
-function text(value: unknown, pattern: RegExp, name: string): string {
-  return typeof value === "string" && pattern.test(value) ? value : refuse(name);
-}
-function oneOf<T extends string>(value: unknown, allowed: readonly T[], name: string): T {
-  return allowed.find((item) => item === value) ?? refuse(name);
-}
-function refuse(what: string): never {
-  throw new CliError("CLI_REGISTRY_PROTOCOL", `refused: ${what}`);
 }

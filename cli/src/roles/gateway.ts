@@ -4,7 +4,6 @@
  * Forbids: the CA's key, and every other database role.
  */
 import { createPrivateKey } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { startGateway } from "ransomeye-ingestion";
 import type { Clock } from "ransomeye-kernel";
@@ -12,6 +11,7 @@ import { openPostgresAppender } from "ransomeye-pipeline";
 import { CliError } from "../errors.ts";
 import { keyFiles, readPrivate } from "../registry/key_files.ts";
 import { followRegistry } from "../registry/client.ts";
+import { FollowedMaterial } from "../registry/followed_material.ts";
 import { roleConnections } from "../supervisor/connection_budget.ts";
 import { openRolePool } from "./pools.ts";
 import type { Role } from "./role_process.ts";
@@ -25,18 +25,23 @@ export const gatewayRole: Role = async (context) => {
   const { config } = begin;
   const { dpi, linux, windows, honeypot } = config;
   const pool = openRolePool(context, roleConnections(config).gateway);
-  const registry = await followRegistry({ socketPath: begin.registrySocket, clock, random, telemetry, lifetime });
-  const read = async (file: (typeof keyFiles)[keyof typeof keyFiles]): Promise<string> => {
-    const path = join(dataDir.secrets, file.name);
-    const text = file.private ? await readPrivate(path) : await readFile(path, "utf8");
-    if (text === undefined) throw new CliError("CLI_START_FAILED", `${path} is missing`);
-    return text;
-  };
+  const material = new FollowedMaterial(dataDir.secrets, telemetry);
+  const registry = await followRegistry({
+    socketPath: begin.registrySocket,
+    clock,
+    random,
+    telemetry,
+    lifetime,
+    onMaterial: (revision) => material.announced(revision),
+  });
+  const receiptPath = join(dataDir.secrets, keyFiles.receiptKey.name);
+  const receiptKey = await readPrivate(receiptPath);
+  if (receiptKey === undefined) throw new CliError("CLI_START_FAILED", `${receiptPath} is missing`);
   const gateway = await startGateway({
     listen: { ...begin.gateway, follow: (take) => grants.follow(take) },
     onFull: () => tellLoad(),
-    tls: { key: await read(keyFiles.gatewayKey), cert: await read(keyFiles.gatewayCert), ca: await read(keyFiles.caCert) },
-    receiptKey: createPrivateKey(await read(keyFiles.receiptKey)),
+    tls: await material.first(),
+    receiptKey: createPrivateKey(receiptKey),
     gatewayId: begin.name,
     frameLog: await openPostgresAppender({ pool, clock, telemetry }),
     registry,
@@ -46,6 +51,7 @@ export const gatewayRole: Role = async (context) => {
     telemetry,
     lifetime,
   });
+  material.follow(gateway);
   const tellLoad = (): void => {
     const { connections, accepting } = gateway.door();
     say({

@@ -140,6 +140,11 @@ const registryRows: readonly MatrixRow[] = [
   table("registry.certificates", "the registry process alone", { [registry]: { select: true, insert: true, update: true } }),
   table("registry.version", "raised with every change, never lowered", { [registry]: { select: true, update: true } }),
   table("registry.audit", "append-only", { [registry]: { select: true, insert: true } }),
+  table("registry.enrolment_tokens", "hashes of tokens; a use is counted here", {
+    [registry]: { select: true, insert: true, update: true },
+  }),
+  table("registry.token_uses", "who enrolled with which token, append-only", { [registry]: { select: true, insert: true } }),
+  table("registry.clone_findings", "suspected clones, for an operator (R-6)", { [registry]: { select: true, insert: true, update: true } }),
   internal("registry.refuse_regress"),
 ];
 

@@ -19,7 +19,8 @@ export const producerKinds: readonly ProducerKind[] = ["dpi", "linux", "windows"
 /** Who a certificate names. */
 export type SpiffeId =
   | { readonly role: "producer"; readonly trustDomain: string; readonly kind: ProducerKind; readonly producer: string }
-  | { readonly role: "gateway"; readonly trustDomain: string; readonly gateway: string };
+  | { readonly role: "gateway"; readonly trustDomain: string; readonly gateway: string }
+  | { readonly role: "registry"; readonly trustDomain: string };
 
 /** `spiffe://<trust domain>/producer/<kind>/<uuid>`. */
 export function producerSpiffeId(trustDomain: string, kind: ProducerKind, producer: string): string {
@@ -31,8 +32,13 @@ export function gatewaySpiffeId(trustDomain: string, gateway: string): string {
   return `spiffe://${trustDomain}/gateway/${gateway}`;
 }
 
+/** `spiffe://<trust domain>/registry`. */
+export function registrySpiffeId(trustDomain: string): string {
+  return `spiffe://${trustDomain}/registry`;
+}
+
 const idPattern =
-  /^spiffe:\/\/(?<domain>[a-z0-9._-]{1,255})\/(?:producer\/(?<kind>dpi|linux|windows|honeypot)\/(?<producer>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})|gateway\/(?<gateway>[A-Za-z0-9._-]{1,64}))$/;
+  /^spiffe:\/\/(?<domain>[a-z0-9._-]{1,255})\/(?:producer\/(?<kind>dpi|linux|windows|honeypot)\/(?<producer>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})|gateway\/(?<gateway>[A-Za-z0-9._-]{1,64})|(?<registry>registry))$/;
 
 /** Reads a SPIFFE id of ours; undefined for anything else, however close. */
 export function parseSpiffeId(uri: string): SpiffeId | undefined {
@@ -40,6 +46,7 @@ export function parseSpiffeId(uri: string): SpiffeId | undefined {
   if (groups === undefined) return undefined;
   const trustDomain = groups["domain"] ?? "";
   if (groups["gateway"] !== undefined) return { role: "gateway", trustDomain, gateway: groups["gateway"] };
+  if (groups["registry"] !== undefined) return { role: "registry", trustDomain };
   return { role: "producer", trustDomain, kind: groups["kind"] as ProducerKind, producer: groups["producer"] ?? "" };
 }
 
@@ -122,7 +129,8 @@ export function enrolmentFromJson(value: unknown): Decoded<EnrolmentRequest> {
   };
 }
 
-function importTlsKey(spki: Buffer): Decoded<KeyObject> {
+/** The TLS key of a SubjectPublicKeyInfo (DER): P-256 or refused. */
+export function importTlsKey(spki: Buffer): Decoded<KeyObject> {
   try {
     const key = createPublicKey({ key: spki, format: "der", type: "spki" });
     if (key.asymmetricKeyType === "ec" && key.asymmetricKeyDetails?.namedCurve === "prime256v1") return { kind: "decoded", value: key };

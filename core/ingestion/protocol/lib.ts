@@ -17,6 +17,10 @@ export * from "./grpc_wire.ts";
 export * from "./verdicts.ts";
 export * from "./receipt.ts";
 export * from "./enrolment.ts";
+export * from "./enrolment_codes.ts";
+export * from "./enrolment_token.ts";
+export * from "./enrolment_wire.ts";
+export type { WireShape } from "./json_shape.ts";
 export * from "./versioning.ts";
 
 // What an event is: schema, canonical form, verdicts, columns.

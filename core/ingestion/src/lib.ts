@@ -14,7 +14,9 @@ export type { Phase, Session, SessionSignal } from "./session_state.ts";
 export { type Batch, toAppend } from "./dispatcher.ts";
 export type { Door, ListenAt, PortGrant, PortHandle, SharedPort } from "./door.ts";
 export { type Gateway, type GatewayOptions, realChecks, startGateway } from "./main.ts";
+export type { TlsMaterial } from "./tls.ts";
 export type {
+  CloneSuspicion,
   DirectoryCertificate,
   DirectoryChange,
   DirectoryEntry,

@@ -42,6 +42,14 @@ export interface DirectoryChange {
   readonly producers: readonly string[] | "all";
 }
 
+/** A sign that two machines use one identity (R-6). */
+export interface CloneSuspicion {
+  readonly producer: string;
+  readonly evidence: "address_flapping" | "epoch_fenced" | "sequence_conflict";
+  /** For an operator; at most 500 characters. */
+  readonly detail: string;
+}
+
 /** The registry as a gate sees it: a versioned snapshot in memory, kept fresh by a heartbeat (R-13). */
 export interface ProducerDirectory {
   /** Version of the snapshot; goes with every append, never runs backwards. */
@@ -51,4 +59,6 @@ export interface ProducerDirectory {
   lookup(producer: string): DirectoryEntry | undefined;
   /** Calls `listener` after each change has been applied; returns the function that stops it. */
   onChange(listener: (change: DirectoryChange) => void): () => void;
+  /** Tells the registry what an operator should see; it may be lost, and changes nothing by itself. */
+  suspect?(suspicion: CloneSuspicion): void;
 }

@@ -6,6 +6,7 @@
  */
 import type { FieldSpec } from "./field_types.ts";
 import { dataFields } from "./fields/data.ts";
+import { enrolmentFields } from "./fields/enrolment.ts";
 import { gatewayFields } from "./fields/gateway.ts";
 import { generalFields } from "./fields/general.ts";
 import { kindsFields } from "./fields/kinds.ts";
@@ -14,10 +15,16 @@ import { processFields } from "./fields/processes.ts";
 export type { FieldSpec } from "./field_types.ts";
 
 /** The table, in the order of the reference page. */
-export const configFields: typeof generalFields & typeof gatewayFields & typeof kindsFields & typeof dataFields & typeof processFields = {
+export const configFields: typeof generalFields &
+  typeof gatewayFields &
+  typeof kindsFields &
+  typeof enrolmentFields &
+  typeof dataFields &
+  typeof processFields = {
   ...generalFields,
   ...gatewayFields,
   ...kindsFields,
+  ...enrolmentFields,
   ...dataFields,
   ...processFields,
 };

@@ -188,6 +188,8 @@ export const gatewayFields = {
   "gateway.handshake_overrides": {
     type: "text",
     default: "",
+    pattern: "[0-9A-Za-z.:/=, ]{0,4096}",
+    expected: "RANGE=RATE separated by commas, or nothing",
     reloadable: false,
     prose:
       "Other rates for ranges of addresses, as `RANGE=RATE` separated by commas; a rate is handshakes per second or `unlimited`. For example `10.8.0.1=2000,2001:db8::/32=unlimited`: many agents behind one address need more than one agent does.",
