@@ -3,27 +3,48 @@
  * Enforces: unknown names and options end with a sentence and exit code 2.
  * Forbids: work before the command line is understood.
  */
+import { fairnessBench } from "./fairness/fairness.ts";
+import { fairnessUsage, parseFairnessOptions } from "./fairness/options.ts";
 import { ingestBench } from "./ingest/ingest.ts";
-import { ingestUsage, parseIngestOptions, UsageError } from "./ingest/options.ts";
+import { ingestUsage, parseIngestOptions } from "./ingest/options.ts";
+import { UsageError } from "./usage.ts";
 
-const usage = `npm run bench -- ingest [options]    the road from a producer's send to a visible row
-npm run bench -- --help              this
+interface Bench {
+  readonly summary: string;
+  readonly usage: string;
+  readonly run: (args: readonly string[]) => Promise<number>;
+}
 
-${ingestUsage}`;
+const benches: Readonly<Record<string, Bench>> = {
+  ingest: {
+    summary: "the road from a producer's send to a visible row",
+    usage: ingestUsage,
+    run: (args) => ingestBench(parseIngestOptions(args), `npm run bench -- ${["ingest", ...args].join(" ")}`),
+  },
+  fairness: {
+    summary: "what honest producers notice of others that flood the gateway",
+    usage: fairnessUsage,
+    run: (args) => fairnessBench(parseFairnessOptions(args)),
+  },
+};
 
-const [name, ...args] = process.argv.slice(2);
+const [name = "--help", ...args] = process.argv.slice(2);
+const bench = benches[name];
+const list = Object.entries(benches).map(([one, { summary }]) => `npm run bench -- ${one} [options]`.padEnd(44) + summary);
+const overview = [...list, `${"npm run bench -- NAME --help".padEnd(44)}its options`].join("\n");
 
-if (name === undefined || name === "--help" || name === "help" || args.includes("--help")) {
-  process.stdout.write(`${usage}\n`);
-} else if (name === "ingest") {
+if (bench === undefined) {
+  const help = name === "--help" || name === "help";
+  process.stdout.write(help ? `${overview}\n` : `there is no bench ${name}\n\n${overview}\n`);
+  process.exitCode = help ? 0 : 2;
+} else if (args.includes("--help")) {
+  process.stdout.write(`${bench.usage}\n`);
+} else {
   try {
-    process.exitCode = await ingestBench(parseIngestOptions(args), `npm run bench -- ${["ingest", ...args].join(" ")}`);
+    process.exitCode = await bench.run(args);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`${error.message}\n\n${ingestUsage}\n`);
+    process.stderr.write(`${error.message}\n\n${bench.usage}\n`);
     process.exitCode = 2;
   }
-} else {
-  process.stderr.write(`there is no bench ${name}\n\n${usage}\n`);
-  process.exitCode = 2;
 }

@@ -5,12 +5,12 @@
  */
 import { fileURLToPath } from "node:url";
 import { memoryBytes } from "../cpu_account.ts";
-import { BenchSystem } from "./bench_system.ts";
+import { BenchSystem } from "../load/bench_system.ts";
 import type { FleetAnswer, FleetQuestion } from "./fleet_main.ts";
 import { cpuBetween, cpuNow, systemSeconds } from "./process_account.ts";
 import type { FleetResult } from "./result.ts";
-import { toWire } from "./wire_identity.ts";
-import { sharedClockUs, Worker } from "./worker.ts";
+import { toWire } from "../load/wire_identity.ts";
+import { sharedClockUs, Worker } from "../load/worker.ts";
 
 const simulatedProducers = 50_000;
 const producerEventsPerSecond = 1.6;

@@ -6,11 +6,11 @@
  */
 import { seededRandom, systemClock } from "ransomeye-kernel";
 import { type Percentiles, percentiles } from "../stats.ts";
-import { eventLines } from "./events.ts";
-import { FleetSession } from "./fleet_session.ts";
-import { LinePool } from "./line_pool.ts";
-import { fromWire, type WireIdentity } from "./wire_identity.ts";
-import { serveQuestions, sharedClockUs } from "./worker.ts";
+import { eventLines } from "../load/events.ts";
+import { LoadSession } from "../load/load_session.ts";
+import { LinePool } from "../load/line_pool.ts";
+import { fromWire, type WireIdentity } from "../load/wire_identity.ts";
+import { serveQuestions, sharedClockUs } from "../load/worker.ts";
 
 export type FleetQuestion =
   | {
@@ -49,7 +49,7 @@ const pool = new LinePool(
   random,
 );
 
-const sessions: FleetSession[] = [];
+const sessions: LoadSession[] = [];
 const dueUs: number[] = [];
 const endedReasons = new Map<string, number>();
 let load = { producersPerSession: 0, producerEventsPerSecond: 0, rampUs: 0, startedUs: 0 };
@@ -60,7 +60,7 @@ async function open(identities: readonly WireIdentity[], gateway: { readonly hos
   const waiting = identities.map(fromWire);
   const openOne = async (): Promise<void> => {
     for (let identity = waiting.pop(); identity !== undefined; identity = waiting.pop()) {
-      const session = new FleetSession(identity, gateway, {
+      const session = new LoadSession(identity, gateway, {
         receipted({ events, lingerMs, sealedUs, receiptUs }) {
           if (measured === undefined) return;
           const receiptMs = (receiptUs - sealedUs) / 1_000;
@@ -92,7 +92,7 @@ function begin(question: Extract<FleetQuestion, { ask: "begin" }>): void {
 }
 
 /** A producer's frame holds what arrives while it lingers, and at least the event that began the lingering. */
-function eventsPerFrame(session: FleetSession): number {
+function eventsPerFrame(session: LoadSession): number {
   return Math.max(1, Math.round(load.producerEventsPerSecond * (session.lingerMs / 1_000)));
 }
 

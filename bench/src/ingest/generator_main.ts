@@ -9,9 +9,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { recordingTelemetry, systemClock, systemRandom } from "ransomeye-kernel";
 import { openProducer, type Producer } from "ransomeye-sdk";
-import { eventLines } from "./events.ts";
-import { serveQuestions, sharedClockUs } from "./worker.ts";
-import { fromWire, type WireIdentity } from "./wire_identity.ts";
+import { eventLines } from "../load/events.ts";
+import { serveQuestions, sharedClockUs } from "../load/worker.ts";
+import { fromWire, type WireIdentity } from "../load/wire_identity.ts";
 
 /** What the bench asks of this process. */
 export type GeneratorQuestion =

@@ -4,6 +4,7 @@
  * Forbids: reading the command line anywhere else.
  */
 import { parseArgs } from "node:util";
+import { positive, UsageError } from "../usage.ts";
 
 const shapeNames = ["throughput", "latency", "fleet"] as const;
 export type ShapeName = (typeof shapeNames)[number];
@@ -29,9 +30,6 @@ export interface IngestOptions {
   /** Printed on the page as it is given, so that a page can be made again. */
   readonly date: string;
 }
-
-/** A command line that cannot be understood. */
-export class UsageError extends Error {}
 
 export const ingestUsage: string = `npm run bench -- ingest [options]
 
@@ -97,10 +95,4 @@ function parse(args: readonly string[]) {
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
-}
-
-function positive(name: string, text: string): number {
-  const value = Number(text.replaceAll("_", ""));
-  if (!Number.isSafeInteger(value) || value < 1) throw new UsageError(`--${name} takes a positive integer`);
-  return value;
 }

@@ -5,7 +5,7 @@
  */
 import type { Client } from "ransomeye-db";
 import { cpuSecondsOf, cpuSecondsOfTree, peakMemoryBytes } from "../cpu_account.ts";
-import type { BenchSystem } from "./bench_system.ts";
+import type { BenchSystem } from "../load/bench_system.ts";
 
 /** CPU seconds by line of the account. */
 export type CpuLines = ReadonlyMap<string, number>;

@@ -5,7 +5,7 @@
  * Forbids: counting rows while the clock runs.
  */
 import type { Client } from "ransomeye-db";
-import { sharedClockUs } from "./worker.ts";
+import { sharedClockUs } from "../load/worker.ts";
 
 /** A producer's head as it was seen. */
 interface Seen {

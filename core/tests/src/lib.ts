@@ -4,4 +4,5 @@
  * Forbids: use by production code; nothing here ships.
  */
 export { distribution } from "./results/provenance.ts";
+export { openResult, type Page, type Part } from "./results/result_file.ts";
 export { RANSOMEYE_BIN, type Runtime, RunningSystem } from "./harness/running_system.ts";

@@ -7,7 +7,6 @@
  */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { get } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
 import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
@@ -85,19 +84,10 @@ test("R-33 a bus that takes nothing is no quiet one: status says why, and fails"
 test("each process serves its metrics on a socket of its own, and the supervisor keeps a log of the database", async () => {
   await using system = await RunningSystem.start();
   await shipped(system);
-  const { socketDir } = await system.runtime();
-  const metrics = (role: string): Promise<string> =>
-    new Promise((resolve, reject) => {
-      get({ socketPath: join(socketDir, `${role}.metrics`), path: "/metrics" }, (response) => {
-        let text = "";
-        response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
-        response.once("end", () => resolve(text));
-      }).once("error", reject);
-    });
   for (const role of ["registry", "keeper", "gateway-1", "engine", "supervisor"])
-    assert.match(await metrics(role), /^process_cpu_user_seconds_total /m, role);
-  assert.match(await metrics("engine"), new RegExp(`^ransomeye_engine_rows_total\\b.* ${EVENTS}$`, "m"));
-  assert.match(await metrics("supervisor"), /^ransomeye_db_server_starts_total 1$/m);
+    assert.match(await system.metrics(role), /^process_cpu_user_seconds_total /m, role);
+  assert.match(await system.metrics("engine"), new RegExp(`^ransomeye_engine_rows_total\\b.* ${EVENTS}$`, "m"));
+  assert.match(await system.metrics("supervisor"), /^ransomeye_db_server_starts_total 1$/m);
   assert.match(await readFile(join(system.dataDir, "logs", "supervisor.log"), "utf8"), /"event":"db_server_started"/);
 });
 

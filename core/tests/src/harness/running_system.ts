@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createWriteStream } from "node:fs";
+import { get } from "node:http";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -122,6 +123,19 @@ export class RunningSystem implements AsyncDisposable {
 
   async runtime(): Promise<Runtime> {
     return JSON.parse(await readFile(join(this.dataDir, "runtime.json"), "utf8")) as Runtime;
+  }
+
+  /** The metrics that a process of this system serves, as text. */
+  async metrics(processName: string): Promise<string> {
+    const { socketDir } = await this.runtime();
+    return await new Promise((resolve, reject) => {
+      const request = get({ socketPath: join(socketDir, `${processName}.metrics`), path: "/metrics" }, (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+        response.on("end", () => resolve(text));
+      });
+      request.on("error", reject);
+    });
   }
 
   /** A connection as PostgreSQL's administrator, for tests that change things behind the system's back. */

@@ -2,7 +2,7 @@
  * Why: a fleet of 50,000 cannot run as 50,000 SDKs on one machine; a session that speaks the real protocol without a spool costs a tenth.
  * Enforces: real mutual TLS, real signatures and chain, credit never overspent, the linger that the server asks for; sealed frames stay as small as they
  *   were sealed, also while they wait for credit.
- * Forbids: reconnecting. A session that ends is reported, and its fleet with it.
+ * Forbids: reconnecting. A session that ends is reported, and its load with it.
  */
 import { connect, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
 import {
@@ -40,7 +40,7 @@ export interface Receipted {
   readonly receiptUs: number;
 }
 
-export interface FleetHandlers {
+export interface LoadHandlers {
   receipted(frame: Receipted): void;
   ended(reason: string): void;
 }
@@ -67,10 +67,19 @@ interface Chain {
 
 const signatureBytes = 64;
 
+/** How a session behaves. */
+export interface LoadManners {
+  /** Sends whatever it has, whether credit covers it or not. */
+  readonly ignoresCredit?: boolean;
+  /** Source address of the connection, for more of them than one address has ports. */
+  readonly from?: string;
+}
+
 /** One producer's session. `open` first; then `seal` as often as its events ask for. */
-export class FleetSession {
+export class LoadSession {
   readonly #identity: ProducerIdentity;
-  readonly #handlers: FleetHandlers;
+  readonly #handlers: LoadHandlers;
+  readonly #manners: LoadManners;
   readonly #http: ClientHttp2Session;
   readonly #keyId: string;
   readonly #deframer = new GrpcDeframer(limits.messageBytesMax);
@@ -86,14 +95,24 @@ export class FleetSession {
   #over = false;
   lingerMs = 0;
 
-  constructor(identity: ProducerIdentity, gateway: { readonly host: string; readonly port: number }, handlers: FleetHandlers) {
+  constructor(
+    identity: ProducerIdentity,
+    gateway: { readonly host: string; readonly port: number },
+    handlers: LoadHandlers,
+    manners: LoadManners = {},
+  ) {
     const { tlsKeyPem: key, tlsCertPem: cert, caPem: ca, batchKey } = identity;
     this.#identity = identity;
     this.#handlers = handlers;
+    this.#manners = manners;
     this.#keyId = keyIdOf(rawPublicKey(batchKey));
     // Who the gateway is does not matter here: the bench has started it. Its certificate must still be our authority's.
     const tls = { key, cert, ca, minVersion: "TLSv1.3", ALPNProtocols: ["h2"], checkServerIdentity: () => undefined } as const;
-    this.#http = connect(`https://${gateway.host}:${gateway.port}`, { ...tls, settings: { enablePush: false } });
+    this.#http = connect(`https://${gateway.host}:${gateway.port}`, {
+      ...tls,
+      ...(manners.from === undefined ? {} : { localAddress: manners.from }),
+      settings: { enablePush: false },
+    });
     this.#http.on("error", (error) => this.#end(error.message));
     this.#http.on("close", () => this.#end("the connection was closed"));
   }
@@ -145,6 +164,11 @@ export class FleetSession {
     this.#flush();
   }
 
+  /** From now on reads nothing that the gateway answers. */
+  stopReading(): void {
+    this.#stream?.pause();
+  }
+
   close(): void {
     this.#over = true;
     this.#http.destroy();
@@ -154,7 +178,7 @@ export class FleetSession {
     for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
       const cost = costOf(next.payload);
       const free = { bytes: this.#credit.bytes - this.#spent.bytes, events: this.#credit.events - this.#spent.events };
-      if (cost > free.bytes || next.count > free.events) {
+      if (this.#manners.ignoresCredit !== true && (cost > free.bytes || next.count > free.events)) {
         this.#demand(free);
         return;
       }

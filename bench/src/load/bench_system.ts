@@ -50,6 +50,19 @@ export class BenchSystem implements AsyncDisposable {
     return openClient(this.administrator, name);
   }
 
+  /** One value of a gateway's metrics. @throws where it has none of that name */
+  async gatewayMetric(name: string, gateway = "gateway-1"): Promise<number> {
+    const value = new RegExp(`^ransomeye_${name}(?:\\{[^}]*\\})? (\\S+)$`, "m").exec(await this.#system.metrics(gateway))?.[1];
+    if (value === undefined) throw new Error(`${gateway} has no metric ${name}`);
+    return Number(value);
+  }
+
+  /** Transmissions that all gateways have refused since the start, by code. */
+  async refusals(): Promise<Readonly<Record<string, number>>> {
+    const { refused_by_code } = await this.#system.json<{ refused_by_code: Record<string, number> }>("audit");
+    return refused_by_code;
+  }
+
   pidOf(role: string): number {
     const child = this.runtime.children.find((one) => one.role === role);
     if (child === undefined) throw new Error(`no process of role ${role}`);
@@ -62,6 +75,12 @@ export class BenchSystem implements AsyncDisposable {
     if (!ledger.balanced || ledger.in_flight !== 0 || ledger.dead_lettered !== 0 || ledger.stored !== stored) {
       throw new Error(`the ledger does not agree: ${stored} events were sent, it says ${JSON.stringify(ledger)}`);
     }
+  }
+
+  /** Waits until nothing is in flight and recounts. */
+  async isBalanced(): Promise<boolean> {
+    const ledger = await this.#system.json<Ledger>("audit", "--wait-idle", "120");
+    return ledger.balanced && ledger.in_flight === 0;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

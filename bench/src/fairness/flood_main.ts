@@ -1,0 +1,120 @@
+/**
+ * Why: three that misbehave, each in its own way: one offers far more than its share, one ignores its credit and comes back at once, one never reads.
+ * Enforces: valid certificates and signatures, so that nothing but backpressure stands against them; every way in which a session ends is counted.
+ * Forbids: mercy: whoever is closed out connects again within a moment.
+ */
+import { seededRandom, systemClock } from "ransomeye-kernel";
+import { eventLines } from "../load/events.ts";
+import { LinePool } from "../load/line_pool.ts";
+import { LoadSession } from "../load/load_session.ts";
+import { fromWire, type WireIdentity } from "../load/wire_identity.ts";
+import { serveQuestions } from "../load/worker.ts";
+
+export type FloodQuestion =
+  | {
+      readonly ask: "flood";
+      readonly greedy: WireIdentity;
+      readonly lawless: WireIdentity;
+      readonly deaf: WireIdentity;
+      readonly gateway: { readonly host: string; readonly port: number };
+      readonly greedyEventsPerSecond: number;
+    }
+  | { readonly ask: "rest" };
+
+/** What the flooders did until they were told to rest. */
+export interface FloodAnswer {
+  /** Events of the greedy one: offered, and with a receipt. */
+  readonly offered: number;
+  readonly receipted: number;
+  /** Ends of all sessions, by code or by reason where the gateway said none. */
+  readonly ends: Readonly<Record<string, number>>;
+}
+
+const tickMs = 10;
+const reconnectMs = 50;
+const greedyBacklogMax = 200_000;
+const pool = new LinePool(
+  Array.from({ length: 8_000 }, (_, n) => eventLines(3, () => Math.floor(systemClock.nowUs() / 1_000))(n)),
+  seededRandom("flood"),
+);
+
+let active = false;
+let offered = 0;
+let receipted = 0;
+let ends: Record<string, number> = {};
+const open = new Set<LoadSession>();
+
+function ended(reason: string): void {
+  const code = /INGEST_\w+/.exec(reason)?.[0] ?? "without a word";
+  ends[code] = (ends[code] ?? 0) + 1;
+}
+
+/** Keeps one misbehaving producer connected and at work while the flood goes on. */
+async function keep(
+  identity: WireIdentity,
+  question: Extract<FloodQuestion, { ask: "flood" }>,
+  work: (session: LoadSession) => void,
+): Promise<void> {
+  while (active) {
+    await new Promise<void>((resolve) => {
+      const over = (reason: string): void => {
+        clearInterval(timer);
+        open.delete(session);
+        if (active) ended(reason);
+        resolve();
+      };
+      const manners = { ignoresCredit: identity === question.lawless };
+      const session = new LoadSession(
+        fromWire(identity),
+        question.gateway,
+        { receipted: (frame) => note(identity, question, frame.events), ended: over },
+        manners,
+      );
+      open.add(session);
+      const timer = setInterval(() => {
+        if (active) return work(session);
+        clearInterval(timer);
+        session.close();
+        open.delete(session);
+        resolve();
+      }, tickMs);
+      void session.open();
+    });
+    await new Promise((resolve) => setTimeout(resolve, reconnectMs));
+  }
+}
+
+function note(identity: WireIdentity, question: Extract<FloodQuestion, { ask: "flood" }>, events: number): void {
+  if (identity === question.greedy) receipted += events;
+}
+
+function flood(question: Extract<FloodQuestion, { ask: "flood" }>): void {
+  active = true;
+  offered = 0;
+  receipted = 0;
+  ends = {};
+  const perTick = Math.ceil((question.greedyEventsPerSecond * tickMs) / 1000);
+  void keep(question.greedy, question, (session) => {
+    if (session.waitingEvents > greedyBacklogMax) return;
+    session.seal(pool, perTick);
+    offered += perTick;
+  });
+  void keep(question.lawless, question, (session) => session.seal(pool, 600));
+  void keep(question.deaf, question, (session) => {
+    session.stopReading();
+    session.seal(pool, 1);
+  });
+}
+
+async function rest(): Promise<FloodAnswer> {
+  active = false;
+  for (const session of open) session.close();
+  open.clear();
+  await new Promise((resolve) => setTimeout(resolve, 10 * tickMs));
+  return { offered, receipted, ends };
+}
+
+serveQuestions(
+  async (question: FloodQuestion) => (question.ask === "flood" ? flood(question) : await rest()),
+  async () => void (await rest()),
+);

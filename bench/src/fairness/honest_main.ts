@@ -1,0 +1,112 @@
+/**
+ * Why: the honest producers of the fairness bench, whom a flood must not hurt.
+ * Enforces: each offers its share at its rate whether the gate keeps up or not, in frames of what has come since the last; every receipt is timed.
+ * Forbids: slowing down when the gate does: a producer's events do not wait for their turn to happen.
+ */
+import { seededRandom, systemClock } from "ransomeye-kernel";
+import { eventLines } from "../load/events.ts";
+import { LinePool } from "../load/line_pool.ts";
+import { LoadSession } from "../load/load_session.ts";
+import { fromWire, type WireIdentity } from "../load/wire_identity.ts";
+import { serveQuestions, sharedClockUs } from "../load/worker.ts";
+
+export type HonestQuestion =
+  | {
+      readonly ask: "begin";
+      readonly identities: readonly WireIdentity[];
+      readonly gateway: { readonly host: string; readonly port: number };
+      readonly eventsPerSecond: number;
+    }
+  | { readonly ask: "measure"; readonly seconds: number }
+  | { readonly ask: "finish" };
+
+/** What was seen in one window. */
+export interface HonestAnswer {
+  readonly seconds: number;
+  /** Events with a receipt, by producer. */
+  readonly eventsOf: readonly number[];
+  readonly receiptMs: readonly number[];
+  readonly ended: readonly string[];
+}
+
+const tickMs = 5;
+const frameMsMin = 100;
+const finishMsMax = 60_000;
+const random = seededRandom("honest");
+const make = eventLines(2, () => Math.floor(systemClock.nowUs() / 1_000));
+const pool = new LinePool(
+  Array.from({ length: 4_000 }, (_, n) => make(n)),
+  random,
+);
+
+const sessions: LoadSession[] = [];
+const sealedUs: number[] = [];
+const owed: number[] = [];
+const ended: string[] = [];
+let timer: NodeJS.Timeout | undefined;
+let measured: { eventsOf: number[]; receiptMs: number[] } | undefined;
+
+async function begin({ identities, gateway, eventsPerSecond }: Extract<HonestQuestion, { ask: "begin" }>): Promise<void> {
+  for (const [n, identity] of identities.entries()) {
+    const session = new LoadSession(fromWire(identity), gateway, {
+      receipted({ events, sealedUs: from, receiptUs }) {
+        if (measured === undefined) return;
+        measured.eventsOf[n] = (measured.eventsOf[n] ?? 0) + events;
+        measured.receiptMs.push((receiptUs - from) / 1_000);
+      },
+      ended: (reason) => void ended.push(reason),
+    });
+    await session.open();
+    sessions.push(session);
+    sealedUs.push(sharedClockUs() - random.float() * frameMsMin * 1000);
+    owed.push(0);
+  }
+  const perSession = eventsPerSecond / sessions.length;
+  timer = setInterval(() => sealDue(perSession), tickMs);
+}
+
+function sealDue(perSession: number): void {
+  const nowUs = sharedClockUs();
+  for (const [n, session] of sessions.entries()) {
+    const passedUs = nowUs - (sealedUs[n] ?? nowUs);
+    if (passedUs < Math.max(frameMsMin, session.lingerMs) * 1000) continue;
+    const events = perSession * (passedUs / 1e6) + (owed[n] ?? 0);
+    owed[n] = events % 1;
+    sealedUs[n] = nowUs;
+    if (events >= 1) session.seal(pool, Math.floor(events));
+  }
+}
+
+async function measure(seconds: number): Promise<HonestAnswer> {
+  const into = { eventsOf: sessions.map(() => 0), receiptMs: [] as number[] };
+  const startedUs = sharedClockUs();
+  measured = into;
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
+  measured = undefined;
+  return { seconds: (sharedClockUs() - startedUs) / 1e6, ...into, ended };
+}
+
+/** Stops, waits for what is under way; how many events were sent in all, and how many of them have no receipt. */
+async function finish(): Promise<{ readonly sent: number; readonly unanswered: number }> {
+  clearInterval(timer);
+  const waiting = (): number => sessions.reduce((sum, session) => sum + session.waitingEvents, 0);
+  const untilUs = sharedClockUs() + finishMsMax * 1_000;
+  while (waiting() > 0 && sharedClockUs() < untilUs) await new Promise((resolve) => setTimeout(resolve, 20));
+  return { sent: sessions.reduce((sum, session) => sum + session.lastSeq, 0), unanswered: waiting() };
+}
+
+serveQuestions(
+  async (question: HonestQuestion) => {
+    switch (question.ask) {
+      case "begin":
+        return await begin(question);
+      case "measure":
+        return await measure(question.seconds);
+      case "finish":
+        return await finish();
+    }
+  },
+  async () => {
+    for (const session of sessions) session.close();
+  },
+);

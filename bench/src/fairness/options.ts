@@ -1,0 +1,64 @@
+/**
+ * Why: one place says what `npm run bench -- fairness` takes, so that help and parsing agree.
+ * Enforces: numbers are positive integers; anything else ends with a sentence and exit code 2.
+ * Forbids: reading the command line anywhere else.
+ */
+import { parseArgs } from "node:util";
+import { positive, UsageError } from "../usage.ts";
+
+/** What one run is asked to do. */
+export interface FairnessOptions {
+  readonly pairs: number;
+  readonly seconds: number;
+  readonly honest: number;
+  /** Events per second of all honest producers together. */
+  readonly load: number;
+  /** The flooder offers this many times a fair share of the load. */
+  readonly flood: number;
+  readonly result: string | undefined;
+}
+
+export const fairnessUsage: string = `npm run bench -- fairness [options]
+
+  --pairs K         interleaved quiet and flooded windows (default 5)
+  --seconds N       length of each window (default 10)
+  --honest N        honest producers (default 200)
+  --load N          events per second of all of them together (default 20000)
+  --flood N         the greedy producer offers N times an honest one's load (default 10)
+  --result FILE     write the result page (Markdown) and its figures (JSON)
+
+Beside the honest producers a flooded window has: one greedy producer, one that ignores its credit and comes back at once, and one that sends
+and never reads. Exit codes: 0 fair · 1 not · 2 the command line is wrong`;
+
+/** @throws UsageError */
+export function parseFairnessOptions(args: readonly string[]): FairnessOptions {
+  const { values } = parse(args);
+  return {
+    pairs: positive("pairs", values.pairs),
+    seconds: positive("seconds", values.seconds),
+    honest: positive("honest", values.honest),
+    load: positive("load", values.load),
+    flood: positive("flood", values.flood),
+    result: values.result,
+  };
+}
+
+// The return type is what parseArgs derives from the table below.
+// oxlint-disable-next-line typescript/explicit-function-return-type
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        pairs: { type: "string", default: "5" },
+        seconds: { type: "string", default: "10" },
+        honest: { type: "string", default: "200" },
+        load: { type: "string", default: "20000" },
+        flood: { type: "string", default: "10" },
+        result: { type: "string" },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}

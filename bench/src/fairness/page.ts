@@ -1,0 +1,50 @@
+/**
+ * Why: the figures of the fairness bench for people.
+ * Enforces: the page is made from the figures that were judged.
+ * Forbids: figures of its own.
+ */
+import type { Page, Part } from "ransomeye-tests";
+import { type FairnessFigures, judge } from "./verdict.ts";
+
+/** The page. */
+export function fairnessPage(parts: readonly Part<FairnessFigures>[]): Page {
+  const tables = parts.flatMap(({ figures }) => [
+    { caption: "Verdict", head: ["", "what"], rows: judge(figures).lines.map((line) => [line.slice(0, 4).trim(), line.slice(6)]) },
+    {
+      caption: `Windows of ${figures.seconds} s: ${figures.honest} honest producers with ${figures.honestEventsPerSecond} events/s together; the greedy one offers ${figures.greedyEventsPerSecond} events/s`,
+      head: [
+        "pair",
+        "events/s quiet",
+        "flooded",
+        "Jain quiet",
+        "flooded",
+        "p99 quiet",
+        "p99 flooded",
+        "ratio",
+        "greedy: offered",
+        "with receipt",
+        "ends of flooders' sessions",
+      ],
+      rows: figures.pairs.map((pair, n) => [
+        String(n + 1),
+        pair.eventsPerSecondQuiet.toFixed(0),
+        pair.eventsPerSecondFlooded.toFixed(0),
+        pair.jainQuiet.toFixed(4),
+        pair.jainFlooded.toFixed(4),
+        `${pair.p99QuietMs.toFixed(0)} ms`,
+        `${pair.p99FloodedMs.toFixed(0)} ms`,
+        pair.p99Ratio.toFixed(2),
+        String(pair.flood.offered),
+        String(pair.flood.receipted),
+        Object.entries(pair.flood.ends)
+          .map(([code, count]) => `${code} ${count}`)
+          .join(", "),
+      ]),
+    },
+  ]);
+  return {
+    title: "What honest producers notice of a flood",
+    lead: "Quiet and flooded windows in turn, on one gateway. The flood is one producer that offers far more than its share, one that ignores its credit and comes back at once, and one that sends and never reads.",
+    tables,
+  };
+}
