@@ -78,7 +78,12 @@ export async function outageRun(options: OutageOptions): Promise<OutageVerdict> 
   fleet.start();
   await watch.take("before", Math.max(2, Math.min(20, Math.floor(seconds / 3))));
   await fault.begin(struck);
-  const paused = await outage(fault, struck, watch, seconds, tellsProducers[name]).finally(() => fault.end(struck));
+  let paused: boolean;
+  try {
+    paused = await outage(fault, struck, watch, seconds, tellsProducers[name]);
+  } finally {
+    await fault.end(struck);
+  }
   await watch.take("after", Math.max(3, Math.min(30, Math.floor(seconds / 2))));
   await fleet.stop();
 
@@ -101,7 +106,8 @@ export async function outageRun(options: OutageOptions): Promise<OutageVerdict> 
 /** Lets the outage last; resolves with whether all producers were told to pause, for which it waits beyond the time where there is hope. */
 async function outage(fault: Fault, struck: Struck, watch: Watch, seconds: number, tells: boolean): Promise<boolean> {
   let paused = false;
-  for (let second = 0; second < seconds || (tells && !paused && second < seconds + toldSecondsMax); second++) {
+  const secondsMax = tells ? seconds + toldSecondsMax : seconds;
+  for (let second = 0; second < seconds || (!paused && second < secondsMax); second++) {
     fault.goOn(struck, second / seconds);
     await watch.take("outage", 1);
     paused ||= watch.samples.at(-1)?.paused === true;
