@@ -39,6 +39,7 @@ const pool = new LinePool(
 );
 
 let active = false;
+const floods = (): boolean => active;
 let offered = 0;
 let receipted = 0;
 let ends: Record<string, number> = {};
@@ -55,7 +56,7 @@ async function keep(
   question: Extract<FloodQuestion, { ask: "flood" }>,
   work: (session: LoadSession) => void,
 ): Promise<void> {
-  while (active) {
+  while (floods()) {
     await new Promise<void>((resolve) => {
       const over = (reason: string): void => {
         clearInterval(timer);
