@@ -7,7 +7,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
 /** Folders of the corpus that the shipper's formats belong to. */
-const kinds = ["3-network", "4-windows"] as const;
+const kinds = ["3-network", "4-windows", "5-linux"] as const;
 
 export interface CorpusFile {
   readonly kind: (typeof kinds)[number];

@@ -6,6 +6,7 @@
  * Words are compared because mappings split (`DOMAIN\user`, `SHA1=…,MD5=…`) and join; letters' case and numbers' notation do not count.
  */
 import { canonicalIp } from "ransomeye-ingestion/protocol";
+import { saidBy } from "./record_values.ts";
 
 /** Every text and number of a value, with the path to it. */
 function* leaves(value: unknown, path: string): Generator<readonly [path: string, leaf: string]> {
@@ -39,8 +40,7 @@ export function lostLeaves(record: unknown, event: Readonly<Record<string, unkno
   }
   const lost: string[] = [];
   for (const [path, text] of leaves(record, "")) {
-    // XML inside JSON: its values count, its tags do not.
-    const leaf = text.startsWith("<EventData") ? text.replaceAll(/<[^>]*>/g, " ") : text;
+    const leaf = saidBy(text);
     if (whole.has(bare(leaf)) || wordsOf(leaf).every((word) => words.has(word) || whole.has(word))) continue;
     const address = canonicalIp(leaf);
     if (address === null || !whole.has(bare(address))) lost.push(`${path} = ${leaf}`);

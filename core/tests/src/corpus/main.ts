@@ -5,6 +5,7 @@
  */
 import { parseArgs } from "node:util";
 import { openResult } from "../results/result_file.ts";
+import { checkAuditOracle } from "./audit_oracle_check.ts";
 import { type CheckFigures, corpusPage } from "./corpus_page.ts";
 import { checkJsonSuite } from "./json_suite_check.ts";
 import { checkOcsf } from "./ocsf_check.ts";
@@ -13,6 +14,7 @@ import { checkShipper } from "./shipper_check.ts";
 
 const checks = {
   "what the shipper makes of each record": checkShipper,
+  "auditd's events against another reader's": checkAuditOracle,
   "originals out of a running system": checkRaw,
   "our schema against OCSF's own": checkOcsf,
   "the line checker against JSONTestSuite": checkJsonSuite,
@@ -21,7 +23,7 @@ const checks = {
 const { values, positionals } = parseArgs({ options: { result: { type: "string" } }, allowPositionals: true });
 const folder = positionals[0];
 if (folder === undefined) {
-  console.error("usage: npm run corpus -- DIR [--result FILE] (the folder with 3-network, 4-windows, 7-ocsf, 8-robustness)");
+  console.error("usage: npm run corpus -- DIR [--result FILE] (the folder with 3-network, 4-windows, 5-linux, 7-ocsf, 8-robustness)");
   process.exitCode = 2;
 } else {
   const path = values.result;

@@ -7,15 +7,14 @@
  */
 import { once } from "node:events";
 import { createReadStream } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { extname, relative } from "node:path";
+import { relative } from "node:path";
 import { buffer } from "node:stream/consumers";
-import { gunzipSync } from "node:zlib";
 import { eventEvidence, type EventId, type EvidenceSources, openReader, parseEventId } from "ransomeye";
 import { systemClock } from "ransomeye-kernel";
-import { type Item, readRecords } from "ransomeye-shipper";
+import { type Format, type Item, readRecords } from "ransomeye-shipper";
 import { RunningSystem } from "../harness/running_system.ts";
 import { corpusFiles } from "./corpus_files.ts";
+import { bytesAt, unaccounted, unpackedBytes } from "./record_places.ts";
 
 /** What `ransomeye ship --json` says, as far as it is needed. */
 interface Shipped {
@@ -36,9 +35,6 @@ interface FileResult {
   readonly same: number;
   readonly faults: readonly string[];
 }
-
-/** What may stand beside records; the mark of UTF-8 counts as white space. */
-const besideRecords = /^[\s,[\]]*$/;
 
 /** Ships every file through a running system and compares what comes back with the file. True if all is well. */
 export async function checkRaw(corpus: string, print: (line: string) => void): Promise<boolean> {
@@ -68,7 +64,7 @@ export async function checkRaw(corpus: string, print: (line: string) => void): P
 }
 
 async function checkFile(report: FileReport, sources: EvidenceSources, system: RunningSystem): Promise<FileResult> {
-  const { bytes, items } = await contentsOf(report.name);
+  const { bytes, items, format } = await contentsOf(report.name);
   const ids = idsOf(report);
   const events = items.filter(({ kind }) => kind === "event").length;
   const faults: string[] = [];
@@ -77,12 +73,11 @@ async function checkFile(report: FileReport, sources: EvidenceSources, system: R
   const byCommand = ids[Math.floor(ids.length / 2)];
   let next = 0;
   let same = 0;
-  let end = 0;
+  const lengths = new Map<Item, number>();
   for (const item of items) {
-    const { byteOffset: begin, record } = item.place;
-    if (!besideRecords.test(bytes.toString("utf8", end, begin))) faults.push(`bytes before record ${record} belong to none`);
+    const { record } = item.place;
     if (item.kind === "invalid") {
-      end = begin + item.originalBytes;
+      lengths.set(item, item.originalBytes);
       continue;
     }
     const id = ids[next++];
@@ -90,24 +85,29 @@ async function checkFile(report: FileReport, sources: EvidenceSources, system: R
     if (id === undefined) break;
     const evidence = await eventEvidence(sources, id);
     const original = evidence?.original ?? Buffer.alloc(0);
-    end = begin + original.length;
+    lengths.set(item, original.length);
     if (evidence?.row === undefined || !evidence.proof.ok) faults.push(`record ${record} is no row with a proof that holds`);
-    else if (original.length === 0 || !original.equals(bytes.subarray(begin, end)))
+    else if (original.length === 0 || !original.equals(bytesAt(bytes, item.place, original.length)))
       faults.push(`record ${record} came back with other bytes`);
     else if (id === byCommand && !original.equals(await rawByCommand(system, id)))
       faults.push(`record ${record} is another by the command`);
     else same += 1;
   }
-  if (!besideRecords.test(bytes.toString("utf8", end))) faults.push("bytes behind the last record belong to none");
+  if (format !== undefined) faults.push(...unaccounted(bytes, format, items, (item) => lengths.get(item) ?? 0));
   return { events: ids.length, same, faults };
 }
 
 /** A file as the shipper sees it, and the records that it finds there. */
-async function contentsOf(path: string): Promise<{ readonly bytes: Buffer; readonly items: readonly Item[] }> {
+async function contentsOf(
+  path: string,
+): Promise<{ readonly bytes: Buffer; readonly items: readonly Item[]; readonly format: Format | undefined }> {
   const items: Item[] = [];
-  for await (const batch of readRecords(createReadStream(path), { name: path })) items.push(...batch.items);
-  const bytes = await readFile(path);
-  return { bytes: extname(path) === ".gz" ? gunzipSync(bytes) : bytes, items };
+  let format: Format | undefined;
+  for await (const batch of readRecords(createReadStream(path), { name: path })) {
+    format = batch.format;
+    items.push(...batch.items);
+  }
+  return { bytes: await unpackedBytes(path), items, format };
 }
 
 /** The ids of a file's events: it was shipped in one go, so its sequence numbers have no hole. */

@@ -4,12 +4,13 @@
  * its record's values, each invalid record has a reason; files that no reader takes are refused with a documented code.
  * Forbids: writing anything, and knowing what the corpus holds, but for the kinds of files that must have a reader.
  */
-import { createReadStream } from "node:fs";
 import { relative } from "node:path";
 import { deriveRow, newRowColumns, validatePayload } from "ransomeye-ingestion/protocol";
 import { type EventItem, type Format, type Item, originalOf, readRecords, ShipError } from "ransomeye-shipper";
 import { corpusFiles } from "./corpus_files.ts";
 import { lostLeaves } from "./lost_leaves.ts";
+import { bytesAt, unaccounted, unpackedBytes } from "./record_places.ts";
+import { valuesOf } from "./record_values.ts";
 
 /** What became of one file. */
 export interface FileResult {
@@ -28,13 +29,11 @@ export interface FileResult {
 
 const columns = newRowColumns();
 
-/** A record with its long integers as texts: the comparison must not round what the shipper has kept. */
-function exactly(text: string): unknown {
-  return JSON.parse(text.replaceAll(/([:,[]\s*)(-?\d{16,})(?=\s*[,\]}])/g, '$1"$2"'));
-}
+/** About when the corpus was collected: times without a year are of that one or before. */
+const referenceUs = Date.UTC(2026, 0, 1) * 1000;
 
 /** Everything that is wrong with one event. */
-function eventFaults(item: EventItem, record: number): string[] {
+function eventFaults(item: EventItem, record: number, bytes: Buffer, format: Format): string[] {
   const place = `record ${record}, line ${item.place.line}`;
   const check = validatePayload(Buffer.concat([item.line, Buffer.from("\n")]), 1);
   if (check.kind !== "lines") return [`${place}: ${check.reason}`];
@@ -44,35 +43,51 @@ function eventFaults(item: EventItem, record: number): string[] {
   const original = originalOf(event);
   if (original === undefined) return event["raw_data_size"] === undefined ? [] : [`${place}: the original is missing`];
   if (original.length !== event["raw_data_size"]) return [`${place}: the original has another length`];
-  const lost = lostLeaves(exactly(original.toString("utf8")), event);
+  if (!original.equals(bytesAt(bytes, item.place, original.length))) return [`${place}: the original is not what stands there`];
+  const lost = lostLeaves(valuesOf(original, format), event);
   return lost.map((leaf) => `${place}: lost ${leaf}`);
 }
 
+/** How long an item's record is in its file; a joined one has its lines' own lengths. */
+function lengthOf(item: Item): number {
+  if (item.kind === "invalid") return item.originalBytes;
+  const event = JSON.parse(item.line.toString()) as Record<string, unknown>;
+  return originalOf(event)?.length ?? item.line.length;
+}
+
 async function checkFile(root: string, path: string): Promise<FileResult> {
+  const bytes = await unpackedBytes(path);
+  const items: Item[] = [];
   const result = { format: undefined as Format | undefined, read: 0, events: 0, invalid: 0, refusal: undefined as string | undefined };
   const faults: string[] = [];
   const reasons: string[] = [];
-  const take = (item: Item): void => {
+  const take = (item: Item, format: Format): void => {
+    items.push(item);
     result.read++;
     if (item.place.record !== result.read) faults.push(`record ${item.place.record} came in place ${result.read}`);
     if (item.kind === "event") {
       result.events++;
-      faults.push(...eventFaults(item, result.read));
+      faults.push(...eventFaults(item, result.read, bytes, format));
     } else {
       result.invalid++;
       reasons.push(`line ${item.place.line}, byte ${item.place.byteOffset}: ${item.code}: ${item.message}`);
     }
   };
   try {
-    for await (const batch of readRecords(createReadStream(path), { name: path })) {
+    for await (const batch of readRecords(oneChunk(bytes), { name: path, referenceUs })) {
       result.format = batch.format;
-      batch.items.forEach(take);
+      for (const item of batch.items) take(item, batch.format);
     }
+    if (result.format !== undefined) faults.push(...unaccounted(bytes, result.format, items, lengthOf));
   } catch (error) {
     if (!(error instanceof ShipError)) throw error;
     result.refusal = error.code;
   }
   return { path: relative(root, path), ...result, faults, reasons };
+}
+
+async function* oneChunk(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes;
 }
 
 /** Reads every file and tells, line by line through `print`, what became of it. True if all is well. */

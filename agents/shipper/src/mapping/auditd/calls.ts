@@ -120,5 +120,7 @@ const parts: ReadonlyMap<string, (records: AuditRecords, call: Fields) => AuditP
 export function callPart(records: AuditRecords): AuditPart | undefined {
   const call = records.one("SYSCALL");
   const part = parts.get(syscallName(call) ?? "")?.(records, call);
-  return part === undefined ? undefined : { ...part, fields: { ...outcomeOf(call), ...part.fields } };
+  return part === undefined
+    ? undefined
+    : { ...part, fields: { ...(part.fields["status_id"] === undefined ? outcomeOf(call) : {}), ...part.fields } };
 }
