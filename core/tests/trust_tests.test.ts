@@ -10,6 +10,7 @@ import { systemClock } from "ransomeye-kernel";
 import { plainHello, TestClient } from "./src/gate/test_client.ts";
 import { startTestGate, testDomain, until } from "./src/gate/test_gate.ts";
 import { createTestCa, type TestCa, usages } from "./src/test_ca.ts";
+import { syntheticPayload } from "./synthetic_events.ts";
 
 suite("trust that changes", { concurrency: 4 }, () => {
   const timeout = 30_000;
@@ -62,6 +63,38 @@ suite("trust that changes", { concurrency: 4 }, () => {
     assert.throws(() => gate.gateway.reload({ key: other.key, cert, ca: gate.ca.cert }), /key values mismatch/);
     const { who, certificate } = await gate.enrol(1);
     await gate.begin(who, certificate);
+  });
+
+  test("TB-3 R-13 a batch key that is retired ends the stream that signs with it, and no other", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const [one, other] = [await gate.enrol("one"), await gate.enrol("other")];
+    const signing = await gate.begin(one.who, one.certificate);
+    const beside = await gate.begin(other.who, other.certificate);
+    signing.say(signing.chain.next(2).message);
+    await signing.client.next("receipt");
+    const { keyId, publicKey } = one.who;
+    gate.directory.put(one.who, { keys: new Map([[keyId, { publicKey, retiredUs: systemClock.nowUs() + 3_600_000_000 }]]) });
+    signing.say(signing.chain.next(2).message);
+    await signing.client.next("receipt");
+    gate.directory.put(one.who, { keys: new Map([[keyId, { publicKey, retiredUs: systemClock.nowUs() }]]) });
+    assert.equal((await signing.client.ended).code, "INGEST_KEY_RETIRED");
+    beside.say(beside.chain.next(2).message);
+    await beside.client.next("receipt");
+  });
+
+  test("TB-8 R-6 a sequence signed twice is told to the registry as a sign of a clone", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const { who, certificate } = await gate.enrol("twice");
+    const { chain, say, client } = await gate.begin(who, certificate);
+    const rival = chain.peek(syntheticPayload(500, 3), 3);
+    say(chain.next(3).message);
+    await client.next("receipt");
+    say(rival.message);
+    await until(() => gate.directory.suspicions.length > 0);
+    assert.deepEqual(
+      gate.directory.suspicions.map(({ producer, evidence }) => ({ producer, evidence })),
+      [{ producer: who.producer, evidence: "sequence_conflict" }],
+    );
   });
 
   test("TB-3 a certificate that ends while its stream is open ends the stream", { timeout }, async (t) => {

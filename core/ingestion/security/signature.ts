@@ -32,6 +32,12 @@ export function signingKey(
   return { kind: "key", key };
 }
 
+/** Why a stream of this key must end: it has been retired. A key that nobody knows is refused with its first frame. */
+export function retiredKeyFault(entry: DirectoryEntry | undefined, keyId: string, nowUs: number): IngestCode | undefined {
+  const retiredUs = entry?.keys.get(keyId)?.retiredUs;
+  return retiredUs !== undefined && retiredUs <= nowUs ? "INGEST_KEY_RETIRED" : undefined;
+}
+
 /** Why a frame is not genuine, or undefined when it is. */
 export function signatureFault(
   header: FrameHeader,

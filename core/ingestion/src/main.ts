@@ -27,13 +27,14 @@ import type { Identity } from "../security/identity.ts";
 import { signatureChecks } from "../security/signature.ts";
 import type { Checks } from "../security/trust_enforcement.ts";
 import { outstanding } from "./buffer.ts";
+import { CloneWatch } from "./clone_watch.ts";
 import { type Batch, toAppend } from "./dispatcher.ts";
 import * as events from "./events.ts";
 import type { Door, ListenAt } from "./door.ts";
 import { Gate } from "./gate.ts";
 import type { GateEffect, GateFigures, GateSignal } from "./gate_signals.ts";
 import type { PeerEvents, PeerStream } from "./peer_stream.ts";
-import type { ProducerDirectory } from "./ports.ts";
+import type { CloneSuspicion, ProducerDirectory } from "./ports.ts";
 import { type Listener, listen } from "./server.ts";
 import type { TlsMaterial } from "./tls.ts";
 import { Turns } from "./turns.ts";
@@ -101,6 +102,7 @@ class RunningGateway implements Gateway {
   readonly #streams = new Map<number, PeerStream>();
   readonly #timers = new Set<Timer>();
   readonly #waiting: GateSignal[] = [];
+  readonly #clones = new CloneWatch();
   readonly #turns: Turns;
   readonly #incarnation: string;
   readonly #startedUs: number;
@@ -174,7 +176,7 @@ class RunningGateway implements Gateway {
         random,
       },
       {
-        opened: (stream, identity) => this.#opened(stream, identity),
+        opened: (stream, identity, address) => this.#opened(stream, identity, address),
         turnedAway: (code, producer) => this.#signal({ kind: "turnedAway", code, producer }),
         full: () => this.#options.onFull?.(),
       },
@@ -259,6 +261,7 @@ class RunningGateway implements Gateway {
         );
         return;
       case "note":
+        this.#watchFindings(effect);
         return telemetry.emit(effect.event, effect.fields);
     }
   }
@@ -289,7 +292,8 @@ class RunningGateway implements Gateway {
     telemetry.emit(events.clockDrifted, { drift_ms: Math.round(driftMs) });
   }
 
-  #opened(stream: PeerStream, identity: Identity): void {
+  #opened(stream: PeerStream, identity: Identity, address: string): void {
+    this.#suspect(this.#clones.opened(identity.producer, address, this.#options.clock.monotonicMs()));
     const session = this.#nextSession++;
     this.#streams.set(session, stream);
     const peer: PeerEvents = {
@@ -304,6 +308,19 @@ class RunningGateway implements Gateway {
     };
     stream.open(peer, this.#turns);
     this.#signal({ kind: "opened", session, identity, nonce: this.#options.random.bytes(nonceBytes) });
+  }
+
+  /** R-6: what looks like a second machine is for an operator to see, beside the log. */
+  #watchFindings({ event, fields }: Extract<GateEffect, { kind: "note" }>): void {
+    const evidence =
+      event === events.producerFenced ? "epoch_fenced" : event === events.equivocationFound ? "sequence_conflict" : undefined;
+    if (evidence === undefined) return;
+    const detail = `epoch ${fields["epoch"]}, from sequence ${fields["first_seq"]}, at ${this.#options.gatewayId}`;
+    this.#suspect(this.#clones.found({ producer: String(fields["producer"]), evidence, detail }, this.#options.clock.monotonicMs()));
+  }
+
+  #suspect(suspicion: CloneSuspicion | undefined): void {
+    if (suspicion !== undefined) this.#options.registry.suspect?.(suspicion);
   }
 
   /** Calls `work` every `ms` milliseconds until the gateway is closed. */

@@ -23,7 +23,7 @@ import { handshakeCode, http2Code, secureContext, serverOptions, type TlsMateria
 /** What the listener hands on. */
 export interface ServerEvents {
   /** A stream whose peer has been authenticated. */
-  opened(stream: PeerStream, identity: Identity): void;
+  opened(stream: PeerStream, identity: Identity, address: string): void;
   /** Somebody was refused before a session. */
   turnedAway(code: IngestCode, producer: string | undefined): void;
   /** A shared port was let go because this process has its share (door.ts). */
@@ -152,7 +152,7 @@ function admit(
   if (authenticated.kind === "refused") return refuse(authenticated.code, authenticated.producer);
   const peer = new PeerStream(stream, options.clock, options.bounds);
   connections.conversing(session, peer);
-  events.opened(peer, authenticated.identity);
+  events.opened(peer, authenticated.identity, socket?.remoteAddress ?? "");
 }
 
 function isOurMethod(headers: IncomingHttpHeaders): boolean {

@@ -10,7 +10,7 @@
 import { noHead, type ProducerHead } from "ransomeye-pipeline";
 import { chooseVersion, openEpochBytes, protocolVersions, schemaVersions } from "../protocol/lib.ts";
 import type { Identity } from "../security/identity.ts";
-import { signingKey } from "../security/signature.ts";
+import { retiredKeyFault, signingKey } from "../security/signature.ts";
 import { standingFault } from "./auth.ts";
 import { type Account, grant, openAccount, outstanding } from "./buffer.ts";
 import { expectFrom } from "./ordering.ts";
@@ -59,6 +59,7 @@ export function openSession(
     protocolVersion: 0,
     schemaVersion: 0,
     helloEpoch: 0,
+    keyId: "",
     expected: expectFrom(headOfNobody, 0),
     part: headOfNobody.part,
     durable: { epoch: 0, seq: 0 },
@@ -88,7 +89,8 @@ const drainNow = (session: Session): Step => finish(session, "INGEST_DRAINING");
 
 /** The registry changed: the same check as at the opening, on the open stream. */
 const standing: Handler<"standing"> = (session, _signal, context) => {
-  const fault = standingFault(session.identity, context.entry, context.nowUs);
+  const { entry, nowUs } = context;
+  const fault = standingFault(session.identity, entry, nowUs) ?? retiredKeyFault(entry, session.keyId, nowUs);
   return fault === undefined ? stay(session) : finish(session, fault, [{ kind: "discard" }, { kind: "refused", code: fault }]);
 };
 
@@ -124,6 +126,7 @@ const hello: Handler<"hello"> = (session, { hello: said }, context) => {
       protocolVersion,
       schemaVersion,
       helloEpoch: said.epoch,
+      keyId: said.keyId.toString("hex"),
       want: { bytes: said.pendingBytes, events: said.pendingEvents },
     },
     [{ kind: "readHead" }],

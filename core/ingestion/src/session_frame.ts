@@ -38,7 +38,7 @@ export function takeFrame(session: Session, frame: Frame, context: SessionContex
   // Step 5: buffering. From here on the frame holds room that its credit had reserved.
   const account = hold(session.account, trusted.cost);
   if (account === undefined) return refuseAndEnd(session, "INGEST_CREDIT_EXCEEDED", claim.header);
-  const held = become(session, { bucket, account, creditMovedMs: context.nowMs }).session;
+  const held = become(session, { bucket, account, creditMovedMs: context.nowMs, keyId: trusted.header.keyId }).session;
 
   // Step 6: ordering.
   const place = placeOf(held.expected, trusted.header);

@@ -40,6 +40,8 @@ export interface Session {
   readonly schemaVersion: number;
   /** Epoch that the producer said it is in; older than the head's, it is fenced. */
   readonly helloEpoch: number;
+  /** Id of the batch key that the producer signs with: named in Hello, then that of its last frame. */
+  readonly keyId: string;
   readonly expected: Expected;
   readonly part: number;
   readonly durable: { readonly epoch: number; readonly seq: number };

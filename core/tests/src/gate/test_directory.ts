@@ -3,7 +3,7 @@
  * Enforces: the port of the gate; each change raises the version and is told.
  * Forbids: use outside tests.
  */
-import type { DirectoryChange, DirectoryEntry, ProducerDirectory, ProducerStatus } from "ransomeye-ingestion";
+import type { CloneSuspicion, DirectoryChange, DirectoryEntry, ProducerDirectory, ProducerStatus } from "ransomeye-ingestion";
 import type { SyntheticProducer } from "../../synthetic_events.ts";
 
 /** A registry in the test's hand. */
@@ -11,6 +11,8 @@ export class TestDirectory implements ProducerDirectory {
   readonly #entries = new Map<string, DirectoryEntry>();
   readonly #listeners = new Set<(change: DirectoryChange) => void>();
   version = 1;
+  /** What the gate told. */
+  readonly suspicions: CloneSuspicion[] = [];
   /** Milliseconds of silence. */
   silentMs = 0;
 
@@ -25,6 +27,10 @@ export class TestDirectory implements ProducerDirectory {
   onChange(listener: (change: DirectoryChange) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  suspect(suspicion: CloneSuspicion): void {
+    this.suspicions.push(suspicion);
   }
 
   /** Enrols a producer, or changes what is known of it. */
