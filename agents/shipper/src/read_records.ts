@@ -10,13 +10,17 @@ import { gunzip, isGzip } from "./input/gunzip.ts";
 import { type ReadOptions, RecordReader } from "./record_reader.ts";
 import type { Batch } from "./records.ts";
 
-/** Reads records and hands them over in batches, in order. Throws a ShipError, with place, when the input as a whole cannot be read (on). */
+/**
+ * Reads records and hands them over in batches, in order. An empty chunk says that the input pauses: records that have waited long enough for
+ * another line are then handed over. Throws a ShipError, with place, when the input as a whole cannot be read (on).
+ */
 export async function* readRecords(input: AsyncIterable<Buffer>, options: ReadOptions): AsyncGenerator<Batch> {
   const count = new ReadCount(options);
   const reader = new RecordReader(options);
   try {
     for await (const chunk of unpacked(input)) {
-      reader.push(chunk);
+      if (chunk.length > 0) reader.push(chunk);
+      else if (options.clock !== undefined) reader.flushPending(options.clock.monotonicMs());
       yield* count.through(reader.takeBatch());
     }
     reader.end();

@@ -33,7 +33,9 @@ const launch = xml(1, {
 });
 
 async function eventOf(line: string): Promise<{ event: Event; format: string }> {
-  const { events, invalid } = await sorted(`${line}\n`, { referenceUs: Date.UTC(2026, 0, 6) * 1000 });
+  const { events, invalid } = await sorted(`${line}\n`, {
+    clock: { nowUs: () => Date.UTC(2026, 0, 6) * 1000, monotonicMs: () => 0 },
+  });
   assert.deepEqual([events.length, invalid.map(({ message }) => message)], [1, []]);
   const event = events[0] as Event;
   assert.equal(originalOf(event)?.toString(), line);

@@ -39,6 +39,8 @@ export const shipCommand: CommandSpec = {
   options: [
     { flags: "--format <format>", help: "do not guess", choices: formatNames },
     { flags: "--producer <name>", help: "ship under this identity of the data directory" },
+    { flags: "--host <name>", help: "the host whose logs these are, for records that do not say it (auditd, syslog)" },
+    { flags: "--utc-offset <offset>", help: "of local times that do not say their zone (syslog), as +02:00; default UTC" },
     { flags: "--no-raw", help: "do not keep the original record inside the event" },
     {
       flags: "--wait <state>",
@@ -101,7 +103,7 @@ async function runShip(context: CommandContext, files: readonly string[], option
   const cursors: (string | undefined)[] = [];
   for (const name of run.identities) cursors.push(await lanes.cursorOf(name));
   const start = furthest(run.run, cursors);
-  const inputs = await InputFiles.measure(run.inputs, start.input, context.stdin);
+  const inputs = await InputFiles.measure(run.inputs, start.input, context.stdin, clock);
   const rejects = run.rejects === null ? undefined : await RejectsFile.open(run.rejects, start.rejectsBytes);
   await saveRun(dir.runs, run);
 
@@ -112,6 +114,9 @@ async function runShip(context: CommandContext, files: readonly string[], option
     inputs: run.inputs.map((name) => ({ name, open: () => inputs.open(name) })),
     format: (run.format ?? undefined) as Format | undefined,
     raw: run.raw,
+    host: run.host ?? undefined,
+    zoneMinutes: run.zoneMinutes ?? undefined,
+    clock,
     lanes,
     rejects,
     start,
@@ -230,10 +235,22 @@ async function chooseRun(context: CommandContext, folder: string, files: readonl
     format: textOption(options, "format") ?? null,
     producer: textOption(options, "producer") ?? null,
     raw: options["raw"] !== false,
+    host: textOption(options, "host") ?? null,
+    zoneMinutes: zoneMinutes(textOption(options, "utcOffset")),
     rejects: rejects === undefined ? null : resolve(rejects),
     identities: [],
     finished: false,
   };
+}
+
+/** Minutes ahead of UTC; null where none was given. No zone is further from UTC than 14 hours. @throws CliError CLI_USAGE */
+function zoneMinutes(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const match = /^([+-])(\d\d):?(\d\d)$/.exec(text);
+  const minutes = Number(match?.[2]) * 60 + Number(match?.[3]);
+  if (match === null || !(minutes <= 14 * 60) || Number(match[3]) >= 60)
+    throw new CliError("CLI_USAGE", `${text} is no offset like +02:00`);
+  return match[1] === "-" ? -minutes : minutes;
 }
 
 function inputName(file: string): string {

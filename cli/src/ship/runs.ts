@@ -19,6 +19,9 @@ export interface Run {
   readonly format: string | null;
   readonly producer: string | null;
   readonly raw: boolean;
+  /** Whose logs these are, and how local times are meant, where the records do not say. */
+  readonly host?: string | null;
+  readonly zoneMinutes?: number | null;
   readonly rejects: string | null;
   /** Names of the identities used so far; each one's spool holds its own cursor. */
   readonly identities: readonly string[];

@@ -4,7 +4,7 @@
  * exactly how many records it covers; memory is bounded whatever the input holds.
  * Forbids: stopping at a bad record, or at a bad file: what can be shipped is shipped.
  */
-import { RansomeyeError } from "ransomeye-kernel";
+import { type Clock, RansomeyeError } from "ransomeye-kernel";
 import { type Batch, type Format, originalOf, type Place, readRecords } from "ransomeye-shipper";
 import { CliError } from "../errors.ts";
 import type { GateInvalid, LaneListener } from "./lane.ts";
@@ -47,6 +47,9 @@ export interface ShippingOptions {
   readonly inputs: readonly { readonly name: string; open(): AsyncIterable<Buffer> }[];
   readonly format: Format | undefined;
   readonly raw: boolean;
+  readonly host: string | undefined;
+  readonly zoneMinutes: number | undefined;
+  readonly clock: Clock;
   readonly lanes: Lanes;
   readonly rejects: RejectsFile | undefined;
   readonly start: Checkpoint;
@@ -115,8 +118,9 @@ export class Shipping implements LaneListener {
     };
     this.reports.push(report);
     try {
-      const { format, raw } = this.#o;
-      for await (const batch of readRecords(input.open(), { name: input.name, raw, format, skipRecords: skip })) {
+      const { format, raw, host, zoneMinutes, clock } = this.#o;
+      const how = { name: input.name, raw, format, host, zoneMinutes, clock, skipRecords: skip };
+      for await (const batch of readRecords(input.open(), how)) {
         await this.#batch(index, report, batch);
         if (this.#o.stopped.aborted) return;
       }

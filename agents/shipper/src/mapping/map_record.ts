@@ -5,7 +5,7 @@
 
 import { isUtf8 } from "node:buffer";
 import { invalidName, jsonFault, printable, validateLine } from "ransomeye-ingestion/protocol";
-import { limits } from "ransomeye-kernel";
+import { type Clock, limits } from "ransomeye-kernel";
 import { type RecordCode, ShipError } from "../errors.ts";
 import type { Format } from "../formats.ts";
 import type { RawRecord } from "../input/framing.ts";
@@ -31,8 +31,8 @@ export interface MapOptions {
   readonly name: string;
   /** Name of the host whose log this is, for formats whose records need not say it. */
   readonly host?: string | undefined;
-  /** About when the records are read, microseconds since 1970: finds the year of times that have none. */
-  readonly referenceUs?: number | undefined;
+  /** The clock of whoever reads: finds the year of times that have none, and tells how long records wait. Without it times need a year. */
+  readonly clock?: Pick<Clock, "nowUs" | "monotonicMs"> | undefined;
   /** Minutes that times without zone are ahead of UTC; UTC if not told. */
   readonly zoneMinutes?: number | undefined;
   /** False leaves raw_data out. */

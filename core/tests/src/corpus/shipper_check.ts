@@ -30,7 +30,7 @@ export interface FileResult {
 const columns = newRowColumns();
 
 /** About when the corpus was collected: times without a year are of that one or before. */
-const referenceUs = Date.UTC(2026, 0, 1) * 1000;
+const clock = { nowUs: (): number => Date.UTC(2026, 0, 1) * 1000, monotonicMs: (): number => 0 };
 
 /** Everything that is wrong with one event. */
 function eventFaults(item: EventItem, record: number, bytes: Buffer, format: Format): string[] {
@@ -74,7 +74,7 @@ async function checkFile(root: string, path: string): Promise<FileResult> {
     }
   };
   try {
-    for await (const batch of readRecords(oneChunk(bytes), { name: path, referenceUs })) {
+    for await (const batch of readRecords(oneChunk(bytes), { name: path, clock })) {
       result.format = batch.format;
       for (const item of batch.items) take(item, batch.format);
     }

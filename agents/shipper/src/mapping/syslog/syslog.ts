@@ -35,7 +35,7 @@ const unknown = 0;
 
 /** What a line says, as an object that can be mapped. */
 export function parseSyslogRecord(text: string, options: MapOptions): Json | undefined {
-  const line = parseSyslog(text, { referenceUs: options.referenceUs, zoneMinutes: options.zoneMinutes });
+  const line = parseSyslog(text, { referenceUs: options.clock?.nowUs(), zoneMinutes: options.zoneMinutes });
   return line === undefined ? undefined : { ...line };
 }
 
