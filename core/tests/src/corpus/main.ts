@@ -31,11 +31,11 @@ if (folder === undefined) {
   const figures: CheckFigures[] = [];
   for (const [name, check] of Object.entries(checks)) {
     let last = "";
-    const well = await check(folder, (line) => {
+    const outcome = await check(folder, (line) => {
       last = line;
       console.log(line);
     });
-    figures.push({ name, figures: last, well });
+    figures.push({ name, figures: last, ...(typeof outcome === "boolean" ? { well: outcome } : outcome) });
   }
   await keep?.(figures);
   if (figures.some(({ well }) => !well)) process.exitCode = 1;

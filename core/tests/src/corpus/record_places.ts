@@ -24,6 +24,36 @@ export function bytesAt(bytes: Buffer, place: Place, length: number): Buffer {
   return Buffer.concat(parts.flatMap((part, i) => (i === 0 ? [part] : [Buffer.from("\n"), part])));
 }
 
+/** How many lines a file has, and how many of them no record has taken. */
+export interface LineCount {
+  readonly lines: number;
+  readonly beside: number;
+}
+
+/** Counts a file's lines: what `unaccounted` finds well is in records, or beside them. */
+export function countLines(bytes: Buffer, items: readonly Item[], lengthOf: (item: Item) => number): LineCount {
+  const starts = [0];
+  for (let feed = bytes.indexOf("\n"); feed >= 0 && feed + 1 < bytes.length; feed = bytes.indexOf("\n", feed + 1)) starts.push(feed + 1);
+  const held = new Uint8Array(starts.length);
+  for (const part of items.flatMap((item) => stretches(item.place, lengthOf(item)))) {
+    const first = lineAt(starts, part.byteOffset);
+    held.fill(1, first, lineAt(starts, part.byteOffset + Math.max(part.length, 1) - 1) + 1);
+  }
+  const lines = bytes.length === 0 ? 0 : starts.length;
+  return { lines, beside: lines - held.reduce((all, one) => all + one, 0) };
+}
+
+/** Index of the line that holds a byte. */
+function lineAt(starts: readonly number[], byteOffset: number): number {
+  let [low, high] = [0, starts.length];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if ((starts[middle] as number) <= byteOffset) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
 /** Every stretch of the file that no record has taken and that is no separator either. `lengthOf` is that of an item's original. */
 export function unaccounted(bytes: Buffer, format: Format, items: readonly Item[], lengthOf: (item: Item) => number): string[] {
   const taken = items.flatMap((item) => stretches(item.place, lengthOf(item))).sort((a, b) => a.byteOffset - b.byteOffset);

@@ -1,31 +1,18 @@
 /**
  * Why: synthetic records have the shapes that we know; the corpus has the ones that sources really write.
- * Enforces: of every file read = events + invalid, each event passes the gate's validation, gives back its original bytes and has lost none of
+ * Enforces: of every file each line is accounted for and read = events + invalid, each event passes the gate's validation, gives back its original bytes and has lost none of
  * its record's values, each invalid record has a reason; files that no reader takes are refused with a documented code.
  * Forbids: writing anything, and knowing what the corpus holds, but for the kinds of files that must have a reader.
  */
 import { relative } from "node:path";
 import { deriveRow, newRowColumns, validatePayload } from "ransomeye-ingestion/protocol";
 import { type EventItem, type Format, type Item, originalOf, readRecords, ShipError } from "ransomeye-shipper";
-import { corpusFiles } from "./corpus_files.ts";
+import { type CorpusFile, corpusFiles } from "./corpus_files.ts";
+import type { Outcome } from "./corpus_page.ts";
 import { lostLeaves } from "./lost_leaves.ts";
-import { bytesAt, unaccounted, unpackedBytes } from "./record_places.ts";
+import { bytesAt, countLines, unaccounted, unpackedBytes } from "./record_places.ts";
 import { valuesOf } from "./record_values.ts";
-
-/** What became of one file. */
-export interface FileResult {
-  readonly path: string;
-  readonly format: Format | undefined;
-  readonly read: number;
-  readonly events: number;
-  readonly invalid: number;
-  /** Why the file was refused, if it was. */
-  readonly refusal: string | undefined;
-  /** What should not be; empty where all is well. */
-  readonly faults: readonly string[];
-  /** Invalid records with place and reason. */
-  readonly reasons: readonly string[];
-}
+import { type FileResult, tablesOf } from "./shipper_tables.ts";
 
 const columns = newRowColumns();
 
@@ -55,67 +42,63 @@ function lengthOf(item: Item): number {
   return originalOf(event)?.length ?? item.line.length;
 }
 
-async function checkFile(root: string, path: string): Promise<FileResult> {
+async function checkFile(root: string, { kind, path }: CorpusFile): Promise<FileResult> {
   const bytes = await unpackedBytes(path);
   const items: Item[] = [];
-  const result = { format: undefined as Format | undefined, read: 0, events: 0, invalid: 0, refusal: undefined as string | undefined };
   const faults: string[] = [];
-  const reasons: string[] = [];
-  const take = (item: Item, format: Format): void => {
-    items.push(item);
-    result.read++;
-    if (item.place.record !== result.read) faults.push(`record ${item.place.record} came in place ${result.read}`);
-    if (item.kind === "event") {
-      result.events++;
-      faults.push(...eventFaults(item, result.read, bytes, format));
-    } else {
-      result.invalid++;
-      reasons.push(`line ${item.place.line}, byte ${item.place.byteOffset}: ${item.code}: ${item.message}`);
-    }
-  };
+  let format: Format | undefined;
+  let refusal: FileResult["refusal"];
   try {
     for await (const batch of readRecords(oneChunk(bytes), { name: path, clock })) {
-      result.format = batch.format;
-      for (const item of batch.items) take(item, batch.format);
+      format = batch.format;
+      items.push(...batch.items);
     }
-    if (result.format !== undefined) faults.push(...unaccounted(bytes, result.format, items, lengthOf));
   } catch (error) {
     if (!(error instanceof ShipError)) throw error;
-    result.refusal = error.code;
+    refusal = error.code;
   }
-  return { path: relative(root, path), ...result, faults, reasons };
+  for (const [i, item] of items.entries()) {
+    if (item.place.record !== i + 1) faults.push(`record ${item.place.record} came in place ${i + 1}`);
+    if (item.kind === "event" && format !== undefined) faults.push(...eventFaults(item, i + 1, bytes, format));
+  }
+  const invalid = items.filter((item) => item.kind === "invalid");
+  // All lines of a file that was refused have that one reason.
+  if (format !== undefined && refusal === undefined) faults.push(...unaccounted(bytes, format, items, lengthOf));
+  if (kind === "4-windows" && (refusal !== undefined || invalid.length > 0))
+    faults.push("every Windows record of the corpus is a valid event");
+  const events = items.length - invalid.length;
+  return { path: relative(root, path), format, ...countLines(bytes, items, lengthOf), events, invalid, refusal, faults };
 }
 
 async function* oneChunk(bytes: Buffer): AsyncGenerator<Buffer> {
   yield bytes;
 }
 
-/** Reads every file and tells, line by line through `print`, what became of it. True if all is well. */
-export async function checkShipper(corpus: string, print: (line: string) => void): Promise<boolean> {
-  let well = true;
-  const total = { files: 0, read: 0, events: 0, invalid: 0, refused: 0 };
-  print(`${"file".padEnd(70)} ${"format".padEnd(20)} ${"read".padStart(6)} ${"events".padStart(6)} ${"invalid".padStart(7)}`);
-  for (const { kind, path } of await corpusFiles(corpus)) {
-    const result = await checkFile(corpus, path);
-    total.files++;
-    total.read += result.read;
-    total.events += result.events;
-    total.invalid += result.invalid;
-    if (result.refusal !== undefined) total.refused++;
-    const label = result.path.length > 70 ? `…${result.path.slice(-69)}` : result.path;
-    print(
-      `${label.padEnd(70)} ${(result.refusal ?? result.format ?? "").padEnd(20)} ${String(result.read).padStart(6)} ${String(result.events).padStart(6)} ${String(result.invalid).padStart(7)}`,
-    );
-    for (const reason of result.reasons) print(`    invalid: ${reason}`);
-    const faults = [...result.faults];
-    if (result.read !== result.events + result.invalid) faults.push("read is not events + invalid");
-    if (kind === "4-windows" && (result.refusal !== undefined || result.invalid > 0))
-      faults.push("every Windows record of the corpus is a valid event");
-    for (const fault of faults) print(`    FAULT: ${fault}`);
-    if (faults.length > 0) well = false;
-  }
+function printFile({ path, refusal, format, lines, events, invalid, faults }: FileResult, print: (line: string) => void): void {
+  const label = path.length > 70 ? `…${path.slice(-69)}` : path;
+  const counts = [lines, events + invalid.length, events, invalid.length].map((count) => String(count).padStart(7));
+  print(`${label.padEnd(70)} ${(refusal ?? format ?? "").padEnd(23)} ${counts.join(" ")}`);
+  for (const { place, code, message } of invalid) print(`    invalid: line ${place.line}, byte ${place.byteOffset}: ${code}: ${message}`);
+  for (const fault of faults) print(`    FAULT: ${fault}`);
+}
+
+/** Reads every file and tells, line by line through `print`, what became of it. */
+export async function checkShipper(corpus: string, print: (line: string) => void): Promise<Outcome> {
   print(
-    `shipper: ${total.files} files, read ${total.read} = events ${total.events} + invalid ${total.invalid}, files refused ${total.refused}: ${well ? "well" : "FAULTS"}`,
+    `${"file".padEnd(70)} ${"format".padEnd(23)} ${["lines", "records", "events", "invalid"].map((word) => word.padStart(7)).join(" ")}`,
   );
-  return well;
+  const results: FileResult[] = [];
+  for (const file of await corpusFiles(corpus)) {
+    const result = await checkFile(corpus, file);
+    printFile(result, print);
+    results.push(result);
+  }
+  const sum = (count: (result: FileResult) => number): number => results.reduce((all, result) => all + count(result), 0);
+  const well = results.every(({ faults }) => faults.length === 0);
+  const [lines, events, invalid] = [sum((file) => file.lines), sum((file) => file.events), sum((file) => file.invalid.length)];
+  const refused = results.filter(({ refusal }) => refusal !== undefined);
+  print(
+    `shipper: ${results.length} files, ${lines} lines accounted for, read ${events + invalid} = events ${events} + invalid ${invalid}, files refused ${refused.length}: ${well ? "well" : "FAULTS"}`,
+  );
+  return { well, tables: tablesOf(results) };
 }
