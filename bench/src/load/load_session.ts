@@ -175,6 +175,7 @@ export class LoadSession {
   }
 
   #flush(): void {
+    if (this.#chain.epoch === 0) return;
     for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
       const cost = costOf(next.payload);
       const free = { bytes: this.#credit.bytes - this.#spent.bytes, events: this.#credit.events - this.#spent.events };
@@ -268,6 +269,7 @@ export class LoadSession {
           this.#chain = { epoch, seq: 0, prevEpoch, prevSeq, prevHash };
         }
         this.#ready?.();
+        this.#flush();
         return;
       case "credit":
         this.lingerMs = message.lingerMs;

@@ -57,9 +57,9 @@ export class Quarantine {
     this.#settings = settings;
   }
 
-  /** Milliseconds that a producer is still refused; 0 when it is not. */
+  /** Whole milliseconds that a producer is still refused; 0 when it is not. */
   remainingMs(producer: string, nowMs: number): number {
-    return Math.max(0, (this.#conducts.get(producer)?.untilMs ?? 0) - nowMs);
+    return Math.max(0, Math.ceil((this.#conducts.get(producer)?.untilMs ?? 0) - nowMs));
   }
 
   /** Notes an offence, or by INGEST_RECONNECT_FLOOD a new session. Returns the quarantine that begins with it, or undefined. */

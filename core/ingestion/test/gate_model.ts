@@ -114,7 +114,8 @@ export class ModelWorld {
   readonly notes: string[] = [];
   /** Effects that the bus has not answered yet; the test decides when. */
   readonly pending: Exclude<GateEffect, { kind: "send" | "end" | "ping" | "window" | "note" }>[] = [];
-  nowMs = 1000;
+  /** Monotonic clocks give fractions. */
+  nowMs = 1000.37;
   /** What the bus says of itself, each second. */
   busPressure: BusPressure = {
     paused: null,
@@ -129,7 +130,7 @@ export class ModelWorld {
 
   constructor(seed: number, config: Partial<GatewayConfig> = {}) {
     this.random = seededRandom(seed);
-    const clock: Clock = { nowUs: () => this.nowMs * 1000, monotonicMs: () => this.nowMs, setTimer: () => ({ cancel: () => undefined }) };
+    const clock: Clock = { nowUs: () => Math.round(this.nowMs * 1000), monotonicMs: () => this.nowMs, setTimer: () => ({ cancel: () => undefined }) };
     this.bus = openMemoryBus({ clock });
     const receiptKey = modelKey(this.random);
     this.gate = new Gate(gatewaySettings("model", { ...modelConfig, ...config }), {
@@ -152,9 +153,12 @@ export class ModelWorld {
       this.#heardMs = this.nowMs;
       this.step({ kind: "pressure", pressure: this.busPressure, askedMs: this.nowMs });
     }
-    for (const effect of this.gate.step(signal, { nowMs: this.nowMs, nowUs: this.nowMs * 1000 })) {
-      if (effect.kind === "send") this.producers.get(effect.session)?.heard.push(effect.message);
-      else if (effect.kind === "end") {
+    for (const effect of this.gate.step(signal, { nowMs: this.nowMs, nowUs: Math.round(this.nowMs * 1000) })) {
+      if (effect.kind === "send") {
+        protocol.serverMessage.encode(effect.message);
+        this.producers.get(effect.session)?.heard.push(effect.message);
+      } else if (effect.kind === "end") {
+        protocol.serverMessage.encode({ kind: "goodbye", code: effect.code ?? "", message: "", comeBackAfterMs: effect.comeBackAfterMs });
         const producer = this.producers.get(effect.session);
         if (producer !== undefined) producer.ended = effect.code ?? "ok";
         this.producers.delete(effect.session);

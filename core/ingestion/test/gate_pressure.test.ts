@@ -110,6 +110,7 @@ test("ING-8 a producer that keeps breaking the rules is closed, refused for a wh
     world.say(flooder, flooder.frame(64, 1000));
     assert.ok(flooder.ended === "INGEST_CREDIT_EXCEEDED" || flooder.ended === "INGEST_QUARANTINED", flooder.ended);
   }
+  world.nowMs += 0.45;
   await world.join(flooder);
   assert.equal(flooder.ended, "INGEST_QUARANTINED");
   assert.ok(world.notes.includes("producer_quarantined"));
