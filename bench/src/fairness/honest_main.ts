@@ -30,7 +30,9 @@ export interface HonestAnswer {
 }
 
 const tickMs = 5;
-const frameMsMin = 100;
+const frameMsMin = 200;
+/** Keeps a frame within its bytes, however long the gate asked to gather. */
+const frameEventsMax = 400;
 const finishMsMax = 60_000;
 const random = seededRandom("honest");
 const make = eventLines(2, () => Math.floor(systemClock.nowUs() / 1_000));
@@ -73,7 +75,7 @@ function sealDue(perSession: number): void {
     const events = perSession * (passedUs / 1e6) + (owed[n] ?? 0);
     owed[n] = events % 1;
     sealedUs[n] = nowUs;
-    if (events >= 1) session.seal(pool, Math.floor(events));
+    for (let left = Math.floor(events); left > 0; left -= frameEventsMax) session.seal(pool, Math.min(left, frameEventsMax));
   }
 }
 

@@ -130,7 +130,11 @@ export class ModelWorld {
 
   constructor(seed: number, config: Partial<GatewayConfig> = {}) {
     this.random = seededRandom(seed);
-    const clock: Clock = { nowUs: () => Math.round(this.nowMs * 1000), monotonicMs: () => this.nowMs, setTimer: () => ({ cancel: () => undefined }) };
+    const clock: Clock = {
+      nowUs: () => Math.round(this.nowMs * 1000),
+      monotonicMs: () => this.nowMs,
+      setTimer: () => ({ cancel: () => undefined }),
+    };
     this.bus = openMemoryBus({ clock });
     const receiptKey = modelKey(this.random);
     this.gate = new Gate(gatewaySettings("model", { ...modelConfig, ...config }), {
