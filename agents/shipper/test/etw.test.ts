@@ -68,7 +68,7 @@ test("one process start in three coats is one event", async () => {
   assert.deepEqual([hostless.row.host, hostless.event["device"]], [null, { uid: "unknown", type_id: 0 }]);
 });
 
-test("64-bit keywords: hexadecimal, unsigned and signed decimal of one mask are told as one", async () => {
+test("FMT-2 64-bit keywords: hexadecimal, unsigned and signed decimal of one mask are told as one", async () => {
   for (const written of ['"0x8000000000000001"', "-9223372036854775807", "9223372036854775809", '"9223372036854775809"']) {
     const { events } = await sorted(`${JSON.stringify(own({ keywords: "K" })).replace('"K"', written)}\n`);
     assert.equal(events[0]?.["unmapped"].keywords_mask, "0x8000000000000001");
@@ -81,7 +81,7 @@ test("64-bit keywords: hexadecimal, unsigned and signed decimal of one mask are 
     assert.equal((await eventOf(own({ keywords: none }))).event["unmapped"].keywords_mask, undefined);
 });
 
-test("a FILETIME is a time, exact to the microsecond; a record without time is invalid", async () => {
+test("FMT-2 a FILETIME is a time, exact to the microsecond; a record without time is invalid", async () => {
   const { events } = await sorted(`${JSON.stringify(own({ timestamp: "T" })).replace('"T"', "133590312001234567")}\n`);
   assert.deepEqual([events[0]?.["time_dt"], events[0]?.["metadata"].original_time], ["2024-05-01T10:00:00.123456Z", "133590312001234567"]);
   const { invalid } = await sorted(`${JSON.stringify(own({ timestamp: 12 }))}\n`);

@@ -62,7 +62,7 @@ test("flat and nested fields give the same finding, with MITRE's names from its 
   assert.deepEqual(event["unmapped"], { output_fields: { "evt.time": 1, "container.id": "<NA>" } });
 });
 
-test("nanoseconds beyond 2^53 are cut to the microsecond, never rounded by a double", async () => {
+test("FMT-2 nanoseconds beyond 2^53 are cut to the microsecond, never rounded by a double", async () => {
   const { time: _, ...timeless } = alert;
   const line = JSON.stringify({ ...timeless, output_fields: { "evt.time": 0 } });
   for (const [written, us] of [
@@ -103,4 +103,5 @@ test("every priority has a severity; an alert without fields is still a finding"
     ),
   );
   assert.deepEqual(severities, [6, 5, 5, 4, 3, 2, 1, 1]);
+  for (const bare of [alert, { ...alert, output_fields: null }]) assert.equal((await eventOf(bare)).event["evidences"], undefined);
 });

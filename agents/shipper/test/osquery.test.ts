@@ -98,7 +98,7 @@ test("people: audit's account is the user, not the program that asked; only sess
   assert.equal(uid((await eventOf(result("logged_in_users", { ...session, type: "boot_time" }))).event), "0/99");
 });
 
-test("a snapshot and a batch are one event each: of the row's class with one row, a base event that holds all of them with several", async () => {
+test("FMT-5 a snapshot and a batch are one event each: of the row's class with one row, a base event that holds all of them with several", async () => {
   const row = { pid: "7", local_address: "192.0.2.1", local_port: "1", remote_address: "192.0.2.2", remote_port: "2", protocol: "17" };
   const one = await eventOf({ name: "process_open_sockets", ...line, action: "snapshot", snapshot: [row] });
   assert.deepEqual(

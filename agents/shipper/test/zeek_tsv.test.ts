@@ -106,7 +106,7 @@ function withoutSpelling(event: Event): Event {
 }
 
 for (const [log, columns] of Object.entries(logs)) {
-  test(`a row and a JSON record of the same values give the same event: ${log}`, async () => {
+  test(`FMT-3 a row and a JSON record of the same values give the same event: ${log}`, async () => {
     const fields = columns.split(" ").map((column) => column.split(":") as [string, string]);
     const values = fc.tuple(...fields.map(([, type]) => fc.option(byType[type] as fc.Arbitrary<Value>)));
     await fc.assert(
@@ -175,7 +175,7 @@ test("a later header holds from its line on: another log, other fields, the sepa
   );
 });
 
-test("a row with another number of fields is invalid with its line; the others are read", async () => {
+test("FMT-4 a row with another number of fields is invalid with its line; the others are read", async () => {
   const { events, invalid } = await sorted(`${small}1.5\ta\t1\n1.5\ta\n1.5\ta\t1\tmore\n\n2.5\tb\t2\n`);
   assert.equal(events.length, 2);
   assert.deepEqual(
@@ -189,7 +189,7 @@ test("a row with another number of fields is invalid with its line; the others a
   assert.equal(uneven.invalid[0]?.message, "the header names 2 fields and 1 types");
 });
 
-test("rows without their header are refused with the next step; what came before is kept", async () => {
+test("FMT-4 rows without their header are refused with the next step; what came before is kept", async () => {
   await refused(readAll("1588205198.899710\tC1\t192.0.2.1\n"), "SHIP_HEADER_MISSING", "#fields");
   await refused(readAll("a\tb\n", { format: "zeek_tsv" }), "SHIP_HEADER_MISSING", "line ");
   await refused(readAll(`${small}1.5\ta\t1\n#separator \\x09\n1.5\ta\t1\n`), "SHIP_HEADER_MISSING", "line 11");

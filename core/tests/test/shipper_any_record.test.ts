@@ -235,7 +235,7 @@ for (const format of Object.keys(names) as ObjectFormat[]) {
       fc.array(tie("node"), { maxLength: 3 }),
     ),
   })).node;
-  test(`${format}: whatever a record holds, it gives a valid event with its original and all its values, or a reason`, async () => {
+  test(`FMT-1 whatever a record holds, it gives a valid event with its original and all its values, or a reason: ${format}`, async () => {
     await fc.assert(
       fc.asyncProperty(
         openings[format],

@@ -25,9 +25,10 @@ const severities: Readonly<Record<string, number>> = {
   debug: 1,
 };
 
-/** True if a record may be an alert of Falco's. */
+/** True if a record may be an alert of Falco's. Its fields can be switched off, and then its text is left. */
 export function looksLikeFalco(record: Json): boolean {
-  return typeof record["rule"] === "string" && typeof record["priority"] === "string" && asObject(record["output_fields"]) !== undefined;
+  if (typeof record["rule"] !== "string" || typeof record["priority"] !== "string") return false;
+  return asObject(record["output_fields"]) !== undefined || typeof record["output"] === "string";
 }
 
 /** A record's draft, or undefined where it has no time. */
