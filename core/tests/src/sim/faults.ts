@@ -10,6 +10,10 @@ import type { World } from "./world.ts";
 /** How often each thing happens in one run. */
 export interface Hazards {
   readonly wireCuts: number;
+  /** A producer leaves a gate that does not notice, and goes on at another. */
+  readonly moves: number;
+  /** A gate loses the server and keeps its producers. */
+  readonly partitions: number;
   readonly producerCrashes: number;
   readonly spoolLosses: number;
   readonly gateCrashes: number;
@@ -31,6 +35,8 @@ export function drawHazards(random: Random): Hazards {
   const some = (max: number): number => (chance(random, 0.5) ? 0 : between(random, 1, max));
   return {
     wireCuts: some(12),
+    moves: some(15),
+    partitions: some(4),
     producerCrashes: some(6),
     spoolLosses: chance(random, 0.15) ? 1 : 0,
     gateCrashes: some(5),
@@ -63,6 +69,8 @@ export function strike(world: World, hazards: Hazards, workMs: number): void {
   wires.delayMsMax = hazards.slowMsMax;
 
   often(hazards.wireCuts, "a wire is cut", () => pick(random, producers).wire?.cut());
+  often(hazards.moves, "a producer leaves its gate", () => pick(random, producers).wire?.leave());
+  often(hazards.partitions, "a gate loses the server", () => server.partition(pick(random, gates).name, between(random, 50, 3000)));
   often(hazards.producerCrashes, "a producer crashes", () => crashProducer(world, false));
   often(hazards.spoolLosses, "a producer loses its spool", () => crashProducer(world, true));
   often(hazards.gateCrashes, "a gate crashes", () => {

@@ -47,6 +47,10 @@ export class GateNode {
     this.#log = options.server.log(this.#life, options.name);
   }
 
+  get name(): string {
+    return this.#options.name;
+  }
+
   get life(): Life {
     return this.#life;
   }
@@ -141,7 +145,7 @@ export class GateNode {
       case "ping": {
         const wire = this.#sessions.get(effect.session);
         this.#life.in(20, "", () => {
-          if (wire !== undefined && !wire.isCut) this.#signal({ kind: "ponged", session: effect.session });
+          if (wire !== undefined && !wire.isDead) this.#signal({ kind: "ponged", session: effect.session });
         });
         return;
       }

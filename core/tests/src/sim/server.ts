@@ -24,6 +24,7 @@ export class SimServer {
   readonly faults: ServerFaults = { refused: 0, answerLost: 0, delayMsMax: 5 };
   readonly #scheduler: Scheduler;
   readonly #oracle: Oracle;
+  readonly #awayUntilMs = new Map<string, number>();
   #downUntilMs = 0;
   #incarnation = 0;
   readonly #tails: number[];
@@ -46,6 +47,11 @@ export class SimServer {
   crash(downMs: number): void {
     this.#incarnation += 1;
     this.#downUntilMs = this.#scheduler.nowMs + downMs;
+  }
+
+  /** The network between the server and this process is gone; what was under way arrives. */
+  partition(who: string, ms: number): void {
+    this.#awayUntilMs.set(who, this.#scheduler.nowMs + ms);
   }
 
   /** An operator sets a partition back to a place that was read before. */
@@ -72,14 +78,16 @@ export class SimServer {
    * A request of a process. It may arrive after the process has died. `work` is one transaction: it is carried out in one step. Whoever asked
    * hears the result, or an error that says that nothing was done (BUS_UNAVAILABLE), or one that says that nobody knows (BUS_OUTCOME_UNKNOWN).
    */
-  call<T>(life: Life, label: string, work: () => Promise<T> | T): Promise<T> {
+  call<T>(life: Life, label: string, work: () => Promise<T> | T, who = ""): Promise<T> {
     const { random } = this.#scheduler;
     const travelMs = (): number => random.float() * this.faults.delayMsMax;
     return new Promise<T>((resolve, reject) => {
       const answer = (delayMs: number, settle: () => void): void => void life.in(delayMs, "", settle);
       const incarnation = this.#incarnation;
+      const away = (): boolean => this.#scheduler.nowMs < (this.#awayUntilMs.get(who) ?? 0);
+      const unheard = away();
       this.#scheduler.in(travelMs(), "", async () => {
-        if (this.isDown || incarnation !== this.#incarnation || chance(random, this.faults.refused)) {
+        if (this.isDown || unheard || incarnation !== this.#incarnation || chance(random, this.faults.refused)) {
           answer(travelMs(), () => reject(new BusError("BUS_UNAVAILABLE", "the server is away")));
           return;
         }
@@ -89,7 +97,7 @@ export class SimServer {
           const later = this.#incarnation;
           const lost = chance(random, this.faults.answerLost);
           life.in(travelMs(), "", () => {
-            if (lost || later !== this.#incarnation)
+            if (lost || away() || later !== this.#incarnation)
               answer(between(random, 1, 50), () => reject(new BusError("BUS_OUTCOME_UNKNOWN", "the connection was lost")));
             else resolve(result);
           });
@@ -103,12 +111,12 @@ export class SimServer {
   /** The bus as a process of this life reaches it. */
   log(life: Life, who: string): FrameLog {
     const { bus } = this;
+    const call = <T>(label: string, work: () => Promise<T> | T): Promise<T> => this.call(life, label, work, who);
     return {
       generation: bus.generation,
       partitions: bus.partitions,
       append: (part, frames, options) =>
-        this.call(
-          life,
+        call(
           `${who} appended ${frames.length} to ${part}: ${frames.map((frame) => `${frame.link.producer.slice(-2)}:${frame.link.epoch}:${frame.link.firstSeq}+${frame.link.count}`).join(" ")}`,
           async () => {
             const outcomes = await bus.append(part, frames, options);
@@ -121,16 +129,14 @@ export class SimServer {
           },
         ),
       openEpoch: (request) =>
-        this.call(life, `${who} opens an epoch of ${request.producer.slice(-2)} after ${request.expectedEpoch}`, () =>
-          bus.openEpoch(request),
-        ),
-      headsOf: (producers) => this.call(life, "", () => bus.headsOf(producers)),
-      pressure: (question) => this.call(life, "", () => bus.pressure(question)),
-      report: (report) => this.call(life, "", () => bus.report(report)),
-      tails: () => this.call(life, "", () => bus.tails()),
-      read: (part, after, options) => this.call(life, "", () => bus.read(part, after, options)),
-      checkPosition: (position) => this.call(life, "", () => bus.checkPosition(position)),
-      seek: (part, receivedUs) => this.call(life, "", () => bus.seek(part, receivedUs)),
+        call(`${who} opens an epoch of ${request.producer.slice(-2)} after ${request.expectedEpoch}`, () => bus.openEpoch(request)),
+      headsOf: (producers) => call("", () => bus.headsOf(producers)),
+      pressure: (question) => call("", () => bus.pressure(question)),
+      report: (report) => call("", () => bus.report(report)),
+      tails: () => call("", () => bus.tails()),
+      read: (part, after, options) => call("", () => bus.read(part, after, options)),
+      checkPosition: (position) => call("", () => bus.checkPosition(position)),
+      seek: (part, receivedUs) => call("", () => bus.seek(part, receivedUs)),
       close: () => Promise.resolve(),
     };
   }

@@ -73,7 +73,7 @@ export async function runWorld({ seed, stepsMax = stepsMaxDefault }: WorldOption
     oracle,
     identityOf: (producer: string) => identityOf(all, producer),
   };
-  const gates = Array.from({ length: between(random, 1, 2) }, (_, i) => new GateNode({ ...gateOptions, name: `gate ${i + 1}` }));
+  const gates = Array.from({ length: between(random, 1, 4) }, (_, i) => new GateNode({ ...gateOptions, name: `gate ${i + 1}` }));
   const producers = members.map(({ id, kind, key }) => {
     oracle.know(id);
     return new ProducerNode({ scheduler, producer: id, kind, key, faults: wires, oracle, gates: () => gates });
