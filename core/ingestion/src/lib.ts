@@ -13,6 +13,7 @@ export type { GateEffect, GateFigures, GatePorts, GateSignal, Moment } from "./g
 export type { Phase, Session, SessionSignal } from "./session_state.ts";
 export { type Batch, toAppend } from "./dispatcher.ts";
 export type { Door, ListenAt, PortGrant, PortHandle, SharedPort } from "./door.ts";
+export { referencePages } from "./session_diagram.ts";
 export { type Gateway, type GatewayOptions, realChecks, startGateway } from "./main.ts";
 export type { TlsMaterial } from "./tls.ts";
 export type {
