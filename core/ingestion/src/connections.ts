@@ -27,6 +27,8 @@ interface Connection {
   /** Since when it is without a conversation, or in its handshake. */
   sinceMs: number;
   requests: number;
+  /** It has been told to end; what is left of it at the next look is reset. */
+  ended: boolean;
 }
 
 /** What connections are made with. */
@@ -88,6 +90,7 @@ export class Connections {
       peer: undefined,
       sinceMs: nowMs,
       requests: 0,
+      ended: false,
     };
     const name = nameOf(socket);
     this.#open.set(name, connection);
@@ -113,7 +116,7 @@ export class Connections {
     const connection = session === undefined ? undefined : this.#bySession.get(session);
     if (connection === undefined) return "INGEST_PROTOCOL_VIOLATION";
     connection.requests += 1;
-    if (connection.requests > this.#settings.requestsMax) this.#end(connection);
+    if (connection.requests === this.#settings.requestsMax + 1) this.#end(connection);
     return connection.peer !== undefined || connection.requests > this.#settings.requestsMax ? "INGEST_REQUESTS_MAX" : undefined;
   }
 
@@ -147,6 +150,8 @@ export class Connections {
   #judge(connection: Connection, nowMs: number): void {
     const { peer, socket, ticket, allowance, sinceMs } = connection;
     const { handshakeMsMax, idleMsMax } = this.#settings;
+    // HTTP/2 would wait for the other side's end, and the other side may be what we want to be rid of.
+    if (connection.ended) return void socket.resetAndDestroy();
     if (!allowance.covers(socket.bytesRead, peer?.receivedBytes ?? 0, nowMs)) return this.#cut(connection, "INGEST_TRANSPORT_FLOOD");
     if (ticket !== undefined) {
       if (nowMs - sinceMs > handshakeMsMax) this.#cut(connection, "INGEST_HANDSHAKE_TIMEOUT");
@@ -168,8 +173,10 @@ export class Connections {
   }
 
   /** The peer is told to calm down, once what it has been told before is on its way. */
-  #end({ session, socket }: Connection): void {
+  #end(connection: Connection): void {
+    const { session, socket } = connection;
     if (session === undefined) return void socket.resetAndDestroy();
+    connection.ended = true;
     setImmediate(() => session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM));
   }
 

@@ -26,7 +26,10 @@ const strikesByCode: Readonly<Partial<Record<IngestCode, number>>> = Object.free
   INGEST_PAYLOAD_MISMATCH: 10,
   INGEST_EPOCH_SIGNATURE: 10,
   INGEST_EQUIVOCATION: 10,
+  INGEST_TRANSPORT_FLOOD: 20,
+  INGEST_WORDS_FLOOD: 20,
   INGEST_SLOW_READER: 5,
+  INGEST_SLOW_WRITER: 5,
   INGEST_CREDIT_UNUSED: 5,
   INGEST_HELLO_TIMEOUT: 5,
   // What a new session weighs: no offence, but each costs a handshake, and nobody needs one a second for minutes.

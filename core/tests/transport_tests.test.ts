@@ -1,0 +1,245 @@
+/**
+ * Why: beside its messages a peer can send, open and hold much that no session sees (ING-8: producer flooding), and all of it costs.
+ * Enforces: each flood, each slowness and each half-open thing ends with its code at the real listener, counted, while an honest producer beside
+ *   it goes on.
+ * Forbids: production data, and timed assertions: where time must pass, the gate's clock runs fast.
+ */
+import assert from "node:assert/strict";
+import { connect as connectTcp, type Socket } from "node:net";
+import { suite, test, type TestContext } from "node:test";
+import { connect as connectTls } from "node:tls";
+import type { IngestCode } from "ransomeye-ingestion";
+import { clientMessage, grpcParts } from "ransomeye-ingestion/protocol";
+import { type Clock, systemClock } from "ransomeye-kernel";
+import { floods, runFlood } from "./src/gate/floods.ts";
+import { frameType, rawFrame, RawPeer, tlsOptions } from "./src/gate/raw_http2.ts";
+import { plainHello } from "./src/gate/test_client.ts";
+import { startTestGate, type TestConversation, type TestGate, until } from "./src/gate/test_gate.ts";
+
+/** The system's clock, so many times as fast: a deadline of a minute strikes within a second. */
+function fastClock(times: number): Clock {
+  return {
+    nowUs: () => systemClock.nowUs(),
+    monotonicMs: () => systemClock.monotonicMs() * times,
+    setTimer: (ms, fire) => systemClock.setTimer(ms / times, fire),
+  };
+}
+
+async function receipted({ client, chain, say }: TestConversation): Promise<void> {
+  say(chain.next(1).message);
+  assert.equal((await client.next("receipt")).durableSeq, chain.seq);
+}
+
+const messageBytes = (message: Parameters<typeof clientMessage.encode>[0]): Buffer =>
+  Buffer.concat(grpcParts(clientMessage.encode(message)));
+const data = (bytes: Buffer): Buffer => rawFrame(frameType.data, 0, 1, bytes);
+
+suite("what a connection may cost", { concurrency: 4 }, () => {
+  const timeout = 60_000;
+
+  async function rawPeer(t: TestContext, gate: TestGate, seed: string): Promise<RawPeer> {
+    const { certificate } = await gate.enrol(seed);
+    const peer = new RawPeer({ port: gate.gateway.address.port, ca: gate.ca.cert, certificate });
+    t.after(() => peer.close());
+    return peer;
+  }
+
+  function tcp(t: TestContext, gate: TestGate): Socket {
+    const socket = connectTcp(gate.gateway.address.port, "127.0.0.1");
+    socket.on("error", () => undefined);
+    t.after(() => socket.destroy());
+    return socket;
+  }
+
+  const closed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.resume().once("close", () => resolve()));
+
+  for (const flood of floods) {
+    test(`TB-8 flood: ${flood.name}`, { timeout }, async (t) => {
+      const gate = await startTestGate(t);
+      const honest = await gate.enrol("honest");
+      const conversation = await gate.begin(honest.who, honest.certificate);
+      await receipted(conversation);
+      const { certificate } = await gate.enrol("flooder");
+      const bytes = await runFlood(flood, { port: gate.gateway.address.port, ca: gate.ca.cert, certificate });
+      await until(() => flood.codes.some((code) => gate.refused(code) > 0));
+      assert.ok(bytes < 512 * 1024 * 1024, "the gate ended it");
+      await receipted(conversation);
+      assert.equal(gate.gateway.figures().sessions, 1);
+      await until(() => gate.gateway.door().connections === 1);
+    });
+  }
+
+  async function endsWith(gate: TestGate, peer: RawPeer, code: IngestCode): Promise<void> {
+    await peer.ended;
+    await until(() => gate.refused(code) === 1);
+    await until(() => gate.gateway.door().connections === 0);
+  }
+
+  test("TB-10 a message that does not get on is not waited for: a byte now and then", { timeout }, async (t) => {
+    const gate = await startTestGate(t, { clock: fastClock(100) });
+    const peer = await rawPeer(t, gate, "slow writer");
+    await peer.open();
+    peer.request();
+    peer.send(data(messageBytes(plainHello())));
+    peer.send(data(Buffer.from([0, 0, 0, 1, 0])));
+    const drip = setInterval(() => {
+      peer.send(data(Buffer.alloc(1)));
+      peer.pong();
+    }, 20);
+    t.after(() => clearInterval(drip));
+    await endsWith(gate, peer, "INGEST_SLOW_WRITER");
+  });
+
+  test("TB-11 a peer that opens no window for our answers is left in the end", { timeout }, async (t) => {
+    const gate = await startTestGate(t, { clock: fastClock(100) });
+    const peer = await rawPeer(t, gate, "slow reader");
+    // SETTINGS_INITIAL_WINDOW_SIZE 0: whatever we say waits.
+    await peer.open(Buffer.from([0, 4, 0, 0, 0, 0]));
+    peer.request();
+    peer.send(data(messageBytes(plainHello())));
+    const alive = setInterval(() => peer.pong(), 20);
+    t.after(() => clearInterval(alive));
+    await endsWith(gate, peer, "INGEST_SLOW_READER");
+  });
+
+  test("TB-11 a peer that sends and never reads is left when what waits for it has reached its bound", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const { who, certificate } = await gate.enrol("asks only");
+    const { client, chain, credit, say } = await gate.begin(who, certificate);
+    await credit(500_000, 16_000);
+    client.stream.pause();
+    // Each receipt names the invalid events of its frame: few bytes ask for many.
+    const names = 64;
+    for (let frames = 1; gate.refused("INGEST_SLOW_READER") === 0; frames += 1) {
+      assert.ok(frames * names <= 16_000, "left long before");
+      say(chain.next(names, Buffer.from("{}\n".repeat(names))).message);
+      await until(async () => (await gate.stored()) === frames || gate.gateway.figures().sessions === 0);
+      if (gate.gateway.figures().sessions === 0) await until(() => gate.refused("INGEST_SLOW_READER") === 1);
+    }
+  });
+
+  test("TB-12 a half-open peer, without FIN and without an answer to a ping", { timeout }, async (t) => {
+    const gate = await startTestGate(t, { clock: fastClock(100) });
+    const peer = await rawPeer(t, gate, "half open");
+    await peer.open();
+    peer.request();
+    peer.send(data(messageBytes(plainHello())));
+    await endsWith(gate, peer, "INGEST_PEER_SILENT");
+  });
+
+  test("TB-6 a handshake that is begun and not completed", { timeout }, async (t) => {
+    const gate = await startTestGate(t, { clock: fastClock(100) });
+    const silent = tcp(t, gate);
+    await closed(silent);
+    await until(() => gate.refused("INGEST_HANDSHAKE_TIMEOUT") === 1);
+    const half = tcp(t, gate);
+    half.write(Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]));
+    await closed(half);
+    await until(() => gate.refused("INGEST_HANDSHAKE_TIMEOUT") === 2);
+  });
+
+  test("TB-7 a connection that opens no stream, and one whose stream says nothing", { timeout }, async (t) => {
+    const gate = await startTestGate(t, { clock: fastClock(100) });
+    const peer = await rawPeer(t, gate, "no stream");
+    await peer.open();
+    await peer.ended;
+    await until(() => gate.refused("INGEST_HELLO_TIMEOUT") === 1);
+    const mute = await rawPeer(t, gate, "mute");
+    await mute.open();
+    mute.request();
+    await mute.ended;
+    await until(() => gate.refused("INGEST_HELLO_TIMEOUT") === 2);
+  });
+
+  test("TB-7 a connection that was refused its stream does not stay", { timeout }, async (t) => {
+    const gate = await startTestGate(t, { clock: fastClock(100) });
+    const peer = await rawPeer(t, gate, "refused");
+    await peer.open();
+    peer.request("/grpc.health.v1.Health/Check");
+    await peer.ended;
+    assert.equal(gate.refused("INGEST_PATH_UNKNOWN") + gate.refused("INGEST_HELLO_TIMEOUT") > 0, true);
+    await until(() => gate.gateway.door().connections === 0);
+  });
+
+  test("TB-9 one conversation a connection: a second request is refused, the first goes on", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const { who, certificate } = await gate.enrol(1);
+    const conversation = await gate.begin(who, certificate);
+    const second = conversation.client.session.request({
+      ":method": "POST",
+      ":path": "/ransomeye.ingest.v1.Ingest/Stream",
+      "content-type": "application/grpc",
+    });
+    const status = await new Promise((resolve) => second.on("response", (headers) => resolve(headers["grpc-message"])));
+    assert.match(decodeURIComponent(String(status)), /^INGEST_REQUESTS_MAX/);
+    await receipted(conversation);
+  });
+
+  test("TB-4 handshakes beyond an address's rate are reset before TLS, and counted; a range may have its own", { timeout }, async (t) => {
+    const config = { handshakesPerSecondMax: 1, handshakeBurstMax: 3 };
+    const gate = await startTestGate(t, { config });
+    const held = [1, 2, 3].map(() => tcp(t, gate));
+    await until(() => gate.gateway.door().connections === 3);
+    await closed(tcp(t, gate));
+    await until(() => gate.refused("INGEST_HANDSHAKES_MAX") === 1);
+    for (const socket of held) socket.destroy();
+    await until(() => gate.gateway.door().connections === 0);
+    const outcome = await new Promise((resolve) => {
+      const socket = connectTls(tlsOptions({ port: gate.gateway.address.port, ca: gate.ca.cert }));
+      socket.on("error", (error: Error & { code?: string }) => resolve(error.code));
+      socket.on("secureConnect", () => resolve("connected"));
+    });
+    assert.equal(outcome, "ECONNRESET");
+    await until(() => gate.refused("INGEST_HANDSHAKE_RATE") === 1);
+
+    const vouched = await startTestGate(t, { config: { ...config, handshakeOverrides: "127.0.0.0/8=unlimited" } });
+    for (let i = 0; i < 8; i += 1) {
+      const { who, certificate } = await vouched.enrol(i);
+      await vouched.begin(who, certificate);
+    }
+    assert.equal(vouched.refused("INGEST_HANDSHAKE_RATE"), 0);
+  });
+
+  test("TB-1 connections beyond the bound are reset, and counted", { timeout }, async (t) => {
+    const gate = await startTestGate(t, { config: { sessionsMax: 2 } });
+    const held = [1, 2, 3].map(() => tcp(t, gate));
+    await until(() => gate.gateway.door().connections === 3);
+    await closed(tcp(t, gate));
+    await until(() => gate.refused("INGEST_CONNECTIONS_MAX") === 1);
+    assert.equal(held.filter(({ destroyed }) => destroyed).length, 0);
+  });
+
+  test("TB-2 what is no TLS, no h2 or an older TLS does not come in", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const { certificate } = await gate.enrol(1);
+    const port = gate.gateway.address.port;
+    const garbage = tcp(t, gate);
+    garbage.write("GET / HTTP/1.1\r\nHost: gate\r\n\r\n");
+    await closed(garbage);
+    await until(() => gate.refused("INGEST_TLS_REFUSED") === 1);
+    const variants = [{ ALPNProtocols: ["http/1.1"] }, { ALPNProtocols: [] }, { maxVersion: "TLSv1.2" as const }];
+    for (const [i, tls] of variants.entries()) {
+      const socket = connectTls(tlsOptions({ port, ca: gate.ca.cert, certificate, tls }));
+      socket.on("error", () => undefined);
+      await closed(socket);
+      await until(() => gate.refused("INGEST_TLS_REFUSED") === 2 + i);
+    }
+  });
+
+  test("TB-3 compressed messages are refused, by header and by flag: there is nothing to inflate", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const { certificate } = await gate.enrol(1);
+    const client = gate.connect(certificate);
+    client.sayRaw(Buffer.from([1, 0, 0, 0, 1, 0]));
+    assert.equal((await client.ended).code, "INGEST_MESSAGE_MALFORMED");
+    const other = gate.connect(certificate);
+    const stream = other.session.request({
+      ":method": "POST",
+      ":path": "/ransomeye.ingest.v1.Ingest/Stream",
+      "content-type": "application/grpc",
+      "grpc-encoding": "gzip",
+    });
+    const status = await new Promise((resolve) => stream.on("response", (headers) => resolve(headers["grpc-message"])));
+    assert.match(decodeURIComponent(String(status)), /^INGEST_(PATH_UNKNOWN|REQUESTS_MAX)/);
+  });
+});
