@@ -54,7 +54,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
   const closed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.resume().once("close", () => resolve()));
 
   for (const flood of floods) {
-    test(`TB-8 flood: ${flood.name}`, { timeout }, async (t) => {
+    test(`TL-8 flood: ${flood.name}`, { timeout }, async (t) => {
       const gate = await startTestGate(t);
       const honest = await gate.enrol("honest");
       const conversation = await gate.begin(honest.who, honest.certificate);
@@ -75,7 +75,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     await until(() => gate.gateway.door().connections === 0);
   }
 
-  test("TB-10 a message that does not get on is not waited for: a byte now and then", { timeout }, async (t) => {
+  test("TL-10 a message that does not get on is not waited for: a byte now and then", { timeout }, async (t) => {
     const gate = await startTestGate(t, { clock: fastClock(100) });
     const peer = await rawPeer(t, gate, "slow writer");
     await peer.open();
@@ -90,7 +90,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     await endsWith(gate, peer, "INGEST_SLOW_WRITER");
   });
 
-  test("TB-11 a peer that opens no window for our answers is left in the end", { timeout }, async (t) => {
+  test("TL-11 a peer that opens no window for our answers is left in the end", { timeout }, async (t) => {
     const gate = await startTestGate(t, { clock: fastClock(100) });
     const peer = await rawPeer(t, gate, "slow reader");
     // SETTINGS_INITIAL_WINDOW_SIZE 0: whatever we say waits.
@@ -102,7 +102,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     await endsWith(gate, peer, "INGEST_SLOW_READER");
   });
 
-  test("TB-11 a peer that sends and never reads is left when what waits for it has reached its bound", { timeout }, async (t) => {
+  test("TL-11 a peer that sends and never reads is left when what waits for it has reached its bound", { timeout }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol("asks only");
     const { client, chain, credit, say } = await gate.begin(who, certificate);
@@ -118,7 +118,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     }
   });
 
-  test("TB-12 a half-open peer, without FIN and without an answer to a ping", { timeout }, async (t) => {
+  test("TL-12 a half-open peer, without FIN and without an answer to a ping", { timeout }, async (t) => {
     const gate = await startTestGate(t, { clock: fastClock(100) });
     const peer = await rawPeer(t, gate, "half open");
     await peer.open();
@@ -127,7 +127,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     await endsWith(gate, peer, "INGEST_PEER_SILENT");
   });
 
-  test("TB-6 a handshake that is begun and not completed", { timeout }, async (t) => {
+  test("TL-6 a handshake that is begun and not completed", { timeout }, async (t) => {
     const gate = await startTestGate(t, { clock: fastClock(100) });
     const silent = tcp(t, gate);
     await closed(silent);
@@ -138,7 +138,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     await until(() => gate.refused("INGEST_HANDSHAKE_TIMEOUT") === 2);
   });
 
-  test("TB-7 a connection that opens no stream, and one whose stream says nothing", { timeout }, async (t) => {
+  test("TL-7 a connection that opens no stream, and one whose stream says nothing", { timeout }, async (t) => {
     const gate = await startTestGate(t, { clock: fastClock(100) });
     const peer = await rawPeer(t, gate, "no stream");
     await peer.open();
@@ -151,7 +151,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     await until(() => gate.refused("INGEST_HELLO_TIMEOUT") === 2);
   });
 
-  test("TB-7 a connection that was refused its stream does not stay", { timeout }, async (t) => {
+  test("TL-7 a connection that was refused its stream does not stay", { timeout }, async (t) => {
     const gate = await startTestGate(t, { clock: fastClock(100) });
     const peer = await rawPeer(t, gate, "refused");
     await peer.open();
@@ -161,7 +161,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     await until(() => gate.gateway.door().connections === 0);
   });
 
-  test("TB-9 one conversation a connection: a second request is refused, the first goes on", { timeout }, async (t) => {
+  test("TL-9 one conversation a connection: a second request is refused, the first goes on", { timeout }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
     const conversation = await gate.begin(who, certificate);
@@ -175,7 +175,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     await receipted(conversation);
   });
 
-  test("TB-4 handshakes beyond an address's rate are reset before TLS, and counted; a range may have its own", { timeout }, async (t) => {
+  test("TL-4 handshakes beyond an address's rate are reset before TLS, and counted; a range may have its own", { timeout }, async (t) => {
     const config = { handshakesPerSecondMax: 1, handshakeBurstMax: 3 };
     const gate = await startTestGate(t, { config });
     const held = [1, 2, 3].map(() => tcp(t, gate));
@@ -200,7 +200,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     assert.equal(vouched.refused("INGEST_HANDSHAKE_RATE"), 0);
   });
 
-  test("TB-1 connections beyond the bound are reset, and counted", { timeout }, async (t) => {
+  test("TL-1 connections beyond the bound are reset, and counted", { timeout }, async (t) => {
     const gate = await startTestGate(t, { config: { sessionsMax: 2 } });
     const held = [1, 2, 3].map(() => tcp(t, gate));
     await until(() => gate.gateway.door().connections === 3);
@@ -209,7 +209,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     assert.equal(held.filter(({ destroyed }) => destroyed).length, 0);
   });
 
-  test("TB-2 what is no TLS, no h2 or an older TLS does not come in", { timeout }, async (t) => {
+  test("TL-2 what is no TLS, no h2 or an older TLS does not come in", { timeout }, async (t) => {
     const gate = await startTestGate(t);
     const { certificate } = await gate.enrol(1);
     const port = gate.gateway.address.port;
@@ -226,7 +226,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     }
   });
 
-  test("TB-3 compressed messages are refused, by header and by flag: there is nothing to inflate", { timeout }, async (t) => {
+  test("TL-3 compressed messages are refused, by header and by flag: there is nothing to inflate", { timeout }, async (t) => {
     const gate = await startTestGate(t);
     const { certificate } = await gate.enrol(1);
     const client = gate.connect(certificate);

@@ -382,7 +382,7 @@ export const connectionCodes: Readonly<Record<ConnectionCode, IngestCodeSpec>> =
     "reject",
     g.unauthenticated,
     "stop",
-    "the certificate's key or signature is too weak",
+    "the certificate's key or signature is too weak, or a critical part of it is unknown",
     "enrol again with a P-256, Ed25519 or RSA key of at least 2048 bits",
   ),
 };

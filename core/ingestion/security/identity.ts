@@ -3,10 +3,10 @@
  *
  * Why: identity comes from the certificate, never from the payload (promise 4).
  * Enforces: exactly one subject alternative name, a URI of ours in our trust domain, naming one producer; the certificate is meant for
- *   client authentication. The whole list of names must match at once, so no second name can hide behind quoting or commas.
+ *   client authentication, is no authority, and has a key worth the name. The whole list of names must match at once, so no second name can hide behind quoting or commas.
  * Forbids: the subject's common name, DNS names, addresses, and a certificate that could pass for two producers.
  */
-import { X509Certificate } from "node:crypto";
+import { type KeyObject, X509Certificate } from "node:crypto";
 import type { ProducerKind } from "ransomeye-pipeline";
 import type { IngestCode } from "../errors/ingest_errors.ts";
 import { parseSpiffeId } from "../protocol/lib.ts";
@@ -40,6 +40,20 @@ export interface CertificateFacts {
   readonly usages: readonly string[];
   readonly fingerprint: string;
   readonly notAfterUs: number;
+  /** The certificate could issue others. */
+  readonly isAuthority: boolean;
+  /** Its key is not one of `strongCurves`, Ed25519, or RSA of `rsaBitsMin`. */
+  readonly keyIsWeak: boolean;
+}
+
+/** Below 112 bits of strength a key can be computed within the life of a fleet. TLS checks it too (tls.ts), by OpenSSL's list. */
+const rsaBitsMin = 2048;
+const strongCurves: ReadonlySet<string> = new Set(["prime256v1", "secp384r1", "secp521r1"]);
+
+function isWeak({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean {
+  if (asymmetricKeyType === "ed25519") return false;
+  if (asymmetricKeyType === "rsa") return (asymmetricKeyDetails?.modulusLength ?? 0) < rsaBitsMin;
+  return asymmetricKeyType !== "ec" || !strongCurves.has(asymmetricKeyDetails?.namedCurve ?? "");
 }
 
 /** Reads the facts out of a DER certificate that TLS has already verified. Throws when the bytes are no certificate. */
@@ -52,12 +66,15 @@ export function certificateFacts(der: Buffer): CertificateFacts {
     usages: usages ?? [],
     fingerprint: certificate.fingerprint256.replaceAll(":", "").toLowerCase(),
     notAfterUs: Date.parse(certificate.validTo) * 1000,
+    isAuthority: certificate.ca,
+    keyIsWeak: isWeak(certificate.publicKey),
   };
 }
 
 /** The one producer that these facts name, in this trust domain. */
 export function identify(facts: CertificateFacts, trustDomain: string): Identified {
-  if (!facts.usages.includes(clientAuth)) return refused("INGEST_CERT_USAGE");
+  if (facts.keyIsWeak) return refused("INGEST_CERT_WEAK");
+  if (facts.isAuthority || !facts.usages.includes(clientAuth)) return refused("INGEST_CERT_USAGE");
   const names = facts.subjectAltName ?? "";
   if (!names.includes("URI:")) return refused("INGEST_IDENTITY_MISSING");
   if (names.includes(",")) return refused("INGEST_IDENTITY_AMBIGUOUS");

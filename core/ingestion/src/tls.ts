@@ -63,6 +63,8 @@ const byVerdict: Readonly<Record<string, IngestCode>> = Object.freeze({
   CERT_NOT_YET_VALID: "INGEST_CERT_NOT_YET_VALID",
   INVALID_PURPOSE: "INGEST_CERT_USAGE",
   CERT_REVOKED: "INGEST_CERT_REVOKED",
+  // Node has no name for OpenSSL's verdicts "key too small", "digest too weak" and "unknown critical extension", and calls them all this.
+  UNSPECIFIED: "INGEST_CERT_WEAK",
 });
 
 /** The code of a failed handshake, from OpenSSL's error code and its verdict on the certificate. */

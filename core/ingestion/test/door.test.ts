@@ -112,7 +112,7 @@ test("R-24 processes share a port; one that has its share lets go, and connectio
   }
 });
 
-test("P-5 TB-1 connections beyond a gateway's own bound are cut at the door, and counted", async () => {
+test("P-5 TL-1 connections beyond a gateway's own bound are cut at the door, and counted", async () => {
   const taken: net.Socket[] = [];
   let refused = 0;
   const door = await openDoor({ host: "127.0.0.1", port: 0 }, 2, {

@@ -26,6 +26,8 @@ const facts = (names: string | undefined, usages = ["1.3.6.1.5.5.7.3.2"]): Certi
   usages,
   fingerprint: "ab",
   notAfterUs: Number.MAX_SAFE_INTEGER,
+  isAuthority: false,
+  keyIsWeak: false,
 });
 const code = (names: string | undefined, usages?: string[]): string => {
   const identified = identify(facts(names, usages), "d");

@@ -45,7 +45,7 @@ test("a cell rate lets through its burst and its rate, never more, whatever the 
   );
 });
 
-test("TB-4 one address gets its burst and its rate; what is refused costs it nothing, and others do not notice", () => {
+test("TL-4 one address gets its burst and its rate; what is refused costs it nothing, and others do not notice", () => {
   const subject = handshakes();
   let taken = 0;
   for (let i = 0; i < 1000; i += 1) if (attempt(subject, "192.0.2.1", 0) === "taken") taken += 1;
@@ -55,14 +55,14 @@ test("TB-4 one address gets its burst and its rate; what is refused costs it not
   assert.equal(attempt(subject, "192.0.2.1", 100), "refused");
 });
 
-test("TB-4 no number of other addresses gives a flooder its account back: nothing is evicted", () => {
+test("TL-4 no number of other addresses gives a flooder its account back: nothing is evicted", () => {
   const subject = handshakes();
   for (let i = 0; i < 1000; i += 1) attempt(subject, "192.0.2.1", 0);
   for (let i = 0; i < 100_000; i += 1) attempt(subject, `2001:db8:${(i >>> 16).toString(16)}:${(i & 0xffff).toString(16)}::1`, 0);
   assert.equal(attempt(subject, "192.0.2.1", 0), "refused");
 });
 
-test("TB-5 handshakes that are open are bounded for each source and in all, and come back when they end", () => {
+test("TL-5 handshakes that are open are bounded for each source and in all, and come back when they end", () => {
   const one = handshakes();
   const open = Array.from({ length: perSource.burstMax }, () => one.begin("192.0.2.1", 0));
   assert.deepEqual(one.begin("192.0.2.1", 60_000), { kind: "refused", code: "INGEST_HANDSHAKES_MAX" });
@@ -80,7 +80,7 @@ test("TB-5 handshakes that are open are bounded for each source and in all, and 
   assert.equal(all.open, 5);
 });
 
-test("TB-4 a range has its own rate with the same proportion of burst, or none", () => {
+test("TL-4 a range has its own rate with the same proportion of burst, or none", () => {
   const subject = handshakes(10, "10.0.0.0/8=100, 127.0.0.1=unlimited,2001:db8::/32=1");
   const count = (address: string): number =>
     Array.from({ length: 300 }, () => attempt(subject, address, 0)).filter((a) => a === "taken").length;
@@ -114,7 +114,7 @@ test("overrides that cannot be read are refused at the start, with an example", 
   assert.equal(rangeOf(parseRangeRates("10.0.0.0/8=7,10.1.0.0/16=9"), "10.1.1.1")?.perSecondMax, 7, "the first one that fits");
 });
 
-test("TB-8 the allowance covers honest framing for ever and a flood for its burst and rate only", () => {
+test("TL-8 the allowance covers honest framing for ever and a flood for its burst and rate only", () => {
   const bounds = { bytesPerSecondMax: 1000, burstBytesMax: 10_000, perMessageByte: 0.25 };
   const honest = new TransportAllowance(bounds, 0);
   let wire = 0;

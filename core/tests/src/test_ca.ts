@@ -24,13 +24,34 @@ export interface LeafOptions {
   readonly usages?: readonly string[];
   readonly notBefore?: Date;
   readonly notAfter?: Date;
+  /** Default P-256. */
+  readonly key?: KeyKind;
+  /** Key usages; default none stated. */
+  readonly keyUsages?: number;
+  /** The leaf may issue certificates itself. */
+  readonly isAuthority?: boolean;
+  /** Signed with its own key instead of the CA's. */
+  readonly selfSigned?: boolean;
+  /** Hash of the CA's signature. */
+  readonly hash?: "SHA-256" | "SHA-1";
 }
+
+/** Keys of leaves. */
+export type KeyKind = "P-256" | "P-384" | "RSA-2048" | "RSA-1024" | "Ed25519";
 
 /** A certificate authority of a test. */
 export interface TestCa {
   readonly cert: string;
+  /** A CA under this one. */
+  intermediate(name: string): Promise<TestCa>;
   leaf(options: LeafOptions): Promise<TestCertificate>;
 }
+
+/** Key usages of RFC 5280 that checks look at. */
+export const keyUsages: { readonly digitalSignature: number; readonly keyEncipherment: number } = {
+  digitalSignature: x509.KeyUsageFlags.digitalSignature,
+  keyEncipherment: x509.KeyUsageFlags.keyEncipherment,
+};
 
 /** Client and server authentication. */
 export const usages: { readonly client: string; readonly server: string } = {
@@ -38,36 +59,54 @@ export const usages: { readonly client: string; readonly server: string } = {
   server: x509.ExtendedKeyUsage.serverAuth,
 };
 
+function keyAlgorithm(kind: KeyKind): webcrypto.EcKeyGenParams | webcrypto.RsaHashedKeyGenParams | webcrypto.Algorithm {
+  if (kind === "Ed25519") return { name: "Ed25519" };
+  if (kind === "P-256" || kind === "P-384") return { name: "ECDSA", namedCurve: kind };
+  return { name: "RSASSA-PKCS1-v1_5", modulusLength: Number(kind.slice(4)), publicExponent: new Uint8Array([1, 0, 1]), hash: "SHA-256" };
+}
+
+async function keyPair(kind: KeyKind): Promise<webcrypto.CryptoKeyPair> {
+  return (await webcrypto.subtle.generateKey(keyAlgorithm(kind), true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
+}
+
 /** Makes a CA. */
 export async function createTestCa(name: string): Promise<TestCa> {
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-  const root = await x509.X509CertificateGenerator.createSelfSigned({
+  return makeCa(name, undefined);
+}
+
+async function makeCa(name: string, issuer: { readonly subject: string; readonly key: webcrypto.CryptoKey } | undefined): Promise<TestCa> {
+  const keys = await keyPair("P-256");
+  const root = await x509.X509CertificateGenerator.create({
     serialNumber: serial(),
-    name: `CN=${name}`,
+    subject: `CN=${name}`,
+    issuer: issuer?.subject ?? `CN=${name}`,
     notBefore: new Date(Date.now() - dayMs),
     notAfter: new Date(Date.now() + dayMs),
-    keys,
+    publicKey: keys.publicKey,
+    signingKey: issuer?.key ?? keys.privateKey,
     signingAlgorithm: algorithm,
-    extensions: [new x509.BasicConstraintsExtension(true, 0, true), new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true)],
+    extensions: [new x509.BasicConstraintsExtension(true, 1, true), new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true)],
   });
   return {
     cert: root.toString("pem"),
+    intermediate: (below) => makeCa(below, { subject: root.subject, key: keys.privateKey }),
     async leaf(options) {
-      const own = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+      const own = await keyPair(options.key ?? "P-256");
       const extensions: x509.Extension[] = [
-        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.BasicConstraintsExtension(options.isAuthority ?? false, undefined, true),
         new x509.ExtendedKeyUsageExtension([...(options.usages ?? [usages.client])], true),
       ];
+      if (options.keyUsages !== undefined) extensions.push(new x509.KeyUsagesExtension(options.keyUsages, true));
       if (options.names.length > 0) extensions.push(new x509.SubjectAlternativeNameExtension([...options.names], true));
       const cert = await x509.X509CertificateGenerator.create({
         serialNumber: serial(),
-        subject: options.names.length > 0 ? "" : "CN=nameless",
-        issuer: root.subject,
+        subject: options.selfSigned === true ? "CN=self" : options.names.length > 0 ? "" : "CN=nameless",
+        issuer: options.selfSigned === true ? "CN=self" : root.subject,
         notBefore: options.notBefore ?? new Date(Date.now() - dayMs / 24),
         notAfter: options.notAfter ?? new Date(Date.now() + dayMs / 2),
         publicKey: own.publicKey,
-        signingKey: keys.privateKey,
-        signingAlgorithm: algorithm,
+        signingKey: options.selfSigned === true ? own.privateKey : keys.privateKey,
+        signingAlgorithm: { ...algorithm, hash: options.hash ?? algorithm.hash },
         extensions,
       });
       const der = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", own.privateKey));

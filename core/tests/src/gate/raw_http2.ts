@@ -114,8 +114,9 @@ export class RawPeer {
 
   /** Sends what `next` makes, as fast as it is taken, until the connection ends or `stop` aborts. Returns the bytes sent. */
   async flood(next: () => Buffer, stop?: AbortSignal): Promise<number> {
+    const over = (): boolean => this.socket.destroyed || !this.socket.writable || stop?.aborted === true;
     let bytes = 0;
-    while (!this.socket.destroyed && this.socket.writable && stop?.aborted !== true) {
+    while (!over()) {
       const chunk = next();
       bytes += chunk.length;
       if (!this.socket.write(chunk)) await this.#drained(stop);

@@ -90,7 +90,12 @@ export interface TestConversation {
 /** Starts a gate that ends with the test. */
 export async function startTestGate(
   t: Pick<TestContext, "after">,
-  options: { readonly config?: Partial<TestGateConfig>; readonly bus?: MemoryBus; readonly clock?: Clock } = {},
+  options: {
+    readonly config?: Partial<TestGateConfig>;
+    readonly bus?: MemoryBus;
+    readonly clock?: Clock;
+    readonly authorities?: readonly string[];
+  } = {},
 ): Promise<TestGate> {
   const ca = await createTestCa("test ca");
   const server = await ca.leaf({
@@ -106,7 +111,7 @@ export async function startTestGate(
   const lifetime = new Lifetime();
   const gateway = await startGateway({
     listen: "127.0.0.1:0",
-    tls: { key: server.key, cert: server.cert, ca: ca.cert },
+    tls: { key: server.key, cert: server.cert, ca: [ca.cert, ...(options.authorities ?? [])].join("\n") },
     receiptKey: syntheticKey(seededRandom("receipt key")),
     gatewayId: "gate-1",
     frameLog: bus,
