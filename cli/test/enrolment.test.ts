@@ -4,13 +4,15 @@ import { X509Certificate } from "node:crypto";
 import { cp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { connect as tlsConnect } from "node:tls";
+import type { AddressInfo } from "node:net";
+import { connect as tlsConnect, createServer } from "node:tls";
 import { openTestServer } from "ransomeye-db/testing";
-import { enrolmentPaths, formatToken, keyIdOf, parseToken, rawPublicKey } from "ransomeye-ingestion/protocol";
-import { enrolWithToken, loadIdentity, renewIdentity, rotateBatchKey, SdkError, signedClockOffsetUs } from "ransomeye-sdk";
+import { recordingTelemetry, sleep, systemClock, systemRandom } from "ransomeye-kernel";
+import { enrolmentPaths, formatToken, gatewaySpiffeId, keyIdOf, parseToken, rawPublicKey } from "ransomeye-ingestion/protocol";
+import { enrolWithToken, loadIdentity, openProducer, renewIdentity, rotateBatchKey, SdkError, signedClockOffsetUs } from "ransomeye-sdk";
 import type { ShownClone } from "../src/registry/requests.ts";
 import type { WireProducer } from "../src/registry/wire.ts";
-import { startEnrolment } from "./enrolment_parts.ts";
+import { domain, startEnrolment } from "./enrolment_parts.ts";
 
 const server = await openTestServer();
 after(() => server.close());
@@ -129,6 +131,45 @@ test("TB-7 a renewal gives a new certificate, repeated or within the grace too; 
   await bench.ask({ op: "resume", producer, reason: "" });
   await bench.ask({ op: "revoke_part", producer, part: "certificate", id: fingerprint, reason: "" });
   await assert.rejects(renewIdentity(bench.agent, directory), refusedWith("ENROL_CERT_UNKNOWN"));
+});
+
+test("TB-7 a running producer renews by itself, long before the end, and shows the new certificate at its next connection", async (t) => {
+  const bench = await startEnrolment(t, server);
+  const directory = bench.folder("a");
+  const { identity } = await enrolWithToken(bench.agent, { directory, token: await bench.token(), kind: "linux" });
+  // A gateway that looks at who comes and hangs up.
+  const issued = await bench.trust.current.issueServer({ spiffeId: gatewaySpiffeId(domain, "g"), names: ["127.0.0.1"] });
+  const shown = new Set<string>();
+  const door = createServer(
+    { key: issued.keyPem, cert: issued.certPem, requestCert: true, rejectUnauthorized: false, ALPNProtocols: ["h2"] },
+    (socket) => {
+      shown.add(socket.getPeerX509Certificate()?.fingerprint256 ?? "");
+      socket.destroy();
+    },
+  );
+  await new Promise<void>((resolve) => door.listen(0, "127.0.0.1", resolve));
+  const telemetry = recordingTelemetry();
+  const producer = await openProducer({
+    identity,
+    identityDir: directory,
+    gateway: { host: "127.0.0.1", port: (door.address() as AddressInfo).port },
+    spoolDir: bench.folder("spool"),
+    options: { backoffBaseMs: 10, backoffCapMs: 50 },
+    clock: { ...systemClock, nowUs: () => systemClock.nowUs() + 61 * dayUs },
+    random: systemRandom,
+    telemetry,
+  });
+  t.after(async () => {
+    await producer.close();
+    door.close();
+  });
+  while (shown.size < 2) await sleep(systemClock, 10);
+  const renewed = await loadIdentity(directory);
+  assert.deepEqual(
+    [...shown],
+    [identity, renewed].map(({ tlsCertPem }) => new X509Certificate(tlsCertPem).fingerprint256),
+  );
+  assert.ok(telemetry.events.some(({ name }) => name === "sdk_certificate_renewed"));
 });
 
 test("TB-8 R-6 one identity renewed from two machines is served, audited and shown to an operator until it is accepted", async (t) => {

@@ -68,6 +68,40 @@ export const framesSettled: EventDefinition<{ producer: string; frames: number; 
     counter: { name: "sdk_events_settled_total", help: "Events that got their answer, by answer.", labels: ["answer"], by: "events" },
   });
 
+export const certificateRenewed: EventDefinition<{ producer: string; days: number }> = defineEvent({
+  name: "sdk_certificate_renewed",
+  level: "info",
+  help: "The producer has a new certificate; the next connection uses it.",
+  counter: { name: "sdk_certificates_renewed_total", help: "Certificates renewed.", labels: [] },
+});
+
+export const renewalFailed: EventDefinition<{ producer: string; code: string; detail: string }> = defineEvent({
+  name: "sdk_renewal_failed",
+  level: "warn",
+  help: "The certificate could not be renewed; it is tried again.",
+  counter: { name: "sdk_renewals_failed_total", help: "Failed renewals by code.", labels: ["code"] },
+});
+
+export const certificateEnding: EventDefinition<{ producer: string; days: number }> = defineEvent({
+  name: "sdk_certificate_ending",
+  level: "warn",
+  help: "The producer's certificate ends in 30, 14 or 7 days and has not been renewed.",
+});
+
+export const clockWrong: EventDefinition<{ producer: string; offset_seconds: number }> = defineEvent({
+  name: "sdk_clock_wrong",
+  level: "error",
+  help: "By this host's clock the gateway's certificate is not valid, by the registry's signed time it is. The connection goes on; set the clock.",
+  counter: { name: "sdk_clock_wrong_total", help: "Connections that needed signed time.", labels: [] },
+});
+
+export const certificateDays: GaugeDefinition = defineGauge({
+  name: "sdk_certificate_days",
+  help: "Whole days until the producer's certificate ends.",
+  unit: "days",
+  labels: ["producer"],
+});
+
 export const spoolBytes: GaugeDefinition = defineGauge({
   name: "sdk_spool_bytes",
   help: "Bytes of the spool on disk.",

@@ -11,6 +11,7 @@ import { Call, CallBook, type Delivery, type DeliverySummary } from "./calls.ts"
 import { type SdkCode, SdkError } from "./codes.ts";
 import { framesSettled, spoolBytes, spoolFrames, spoolRecovered } from "./events.ts";
 import type { ProducerIdentity } from "./identity.ts";
+import { IdentityKeeper } from "./identity_keeper.ts";
 import type { Effect, MachineStats } from "./machine_types.ts";
 import { type ProducerOptions, type ResolvedOptions, resolveOptions, schemaVersion } from "./options.ts";
 import { frameOverheadBytes } from "./send_queue.ts";
@@ -23,6 +24,8 @@ export interface OpenProducer {
   readonly gateway: { readonly host: string; readonly port: number };
   /** A directory of this producer's own. */
   readonly spoolDir: string;
+  /** Where the identity lies. With it, and with an identity that knows where its registry answers, the certificate is renewed by itself. */
+  readonly identityDir?: string;
   readonly options?: ProducerOptions;
   readonly clock: Clock;
   readonly random: Random;
@@ -100,6 +103,7 @@ export class Producer {
   readonly #batcher: Batcher;
   readonly #calls = new CallBook();
   readonly #admission: Admission;
+  readonly #keeper: IdentityKeeper | undefined;
   #drains: Drain[] = [];
   #lingerMs: number;
   #linger: Timer | undefined;
@@ -126,6 +130,11 @@ export class Producer {
     });
     adopt(this.#runner);
     this.#runner.signal({ kind: "start" });
+    if (settings.identityDir !== undefined) {
+      const kept = { directory: settings.identityDir, identity, timeoutMs: options.connectMs, clock, random, telemetry };
+      this.#keeper = new IdentityKeeper(kept, (renewed) => this.#runner.renewed(renewed));
+      this.#keeper.start();
+    }
   }
 
   /** Sends one event and waits for its receipt. For many events `sendMany` costs far less. */
@@ -306,6 +315,7 @@ export class Producer {
   async #close(): Promise<void> {
     this.#admission.fail(new SdkError("SDK_CLOSED", "the producer is closed"));
     this.flush();
+    await this.#keeper?.stop();
     const { spool } = this.#opened;
     await spool.finish();
     await this.#runner.losses.finish();

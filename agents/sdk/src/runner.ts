@@ -17,7 +17,9 @@ import {
 } from "ransomeye-ingestion/protocol";
 import type { Sealed } from "./batcher.ts";
 import { type SdkCode, SdkError } from "./codes.ts";
+import { Credentials } from "./credentials.ts";
 import { producerAlarmed, producerStopped, sessionEnded, sessionOpened, spoolStalled } from "./events.ts";
+import type { ProducerIdentity } from "./identity.ts";
 import type { Effect, MachineStats, SealedBatch, Signal } from "./machine_types.ts";
 import { LossWriter } from "./loss_writer.ts";
 import { schemaVersion } from "./options.ts";
@@ -33,6 +35,7 @@ import { StateKeeper } from "./state_keeper.ts";
 export class Runner {
   readonly #context: RunnerContext;
   readonly #listener: RunnerListener;
+  readonly #credentials: Credentials;
   readonly #opened: OpenedSpool;
   readonly #machine: ProducerMachine;
   readonly #trust: ReceiptTrust;
@@ -59,6 +62,7 @@ export class Runner {
     const { identity } = context;
     const keyId = keyIdOf(rawPublicKey(identity.batchKey));
     this.#context = context;
+    this.#credentials = new Credentials(context);
     this.#listener = listener;
     this.#opened = opened;
     this.#keyId = Buffer.from(keyId, "hex");
@@ -149,6 +153,11 @@ export class Runner {
     this.#wake?.cancel();
     this.losses.fail(error);
     this.#listener.stopped(error);
+  }
+
+  /** From the next connection on, this certificate is shown and these authorities are believed. */
+  renewed(identity: ProducerIdentity): void {
+    this.#credentials.renewed(identity);
   }
 
   /** Writes the state file with what is true now. */
@@ -301,8 +310,7 @@ export class Runner {
   }
 
   #connect(): void {
-    const { identity, gateway, options, clock } = this.#context;
-    const { tlsKeyPem, tlsCertPem, caPem, trustDomain } = identity;
+    const { gateway, options, clock } = this.#context;
     const own = (then: () => void): void => {
       if (session === this.#session) then();
     };
@@ -310,7 +318,7 @@ export class Runner {
     this.#blocked = false;
     try {
       session = new Session(
-        { ...gateway, tlsKeyPem, tlsCertPem, caPem, trustDomain, connectMs: options.connectMs, pingMs: options.pingMs, clock },
+        { ...gateway, ...this.#credentials.forSession, connectMs: options.connectMs, pingMs: options.pingMs, clock },
         {
           connected: () => own(() => this.signal({ kind: "connected" })),
           message: (message) => own(() => this.#message(message)),
@@ -365,6 +373,7 @@ export class Runner {
 
   #closed(code: SdkCode, detail: string): void {
     this.#session = undefined;
+    this.#credentials.ended(code);
     this.signal({ kind: "disconnected", code, detail });
   }
 

@@ -6,7 +6,7 @@
  */
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, type IncomingHttpHeaders } from "node:http2";
 import { isIPv6 } from "node:net";
-import type { PeerCertificate } from "node:tls";
+import type { PeerCertificate, TLSSocket } from "node:tls";
 import { type Clock, limits, type Timer } from "ransomeye-kernel";
 import {
   type ClientMessage,
@@ -18,6 +18,7 @@ import {
   type ServerMessage,
   serverMessage,
 } from "ransomeye-ingestion/protocol";
+import { certificatesOf, chainFault, presentedChain } from "./chain_check.ts";
 import { type SdkCode, SdkError } from "./codes.ts";
 
 export interface SessionOptions {
@@ -27,6 +28,8 @@ export interface SessionOptions {
   readonly tlsCertPem: string;
   readonly caPem: string;
   readonly trustDomain: string;
+  /** How far this host's clock is behind signed time; then dates are judged by that, else as OpenSSL does. */
+  readonly offsetUs: number | undefined;
   /** From the call to the first message of the gateway. */
   readonly connectMs: number;
   /** Between pings, and for the answer to one. */
@@ -65,6 +68,8 @@ export class Session {
       cert: options.tlsCertPem,
       ca: options.caPem,
       minVersion: "TLSv1.3",
+      // With an offset OpenSSL's verdict is not the last word: `#open` judges before a byte of ours is written.
+      rejectUnauthorized: options.offsetUs === undefined,
       ALPNProtocols: ["h2"],
       settings: { enablePush: false },
       checkServerIdentity: (_host, certificate) => serverIdentityFault(certificate, options.trustDomain),
@@ -72,9 +77,7 @@ export class Session {
     this.#deadline = options.clock.setTimer(options.connectMs, () =>
       this.#end("SDK_CONNECT_TIMEOUT", `no Welcome within ${options.connectMs} ms`),
     );
-    this.#http.on("error", (error) =>
-      this.#end(error instanceof SdkError ? error.code : this.#connected ? "SDK_DISCONNECTED" : "SDK_CONNECT_FAILED", error.message),
-    );
+    this.#http.on("error", (error) => this.#end(this.#codeOf(error), error.message));
     this.#http.on("close", () => this.#end(this.#connected ? "SDK_DISCONNECTED" : "SDK_CONNECT_FAILED", "the connection was closed"));
     this.#http.once("connect", () => this.#open());
   }
@@ -107,6 +110,8 @@ export class Session {
 
   #open(): void {
     if (this.#over) return;
+    const fault = this.#serverFault();
+    if (fault !== undefined) return this.#end(fault.code, fault.message);
     const stream = this.#http.request({ ":method": "POST", ":path": ingestStreamPath, "content-type": "application/grpc", te: "trailers" });
     this.#stream = stream;
     this.#connected = true;
@@ -125,6 +130,24 @@ export class Session {
     );
     this.#schedulePing();
     this.#handlers.connected();
+  }
+
+  /** Where OpenSSL was not asked to refuse: why this server is not believed, at the signed time. */
+  #serverFault(): SdkError | undefined {
+    const { offsetUs, caPem, clock, trustDomain } = this.#options;
+    const socket = this.#http.socket as TLSSocket;
+    if (offsetUs === undefined) return undefined;
+    const chain = presentedChain(socket);
+    const fault = socket.authorized ? undefined : chainFault(chain, certificatesOf(caPem), clock.nowUs() + offsetUs);
+    if (fault === "dates") return new SdkError("SDK_SERVER_DATES", "the gateway's certificate is not valid at the registry's time either");
+    if (fault !== undefined) return new SdkError("SDK_SERVER_IDENTITY", `the gateway's certificate is not believed (${fault})`);
+    return serverIdentityFault({ subjectaltname: chain[0]?.subjectAltName ?? "" }, trustDomain);
+  }
+
+  #codeOf(error: Error & { readonly code?: string }): SdkCode {
+    if (error instanceof SdkError) return error.code;
+    if (this.#connected) return "SDK_DISCONNECTED";
+    return error.code === "CERT_HAS_EXPIRED" || error.code === "CERT_NOT_YET_VALID" ? "SDK_SERVER_DATES" : "SDK_CONNECT_FAILED";
   }
 
   #response(headers: IncomingHttpHeaders & { readonly ":status"?: number | undefined }): void {
@@ -184,7 +207,7 @@ export class Session {
 const politeMs = 2_000;
 
 /** Why this certificate is not a gateway of ours; undefined where it is. */
-export function serverIdentityFault(certificate: PeerCertificate, trustDomain: string): SdkError | undefined {
+export function serverIdentityFault(certificate: Pick<PeerCertificate, "subjectaltname">, trustDomain: string): SdkError | undefined {
   const names = (certificate.subjectaltname ?? "").split(", ").filter((name) => name.startsWith("URI:"));
   const id = names.length === 1 ? parseSpiffeId(names[0]?.slice("URI:".length) ?? "") : undefined;
   if (id?.role === "gateway" && id.trustDomain === trustDomain) return undefined;

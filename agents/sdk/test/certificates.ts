@@ -29,7 +29,12 @@ const extension = (id: string, critical: boolean, value: Buffer): Buffer =>
 const ecdsaSha256 = sequence(oid("2a8648ce3d040302"));
 
 /** A certificate with these URI names, signed by `issuer`, or an authority that signs itself. */
-export function issue(common: string, uris: readonly string[], issuer?: { readonly common: string; readonly key: KeyObject }): Issued {
+export function issue(
+  common: string,
+  uris: readonly string[],
+  issuer?: { readonly common: string; readonly key: KeyObject },
+  dates: readonly [string, string] = ["20200101000000Z", "20490101000000Z"],
+): Issued {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const authority = issuer === undefined;
   const issuerKeyId = keyId(createPublicKey(issuer?.key ?? privateKey));
@@ -46,7 +51,7 @@ export function issue(common: string, uris: readonly string[], issuer?: { readon
     tlv(0x02, createHash("sha256").update(keyId(publicKey)).digest().subarray(0, 8).fill(1, 0, 1)),
     ecdsaSha256,
     name(issuer?.common ?? common),
-    sequence(time("20200101000000Z"), time("20490101000000Z")),
+    sequence(time(dates[0]), time(dates[1])),
     name(common),
     publicKey.export({ format: "der", type: "spki" }),
     tlv(0xa3, sequence(...extensions)),

@@ -35,7 +35,7 @@ import { issue, type Issued } from "./certificates.ts";
 export const producer = "0190a0b0-c0d0-7000-8000-0000000000aa";
 export const trustDomain = "test.local";
 
-const authority: Issued = issue("test authority", []);
+export const authority: Issued = issue("test authority", []);
 
 /** An identity as enrolment would give it. */
 export function testIdentity(): ProducerIdentity {
@@ -66,6 +66,8 @@ export interface DoubleOptions {
   readonly uris?: readonly string[];
   readonly issuer?: Issued;
   readonly receiptKey?: KeyObject;
+  /** Of the gateway's certificate. */
+  readonly dates?: readonly [string, string];
 }
 
 /** A gateway of one producer. */
@@ -96,7 +98,12 @@ export class GatewayDouble {
     this.#publicKey = createPublicKey(identity.batchKey);
     this.receiptKey = options.receiptKey ?? generateKeyPairSync("ed25519").privateKey;
     const issuer = options.issuer ?? authority;
-    const tls = issue("gateway", options.uris ?? [gatewaySpiffeId(trustDomain, "gw-1")], { common: "test authority", key: issuer.key });
+    const tls = issue(
+      "gateway",
+      options.uris ?? [gatewaySpiffeId(trustDomain, "gw-1")],
+      { common: "test authority", key: issuer.key },
+      options.dates,
+    );
     this.#server = createSecureServer({
       key: tls.keyPem,
       cert: tls.certPem,

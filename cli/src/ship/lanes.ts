@@ -127,9 +127,10 @@ export class Lanes {
   async #openProducer(name: string, identity: ProducerIdentity, mappingVersion: number): Promise<Producer> {
     const { dataDir, gateway, clock, random, telemetry, agent } = this.#o;
     const spoolDir = join(dataDir.spool, name);
+    const identityDir = join(dataDir.identities, name);
     await makePrivate(spoolDir);
     try {
-      return await openProducer({ identity, gateway, spoolDir, options: { agent, mappingVersion }, clock, random, telemetry });
+      return await openProducer({ identity, identityDir, gateway, spoolDir, options: { agent, mappingVersion }, clock, random, telemetry });
     } catch (error) {
       if (hasCode(error, "SDK_SPOOL_LOCKED")) throw new CliError("CLI_IDENTITY_BUSY", `another process ships as ${name}`, { cause: error });
       throw error;
