@@ -60,7 +60,7 @@ export const netFormatMutants: readonly Mutant[] = [
     rule: "FMT-4",
     bug: "what a row has beyond its header is dropped",
     patches: [
-      { file: `${mapping}/zeek/tsv.js`, find: "if (values.length !== fields.length)", replace: "if (values.length < fields.length)" },
+      { file: `${mapping}/zeek/tsv.js`, find: "if (values.length !== columns.length)", replace: "if (values.length < columns.length)" },
     ],
     check: named(zeek, "FMT-4 a row with another number"),
   },

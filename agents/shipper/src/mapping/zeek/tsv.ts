@@ -4,7 +4,7 @@
 // Forbids: mapping: what a log's fields mean stands in logs.ts alone.
 
 import type { Json } from "../json.ts";
-import { parseHeader, type TsvHeader } from "./tsv_header.ts";
+import { parseHeader, type TsvColumn, type TsvHeader } from "./tsv_header.ts";
 import { tsvText } from "./tsv_text.ts";
 
 /** The header that was parsed last: rows below one header share its text. */
@@ -18,26 +18,24 @@ export function headerOf(text: string): TsvHeader | undefined {
 
 /** A row as an object, or why it is none. */
 export function parseRow(bytes: Buffer, header: TsvHeader): Json | string {
-  const { fields, types } = header;
-  if (types.length !== fields.length) return `the header names ${fields.length} fields and ${types.length} types`;
+  const { columns, typeCount } = header;
+  if (typeCount !== columns.length) return `the header names ${columns.length} fields and ${typeCount} types`;
   const values = bytes.toString("latin1").split(header.separator);
-  if (values.length !== fields.length) return `the row has ${values.length} fields, its header names ${fields.length}`;
-  const entries: [name: string, value: unknown][] = header.path === undefined ? [] : [["_path", tsvText(header.path)]];
-  for (const [i, value] of values.entries()) {
-    if (value !== header.unsetField) entries.push([tsvText(fields[i] as string), valueOf(value, types[i] as string, header)]);
+  if (values.length !== columns.length) return `the row has ${values.length} fields, its header names ${columns.length}`;
+  const entries: [name: string, value: unknown][] = header.path === undefined ? [] : [["_path", header.path]];
+  for (const [i, column] of columns.entries()) {
+    const value = values[i] as string;
+    if (value !== header.unsetField) entries.push([column.name, valueOf(value, column, header)]);
   }
   return Object.fromEntries(entries);
 }
 
-const containers = /^(?:set|vector|table|list)\[(.*)\]$/;
-
-function valueOf(value: string, type: string, header: TsvHeader): unknown {
-  const member = containers.exec(type)?.[1];
-  if (member === undefined) return value === header.emptyField ? "" : scalarOf(value, type);
+function valueOf(value: string, { type, isList }: TsvColumn, header: TsvHeader): unknown {
+  if (!isList) return value === header.emptyField ? "" : scalarOf(value, type);
   if (value === header.emptyField) return [];
   return value.split(header.setSeparator).map((item) => {
     if (item === header.unsetField) return null;
-    return item === header.emptyField ? "" : scalarOf(item, member);
+    return item === header.emptyField ? "" : scalarOf(item, type);
   });
 }
 

@@ -4,17 +4,26 @@
 //
 // Headers are bytes, handled as latin1 until a value is decoded: a separator may be any byte.
 
-import { unescapeBytes } from "./tsv_text.ts";
+import { tsvText, unescapeBytes } from "./tsv_text.ts";
 
-/** What a header says. All but the names in bytes as latin1. */
+/** One field of every row. */
+export interface TsvColumn {
+  readonly name: string;
+  /** Type of the value, or of the members where the field is a set or a vector. */
+  readonly type: string;
+  readonly isList: boolean;
+}
+
+/** What a header says. Names are text, what separates and marks is bytes as latin1. */
 export interface TsvHeader {
   readonly separator: string;
   readonly setSeparator: string;
   readonly emptyField: string;
   readonly unsetField: string;
   readonly path: string | undefined;
-  readonly fields: readonly string[];
-  readonly types: readonly string[];
+  readonly columns: readonly TsvColumn[];
+  /** Types that are named; as many as columns, or no row can be read. */
+  readonly typeCount: number;
 }
 
 /** `#separator \x09`: the only line whose own separator is a space. What stands before the word is the prefix of all header lines. */
@@ -28,7 +37,18 @@ interface Style {
   readonly separator: string;
 }
 
+/** The style that was looked for last: a header's is asked for with every line below it. */
+let known: { readonly header: string; readonly style: Style } = {
+  header: "",
+  style: { prefix: defaultPrefix, separator: defaultSeparator },
+};
+
 function styleOf(header: string): Style {
+  if (known.header !== header) known = { header, style: firstStyle(header) };
+  return known.style;
+}
+
+function firstStyle(header: string): Style {
   const match = opening.exec(header.split("\n", 1)[0] as string);
   return match === null
     ? { prefix: defaultPrefix, separator: defaultSeparator }
@@ -63,17 +83,22 @@ export function parseHeader(header: string): TsvHeader | undefined {
   }
   const fields = values.get("fields");
   if (fields === undefined || fields.length === 0) return undefined;
-  const one = (word: string): string | undefined => {
-    const value = values.get(word)?.join(separator);
-    return value === undefined ? undefined : unescapeBytes(value);
-  };
+  const types = values.get("types") ?? [];
+  const one = (word: string): string | undefined => values.get(word)?.join(separator);
+  const bytesOf = (word: string, otherwise: string): string => unescapeBytes(one(word) ?? otherwise);
+  const path = one("path");
   return {
     separator,
-    setSeparator: one("set_separator") ?? ",",
-    emptyField: one("empty_field") ?? "(empty)",
-    unsetField: one("unset_field") ?? "-",
-    path: one("path"),
-    fields,
-    types: values.get("types") ?? [],
+    setSeparator: bytesOf("set_separator", ","),
+    emptyField: bytesOf("empty_field", "(empty)"),
+    unsetField: bytesOf("unset_field", "-"),
+    path: path === undefined ? undefined : tsvText(path),
+    columns: fields.map((name, i) => columnOf(tsvText(name), types[i] ?? "")),
+    typeCount: types.length,
   };
+}
+
+function columnOf(name: string, type: string): TsvColumn {
+  const member = /^(?:set|vector|table|list)\[(.*)\]$/.exec(type)?.[1];
+  return { name, type: member ?? type, isList: member !== undefined };
 }

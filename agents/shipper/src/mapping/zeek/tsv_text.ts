@@ -19,6 +19,7 @@ const utf8Sequence =
 /** The text of a value. */
 export function tsvText(latin1: string): string {
   const bytes = unescapeBytes(latin1);
+  if (/^[\x00-\x7f]*$/.test(bytes)) return bytes;
   const buffer = Buffer.from(bytes, "latin1");
   if (isUtf8(buffer)) return buffer.toString("utf8");
   return bytes.replace(utf8Sequence, (sequence) => {
