@@ -160,16 +160,18 @@ test("connections: addresses out of memory, who called whom, failed or still und
   for (const damaged of ["02", "0200", "0A000000", "XY", "FFFF0000"]) assert.equal((await of(42, damaged))[0], 0, damaged);
 });
 
-test("EXECVE over several records, arguments in parts, characters across their borders", async () => {
+test("EXECVE over several records in any order, arguments in parts, characters across their borders", async () => {
   const long = Buffer.from("\u00fcber".repeat(3));
-  const event = await eventOf(
-    syscall(59),
+  const records = [
     `EXECVE argc=4 a0="x" a1_len=${2 * long.length} a1[0]=${hex(long.subarray(0, 6))}`,
     `EXECVE a1[1]=${hex(long.subarray(6))} a2[0]="6162" a2[1]="6364"`,
     "EXECVE a3=6F6B",
-  );
-  assert.equal(event["process"]["cmd_line"], `x ${long.toString()} 61626364 ok`);
-  assert.deepEqual(event["unmapped"]["EXECVE"], { argc: "4", a1_len: "30" });
+  ];
+  for (const arrived of [records, records.toReversed()]) {
+    const event = await eventOf(syscall(59), ...arrived);
+    assert.equal(event["process"]["cmd_line"], `x ${long.toString()} 61626364 ok`);
+    assert.deepEqual(event["unmapped"]["EXECVE"], { argc: "4", a1_len: "30" });
+  }
 });
 
 test("only fields that may be hexadecimal are decoded, and only what is text", async () => {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { validateLine } from "ransomeye-ingestion/protocol";
 import { inputStart, type RawRecord } from "../src/input/framing.ts";
 import { SyslogFraming } from "../src/input/syslog_framing.ts";
 import { originalOf, type ReadOptions } from "../src/lib.ts";
@@ -134,6 +135,43 @@ test("sshd's logons are authentications; whoever knocks cannot choose where from
   ]);
   for (const other of ["Failed password for invalid user  from 192.0.2.9 port 51022 ssh2", "Connection closed by 192.0.2.9 port 1"])
     assert.equal((await of(other))[0], 0, other);
+});
+
+test("any line gives a valid event with its original, or a reason", async () => {
+  const word = fc.constantFrom(
+    "<13>",
+    "<191>1 ",
+    "2026-01-01T00:00:00Z ",
+    "Dec 31 23:59:58 ",
+    "host ",
+    "- ",
+    '[a b="c"]',
+    "[x",
+    "sshd[1]: ",
+    ": ",
+    "\ud800",
+    "\u0000",
+    "\ufeff",
+  );
+  const end = fc.constantFrom(
+    "",
+    "<Event><System></System></Event>",
+    "Failed password for x from y port 70000 ssh2",
+    "Accepted none for \u0000 from \u0000 port 1",
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.oneof(word, fc.string({ maxLength: 5 })), { maxLength: 12 }), end, async (words, last) => {
+      const line = (words.join("") + last).replaceAll(/[\r\n]/g, " ");
+      const { events, invalid } = await sorted(`x${line}\n<13>1 2026-01-01T00:00:00Z ${line}\nDec 31 23:59:58 ${line}\n`, {
+        clock,
+        format: "syslog",
+      });
+      assert.equal(events.length + invalid.length, 3);
+      for (const event of events) assert.equal(validateLine(Buffer.from(JSON.stringify(event))), null);
+      for (const { message } of invalid) assert.match(message, /^[\x20-\x7e]+$/);
+    }),
+    { numRuns: 500 },
+  );
 });
 
 function framed(text: string | Buffer, chunkBytes: number, recordBytesMax = 1000): RawRecord[] {

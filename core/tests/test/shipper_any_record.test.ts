@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { validateLine } from "ransomeye-ingestion/protocol";
 import { type Format, type Item, originalOf, readRecords } from "ransomeye-shipper";
 import { lostLeaves } from "../src/corpus/lost_leaves.ts";
+import { valuesOf } from "../src/corpus/record_values.ts";
 
 async function itemOf(bytes: Buffer, format: Format): Promise<Item | undefined> {
   const input = (async function* (): AsyncGenerator<Buffer> {
@@ -15,7 +16,15 @@ async function itemOf(bytes: Buffer, format: Format): Promise<Item | undefined> 
 }
 
 /** Formats whose records are JSON objects that a mapping takes apart. */
-type ObjectFormat = "suricata_eve" | "zeek_json" | "windows_event_json" | "windows_etw_json" | "osquery" | "falco" | "tetragon";
+type ObjectFormat =
+  | "suricata_eve"
+  | "zeek_json"
+  | "windows_event_json"
+  | "windows_etw_json"
+  | "azure_monitor_json"
+  | "osquery"
+  | "falco"
+  | "tetragon";
 
 const names: Readonly<Record<ObjectFormat, readonly string[]>> = {
   suricata_eve: [
@@ -33,6 +42,12 @@ const names: Readonly<Record<ObjectFormat, readonly string[]>> = {
     ..."tx_hosts rx_hosts filename sha256 source fuid client username note msg name peer notice established server_name share_type action".split(
       " ",
     ),
+  ],
+  azure_monitor_json: [
+    ..."TimeGenerated EventTime HostName Computer SeverityLevel SyslogMessage ProcessName ProcessID EventData Facility Direction SourceIp".split(
+      " ",
+    ),
+    ..."DestinationIp DestinationPort Protocol BytesSent BytesReceived ConnectionId".split(" "),
   ],
   windows_event_json: [
     ..."EventID Channel SourceName UtcTime TimeCreated EventTime EventReceivedTime @timestamp Hostname host winlog event_data event_id Event System EventData".split(
@@ -147,6 +162,16 @@ const openings: Readonly<Record<ObjectFormat, fc.Arbitrary<object>>> = {
       "other",
     ),
   }),
+  azure_monitor_json: fc.record({
+    TimeGenerated: fc.constant("2026-01-05T10:00:01.5Z"),
+    Type: fc.constantFrom("Syslog", "VMConnection"),
+    SyslogMessage: fc.constantFrom(
+      "plain words",
+      '<Event><System><EventID>1</EventID></System><EventData><Data Name="Image">x</Data></EventData></Event>',
+      "<Event><System><Channel>Linux-Sysmon/Operational</Channel></System><Even",
+      'type=AUOMS_EXECVE audit(1652292621.986:7): pid=4 exe="/bin/ls" syscall=execve',
+    ),
+  }),
   windows_event_json: fc.record({
     UtcTime: fc.constant("2021-06-12 01:07:15.633"),
     Channel: fc.constantFrom("Microsoft-Windows-Sysmon/Operational", "Security", "Microsoft-Windows-TaskScheduler/Operational", "System"),
@@ -259,3 +284,60 @@ for (const format of Object.keys(names) as ObjectFormat[]) {
     );
   });
 }
+
+const auditTypes = "SYSCALL EXECVE PATH CWD SOCKADDR PROCTITLE AVC USER_LOGIN USER_CMD USER_AUTH ANOM_ABEND LOGIN EOE".split(" ");
+const auditNames =
+  "pid ppid uid auid ses tty exe comm success exit a0 a1 item name nametype mode cwd proctitle acct id addr hostname res cmd UID AUID".split(
+    " ",
+  );
+
+/** Values that say something to a mapping, among any others; hexadecimal ones have a test of their own. */
+const auditValue = fc.oneof(
+  fc.constantFrom(
+    "0",
+    "-1",
+    "4294967295",
+    "1000",
+    '"/bin/ls"',
+    '"x y"',
+    "no",
+    "yes",
+    "failed",
+    "DELETE",
+    "CREATE",
+    "0100644",
+    "192.0.2.1",
+    "?",
+    "(null)",
+  ),
+  fc.constantFrom("-115", "unset"),
+  fc.integer().map(String),
+);
+
+test("auditd: whatever an event's records hold, they give a valid event with its original and all their values", async () => {
+  const field = fc.tuple(fc.constantFrom(...auditNames), auditValue).map(([name, value]) => `${name}=${value}`);
+  const call = fc.constantFrom(2, 42, 43, 49, 59, 82, 87, 231, 257, 105, 1).map((number) => `arch=c000003e syscall=${number}`);
+  const record = fc.record({
+    type: fc.constantFrom(...auditTypes),
+    call,
+    fields: fc.array(field, { maxLength: 10 }),
+    nested: fc.boolean(),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(record, { minLength: 1, maxLength: 5 }), async (records) => {
+      const lines = records.map(({ type, call: opening, fields, nested }) => {
+        if (type === "SOCKADDR") return "type=SOCKADDR msg=audit(1490137971.011:7): saddr=02000050C00002010000000000000000";
+        const body = type.startsWith("USER_") && nested ? `pid=1 msg='${fields.join(" ")}'` : fields.join(" ");
+        return `type=${type} msg=audit(1490137971.011:7): ${type === "SYSCALL" ? `${opening} ` : ""}${body}`;
+      });
+      const item = await itemOf(Buffer.from(lines.join("\n")), "auditd");
+      assert.ok(item?.kind === "event", JSON.stringify(item));
+      assert.equal(validateLine(item.line), null);
+      const event = JSON.parse(item.line.toString()) as Record<string, unknown>;
+      const original = originalOf(event) ?? Buffer.alloc(0);
+      assert.ok(lines.join("\n").includes(original.toString()));
+      assert.deepEqual(lostLeaves(valuesOf(original, "auditd"), event), []);
+    }),
+    { numRuns: 1500 },
+  );
+});

@@ -16,6 +16,13 @@ export function some(object: Json): Json | undefined {
   return undefined;
 }
 
+/** Sets a value that a text names; of one that comes twice all are kept, as a list. Any name is a name, `__proto__` too. */
+export function addValue(object: Json, name: string, value: unknown): void {
+  const before = Object.hasOwn(object, name) ? object[name] : undefined;
+  const all = before === undefined ? value : Array.isArray(before) ? [...(before as unknown[]), value] : [before, value];
+  Object.defineProperty(object, name, { value: all, enumerable: true, configurable: true, writable: true });
+}
+
 /** A view on one object of a record, from which fields are taken. What is taken is set to `undefined`, which JSON.stringify leaves out. */
 export class Fields {
   readonly #object: Json;

@@ -3,6 +3,7 @@
  * Enforces: a reading of each format's records that owes nothing to the shipper's.
  * Forbids: knowing where a value should be found.
  */
+import { isUtf8 } from "node:buffer";
 import type { Format } from "ransomeye-shipper";
 
 /** A record's values: JSON as it is, with long integers as texts that no comparison rounds; text as a list of what it says. */
@@ -42,10 +43,10 @@ function auditValues(line: string): string[] {
   const values = words.flatMap((word) => {
     const cut = word.lastIndexOf("=");
     const value = word.slice(cut + 1).replaceAll(/["']/g, "");
-    if (word.startsWith("saddr=")) return socketParts(Buffer.from(value, "hex"));
+    if (line.includes("type=SOCKADDR ") && word.startsWith("saddr=")) return socketParts(Buffer.from(value, "hex"));
     const name = word.slice(0, Math.max(cut, 0)).replace(/^.*'/, "");
     const encoded = encodedNames.test(name) || (line.includes("type=EXECVE ") && /^a\d+$/.test(name));
-    const isHex = encoded && !word.includes('"') && /^(?:[0-9A-F]{2}){3,}$/.test(value);
+    const isHex = encoded && !word.includes('"') && /^(?:[0-9A-F]{2})+$/.test(value) && isUtf8(Buffer.from(value, "hex"));
     return isHex ? Buffer.from(value, "hex").toString("utf8").split("\0") : [value];
   });
   return [serial, ...values];

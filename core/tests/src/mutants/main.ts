@@ -11,12 +11,13 @@ import { engineMutants } from "./engine_mutants.ts";
 import { flushMutants } from "./flush_mutants.ts";
 import { gateMutants } from "./gate_mutants.ts";
 import { hunt } from "./hunt.ts";
+import { linuxFormatMutants } from "./linux_format_mutants.ts";
 import { netFormatMutants } from "./net_format_mutants.ts";
 import { namedBugs } from "./mutant.ts";
 import { mutantsPage } from "./mutants_page.ts";
 
 const { values, positionals: words } = parseArgs({ options: { result: { type: "string" } }, allowPositionals: true });
-const all = [...gateMutants, ...engineMutants, ...flushMutants, ...agentMutants, ...netFormatMutants];
+const all = [...gateMutants, ...engineMutants, ...flushMutants, ...agentMutants, ...netFormatMutants, ...linuxFormatMutants];
 const chosen = all.filter(({ rule, bug }) => words.length === 0 || words.some((word) => `${rule} ${bug}`.includes(word)));
 const notPlanted = namedBugs.filter((name) => !all.some(({ named }) => named === name));
 const path = values.result;

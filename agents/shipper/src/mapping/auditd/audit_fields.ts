@@ -3,7 +3,7 @@
 // Forbids: guessing which values are hexadecimal: the fields that may be are listed, everything else is left as it is written.
 
 import { isUtf8 } from "node:buffer";
-import type { Json } from "../json.ts";
+import { addValue, type Json } from "../json.ts";
 
 /** Fields that hold text of unknown origin: in quotes where it is harmless, else as upper-case hexadecimal digits. */
 const encoded: ReadonlySet<string> = new Set(
@@ -44,13 +44,6 @@ function valueOf(name: string, value: string, type: string): string | string[] {
   return name === "key" && text.includes("\u0001") ? text.split("\u0001") : text;
 }
 
-/** Sets a field; of one that comes twice all values are kept. */
-function add(fields: Json, name: string, value: unknown): void {
-  const before = Object.hasOwn(fields, name) ? fields[name] : undefined;
-  const all = before === undefined ? value : Array.isArray(before) ? [...(before as unknown[]), value] : [before, value];
-  Object.defineProperty(fields, name, { value: all, enumerable: true, configurable: true, writable: true });
-}
-
 /** Values in round brackets, as PAM once wrote them: `(hostname=?, addr=?, terminal=cron res=success)`. */
 function unbracketed(text: string): string {
   return text.replace(/\((\w+=[^()]*)\)/g, (_, inner: string) => inner.replace(/,(?=\s|$)/g, " "));
@@ -72,10 +65,10 @@ export function auditFields(body: string, type: string): Json {
     end = match.index + whole.length;
     // `old auid=0 new auid=1000`: newer kernels write `old-auid=0 auid=1000`.
     const prefix = before === "old" || before === "new" ? `${words.pop()}-` : "";
-    add(fields, prefix + name, valueOf(name, value, type));
+    addValue(fields, prefix + name, valueOf(name, value, type));
   }
   note(body.slice(end));
-  if (words.length > 0) add(fields, "words", words.join(" "));
+  if (words.length > 0) addValue(fields, "words", words.join(" "));
   return fields;
 }
 
@@ -88,6 +81,6 @@ export function recordFields(body: string, type: string): Json {
   // The quote that ends it may be missing where a line was cut.
   const to = quote >= from ? quote : body.length;
   const outer = auditFields(`${body.slice(0, begin)} ${body.slice(to + 1)}`, type);
-  add(outer, "msg", auditFields(unbracketed(body.slice(from, to)), type));
+  addValue(outer, "msg", auditFields(unbracketed(body.slice(from, to)), type));
   return outer;
 }

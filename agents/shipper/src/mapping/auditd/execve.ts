@@ -4,7 +4,7 @@
 
 import { isUtf8 } from "node:buffer";
 import { hexBytes } from "./audit_fields.ts";
-import type { Fields, Json } from "../json.ts";
+import { addValue, type Fields, type Json } from "../json.ts";
 
 const part = /^(a\d+)\[(\d+)\]$/;
 
@@ -20,7 +20,7 @@ export function mergedExecve(records: readonly Json[]): Json {
   for (const record of records) {
     for (const [name, value] of Object.entries(record)) {
       const found = part.exec(name);
-      if (found === null || typeof value !== "string") merged[name] = value;
+      if (found === null || typeof value !== "string") addValue(merged, name, value);
       else {
         const argument = found[1] as string;
         parts.set(argument, [...(parts.get(argument) ?? []), [Number(found[2]), value]]);
@@ -31,7 +31,8 @@ export function mergedExecve(records: readonly Json[]): Json {
     all.sort(([a], [b]) => a - b);
     const bytes = all.map(([, value]) => bytesOf(value));
     const whole = bytes.every((one) => one !== undefined) ? Buffer.concat(bytes) : undefined;
-    merged[argument] = whole !== undefined && isUtf8(whole) ? whole.toString("utf8") : all.map(([, value]) => value).join("");
+    const text = whole !== undefined && isUtf8(whole) ? whole.toString("utf8") : all.map(([, value]) => value).join("");
+    addValue(merged, argument, text);
   }
   return merged;
 }

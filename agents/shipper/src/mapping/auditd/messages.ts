@@ -6,7 +6,7 @@ import type { Fields, Json } from "../json.ts";
 import { actorOf, baseName, endpoint, fileAt, processOf, userOf } from "../ocsf_parts.ts";
 import type { AuditRecords } from "./audit_event.ts";
 import type { AuditPart } from "./calls.ts";
-import { known, sessionBy, userBy } from "./subjects.ts";
+import { actorBy, known, processBy, sessionBy, userBy } from "./subjects.ts";
 
 const results: Readonly<Record<string, 1 | 2>> = { success: 1, "1": 1, yes: 1, failed: 2, "0": 2, no: 2 };
 
@@ -18,7 +18,7 @@ function outcome(message: Fields): Json {
 
 /** The program that sent the message. */
 function sender(record: Fields, message: Fields): Json | undefined {
-  return processOf({ pid: record.integer("pid"), path: known(message, "exe") }, { user: userBy(record, "uid") });
+  return record.attempt(() => processOf({ pid: record.integer("pid"), path: known(message, "exe") }, { user: userBy(record, "uid") }));
 }
 
 /** Whom it is about: the account that was named, else the login user. */
@@ -48,7 +48,7 @@ function authentication(activityId: number): (record: Fields) => AuditPart {
         actor: actorOf({ process: sender(record, message) }),
         src_endpoint: from,
         is_remote: from === undefined ? undefined : true,
-        session: session === undefined ? undefined : { ...session, terminal: known(message, "terminal") },
+        session: session === undefined ? undefined : { ...session, terminal: session["terminal"] ?? known(message, "terminal") },
         ...outcome(message),
       },
     };
@@ -72,13 +72,11 @@ function command(record: Fields): AuditPart {
 
 /** A process that the kernel ended for what it did. */
 function abnormalEnd(record: Fields): AuditPart {
-  const path = known(record, "exe");
-  const name = path === undefined ? known(record, "comm") : undefined;
-  const process = processOf({ pid: record.integer("pid"), path }, { user: userBy(record, "uid"), ...(name === undefined ? {} : { name }) });
+  const process = processBy(record);
   return {
     classUid: 1007,
     activityId: 2,
-    fields: { process, actor: actorOf({ process, user: userBy(record, "auid"), session: sessionBy(record) }) },
+    fields: { process, actor: actorBy(record, process) },
   };
 }
 

@@ -2,8 +2,8 @@
 // Enforces: one way from those fields to OCSF's objects; ids that are not set are nobody.
 // Forbids: taking the login user (auid), who stays the same through sudo, for the user that a process runs as.
 
-import type { Fields, Json } from "../json.ts";
-import { actorOf, baseName, processOf, userOf } from "../ocsf_parts.ts";
+import { type Fields, type Json, some } from "../json.ts";
+import { actorOf, baseName, fileAt, userOf } from "../ocsf_parts.ts";
 
 /** -1 as the kernel prints it, and as tools do. */
 const unset: ReadonlySet<string> = new Set(["4294967295", "-1", "unset"]);
@@ -38,10 +38,9 @@ export function sessionBy(record: Fields): Json | undefined {
 /** The process that made a record, as the kernel knows it. */
 export function processBy(record: Fields, more: Json = {}): Json | undefined {
   const path = known(record, "exe");
-  const process = processOf({ pid: record.integer("pid"), path }, { user: userBy(record, "uid"), ...more });
-  if (process === undefined) return undefined;
   // The thread's name tells something new only where it is not the program's.
-  return path === undefined || record.word("comm") === baseName(path) ? { ...process, name: known(record, "comm") } : process;
+  const name = path === undefined || record.word("comm") === baseName(path) ? known(record, "comm") : baseName(path);
+  return some({ pid: record.integer("pid"), name, file: fileAt(path), user: userBy(record, "uid"), ...more });
 }
 
 /** Who acted: the process and the user who once logged in. */

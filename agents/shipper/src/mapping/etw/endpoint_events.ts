@@ -16,7 +16,6 @@ function idOf(data: Fields, name: string): number | undefined {
 }
 
 function processStart(data: Fields): Json | undefined {
-  const parent = processOf({ pid: idOf(data, "ParentProcess") });
   const created = firstTimeUs(usOfText(data.peek("CreateTime")), usOfFileTime(data.peek("CreateTime")));
   return data.attempt(() =>
     processOf(
@@ -25,7 +24,7 @@ function processStart(data: Fields): Json | undefined {
         cmd_line: data.text("CommandLine"),
         // The exact time stays in unmapped: OCSF counts milliseconds.
         created_time: created === undefined ? undefined : Math.floor(created / 1000),
-        parent_process: parent,
+        parent_process: processOf({ pid: idOf(data, "ParentProcess") }),
       },
     ),
   );

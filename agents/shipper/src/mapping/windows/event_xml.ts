@@ -2,14 +2,12 @@
 // Enforces: the shape that evtx_dump gives events in JSON, so that the view on Windows events takes it as another coat.
 // Forbids: leaving out an element, an attribute, or the part that was cut off.
 
-import type { Json } from "../json.ts";
+import { addValue, type Json } from "../json.ts";
 import { type Element, readXml } from "./xml.ts";
 
+/** What says nothing is left out. */
 function add(owner: Json, name: string, value: unknown): void {
-  if (value === undefined) return;
-  const before = Object.hasOwn(owner, name) ? owner[name] : undefined;
-  const all = before === undefined ? value : Array.isArray(before) ? [...(before as unknown[]), value] : [before, value];
-  Object.defineProperty(owner, name, { value: all, enumerable: true, configurable: true, writable: true });
+  if (value !== undefined) addValue(owner, name, value);
 }
 
 /** An element's text, or an object of its attributes and children; undefined where it says nothing. */
