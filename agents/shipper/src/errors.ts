@@ -25,8 +25,11 @@ export type InputCode =
   | "SHIP_GZIP_CORRUPT"
   | "SHIP_INPUT_UNREADABLE";
 
+/** Codes of following files. */
+export type FollowCode = "SHIP_CHECKPOINT" | "SHIP_FOLLOW_LOST" | "SHIP_FOLLOW_MANY" | "SHIP_NOT_A_FILE";
+
 /** Everything the shipper can complain about. */
-export type ShipCode = RecordCode | InputCode;
+export type ShipCode = RecordCode | InputCode | FollowCode;
 
 const record = "record";
 const input = "input";
@@ -122,11 +125,36 @@ export const SHIP_CODES: CodeTable<ShipCode> = {
     meaning: "reading the input failed; the complete records before that place were read",
     next: "see the cause, then ship again",
   },
+  SHIP_CHECKPOINT: {
+    stage: "follow",
+    disposition: "fatal",
+    meaning:
+      "the checkpoint beside the spool is damaged, or does not belong to what the spool holds: how far files were read is not known exactly",
+    next: "restore the checkpoint, or move it away: then every followed file is read from its beginning, and what was sent of it is sent again",
+  },
+  SHIP_FOLLOW_LOST: {
+    stage: "follow",
+    disposition: "dead_letter",
+    meaning: "a followed file was truncated, replaced or removed, and what it may still have held was found nowhere",
+    next: "let the rotation keep at least one file beside the live one (copytruncate: without delay), and the agent running",
+  },
+  SHIP_FOLLOW_MANY: {
+    stage: "follow",
+    disposition: "reject",
+    meaning: "the patterns match more files than one agent follows; the rest is not read",
+    next: "narrow the patterns, or run several agents with identities of their own",
+  },
+  SHIP_NOT_A_FILE: {
+    stage: "follow",
+    disposition: "retry",
+    meaning: "a followed path is no regular file, or may not be read; it is looked at again",
+    next: "check the path and its permissions",
+  },
 };
 
 /** Ends an input. `fields` has the input's name, and byte offset and line where reading stopped. */
 export class ShipError extends RansomeyeError<ShipCode> {
-  constructor(code: InputCode, message: string, options?: ErrorOptions) {
+  constructor(code: InputCode | FollowCode, message: string, options?: ErrorOptions) {
     super(SHIP_CODES, code, message, options);
   }
 }

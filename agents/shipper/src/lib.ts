@@ -9,3 +9,10 @@ export { originalOf } from "./mapping/draft.ts";
 export type { Batch, EventItem, InvalidItem, Item, Place, ResumePoint } from "./records.ts";
 export { readRecords } from "./read_records.ts";
 export { type ReadOptions, recordBytesMax, RecordReader } from "./record_reader.ts";
+
+// Following: files that grow and rotate.
+export { Follower, type FollowedState, type FollowerOptions, type FollowSource, type Handover } from "./follow/follower.ts";
+export type { FileMark, Head } from "./follow/file_mark.ts";
+export { PositionedLane, type Sink } from "./follow/positioned_lane.ts";
+export { Positions } from "./follow/positions.ts";
+export { followInvalid } from "./events.ts";
