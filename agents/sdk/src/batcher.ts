@@ -35,10 +35,12 @@ export class Batcher {
   #bytes = 0;
   #parts: CallPart[] = [];
   #cursor: string | undefined;
+  #mappingVersion: number;
 
   /** `seal` is called with each full frame, in order. */
   constructor(bounds: BatchBounds, seal: (sealed: Sealed) => void) {
     this.#bounds = bounds;
+    this.#mappingVersion = bounds.mappingVersion;
     this.#seal = seal;
   }
 
@@ -51,9 +53,12 @@ export class Batcher {
     return this.#bytes;
   }
 
-  /** Takes the lines of a call (`bytes`: with a line feed for each). The cursor belongs to the frame with the last of them. */
-  add(call: Call, lines: readonly Buffer[], bytes: number, cursor: string | undefined): void {
-    const { frameBytesMax, frameEventsMax } = this.#bounds;
+  /** Takes the lines of a call (`bytes`: with a line feed for each). The cursor belongs to the frame with the last of them. A frame has one mapping version. */
+  add(call: Call, lines: readonly Buffer[], bytes: number, about: { readonly cursor?: string; readonly mappingVersion?: number }): void {
+    const { frameBytesMax, frameEventsMax, mappingVersion } = this.#bounds;
+    const { cursor } = about;
+    if ((about.mappingVersion ?? mappingVersion) !== this.#mappingVersion) this.flush();
+    this.#mappingVersion = about.mappingVersion ?? mappingVersion;
     if (this.#bytes + bytes > frameBytesMax || this.#lines.length + lines.length > frameEventsMax) this.flush();
     let offset = 0;
     let start = this.#lines.length;
@@ -86,14 +91,14 @@ export class Batcher {
       payload[at] = lineFeed;
       at += 1;
     }
-    const { schemaVersion, mappingVersion } = this.#bounds;
+    const { schemaVersion } = this.#bounds;
     const batch: SealedBatch = {
       kind: "events",
       count: this.#lines.length,
       payloadBytes: at,
       payloadHash: payloadHash(payload),
       schemaVersion,
-      mappingVersion,
+      mappingVersion: this.#mappingVersion,
     };
     const sealed: Sealed = { batch, payload, parts: this.#parts, cursor: this.#cursor, more };
     this.#lines = [];

@@ -40,6 +40,8 @@ export interface SendOptions {
 export interface SendManyOptions extends SendOptions {
   /** Where the source stands behind these lines; kept atomically with them, told by `cursor()` after a restart. At most 4 KiB. */
   readonly cursor?: string;
+  /** Version of the mapping that made these lines, where it is not the producer's. */
+  readonly mappingVersion?: number;
 }
 
 /** Lines that are safely on this machine's disk. */
@@ -234,7 +236,7 @@ export class Producer {
     if (this.#options.whenFull === "declare" && !this.#hasRoomToSpare(bytes)) return this.#lose(lines.length, options.cursor);
     return this.#admission.enter(bytes, () => {
       const call = new Call(this.#settings.identity.producer, lines.length);
-      this.#batcher.add(call, lines, bytes, options.cursor);
+      this.#batcher.add(call, lines, bytes, options);
       if (options.urgent === true || this.#closing !== undefined) this.flush();
       else if (this.#batcher.count > 0) this.#linger ??= this.#settings.clock.setTimer(this.#lingerMs, () => this.flush());
       return call;

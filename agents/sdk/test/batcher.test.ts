@@ -23,7 +23,7 @@ test("frames keep their bounds and the order of lines; a call begins a new frame
           call,
           lines,
           lines.reduce((sum, line) => sum + line.length + 1, 0),
-          `c${at}`,
+          { cursor: `c${at}` },
         );
         return { call, lines };
       });
@@ -59,8 +59,8 @@ test("a cursor stands with the last line of its call, never before", () => {
   const frames: Sealed[] = [];
   const batcher = new Batcher(bounds, (sealed) => frames.push(sealed));
   const lines = Array.from({ length: 20 }, () => Buffer.from("x"));
-  batcher.add(new Call("p", 1), [Buffer.from("y")], 2, "first");
-  batcher.add(new Call("p", 20), lines, 40, "second");
+  batcher.add(new Call("p", 1), [Buffer.from("y")], 2, { cursor: "first" });
+  batcher.add(new Call("p", 20), lines, 40, { cursor: "second" });
   batcher.flush();
   assert.deepEqual(
     frames.map(({ cursor, more }) => [cursor, more]),
@@ -69,6 +69,22 @@ test("a cursor stands with the last line of its call, never before", () => {
       [undefined, true],
       [undefined, true],
       ["second", false],
+    ],
+  );
+});
+
+test("R-17 lines of two mapping versions do not share a frame", () => {
+  const frames: Sealed[] = [];
+  const batcher = new Batcher(bounds, (sealed) => frames.push(sealed));
+  for (const mappingVersion of [3, 3, 4, undefined])
+    batcher.add(new Call("p", 1), [Buffer.from("y")], 2, mappingVersion === undefined ? {} : { mappingVersion });
+  batcher.flush();
+  assert.deepEqual(
+    frames.map(({ batch }) => [batch.mappingVersion, batch.count]),
+    [
+      [3, 2],
+      [4, 1],
+      [bounds.mappingVersion, 1],
     ],
   );
 });

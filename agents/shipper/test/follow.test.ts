@@ -209,6 +209,31 @@ test("P-8 garbage, huge lines and half a file of zeros cost themselves", async (
   await agent.follower.close();
 });
 
+test("AG-7 a sink that takes nothing makes the reader stand still, and nothing is lost by it", async () => {
+  const { log, disk, agent: start } = await setUp();
+  const agent = start();
+  let open: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  disk.gate = gate;
+  await log.write(5);
+  const waiting = agent.follower.step();
+  await log.write(5000);
+  assert.deepEqual(disk.arrived(log.path), []);
+  const [state] = await agent.follower.states();
+  assert.ok((state?.lagBytes ?? 0) > 1_000_000, "what was not read yet is told");
+  open();
+  await waiting;
+  await agent.rest();
+  assert.deepEqual(disk.arrived(log.path), upTo(5005));
+  assert.deepEqual(
+    (await agent.follower.states()).map(({ lagBytes, lagMs }) => [lagBytes, lagMs]),
+    [[0, 0]],
+  );
+  await agent.follower.close();
+});
+
 test("AG-6 X-6 kill -9 at any call, rotations at any time: every line of every file once and in order, with a bounded cursor", async () => {
   for (let seed = 1; seed <= 24; seed += 1) {
     const directory = await temporaryDirectory();

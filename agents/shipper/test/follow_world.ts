@@ -55,6 +55,8 @@ export class Disk implements Sink {
   durable = 0;
   checkpoint: string | undefined;
   checkpoints = 0;
+  /** What every call waits for. */
+  gate: Promise<void> = Promise.resolve();
   /** Calls until the agent dies; undefined: never. */
   killIn: number | undefined;
 
@@ -63,6 +65,7 @@ export class Disk implements Sink {
   }
 
   async send(lines: readonly Buffer[], { file }: { readonly file: string }, { cursor }: { readonly cursor: string }): Promise<void> {
+    await this.gate;
     this.#mayDie();
     const seqs = lines.map((line) => (JSON.parse(String(originalOf(JSON.parse(line.toString())))) as { flow_id: number }).flow_id);
     this.sent.push({ path: file, seqs, cursor });

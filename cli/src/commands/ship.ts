@@ -9,15 +9,13 @@ import { join, resolve } from "node:path";
 import { recordingTelemetry } from "ransomeye-kernel";
 import { type Format, formatNames, formats } from "ransomeye-shipper";
 import { CliError, type ExitName } from "../errors.ts";
+import { destination } from "../ship/destination.ts";
 import { InputFiles } from "../ship/input_files.ts";
-import { Lanes, type LanesOptions } from "../ship/lanes.ts";
+import { Lanes } from "../ship/lanes.ts";
 import { RejectsFile } from "../ship/rejects.ts";
 import { furthest, findRun, listRuns, outlived, type Run, saveRun } from "../ship/runs.ts";
 import { Shipping } from "../ship/shipping.ts";
 import { shipSummary, type ShipSummary, summaryText } from "../ship/summary.ts";
-import { createDataDir, type DataDir } from "../supervisor/data_dir.ts";
-import { localHost } from "../supervisor/gateway_address.ts";
-import { requireRuntime } from "../supervisor/runtime_file.ts";
 import { formatBytes, formatCount } from "../terminal/format.ts";
 import { onInterrupt } from "../terminal/interrupt.ts";
 import { progressBar, startProgress } from "../terminal/progress.ts";
@@ -194,27 +192,6 @@ async function drainAll(
   }
 }
 
-/**
- * Where to, and as whom. A local identity is enrolled with the system that runs here; one that was enrolled elsewhere and carried here needs
- * nothing but its gateway's address. @throws CliError CLI_NOT_RUNNING, CLI_UNREACHABLE, CLI_USAGE
- */
-async function destination(
-  dir: DataDir,
-  producer: string | null,
-  gatewayOption: string | undefined,
-): Promise<Pick<LanesOptions, "gateway" | "who">> {
-  const given = gatewayOption === undefined ? undefined : splitHostPort(gatewayOption);
-  if (given !== undefined && producer !== null) {
-    await createDataDir(dir);
-    return { gateway: given, who: { producer } };
-  }
-  const runtime = await requireRuntime(dir);
-  const at = given ?? runtime.gateway;
-  if (at === null) throw new CliError("CLI_UNREACHABLE", "the system is starting; its gateway is not there yet");
-  const gateway = { host: localHost(at.host), port: at.port };
-  return { gateway, who: producer === null ? { registrySocket: runtime.registrySocket } : { producer } };
-}
-
 async function chooseRun(context: CommandContext, folder: string, files: readonly string[], options: OptionValues): Promise<Run> {
   const resume = options["resume"];
   if (resume !== undefined) {
@@ -264,12 +241,6 @@ async function checkInputs(inputs: readonly string[]): Promise<void> {
       throw new CliError("CLI_FILE", `${input} cannot be read`, { cause });
     });
   }
-}
-
-function splitHostPort(text: string): { host: string; port: number } {
-  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
-  if (match === null) throw new CliError("CLI_USAGE", `${text} is not host:port`);
-  return { host: match[1] ?? match[2] ?? "", port: Number(match[3]) };
 }
 
 function exitFor(summary: ShipSummary): ExitName {

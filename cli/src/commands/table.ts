@@ -3,6 +3,7 @@
  * Enforces: one list; what is not in it does not exist.
  * Forbids: nothing beyond that.
  */
+import { agentCommand } from "./agent.ts";
 import { auditCommand } from "./audit.ts";
 import { authorityRetireCommand, authorityRotateCommand, authorityShowCommand } from "./authority.ts";
 import { acceptCloneCommand, clonesCommand } from "./clones.ts";
@@ -27,6 +28,7 @@ export const commandTable: readonly CommandSpec[] = [
   startCommand,
   statusCommand,
   shipCommand,
+  agentCommand,
   eventsCommand,
   eventCommand,
   auditCommand,

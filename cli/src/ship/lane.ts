@@ -63,12 +63,12 @@ export class Lane {
     this.#listener = listener;
   }
 
-  /** Hands lines over with the checkpoint behind them. Waits only while too much is ahead of the disk. */
-  async send(lines: readonly Buffer[], origin: Origin, cursor: string): Promise<void> {
+  /** Hands lines over with the checkpoint behind them, and the version of the mapping that made them. Waits only while too much is ahead of the disk. */
+  async send(lines: readonly Buffer[], origin: Origin, about: { readonly cursor: string; readonly mappingVersion: number }): Promise<void> {
     if (this.#failed !== undefined) throw this.#failed;
     const bytes = lines.reduce((sum, line) => sum + line.length, 0);
     this.#aheadBytes += bytes;
-    const spooled = this.#producer.sendMany(lines, { cursor }).then(
+    const spooled = this.#producer.sendMany(lines, about).then(
       ({ receipt }) => {
         this.#aheadBytes -= bytes;
         this.#await(receipt, origin);

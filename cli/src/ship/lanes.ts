@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import type { Clock, Random, Telemetry } from "ransomeye-kernel";
 import { detectKind, fitsKind, formats, type Format } from "ransomeye-shipper";
+import type { ProducerKind } from "ransomeye-pipeline";
 import { loadIdentity, openProducer, type Producer, type ProducerIdentity } from "ransomeye-sdk";
 import { hasCode } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
@@ -19,7 +20,11 @@ export interface LanesOptions {
   readonly gateway: { readonly host: string; readonly port: number };
   /** The identity asked for by --producer; or one local identity for each kind, enrolled with the registry of this host. */
   readonly who: { readonly producer: string } | { readonly registrySocket: string };
+  /** Names of local identities; `ship` and the agent have their own, for a spool has one cursor. */
+  readonly nameOf?: (kind: ProducerKind) => string;
   readonly agent: string;
+  /** Bytes that each spool may hold, where it is not the SDK's own bound. */
+  readonly spoolBytesMax?: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly telemetry: Telemetry;
@@ -32,7 +37,6 @@ interface OpenLane {
   readonly identity: ProducerIdentity;
   readonly producer: Producer;
   readonly lane: Lane;
-  readonly mappingVersion: number;
 }
 
 /** The lanes of one run. */
@@ -49,30 +53,40 @@ export class Lanes {
     format: Format,
     listener: LaneListener,
   ): Promise<{ readonly lane: Lane; readonly name: string; readonly producer: string }> {
-    const { who } = this.#o;
-    const name = "producer" in who ? who.producer : localName(detectKind(format));
-    const known = this.#open.get(name);
-    const { mappingVersion } = formats[format];
-    if (known !== undefined && known.mappingVersion === mappingVersion) return this.#fitting(known, format);
-    const identity = known?.identity ?? (await this.#identity(name, format));
-    if (!fitsKind(format, identity.kind)) throw mismatch(name, identity, format);
-    if (known === undefined) await this.#o.onIdentity(name, identity);
-    else {
-      // The mapping's version is signed with every batch, so another one needs another producer over the same spool.
-      await known.lane.drain("receipt");
-      await known.producer.close();
-    }
-    const producer = await this.#openProducer(name, identity, mappingVersion);
-    const opened: OpenLane = { name, identity, producer, lane: new Lane(producer, identity.producer, listener), mappingVersion };
+    const { who, nameOf = localName } = this.#o;
+    const name = "producer" in who ? who.producer : nameOf(detectKind(format));
+    const open = this.#open.get(name) ?? (await this.#openLane(name, await this.#identity(name, detectKind(format)), format, listener));
+    if (!fitsKind(format, open.identity.kind)) throw mismatch(name, open.identity, format);
+    return { lane: open.lane, name, producer: open.identity.producer };
+  }
+
+  /** The lane of an identity that has shipped before. */
+  async laneNamed(name: string, listener: LaneListener): Promise<Lane> {
+    const directory = join(this.#o.dataDir.identities, name);
+    const { kind } = await loadIdentity(directory);
+    const open = this.#open.get(name) ?? (await this.#openLane(name, await this.#identity(name, kind), undefined, listener));
+    return open.lane;
+  }
+
+  /** The cursor that an open lane's spool holds. */
+  openCursorOf(name: string): string | undefined {
+    return this.#open.get(name)?.producer.cursor();
+  }
+
+  async #openLane(name: string, identity: ProducerIdentity, format: Format | undefined, listener: LaneListener): Promise<OpenLane> {
+    if (format !== undefined && !fitsKind(format, identity.kind)) throw mismatch(name, identity, format);
+    await this.#o.onIdentity(name, identity);
+    const producer = await this.#openProducer(name, identity);
+    const opened: OpenLane = { name, identity, producer, lane: new Lane(producer, identity.producer, listener) };
     this.#open.set(name, opened);
-    return this.#fitting(opened, format);
+    return opened;
   }
 
   /** The cursor that an identity's spool holds, opening it for a moment. */
   async cursorOf(name: string): Promise<string | undefined> {
     const directory = join(this.#o.dataDir.identities, name);
     if (!(await hasIdentity(directory))) return undefined;
-    const producer = await this.#openProducer(name, await loadIdentity(directory), 0);
+    const producer = await this.#openProducer(name, await loadIdentity(directory));
     try {
       return producer.cursor();
     } finally {
@@ -109,28 +123,23 @@ export class Lanes {
     for (const { producer } of this.#open.values()) await producer.close();
   }
 
-  #fitting(open: OpenLane, format: Format): { lane: Lane; name: string; producer: string } {
-    if (!fitsKind(format, open.identity.kind)) throw mismatch(open.name, open.identity, format);
-    return { lane: open.lane, name: open.name, producer: open.identity.producer };
-  }
-
-  async #identity(name: string, format: Format): Promise<ProducerIdentity> {
+  async #identity(name: string, kind: ProducerKind): Promise<ProducerIdentity> {
     const { dataDir, who, clock, random } = this.#o;
     const directory = join(dataDir.identities, name);
-    if ("registrySocket" in who)
-      return ensureIdentity({ directory, name, kind: detectKind(format), registrySocket: who.registrySocket, clock, random });
+    if ("registrySocket" in who) return ensureIdentity({ directory, name, kind, registrySocket: who.registrySocket, clock, random });
     if (!(await hasIdentity(directory)))
       throw new CliError("CLI_IDENTITY_MISSING", `there is no identity ${name} in ${dataDir.identities}`);
     return loadIdentity(directory);
   }
 
-  async #openProducer(name: string, identity: ProducerIdentity, mappingVersion: number): Promise<Producer> {
-    const { dataDir, gateway, clock, random, telemetry, agent } = this.#o;
+  async #openProducer(name: string, identity: ProducerIdentity): Promise<Producer> {
+    const { dataDir, gateway, clock, random, telemetry, agent, spoolBytesMax } = this.#o;
+    const options = { agent, ...(spoolBytesMax === undefined ? {} : { spoolBytesMax }) };
     const spoolDir = join(dataDir.spool, name);
     const identityDir = join(dataDir.identities, name);
     await makePrivate(spoolDir);
     try {
-      return await openProducer({ identity, identityDir, gateway, spoolDir, options: { agent, mappingVersion }, clock, random, telemetry });
+      return await openProducer({ identity, identityDir, gateway, spoolDir, options, clock, random, telemetry });
     } catch (error) {
       if (hasCode(error, "SDK_SPOOL_LOCKED")) throw new CliError("CLI_IDENTITY_BUSY", `another process ships as ${name}`, { cause: error });
       throw error;

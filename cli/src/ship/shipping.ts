@@ -5,7 +5,7 @@
  * Forbids: stopping at a bad record, or at a bad file: what can be shipped is shipped.
  */
 import { type Clock, RansomeyeError } from "ransomeye-kernel";
-import { type Batch, type Format, originalOf, type Place, readRecords } from "ransomeye-shipper";
+import { type Batch, type Format, formats, originalOf, type Place, readRecords } from "ransomeye-shipper";
 import { CliError } from "../errors.ts";
 import type { GateInvalid, LaneListener } from "./lane.ts";
 import type { Lanes } from "./lanes.ts";
@@ -179,16 +179,19 @@ export class Shipping implements LaneListener {
     await lane.send(
       lines,
       { file: report.name, places },
-      encodeCheckpoint({
-        run: this.#o.run,
-        input: index,
-        record: last,
-        spooled: handedOver,
-        invalid,
-        refused,
-        mismatched,
-        rejectsBytes: this.#rejectsBytes,
-      }),
+      {
+        cursor: encodeCheckpoint({
+          run: this.#o.run,
+          input: index,
+          record: last,
+          spooled: handedOver,
+          invalid,
+          refused,
+          mismatched,
+          rejectsBytes: this.#rejectsBytes,
+        }),
+        mappingVersion: formats[batch.format].mappingVersion,
+      },
     );
   }
 

@@ -6,7 +6,7 @@
 
 import { invariant } from "ransomeye-kernel";
 import { ShipError } from "../errors.ts";
-import { type Format, formatNames } from "../formats.ts";
+import { formatNames } from "../formats.ts";
 import type { FramingPoint } from "../input/framing.ts";
 import type { FileMark, Head } from "./file_mark.ts";
 
@@ -192,7 +192,7 @@ function isMark(mark: FileMark): boolean {
     typeof path === "string" &&
     typeof head.hash === "string" &&
     Number.isSafeInteger(point.byteOffset) &&
-    formatNames.includes(format as Format)
+    formatNames.includes(format)
   );
 }
 

@@ -5,6 +5,7 @@
  * Forbids: fields that are known anywhere else, and defaults outside their bounds (a test checks).
  */
 import type { FieldSpec } from "./field_types.ts";
+import { agentFields } from "./fields/agent.ts";
 import { dataFields } from "./fields/data.ts";
 import { enrolmentFields } from "./fields/enrolment.ts";
 import { gatewayFields } from "./fields/gateway.ts";
@@ -20,12 +21,14 @@ export const configFields: typeof generalFields &
   typeof kindsFields &
   typeof enrolmentFields &
   typeof dataFields &
+  typeof agentFields &
   typeof processFields = {
   ...generalFields,
   ...gatewayFields,
   ...kindsFields,
   ...enrolmentFields,
   ...dataFields,
+  ...agentFields,
   ...processFields,
 };
 

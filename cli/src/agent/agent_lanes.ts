@@ -1,0 +1,137 @@
+/**
+ * Why it exists: followed files belong to producers by their formats, and each producer's spool knows how far its own files were read.
+ * Enforces: one identity and one checkpoint for each kind of producer; a path that changes its format changes its producer without being read twice.
+ * Forbids: an identity that `ship` uses as well: a spool holds one cursor.
+ */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Clock, type Telemetry, writeFileAtomic } from "ransomeye-kernel";
+import type { ProducerKind } from "ransomeye-pipeline";
+import {
+  type Batch,
+  type FileMark,
+  followInvalid,
+  type Format,
+  type FramingPoint,
+  type Handover,
+  type Head,
+  PositionedLane,
+  Positions,
+} from "ransomeye-shipper";
+import { CliError } from "../errors.ts";
+import { hasIdentity } from "../ship/identities.ts";
+import type { GateInvalid, Lane, LaneListener } from "../ship/lane.ts";
+import type { Lanes } from "../ship/lanes.ts";
+import type { DataDir } from "../supervisor/data_dir.ts";
+
+const checkpointName = "follow.json";
+
+/** The agent's identity of a kind. */
+export function agentName(kind: ProducerKind): string {
+  return `agent-${kind}`;
+}
+
+export interface AgentLanesOptions {
+  readonly lanes: Lanes;
+  readonly dataDir: DataDir;
+  /** The identity asked for by --producer; else the agent's own, one for each kind. */
+  readonly producer: string | null;
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+}
+
+/** Where followed records go. */
+export class AgentLanes implements Handover, LaneListener {
+  readonly #o: AgentLanesOptions;
+  readonly #positioned = new Map<string, PositionedLane>();
+
+  private constructor(o: AgentLanesOptions) {
+    this.#o = o;
+  }
+
+  /** Opens the lanes that were used before, with their positions. @throws ShipError SHIP_CHECKPOINT, CliError CLI_IDENTITY_BUSY */
+  static async open(o: AgentLanesOptions): Promise<AgentLanes> {
+    const own = new AgentLanes(o);
+    const names = (await readdir(o.dataDir.spool).catch(() => [] as string[])).filter((name) =>
+      o.producer === null ? name.startsWith(agentName("" as ProducerKind)) : name === o.producer,
+    );
+    for (const name of names) {
+      if (!(await hasIdentity(join(o.dataDir.identities, name)))) continue;
+      await own.#positionedLane(name, await o.lanes.laneNamed(name, own));
+    }
+    return own;
+  }
+
+  markOf(path: string): FileMark | undefined {
+    const marks = [...this.#positioned.values()].flatMap((lane) => lane.markOf(path) ?? []);
+    return marks.reduce<FileMark | undefined>(
+      (newest, mark) => (newest === undefined || mark.sinceUs > newest.sinceUs ? mark : newest),
+      undefined,
+    );
+  }
+
+  async take(path: string, batch: Batch, about: { readonly fresh: FileMark | undefined; readonly head: Head | undefined }): Promise<void> {
+    const lane = await this.#laneFor(batch.format);
+    if (lane instanceof CliError) {
+      const byteOffset = batch.items[0]?.place.byteOffset ?? 0;
+      const detail = { input: path, code: lane.code, records: batch.items.length, byte_offset: byteOffset, detail: lane.message };
+      this.#o.telemetry.emit(followInvalid, detail);
+      return;
+    }
+    await lane.take(path, batch, about);
+    if (about.fresh === undefined) return;
+    for (const other of this.#positioned.values()) if (other !== lane) other.drop(path);
+  }
+
+  moved(path: string, point: FramingPoint): void {
+    for (const lane of this.#positioned.values()) lane.moved(path, point);
+  }
+
+  async rest(): Promise<void> {
+    for (const lane of this.#positioned.values()) await lane.rest();
+  }
+
+  /** Everything read is on disk, and so is how far that was. */
+  async close(): Promise<void> {
+    for (const lane of this.#positioned.values()) await lane.close();
+  }
+
+  /** A line became a dead letter. */
+  invalid({ file, place, code, reason, id }: GateInvalid): void {
+    const detail = `${reason} (dead letter ${id})`;
+    this.#o.telemetry.emit(followInvalid, { input: file, code, records: 1, byte_offset: place.byteOffset, detail });
+  }
+
+  placed(): void {
+    // Nobody waits for the ids of a followed file's events.
+  }
+
+  async #laneFor(format: Format): Promise<PositionedLane | CliError> {
+    try {
+      const { lane, name } = await this.#o.lanes.laneFor(format, this);
+      return await this.#positionedLane(name, lane);
+    } catch (error) {
+      if (error instanceof CliError && error.code === "CLI_KIND_MISMATCH") return error;
+      throw error;
+    }
+  }
+
+  async #positionedLane(name: string, lane: Lane): Promise<PositionedLane> {
+    const known = this.#positioned.get(name);
+    if (known !== undefined) return known;
+    const path = join(this.#o.dataDir.spool, name, checkpointName);
+    const positions = Positions.load(await textOf(path), this.#o.lanes.openCursorOf(name));
+    const positioned = new PositionedLane(positions, lane, (text) => writeFileAtomic(path, text, 0o600), this.#o.clock);
+    this.#positioned.set(name, positioned);
+    return positioned;
+  }
+}
+
+async function textOf(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}

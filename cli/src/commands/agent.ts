@@ -1,0 +1,143 @@
+/**
+ * Why it exists: hosts ship their logs for years, not files for minutes: the agent follows what grows and rotates, as a service.
+ * Enforces: each line of each file once and in order, through rotations, restarts and kill -9; SIGTERM drains within a bound.
+ * Forbids: losing what the spool holds no room for: the files are the buffer.
+ */
+import { join } from "node:path";
+import { type Clock, createTelemetry, Lifetime, limits, serveMetrics, sleep } from "ransomeye-kernel";
+import { Follower, formatNames } from "ransomeye-shipper";
+import { AgentLanes, agentName } from "../agent/agent_lanes.ts";
+import { agentSources } from "../agent/agent_sources.ts";
+import { isStale, readStatus, statusOf, statusText, writeStatus } from "../agent/agent_status.ts";
+import type { ExitName } from "../errors.ts";
+import { destination } from "../ship/destination.ts";
+import { Lanes } from "../ship/lanes.ts";
+import type { DataDir } from "../supervisor/data_dir.ts";
+import { onInterrupt } from "../terminal/interrupt.ts";
+import { version } from "../version.ts";
+import { type CommandContext, type CommandSpec, type OptionValues, textOption } from "./command.ts";
+
+const statusEveryMs = 2000;
+const scanEveryMs = 2000;
+
+export const agentCommand: CommandSpec = {
+  path: "agent",
+  args: "[path...]",
+  summary: "follow files as they grow and rotate, and send their records as signed events, as a service",
+  prose:
+    "Each line of each file is sent once and in order: through renaming and copying rotations (files beside the path as `.1`, `.2.gz`, `-20260105` are found again by inode and first bytes), truncation, removal, restarts and kill -9. Paths may hold `*` and `?`; quote them, so that the shell leaves them alone. Files that appear later are followed from their beginning. A full spool makes the agent read no further: the files are the buffer. What a rotation destroyed before it could be read is reported as an error (follow_lost), for it cannot be counted. Records that are not taken are named in the log. Formats and identities are as with `ship`; the agent's local identities are its own (agent-linux, agent-dpi …). SIGTERM stops reading, waits a bounded time for receipts, and leaves the rest in the spool for the next start. Metrics are served on agent.metrics.sock in the data directory.",
+  options: [
+    { flags: "--format <format>", help: "do not guess the format of the paths named here", choices: formatNames },
+    { flags: "--sources <file>", help: 'follow what this JSON file lists: [{"path": PATTERN, "format": FORMAT}]; format may be left out' },
+    { flags: "--producer <name>", help: "send under this identity of the data directory" },
+    { flags: "--no-raw", help: "do not keep the original record inside the event" },
+    {
+      flags: "--gateway <address>",
+      help: "host:port of the gateway; default: that of the system running here; with --producer none need run here",
+    },
+    { flags: "--status", help: "do not follow; tell how the agent of this data directory is doing" },
+  ],
+  examples: [
+    { line: "ransomeye agent /var/log/suricata/eve.json '/var/log/zeek/*.log'", says: "Follows both, formats found by themselves." },
+    {
+      line: "ransomeye agent /var/log/audit/audit.log --format auditd --producer web-3 --gateway gw.example:7443",
+      says: "On another host, with the identity carried to .ransomeye/identities/web-3.",
+    },
+    { line: "ransomeye agent --status", says: "Whether it keeps up: bytes behind for each file." },
+  ],
+  json: `With --status: {"pid": n, "started_us": n, "written_us": n, "producers": [{"name", "producer", "kind"}], "spool_bytes": n,
+ "obstacle": string | null, "lag_bytes": n, "paths": [{"path": string, "open": boolean, "blocked": code | null, "lag_bytes": n, "lag_ms": n}]}
+Exit code 1 where the agent has not written it for half a minute.`,
+  exits: ["ok", "found", "usage", "config", "unreachable", "not_found", "busy"],
+  run: (context, paths, options) => (options["status"] === true ? tellStatus(context) : runAgent(context, paths, options)),
+};
+
+async function tellStatus(context: CommandContext): Promise<ExitName> {
+  const status = await readStatus(await context.dataDir());
+  context.result(status, statusText(status, context.clock));
+  return isStale(status, context.clock) ? "found" : "ok";
+}
+
+async function runAgent(context: CommandContext, paths: readonly string[], options: OptionValues): Promise<ExitName> {
+  const sources = await agentSources(paths, textOption(options, "format"), textOption(options, "sources"));
+  const { agent, log } = await context.config();
+  const { clock, random } = context;
+  const dataDir = await context.dataDir();
+  const producer = textOption(options, "producer") ?? null;
+  const { gateway, who } = await destination(dataDir, producer, textOption(options, "gateway"));
+  const telemetry = createTelemetry({ role: "agent", level: log.level });
+  const lifetime = new Lifetime(clock);
+  const socket = join(dataDir.root, "agent.metrics.sock");
+  if (Buffer.byteLength(socket) <= limits.socketPathBytesMax) await serveMetrics(telemetry, socket, lifetime);
+  else context.note(`no metrics: ${socket} is too long for a socket`);
+  const stop = onInterrupt();
+  const lanes = new Lanes({
+    dataDir,
+    gateway,
+    who,
+    nameOf: agentName,
+    agent: `ransomeye-agent/${version}`,
+    spoolBytesMax: agent.spoolBytesMax,
+    clock,
+    random,
+    telemetry,
+    async onIdentity(name, identity) {
+      context.note(`sending as ${name} (${identity.kind}, ${identity.producer})`);
+    },
+  });
+  try {
+    const handover = await AgentLanes.open({ lanes, dataDir, producer, clock, telemetry });
+    const { pollMs, rotateWaitMs } = agent;
+    const read = { raw: options["raw"] !== false, telemetry };
+    const follower = new Follower({ sources, handover, read, pollMs, rotateWaitMs, scanMs: scanEveryMs, clock, telemetry });
+    const told = tellAlways(dataDir, follower, lanes, clock, stop.signal);
+    try {
+      await follower.run(stop.signal);
+    } finally {
+      await follower.close();
+    }
+    await handover.close();
+    await drain(lanes, agent.drainMsMax, clock);
+    await told;
+  } finally {
+    stop.release();
+    await lanes.close();
+    await lifetime.drain();
+    telemetry.flush();
+  }
+  return "ok";
+}
+
+/** Writes the status now and then, until the signal. */
+async function tellAlways(dir: DataDir, follower: Follower, lanes: Lanes, clock: Clock, signal: AbortSignal): Promise<void> {
+  const startedUs = clock.nowUs();
+  while (!signal.aborted) {
+    const facts = {
+      pid: process.pid,
+      started_us: startedUs,
+      written_us: clock.nowUs(),
+      producers: lanes.identities(),
+      spool_bytes: lanes.spoolBytes(),
+      obstacle: lanes.obstacle() ?? null,
+    };
+    // A status that cannot be written, on a full disk for one, is none; the agent goes on, and its age shows.
+    await follower
+      .states()
+      .then((states) => writeStatus(dir, statusOf(facts, states)))
+      .catch(() => undefined);
+    await sleep(clock, statusEveryMs, signal).catch(() => undefined);
+  }
+}
+
+/** Waits for receipts, within the bound; what has none stays in the spool. */
+async function drain(lanes: Lanes, drainMsMax: number, clock: Clock): Promise<void> {
+  const giveUp = new AbortController();
+  const timer = clock.setTimer(drainMsMax, () => giveUp.abort(new Error("no receipts within the bound")));
+  try {
+    for (const lane of lanes.lanes()) await lane.drain("receipt", giveUp.signal);
+  } catch (error) {
+    if (!giveUp.signal.aborted) throw error;
+  } finally {
+    timer.cancel();
+  }
+}
