@@ -189,10 +189,7 @@ function parseCheckpoint(text: string): Checkpoint {
 function isMark(mark: FileMark): boolean {
   const { path, head, point, format } = mark;
   return (
-    typeof path === "string" &&
-    typeof head.hash === "string" &&
-    Number.isSafeInteger(point.byteOffset) &&
-    formatNames.includes(format)
+    typeof path === "string" && typeof head.hash === "string" && Number.isSafeInteger(point.byteOffset) && formatNames.includes(format)
   );
 }
 
