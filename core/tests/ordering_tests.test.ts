@@ -31,7 +31,9 @@ suite("order and epochs", { concurrency: 8 }, () => {
     assert.ok(createPublicKey(key.value.export({ format: "pem", type: "spki" })));
   });
 
-  test("R-37 a frame that is not next is answered with the expected head and not buffered; going back heals", { timeout }, async (t) => {
+  test("R-37 a frame that is not next is answered with the expected head and not buffered; going back heals (IF-4)", {
+    timeout,
+  }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
     const { client, chain, say } = await gate.begin(who, certificate);
@@ -171,7 +173,7 @@ suite("order and epochs", { concurrency: 8 }, () => {
     assert.equal((await client.next("receipt")).epoch, 2);
   });
 
-  test("one session per producer: the newest; the older is told", { timeout }, async (t) => {
+  test("one session per producer: the newest; the older is told (IF-10)", { timeout }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
     const first = await gate.begin(who, certificate);

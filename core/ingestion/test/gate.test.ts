@@ -49,7 +49,7 @@ test("P-1: no receipt leaves before the bus has answered accepted or duplicate",
   assert.equal(receipts.at(-1)?.durableSeq, 3);
 });
 
-test("one append in flight per partition; what queues behind it goes as one group", async () => {
+test("one append in flight per partition; what queues behind it goes as one group (IF-7)", async () => {
   const world = new ModelWorld(2);
   const producer = world.producer();
   await world.join(producer);
@@ -100,7 +100,7 @@ test("R-37 a wrong expectation is reset once: late answers to frames sent before
   assert.ok(receipt?.kind === "receipt" && receipt.durableSeq === 3);
 });
 
-test("R-37 a refused frame gives its room back", async () => {
+test("R-37 a refused frame gives its room back (IF-3)", async () => {
   const world = new ModelWorld(9);
   const producer = world.producer();
   await world.join(producer);
@@ -125,7 +125,7 @@ test("R-6 an epoch is opened only when nothing is in flight", async () => {
   assert.ok(opened?.kind === "epochOpened" && opened.epoch === 2 && opened.prevSeq === 1);
 });
 
-test("deadlines: Hello, a silent peer, and credit that nobody uses", async () => {
+test("deadlines: Hello, a silent peer, and credit that nobody uses (IF-11)", async () => {
   const world = new ModelWorld(5);
   const mute = world.producer();
   mute.session = 900;

@@ -57,7 +57,7 @@ test("refused handshakes have codes", () => {
   assert.equal(handshakeCode("ECONNRESET", undefined), "INGEST_TLS_REFUSED");
 });
 
-test("style 7: every code has a meaning, a next step and an answer that producers know", () => {
+test("style 7: every code has a meaning, a next step and an answer that producers know (IF-2)", () => {
   for (const [name, spec] of Object.entries(INGEST_CODES)) {
     assert.match(name, /^INGEST_[A-Z_]+$/);
     assert.ok(spec.meaning.length > 10 && spec.next.length > 5, name);
@@ -114,7 +114,7 @@ test("R-37 next, ahead, behind; another past is the bus's to judge", () => {
   assert.equal(placeOf(expectFrom(head(0, 0), 0), first), "ahead");
 });
 
-test("style 4: only enforceTrust mints; a look-alike is a defect at the dispatcher", () => {
+test("style 4: only enforceTrust mints; a look-alike is a defect at the dispatcher (IF-1)", () => {
   const [frame] = trustedChain(2, 1);
   assert.ok(frame !== undefined && isTrusted(frame) && Object.isFrozen(frame));
   const dispatcher = new Dispatcher({ appendsMax: 1, appendFramesMax: 10, appendBytesMax: 1 << 20 });

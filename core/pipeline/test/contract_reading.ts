@@ -27,7 +27,7 @@ export function readContract(open: OpenSubject): void {
       }
     });
 
-    test("R-10 entries come back byte for byte, in order, with their links, verdicts and gate", async () => {
+    test("R-10 entries come back byte for byte, in order, with their links, verdicts and gate (IF-8)", async () => {
       const { bus } = subject();
       const entries = await bus.read(part, null, everything);
       assert.equal(entries.length, frames.length);
@@ -77,7 +77,7 @@ export function readContract(open: OpenSubject): void {
       await assert.rejects(bus.read(part, { ...position, off: 9999 }, everything), (error) => hasCode(error, "BUS_HISTORY_DIVERGED"));
     });
 
-    test("R-16 received time never falls in a partition, and replay from a time starts at its first entry", async () => {
+    test("R-16 received time never falls in a partition, and replay from a time starts at its first entry (IF-8)", async () => {
       const { bus } = subject();
       const entries = await bus.read(part, null, everything);
       entries.slice(1).forEach((entry, index) => assert.ok(entry.receivedUs >= (entries[index]?.receivedUs ?? 0)));

@@ -11,7 +11,7 @@ const worlds = 300;
 const worldsPerTest = 50;
 
 for (let first = 1; first <= worlds; first += worldsPerTest) {
-  test(`X-6 X-1 R-2 R-3 R-4 R-7 no promise is broken in the worlds of seeds ${first} to ${first + worldsPerTest - 1}`, async () => {
+  test(`X-6 X-1 R-2 R-3 R-4 R-7 no promise is broken in the worlds of seeds ${first} to ${first + worldsPerTest - 1} (IF-5)`, async () => {
     for (let seed = first; seed < first + worldsPerTest; seed++) {
       const verdict = await runWorld({ seed });
       assert.equal(verdict.failures.length, 0, `${verdict.trace.slice(-40).join("\n")}\n${replayOf(verdict)}`);
