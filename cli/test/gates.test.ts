@@ -9,6 +9,7 @@ import { assertConnectionsFit, connectionBudget } from "../src/supervisor/connec
 import { GateDesk } from "../src/supervisor/gate_desk.ts";
 import { aheadConnections, type GateLoad, shares, unbounded } from "../src/supervisor/gate_share.ts";
 import { gatewayProcesses, processNames } from "../src/supervisor/process_names.ts";
+import { readyMsMax, type Restartable, restartOneByOne } from "../src/supervisor/rolling.ts";
 import type { SocketHandle } from "../src/supervisor/shared_socket.ts";
 import { manualClock } from "./manual_clock.ts";
 
@@ -129,4 +130,31 @@ test("R-24 R-30 processes by the machine or by configuration, and their connecti
     () => assertConnectionsFit(needed, needed - 1),
     (error) => error instanceof CliError && error.code === "CLI_START_FAILED",
   );
+});
+
+test("R-24 a rolling restart: the next process's turn comes when the one before is ready, and one that does not come back ends it", async () => {
+  const clock = manualClock();
+  const steps: string[] = [];
+  const doors = new Map<string, (left: boolean) => void>();
+  const process = (name: string): Restartable => ({
+    name,
+    restart: () => {
+      steps.push(`${name} leaves`);
+      return new Promise((resolve) => doors.set(name, resolve));
+    },
+  });
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  const said: string[] = [];
+  const o = { clock, drainMsMax: 100, say: (message: string) => said.push(message) };
+  const rolling = restartOneByOne([process("a"), process("b"), process("c")], o);
+  await turn();
+  assert.deepEqual(steps, ["a leaves"]);
+  doors.get("a")?.(true);
+  await turn();
+  assert.deepEqual(steps, ["a leaves", "b leaves"]);
+  doors.get("b")?.(false);
+  await turn();
+  assert.match(said.join("\n"), /a is back\n.*\nb is back; it had not finished within 100 ms/);
+  clock.advance(100 + readyMsMax);
+  await assert.rejects(rolling, (error) => error instanceof CliError && error.code === "CLI_NOT_READY" && error.message.startsWith("c "));
 });

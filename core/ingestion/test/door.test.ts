@@ -58,7 +58,9 @@ async function servedBy(port: number): Promise<{ readonly name: Promise<string>;
   return { name, socket };
 }
 
-test("R-24 processes share a port; one that has its share lets go, and connections wait in the backlog while nobody listens", async () => {
+test("R-24 processes share a port; one that has its share lets go, and connections wait in the backlog while nobody listens", {
+  timeout: 30_000,
+}, async () => {
   const { handle, port } = bound();
   await using a = new Listener("a");
   await using b = new Listener("b");

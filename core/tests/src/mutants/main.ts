@@ -10,6 +10,7 @@ import { agentMutants } from "./agent_mutants.ts";
 import { engineMutants } from "./engine_mutants.ts";
 import { flushMutants } from "./flush_mutants.ts";
 import { gateMutants } from "./gate_mutants.ts";
+import { gatesMutants } from "./gates_mutants.ts";
 import { hunt } from "./hunt.ts";
 import { linuxFormatMutants } from "./linux_format_mutants.ts";
 import { netFormatMutants } from "./net_format_mutants.ts";
@@ -17,7 +18,15 @@ import { namedBugs } from "./mutant.ts";
 import { mutantsPage } from "./mutants_page.ts";
 
 const { values, positionals: words } = parseArgs({ options: { result: { type: "string" } }, allowPositionals: true });
-const all = [...gateMutants, ...engineMutants, ...flushMutants, ...agentMutants, ...netFormatMutants, ...linuxFormatMutants];
+const all = [
+  ...gateMutants,
+  ...gatesMutants,
+  ...engineMutants,
+  ...flushMutants,
+  ...agentMutants,
+  ...netFormatMutants,
+  ...linuxFormatMutants,
+];
 const chosen = all.filter(({ rule, bug }) => words.length === 0 || words.some((word) => `${rule} ${bug}`.includes(word)));
 const notPlanted = namedBugs.filter((name) => !all.some(({ named }) => named === name));
 const path = values.result;
