@@ -80,7 +80,7 @@ test("told time hands out what waits: two seconds after it was seen to have stop
   assert.equal(out.length, 1, "a line that has no end yet is not touched");
 });
 
-test("P-5 what waits is bounded by number and by bytes", () => {
+test("P-5 FMT-6 what waits is bounded by number and by bytes", () => {
   const { framing, out } = joining();
   for (let i = 0; i < 3000; i++) framing.push(Buffer.from(`a${i} 1 x\n`));
   assert.equal(out.length, 3000 - 1024);
@@ -118,7 +118,7 @@ const interleaved = fc
     });
   });
 
-test("any interleaving of the lines of several events gives the same records, whatever the chunks", () => {
+test("FMT-6 any interleaving of the lines of several events gives the same records, whatever the chunks", () => {
   fc.assert(
     fc.property(interleaved, fc.integer({ min: 1, max: 40 }), (lines, chunkBytes) => {
       const records = joined(`${lines.join("\n")}\n`, chunkBytes);
@@ -135,7 +135,7 @@ test("any interleaving of the lines of several events gives the same records, wh
   );
 });
 
-test("from the resume point of any moment the rest comes, and nothing twice", () => {
+test("FMT-7 from the resume point of any moment the rest comes, and nothing twice", () => {
   const noisy = fc
     .tuple(interleaved, fc.array(fc.constantFrom("junk", "", "a0 9 late", "b 5 x", Array(40).fill("c 4 x").join("\n")), { maxLength: 4 }))
     .chain(([lines, noise]) => fc.shuffledSubarray([...lines, ...noise], { minLength: lines.length + noise.length }));

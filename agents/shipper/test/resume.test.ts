@@ -39,7 +39,7 @@ function ended(reader: RecordReader): readonly Item[] {
 }
 
 for (const [name, text] of Object.entries(inputs)) {
-  test(`from any resume point the rest of the input comes, and nothing twice: ${name}`, () => {
+  test(`FMT-7 from any resume point the rest of the input comes, and nothing twice: ${name}`, () => {
     const bytes = Buffer.from(text);
     const reader = new RecordReader({ name: "input" });
     const whole = [...read(reader, bytes, bytes.length), ...ended(reader)];

@@ -104,7 +104,7 @@ test("RFC 3164 as it is met: with and without priority and host, tags of all kin
   for (const [line, expected] of cases) assert.deepEqual(await said(line), expected, line);
 });
 
-test("the year is the latest that is not more than a day ahead; the zone is the one that is told; without a reference there is none", async () => {
+test("FMT-8 the year is the latest that is not more than a day ahead; the zone is the one that is told; without a reference there is none", async () => {
   const at = async (time: string, options: Partial<ReadOptions> = {}): Promise<unknown> => (await said(`${time} h a: m`, options))[0];
   assert.equal(await at("Jan  2 11:59:59"), "2026-01-02T11:59:59.000Z", "a clock that is ahead");
   assert.equal(await at("Jan  2 12:00:01"), "2025-01-02T12:00:01.000Z");

@@ -131,7 +131,7 @@ test("other rows: any message, auoms' events, connections", async () => {
   );
 });
 
-test("P-8 what is no event's XML is invalid: declarations, DTDs, comments, CDATA, unknown entities, wrong nesting, too deep", async () => {
+test("P-8 FMT-9 what is no event's XML is invalid: declarations, DTDs, comments, CDATA, unknown entities, wrong nesting, too deep", async () => {
   const inner = '<Provider Name="Linux-Sysmon"/>';
   const bad = [
     `<!DOCTYPE x [<!ENTITY a "b">]>${launch}`,
@@ -153,7 +153,7 @@ test("P-8 what is no event's XML is invalid: declarations, DTDs, comments, CDATA
   );
 });
 
-test("wherever the text is cut, what was whole is read and the rest is kept", () => {
+test("FMT-9 wherever the text is cut, what was whole is read and the rest is kept", () => {
   for (let end = launch.indexOf("</System>") + 9; end < launch.length; end++) {
     const cut = launch.slice(0, end);
     const event = readEventXml(cut);

@@ -314,7 +314,7 @@ const auditValue = fc.oneof(
   fc.integer().map(String),
 );
 
-test("auditd: whatever an event's records hold, they give a valid event with its original and all their values", async () => {
+test("FMT-1 auditd: whatever an event's records hold, they give a valid event with its original and all their values", async () => {
   const field = fc.tuple(fc.constantFrom(...auditNames), auditValue).map(([name, value]) => `${name}=${value}`);
   const call = fc.constantFrom(2, 42, 43, 49, 59, 82, 87, 231, 257, 105, 1).map((number) => `arch=c000003e syscall=${number}`);
   const record = fc.record({

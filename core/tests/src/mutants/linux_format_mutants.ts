@@ -4,7 +4,7 @@ import { type Mutant, named } from "./mutant.ts";
 const source = "agents/shipper/dist/src";
 const tests = "agents/shipper/dist/test";
 const joined = `${source}/input/joined_framing.js`;
-const resuming = named(`${tests}/joined.test.js`, "from the resume point of any moment");
+const resuming = named(`${tests}/joined.test.js`, "FMT-7 from the resume point of any moment");
 
 export const linuxFormatMutants: readonly Mutant[] = [
   {
@@ -29,7 +29,7 @@ export const linuxFormatMutants: readonly Mutant[] = [
     rule: "P-5",
     bug: "records that wait for lines are not bounded by number",
     patches: [{ file: joined, find: "this.#queue.length > pendingMax ||", replace: "" }],
-    check: named(`${tests}/joined.test.js`, "P-5 what waits is bounded"),
+    check: named(`${tests}/joined.test.js`, "P-5 FMT-6 what waits is bounded"),
   },
   {
     rule: "promise 8",
@@ -72,12 +72,12 @@ export const linuxFormatMutants: readonly Mutant[] = [
     patches: [
       { file: `${source}/mapping/syslog/syslog_time.js`, find: "us <= referenceUs + dayUs", replace: "us <= referenceUs + 366 * dayUs" },
     ],
-    check: named(`${tests}/syslog.test.js`, "the year is the latest"),
+    check: named(`${tests}/syslog.test.js`, "FMT-8 the year is the latest"),
   },
   {
     rule: "P-5",
     bug: "XML may be nested as deep as it likes",
     patches: [{ file: `${source}/mapping/windows/xml.js`, find: "stack.length >= depthMax", replace: "false" }],
-    check: named(`${tests}/sysmon_linux.test.js`, "P-8 what is no event's XML"),
+    check: named(`${tests}/sysmon_linux.test.js`, "P-8 FMT-9 what is no event's XML"),
   },
 ];

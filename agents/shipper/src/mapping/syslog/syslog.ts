@@ -4,7 +4,7 @@
 // Forbids: reading meaning into messages of programs that do not promise their wording.
 
 import type { Draft } from "../draft.ts";
-import { type Json, toInteger } from "../json.ts";
+import { type Json, some, toInteger } from "../json.ts";
 import type { MapOptions } from "../map_record.ts";
 import { actorOf, processOf } from "../ocsf_parts.ts";
 import { readEventXml } from "../windows/event_xml.ts";
@@ -93,7 +93,7 @@ export function messageDraft(o: SyslogMessage): Draft {
       message: o.message,
       ...logon,
     },
-    unmapped: carried,
+    unmapped: some(carried),
   };
 }
 
