@@ -260,12 +260,14 @@ export class Producer {
     const { spool } = this.#opened;
     const spoolBytesMax = this.#options.spoolBytesMax * share;
     const spoolFramesMax = this.#options.spoolFramesMax * share;
-    const over = spool.bytes + this.#batcher.bytes + bytes + frameOverheadBytes - spoolBytesMax;
+    // Who waits is woken by the deletion of segments; who cannot wait must not lose anything for want of a moment.
+    const held = (): number => (this.#options.whenFull === "declare" ? spool.neededBytes : spool.bytes);
+    const over = (): number => held() + this.#batcher.bytes + bytes + frameOverheadBytes - spoolBytesMax;
     const frames = this.#runner.stats.frames;
-    if (over <= 0 && frames < spoolFramesMax) return true;
+    if (over() <= 0 && frames < spoolFramesMax) return true;
     // Receipted frames are kept for the case that the server forgets them; what has no receipt at all comes first.
-    this.#runner.signal({ kind: "squeeze", bytes: Math.max(over, frames >= spoolFramesMax ? 1 : 0) });
-    return spool.bytes + this.#batcher.bytes + bytes + frameOverheadBytes <= spoolBytesMax && this.#runner.stats.frames < spoolFramesMax;
+    this.#runner.signal({ kind: "squeeze", bytes: Math.max(over(), frames >= spoolFramesMax ? 1 : 0) });
+    return over() <= 0 && this.#runner.stats.frames < spoolFramesMax;
   }
 
   #sealed(sealed: Sealed): void {

@@ -104,6 +104,11 @@ export class Spool {
     return this.#segments.reduce((sum, segment) => sum + segment.bytes, this.#queuedBytes);
   }
 
+  /** The same without segments that nothing needs any more and that are about to be deleted. */
+  get neededBytes(): number {
+    return this.#free().reduce((sum, segment) => sum - segment.bytes, this.bytes);
+  }
+
   /** Whoever writes beside the segments waits for room as they do. */
   get roomWaiter(): RoomWaiter {
     return { clock: this.#options.clock, closing: this.#abort.signal, stalled: (error) => this.#listener.stalled(error) };
