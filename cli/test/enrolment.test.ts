@@ -1,14 +1,27 @@
 /** Enrolment over the network: tokens, renewal, clones, key rotation, wrong clocks; the SDK against the real listener. */
 import assert from "node:assert/strict";
-import { X509Certificate } from "node:crypto";
+import "reflect-metadata";
+import { generateKeyPairSync, webcrypto, X509Certificate } from "node:crypto";
 import { cp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { AddressInfo } from "node:net";
-import { connect as tlsConnect, createServer } from "node:tls";
+import { connect as tlsConnect, createServer, type TLSSocket } from "node:tls";
+import * as x509 from "@peculiar/x509";
 import { openTestServer } from "ransomeye-db/testing";
 import { recordingTelemetry, sleep, systemClock, systemRandom } from "ransomeye-kernel";
-import { enrolmentPaths, formatToken, gatewaySpiffeId, keyIdOf, parseToken, rawPublicKey } from "ransomeye-ingestion/protocol";
+import {
+  channelBinding,
+  ed25519Sign,
+  enrolmentPaths,
+  enrolmentWire,
+  enrolProofBytes,
+  formatToken,
+  gatewaySpiffeId,
+  keyIdOf,
+  parseToken,
+  rawPublicKey,
+} from "ransomeye-ingestion/protocol";
 import { enrolWithToken, loadIdentity, openProducer, renewIdentity, rotateBatchKey, SdkError, signedClockOffsetUs } from "ransomeye-sdk";
 import type { ShownClone } from "../src/registry/requests.ts";
 import type { WireProducer } from "../src/registry/wire.ts";
@@ -93,6 +106,47 @@ test("TB-5 many machines race for one use: exactly one gets it", async (t) => {
   const outcomes = await Promise.all(attempts);
   assert.equal(outcomes.filter((outcome) => outcome === "enrolled").length, 1);
   assert.equal(outcomes.filter((outcome) => outcome === "refused").length, 11);
+});
+
+test("TB-5 a proof is worth nothing on another connection: nobody can replay it or pass it on", async (t) => {
+  const bench = await startEnrolment(t, server);
+  const token = parseToken(await bench.token());
+  assert.ok(token !== undefined);
+  const keys = await webcrypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"]);
+  const request = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: "CN=whatever",
+    keys,
+    signingAlgorithm: { name: "ECDSA", hash: "SHA-256" },
+  });
+  const batch = generateKeyPairSync("ed25519");
+  const ask = {
+    tokenId: token.id,
+    tokenSecret: token.secret,
+    kind: "linux" as const,
+    csr: Buffer.from(request.rawData),
+    batchKey: rawPublicKey(batch.publicKey),
+  };
+  const open = (): Promise<TLSSocket> =>
+    new Promise((resolve, reject) => {
+      const socket = tlsConnect({ ...bench.address, rejectUnauthorized: false }, () => resolve(socket));
+      socket.on("error", reject);
+    });
+  const proofOn = (socket: TLSSocket): Buffer => {
+    const binding = socket.exportKeyingMaterial(channelBinding.bytes, channelBinding.label, Buffer.alloc(0));
+    return ed25519Sign(enrolProofBytes(binding, ask), batch.privateKey);
+  };
+  const send = (socket: TLSSocket, batchProof: Buffer): Promise<string> =>
+    new Promise((resolve) => {
+      const body = JSON.stringify(enrolmentWire.enrolAsk.write({ ...ask, batchProof }));
+      socket.once("data", (answer: Buffer) => {
+        resolve(answer.toString());
+        socket.destroy();
+      });
+      socket.write(`POST ${enrolmentPaths.enrol} HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+    });
+  const [one, other] = [await open(), await open()];
+  assert.match(await send(other, proofOn(one)), /400 .*ENROL_PROOF/s);
+  assert.match(await send(one, proofOn(one)), /^HTTP\/1.1 200 /, "and the token was not used up by the attempt");
 });
 
 test("TB-6 a registry with another authority is told nothing", async (t) => {

@@ -9,7 +9,7 @@ import { openTestServer } from "ransomeye-db/testing";
 import { keyIdOf, parseSpiffeId, producerSpiffeId, rawPublicKey } from "ransomeye-ingestion/protocol";
 import { Lifetime, recordingTelemetry, systemClock, systemRandom } from "ransomeye-kernel";
 import { temporaryDirectory } from "ransomeye-kernel/testing";
-import { openPostgresControl } from "ransomeye-pipeline";
+import { openPostgresAppender, openPostgresControl } from "ransomeye-pipeline";
 import { createEnrolmentRequest, loadIdentity } from "ransomeye-sdk";
 import { CliError } from "../src/errors.ts";
 import { createRoot, openAuthority } from "../src/registry/authority.ts";
@@ -78,7 +78,7 @@ test("keys are made once, private, and a key that others can read is refused", a
   await assert.rejects(readPrivate(join(secrets, "open.key")), (error) => error instanceof CliError && error.code === "CLI_PERMISSION");
 });
 
-test("R-13 the gate's memory takes whole snapshots, changes without a hole, and no older version", () => {
+test("TB-2 R-13 the gate's memory takes whole snapshots, changes without a hole, and no older version", () => {
   const clock = manualClock();
   const memory = new DirectoryMemory(clock);
   const refused = (message: Push): void =>
@@ -130,7 +130,7 @@ test("R-13 what is not exactly the registry's protocol is not believed", () => {
   assert.throws(() => lines.push(Buffer.alloc(wireLineBytesMax + 1)), CliError);
 });
 
-test("R-13 enrolment is proven, idempotent by key, audited; revocation reaches gateway and bus; the socket is private", async () => {
+test("TB-2 R-13 enrolment is proven, idempotent by key, audited; revocation reaches gateway and bus, a stale gate appends for nobody; the socket is private", async () => {
   await using database = await server.database();
   await using lifetime = new Lifetime();
   const folder = await temporaryDirectory();
@@ -194,6 +194,15 @@ test("R-13 enrolment is proven, idempotent by key, audited; revocation reaches g
   await registryRequest(socketPath, { op: "revoke", producer: "probe", reason: "test" }, systemClock);
   await revoked;
   assert.equal(directory.lookup(first.producer)?.status, "revoked");
+  const gate = await openPostgresAppender({ pool: database.rolePool("ransomeye_gate"), clock: systemClock, telemetry });
+  const ask = { producer: wire(9).id, expectedEpoch: 0, keyId };
+  assert.equal(
+    (await gate.openEpoch({ ...ask, registryVersion: directory.version - 1 })).kind,
+    "stale_registry",
+    "a gate that has not heard of it",
+  );
+  assert.equal((await gate.openEpoch({ ...ask, producer: first.producer, registryVersion: directory.version })).kind, "revoked");
+  assert.equal((await gate.openEpoch({ ...ask, registryVersion: directory.version })).kind, "opened");
   const { rows } = await database.pool.query(
     "SELECT (SELECT count(*)::int FROM bus.revoked) AS barred, (SELECT version FROM bus.registry_version) AS least, (SELECT count(*)::int FROM registry.audit) AS audit",
   );

@@ -225,7 +225,7 @@ suite("who may not enter", { concurrency: 8 }, () => {
     badFrame(t, "INGEST_SIGNATURE_INVALID", (_gate, chain) => chain.peek(lines, 2, {}, syntheticKey(seededRandom("mallory"))).message),
   );
 
-  test("P-4 ING-7 another producer's id, validly signed by that producer: identity comes from the certificate", { timeout }, (t) =>
+  test("P-4 ING-7 another producer's id, validly signed by that producer: identity comes from the certificate (TB-1)", { timeout }, (t) =>
     badFrame(t, "INGEST_PRODUCER_MISMATCH", async (gate, chain) => {
       const { who: victim } = await gate.enrol("victim");
       return signFrame({ ...chain.fields(lines, 2), producer: victim.producer, keyId: victim.keyId }, lines, victim.batchKey).message;

@@ -19,7 +19,7 @@ suite("trust that changes", { concurrency: 4 }, () => {
     { type: "ip", value: "127.0.0.1" },
   ] as const;
 
-  test("TL-4 two authorities at once, then the new one alone: sessions of both live on, and the old one opens no more", {
+  test("TB-4 two authorities at once, then the new one alone: sessions of both live on, and the old one opens no more", {
     timeout,
   }, async (t) => {
     const gate = await startTestGate(t);
@@ -56,7 +56,7 @@ suite("trust that changes", { concurrency: 4 }, () => {
     assert.equal((await before.client.next("receipt")).durableSeq, 3, "a session from before both changes lives on");
   });
 
-  test("TL-4 material that cannot be used changes nothing", { timeout }, async (t) => {
+  test("TB-4 material that cannot be used changes nothing", { timeout }, async (t) => {
     const gate = await startTestGate(t);
     const other = await gate.ca.leaf({ names: gatewayNames, usages: [usages.server] });
     const { cert } = await gate.ca.leaf({ names: gatewayNames, usages: [usages.server] });
@@ -65,7 +65,7 @@ suite("trust that changes", { concurrency: 4 }, () => {
     await gate.begin(who, certificate);
   });
 
-  test("TL-3 R-13 a batch key that is retired ends the stream that signs with it, and no other", { timeout }, async (t) => {
+  test("TB-3 R-13 a batch key that is retired ends the stream that signs with it, and no other", { timeout }, async (t) => {
     const gate = await startTestGate(t);
     const [one, other] = [await gate.enrol("one"), await gate.enrol("other")];
     const signing = await gate.begin(one.who, one.certificate);
@@ -82,7 +82,7 @@ suite("trust that changes", { concurrency: 4 }, () => {
     await beside.client.next("receipt");
   });
 
-  test("TL-8 R-6 a sequence signed twice is told to the registry as a sign of a clone", { timeout }, async (t) => {
+  test("TB-8 R-6 a sequence signed twice is told to the registry as a sign of a clone", { timeout }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol("twice");
     const { chain, say, client } = await gate.begin(who, certificate);
@@ -97,7 +97,7 @@ suite("trust that changes", { concurrency: 4 }, () => {
     );
   });
 
-  test("TL-3 a certificate that ends while its stream is open ends the stream", { timeout }, async (t) => {
+  test("TB-3 a certificate that ends while its stream is open ends the stream", { timeout }, async (t) => {
     let aheadUs = 0;
     const gate = await startTestGate(t, { clock: { ...systemClock, nowUs: () => systemClock.nowUs() + aheadUs } });
     const { who, certificate } = await gate.enrol(1);

@@ -11,6 +11,7 @@ import { checkJsonSuite } from "./json_suite_check.ts";
 import { checkOcsf } from "./ocsf_check.ts";
 import { checkRaw } from "./raw_check.ts";
 import { checkShipper } from "./shipper_check.ts";
+import { checkWycheproof } from "./wycheproof_check.ts";
 
 const checks = {
   "what the shipper makes of each record": checkShipper,
@@ -18,6 +19,7 @@ const checks = {
   "originals out of a running system": checkRaw,
   "our schema against OCSF's own": checkOcsf,
   "the line checker against JSONTestSuite": checkJsonSuite,
+  "our verifier against Wycheproof": checkWycheproof,
 } as const;
 
 const { values, positionals } = parseArgs({ options: { result: { type: "string" } }, allowPositionals: true });

@@ -16,6 +16,7 @@ import { linuxFormatMutants } from "./linux_format_mutants.ts";
 import { netFormatMutants } from "./net_format_mutants.ts";
 import { namedBugs } from "./mutant.ts";
 import { mutantsPage } from "./mutants_page.ts";
+import { trustMutants } from "./trust_mutants.ts";
 
 const { values, positionals: words } = parseArgs({ options: { result: { type: "string" } }, allowPositionals: true });
 const all = [
@@ -26,6 +27,7 @@ const all = [
   ...agentMutants,
   ...netFormatMutants,
   ...linuxFormatMutants,
+  ...trustMutants,
 ];
 const chosen = all.filter(({ rule, bug }) => words.length === 0 || words.some((word) => `${rule} ${bug}`.includes(word)));
 const notPlanted = namedBugs.filter((name) => !all.some(({ named }) => named === name));
