@@ -76,6 +76,7 @@ test("R-24 the desk gives the socket to whoever needs it and forgets a gateway t
   const told: string[] = [];
   const gate = (name: string) => ({
     name,
+    shed: (connections: number) => told.push(`${name} sheds ${connections}`),
     grant: (max: number, socket: SocketHandle | undefined) => told.push(`${name} ${max}${socket === undefined ? "" : " socket"}`),
   });
   const [a, b] = [gate("a"), gate("b")];
@@ -97,6 +98,30 @@ test("R-24 the desk gives the socket to whoever needs it and forgets a gateway t
   assert.deepEqual(heard(a, 40), ["b 57"]);
   desk.left("b");
   assert.deepEqual(heard(a, 40), ["a 1000"]);
+});
+
+test("R-24 what stays uneven is sent elsewhere, a part at a time, and what evens out by itself is left alone", () => {
+  const clock = manualClock();
+  const desk = new GateDesk(clock, handle);
+  const shed: number[] = [];
+  const gate = (name: string) => ({ name, grant: () => undefined, shed: (connections: number) => shed.push(connections) });
+  const [a, b] = [gate("a"), gate("b")];
+  const after = (ms: number, atA: number, atB: number): void => {
+    clock.advance(ms);
+    desk.heard(b, { type: "load", ...load(atB), accepting: true });
+    desk.heard(a, { type: "load", ...load(atA), accepting: true });
+  };
+  after(0, 900, 10);
+  after(29_000, 900, 10);
+  assert.deepEqual(shed, [], "they may be on their way");
+  after(1000, 900, 10);
+  assert.deepEqual(shed, [90]);
+  after(9000, 810, 100);
+  after(1000, 810, 100);
+  assert.deepEqual(shed, [90, 81], "the next part after a pause");
+  after(10_000, 560, 450);
+  after(60_000, 560, 450);
+  assert.deepEqual(shed, [90, 81], "near enough");
 });
 
 test("R-24 grants that come before their gateway wait for it, and no socket leaks", () => {

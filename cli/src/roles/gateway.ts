@@ -52,6 +52,7 @@ export const gatewayRole: Role = async (context) => {
     lifetime,
   });
   material.follow(gateway);
+  grants.onShed = (connections) => gateway.shed(connections);
   const tellLoad = (): void => {
     const { connections, accepting } = gateway.door();
     say({

@@ -6,6 +6,8 @@
 import type { PortGrant } from "ransomeye-ingestion";
 
 export class Grants {
+  /** Set by the gateway once it runs. */
+  onShed: (connections: number) => void = () => undefined;
   #last: PortGrant | undefined;
   #take: ((grant: PortGrant) => void) | undefined;
 
@@ -18,6 +20,11 @@ export class Grants {
     const handle = grant.handle ?? this.#last?.handle;
     if (this.#last?.handle !== handle) this.#last?.handle?.close();
     this.#last = { connectionsMax: grant.connectionsMax, ...(handle === undefined ? {} : { handle }) };
+  }
+
+  /** Connections are to go elsewhere; of nobody, where nobody follows yet. */
+  shed(connections: number): void {
+    this.onShed(connections);
   }
 
   /** Hands `take` the last grant and each further one. */

@@ -100,6 +100,10 @@ function received(clock: Clock, grants: Grants, onDrain: () => void): Promise<Ro
     // One listener from the first message on: "begin" and "drain" may arrive together, before whoever awaits the first goes on.
     let begun = false;
     process.on("message", (message: DownMessage, handle: unknown) => {
+      if (message.type === "shed") {
+        grants.shed(message.connections);
+        return;
+      }
       if (message.type === "grant") {
         const { connectionsMax } = message;
         grants.put({ connectionsMax, ...(handle === undefined ? {} : { handle: handle as PortHandle }) });

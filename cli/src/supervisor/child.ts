@@ -116,6 +116,11 @@ export class Child {
     this.#send({ type: "grant", connectionsMax }, handle);
   }
 
+  /** Has a gateway send some of its connections elsewhere. */
+  shed(connections: number): void {
+    this.#send({ type: "shed", connections });
+  }
+
   /** Resolves when the role is ready, also if that takes a few restarts. */
   ready(): Promise<void> {
     return this.#ready ? Promise.resolve() : new Promise((resolve) => this.#readyWaiters.push(resolve));

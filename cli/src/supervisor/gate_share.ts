@@ -28,3 +28,15 @@ export function shares(loads: ReadonlyMap<string, GateLoad>): Map<string, number
   const share = taking.length === 1 ? unbounded : Math.floor(emptiest * aheadRatio) + aheadConnections;
   return new Map([...loads].map(([name, load]) => [name, taking.includes(load) ? Math.min(share, load.connectionsMax) : 0]));
 }
+
+/** Connections to send elsewhere, by name: what a gateway has beyond an equal part, where that is clearly more than the others have. */
+export function excess(loads: ReadonlyMap<string, GateLoad>): Map<string, number> {
+  const taking = [...loads].filter(([, load]) => load.willing && load.connections < load.connectionsMax);
+  const total = taking.reduce((sum, [, { connections }]) => sum + connections, 0);
+  const fair = Math.ceil(total / Math.max(1, taking.length));
+  const over = new Map<string, number>();
+  for (const [name, { connections }] of taking) {
+    if (connections > Math.ceil(fair * aheadRatio) + aheadConnections) over.set(name, connections - fair);
+  }
+  return over;
+}

@@ -32,7 +32,13 @@ export interface GrantMessage {
   readonly connectionsMax: number;
 }
 
-export type DownMessage = RoleBegin | GrantMessage | { readonly type: "drain" };
+/** This many of a gateway's connections are to go elsewhere. */
+export interface ShedMessage {
+  readonly type: "shed";
+  readonly connections: number;
+}
+
+export type DownMessage = RoleBegin | GrantMessage | ShedMessage | { readonly type: "drain" };
 
 /** What a gateway tells now and then, and when it has let go of the socket. */
 export interface LoadMessage extends GateLoad {

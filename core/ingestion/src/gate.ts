@@ -146,6 +146,8 @@ export class Gate {
       case "drain":
         this.#draining = true;
         return this.#toAll({ kind: "drain" });
+      case "shed":
+        return this.#toAll({ kind: "drain" }, signal.sessions);
     }
   }
 
@@ -184,8 +186,8 @@ export class Gate {
     else this.#desk.note(entry.session);
   }
 
-  #toAll(signal: SessionSignal): void {
-    for (const id of this.#book.liveIds()) this.#to(id, signal);
+  #toAll(signal: SessionSignal, sessionsMax = Number.MAX_SAFE_INTEGER): void {
+    for (const id of this.#book.liveIds().slice(0, sessionsMax)) this.#to(id, signal);
   }
 
   /** Stores a new state; the window follows the account. */

@@ -69,6 +69,8 @@ export type GateSignal =
   | { readonly kind: "pressure"; readonly pressure: BusPressure; readonly askedMs: number }
   /** Time has passed. `peersWaited`: since the last tick there was more to read from peers than one turn had time for. */
   | { readonly kind: "tick"; readonly registryAgeMs: number; readonly peersWaited?: boolean }
+  /** Some sessions are to go elsewhere: another gate of this port has far fewer. */
+  | { readonly kind: "shed"; readonly sessions: number }
   | { readonly kind: "drain" };
 
 /** What a gate wants done. */

@@ -63,6 +63,8 @@ export interface Gateway {
   readonly address: { readonly host: string; readonly port: number };
   /** Ends all sessions in order: frames in flight are answered first, within a bound. */
   drain(): Promise<void>;
+  /** Ends some sessions in the same way, so that they come back to another gateway of this port. */
+  shed(sessions: number): void;
   /** Ends everything now. */
   destroy(): void;
   figures(): GateFigures;
@@ -190,6 +192,10 @@ class RunningGateway implements Gateway {
 
   drain(): Promise<void> {
     return (this.#draining ??= this.#drainAll());
+  }
+
+  shed(sessions: number): void {
+    this.#signal({ kind: "shed", sessions });
   }
 
   destroy(): void {

@@ -328,3 +328,22 @@ test("P-1 P-3 P-5 on random histories: honest producers never overflow, receipts
     { numRuns: 60 },
   );
 });
+
+test("R-24 a gate that is to send sessions elsewhere answers what they have in flight, and the others notice nothing", async () => {
+  const model = new ModelWorld(5);
+  const producers = [model.producer(), model.producer(), model.producer()];
+  for (const producer of producers) await model.join(producer);
+  const [first, second] = producers as [ModelProducer, ModelProducer];
+  model.say(first, first.frame(1));
+  model.step({ kind: "shed", sessions: 2 });
+  assert.deepEqual(
+    producers.map(({ ended }) => ended),
+    [undefined, "INGEST_DRAINING", undefined],
+    "one has a frame in flight",
+  );
+  await model.answerAll();
+  assert.equal(first.ended, "INGEST_DRAINING");
+  assert.ok(first.heard.some(({ kind }) => kind === "receipt"));
+  await model.join(second);
+  assert.equal(second.ended, undefined, "who comes back is welcome: the gate is not draining");
+});
