@@ -142,6 +142,12 @@ test("the host is named by name or uuid; without unixTime the calendar's time co
     [event["device"], event["time"], event["unmapped"].decorations],
     [{ hostname: "web-2", uid: host, type_id: 0 }, 1_512_649_280_000, { username: "u" }],
   );
+  const nameless = { ...result("process_events", { pid: "7" }), hostIdentifier: undefined };
+  const [told, unknown] = [await eventOf(nameless, { host: "web-3" }), await eventOf(nameless)];
+  assert.deepEqual(
+    [told.row.host, unknown.row.host, uid(unknown.event), unknown.event["device"].uid],
+    ["web-3", null, "1007/1", "unknown"],
+  );
   const { invalid } = await sorted(
     '{"hostIdentifier":"h","name":"x","columns":{"a":"1"},"action":"added","calendarTime":"Thu Foo 7 12:21:20 2017 UTC"}\n',
   );

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { validateLine } from "ransomeye-ingestion/protocol";
 import { type Event, readAll, refused, sorted } from "./helpers.ts";
 
 const header = (fields: string, types: string, path = "test"): string =>
@@ -201,5 +202,26 @@ test("a value that is not what its type says stays the text that it is; a row wi
   assert.deepEqual(
     invalid.map(({ code }) => code),
     ["SHIP_TIME_MISSING", "SHIP_TIME_MISSING"],
+  );
+});
+
+test("whatever bytes stand below a header, each line is an event that the gateway takes, or has a reason", async () => {
+  const cell = fc.oneof(
+    fc.uint8Array({ maxLength: 12 }).map((bytes) => Buffer.from(bytes).toString("latin1")),
+    fc.constantFrom("1588205198.899710", "-", "(empty)", "\\x", "\\xzz", "\\", "192.0.2.1", "80", "a,,b", "1e400", "T"),
+  );
+  const line = fc.array(cell, { minLength: 1, maxLength: 8 }).map((cells) => cells.join("\t").replaceAll(/[\r\n]/g, ""));
+  const below = header("ts\tuid\tid.orig_h\tid.orig_p\tproto\tb\tv", "time\tstring\taddr\tport\tenum\tbool\tvector[count]", "conn");
+  await fc.assert(
+    fc.asyncProperty(fc.array(line, { maxLength: 5 }), async (lines) => {
+      const rows = lines.filter((row) => row !== "" && !row.startsWith("#"));
+      const items = await readAll(Buffer.from(`${below}${rows.join("\n")}\n`, "latin1"));
+      assert.equal(items.length, rows.length);
+      for (const [i, item] of items.entries()) {
+        if (item.kind === "invalid") assert.deepEqual(item.original, Buffer.from(rows[i] as string, "latin1"));
+        else assert.equal(validateLine(item.line), null);
+      }
+    }),
+    { numRuns: 500 },
   );
 });

@@ -5,6 +5,7 @@
 
 import type { Draft } from "../draft.ts";
 import { asObject, Fields, type Json, some } from "../json.ts";
+import type { MapOptions } from "../map_record.ts";
 import { connection, deviceNamed, endpoint, fileAt, userOf } from "../ocsf_parts.ts";
 import { firstTimeUs, usOfNanoseconds, usOfText } from "../source_time.ts";
 import { FalcoFields } from "./fields.ts";
@@ -32,7 +33,7 @@ export function looksLikeFalco(record: Json): boolean {
 }
 
 /** A record's draft, or undefined where it has no time. */
-export function mapFalco(record: Json): Draft | undefined {
+export function mapFalco(record: Json, { host }: MapOptions): Draft | undefined {
   const fields = new Fields(record);
   const output = new FalcoFields(fields.nested("output_fields"));
   const time = fields.peek("time");
@@ -62,7 +63,7 @@ export function mapFalco(record: Json): Draft | undefined {
     },
     fields: {
       is_alert: true,
-      device: deviceNamed(fields.text("hostname") ?? output.text("evt.hostname")),
+      device: deviceNamed(fields.text("hostname") ?? output.text("evt.hostname") ?? host),
       message: fields.text("output"),
       finding_info: {
         uid: rule ?? "unknown",

@@ -5,6 +5,8 @@
 
 import { basePart, type Draft, type Part } from "../draft.ts";
 import { asObject, Fields, type Json } from "../json.ts";
+import type { MapOptions } from "../map_record.ts";
+import { deviceNamed } from "../ocsf_parts.ts";
 import { firstTimeUs, usOfSeconds } from "../source_time.ts";
 import { rowReader } from "./tables.ts";
 
@@ -29,7 +31,7 @@ export function looksLikeOsquery(record: Json): boolean {
 }
 
 /** A record's draft, or undefined where it has no time. */
-export function mapOsquery(record: Json): Draft | undefined {
+export function mapOsquery(record: Json, { host }: MapOptions): Draft | undefined {
   const fields = new Fields(record);
   const row = onlyRow(record, fields);
   const name = fields.word("name");
@@ -43,7 +45,7 @@ export function mapOsquery(record: Json): Draft | undefined {
   const isStatus = fields.has("severity") && fields.has("filename");
   const severity = isStatus ? fields.peek("severity") : undefined;
   return {
-    ...withDevice(part, fields),
+    ...withDevice(part, fields, host),
     severityId: isStatus ? (severities[String(severity)] ?? 0) : informational,
     timeUs,
     product: isStatus ? { ...product, version: fields.text("version") } : product,
@@ -72,13 +74,13 @@ function onlyRow(record: Json, fields: Fields): Row | undefined {
 const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 
 /** Adds the machine. It may be named by its host name or by a uuid (`--host_identifier`), and decorations may say the other one. */
-function withDevice(part: Part, fields: Fields): Part {
+function withDevice(part: Part, fields: Fields, host: string | undefined): Part {
   const decorations = fields.nested("decorations");
   const named = fields.text("hostIdentifier");
   const isUuid = named !== undefined && uuid.test(named);
   const hostname = isUuid ? decorations.text("hostname") : (named ?? decorations.text("hostname"));
   const uid = isUuid ? named : decorations.text("host_uuid");
-  const device = hostname === undefined && uid === undefined ? undefined : { hostname, uid, type_id: 0 };
+  const device = hostname === undefined && uid === undefined ? deviceNamed(host) : { hostname, uid, type_id: 0 };
   const message = part.fields["message"] ?? fields.text("message");
   return { ...part, fields: { device, ...part.fields, message } };
 }

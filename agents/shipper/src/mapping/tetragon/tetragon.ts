@@ -5,6 +5,7 @@
 
 import { basePart, type Draft } from "../draft.ts";
 import { asObject, Fields, type Json } from "../json.ts";
+import type { MapOptions } from "../map_record.ts";
 import { deviceNamed } from "../ocsf_parts.ts";
 import { firstTimeUs, usOfText } from "../source_time.ts";
 import { kindParts } from "./kinds.ts";
@@ -29,7 +30,7 @@ export function looksLikeTetragon(record: Json): boolean {
 }
 
 /** A record's draft, or undefined where it has no time. */
-export function mapTetragon(record: Json): Draft | undefined {
+export function mapTetragon(record: Json, { host }: MapOptions): Draft | undefined {
   const fields = new Fields(record);
   const kind = kindOf(record);
   const body = fields.nested(kind ?? "");
@@ -48,7 +49,7 @@ export function mapTetragon(record: Json): Draft | undefined {
     timeUs,
     product,
     metadata: { event_code: kind, log_name: "tetragon", original_time: fields.text("time") },
-    fields: { device: deviceNamed(fields.text("node_name")), message: body.text("message"), count, ...part.fields },
+    fields: { device: deviceNamed(fields.text("node_name") ?? host), message: body.text("message"), count, ...part.fields },
     unmapped: fields.rest(),
   };
 }
