@@ -9,6 +9,8 @@ import type { ExitName } from "../errors.ts";
 import { divergedPlaces } from "../queries/divergence.ts";
 import { type GateStatus, type QuarantineStatus, readGates, readQuarantine } from "../queries/gates.ts";
 import { readLag } from "../queries/ledger.ts";
+import { registryRequest } from "../registry/client.ts";
+import type { ShownAuthority } from "../registry/requests.ts";
 import { pausedReason } from "../queries/paused.ts";
 import { bytesPerDay, daysStored } from "../queries/storage.ts";
 import type { DataDir } from "../supervisor/data_dir.ts";
@@ -42,7 +44,9 @@ export const statusCommand: CommandSpec = {
    "disk_free_bytes": n, "disk_total_bytes": n, "seconds_until_full": n | null} | null,
  "gateways": [{"gateway": string, "state": "open" | "throttled" | "paused", "reason": string, "sessions": n, "heard_us": n}],
  "quarantine": [{"producer": string, "gateway": string, "code": string, "since_us": n, "until_us": n}],
- "lag_batches": n | null, "paused": string | null, "stopped_partitions": [n], "ledger": {"balanced": boolean, "since_us": n} | null}
+ "lag_batches": n | null, "paused": string | null, "stopped_partitions": [n], "ledger": {"balanced": boolean, "since_us": n} | null,
+ "certificates": {"gateway_days": n, "root_days": n, "retiring_days": n | null, "producers_ending": n} | null}
+certificates: whole days until they end; producers_ending counts active producers whose last one ends within 30 days.
 ledger: what the running system's own counting says, and since when; null before the first count.
 gateways: what each gateway process last said; it throttles or pauses its producers by buffer, append_latency, engine_lag, bus_lag or the bus's own reason.
 quarantine: producers that flooded a gateway and are refused for a while; code is the last offence.
@@ -58,6 +62,7 @@ seconds_until_full: until retention begins to drop days or the disk's floor is r
     const status = {
       ...processFacts(context, dir, running ? runtime : undefined),
       ...(running ? await storedFacts(context, dir) : nothingStored),
+      certificates: running ? await certificateDays(context, runtime) : null,
     };
     context.result(status, statusText(status));
     if (!running || !ready) return "unreachable" satisfies ExitName;
@@ -69,6 +74,35 @@ seconds_until_full: until retention begins to drop days or the disk's floor is r
 
 type ProcessFacts = ReturnType<typeof processFacts>;
 type StoredFacts = Awaited<ReturnType<typeof storedFacts>> | typeof nothingStored;
+
+interface CertificateDays {
+  readonly gateway_days: number;
+  readonly root_days: number;
+  readonly retiring_days: number | null;
+  readonly producers_ending: number;
+}
+
+/** Days until this installation's certificates end; null where the registry cannot say. */
+async function certificateDays(context: CommandContext, runtime: RuntimeFile): Promise<CertificateDays | null> {
+  const days = (endUs: number): number => Math.floor((endUs - context.clock.nowUs()) / 86_400_000_000);
+  try {
+    const shown = (await registryRequest(runtime.registrySocket, { op: "authority" }, context.clock)) as ShownAuthority;
+    return {
+      gateway_days: days(shown.gateway_not_after_us),
+      root_days: days(shown.not_after_us),
+      retiring_days: shown.retiring === null ? null : days(shown.retiring.retires_us),
+      producers_ending: shown.producers_ending,
+    };
+  } catch {
+    return null;
+  }
+}
+
+function certificateText({ gateway_days, root_days, retiring_days, producers_ending }: CertificateDays): string {
+  const retiring = retiring_days === null ? "" : `, the one before it believed for ${retiring_days} days`;
+  const ending = producers_ending === 0 ? "" : `; ${producers_ending} producers' end within 30 days: ransomeye producer list`;
+  return `trust      gateway's ends in ${gateway_days} days, the authority's in ${root_days}${retiring}${ending}`;
+}
 
 const nothingStored = {
   storage: null,
@@ -144,7 +178,7 @@ async function storedFacts(context: CommandContext, dir: DataDir) {
   }
 }
 
-function statusText(status: ProcessFacts & StoredFacts): string {
+function statusText(status: ProcessFacts & StoredFacts & { readonly certificates: CertificateDays | null }): string {
   if (!status.running) return `not running  (data directory ${terminalSafe(status.data_dir)})`;
   const lines = [
     `${status.ready ? "ready" : status.phase}  data in ${terminalSafe(status.data_dir)}, up ${formatSeconds(status.uptime_seconds ?? 0)}`,
@@ -173,6 +207,7 @@ function statusText(status: ProcessFacts & StoredFacts): string {
   }
   for (const { producer, gateway, code, until_us } of status.quarantine)
     lines.push(`QUARANTINE ${producer} at ${terminalSafe(gateway)} until ${formatTimeUs(until_us)}: ${terminalSafe(code)}`);
+  if (status.certificates !== null) lines.push(certificateText(status.certificates));
   if (status.ledger !== null) lines.push(`ledger     ${status.ledger.balanced ? "balanced" : "NOT BALANCED: ransomeye audit says where"}`);
   if (status.paused !== null)
     lines.push(`PAUSED     ${terminalSafe(status.paused)}: the gateway takes nothing, producers keep their events`);

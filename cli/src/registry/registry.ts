@@ -24,6 +24,8 @@ import type { EnrolResult, WireProducer } from "./wire.ts";
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const statusOf = { revoke: "revoked", suspend: "suspended", resume: "active" } as const satisfies Record<string, ProducerStatus>;
 
+const endingSoonUs = 30 * 86_400_000_000;
+
 type Listener = Parameters<RegistryDesk["onChange"]>[0];
 
 /** What signs, and who is believed. */
@@ -190,10 +192,19 @@ export class Registry implements RegistryDesk {
       pin: current.pin,
       not_after_us: notAfter?.rootUs ?? 0,
       gateway_not_after_us: notAfter?.gatewayUs ?? 0,
+      producers_ending: this.#producersEnding(),
       retiring: retiring
         ? { pin: retiring.pin, retires_us: retiring.retiresUs, certificates: await this.#store.certificatesOf(retiring.pin) }
         : null,
     };
+  }
+
+  #producersEnding(): number {
+    const soonUs = this.#o.clock.nowUs() + endingSoonUs;
+    let ending = 0;
+    for (const { status, certificates } of this.#producers.values())
+      if (status === "active" && !certificates.some(({ revoked, not_after_us }) => !revoked && not_after_us > soonUs)) ending += 1;
+    return ending;
   }
 
   async #createToken(o: Extract<Question, { op: "token_create" }>): Promise<unknown> {

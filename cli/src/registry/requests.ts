@@ -141,6 +141,8 @@ export interface ShownAuthority {
   readonly pin: string;
   readonly not_after_us: number;
   readonly gateway_not_after_us: number;
+  /** Active producers whose last certificate ends within 30 days, or has ended. */
+  readonly producers_ending: number;
   readonly retiring: { readonly pin: string; readonly retires_us: number; readonly certificates: number } | null;
 }
 

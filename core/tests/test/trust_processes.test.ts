@@ -38,6 +38,8 @@ test("TB-4 one authority takes over from another: nobody is locked out, streams 
   const young = await openStream(port, renewed);
   const fresh = await enrol("fresh");
   (await openStream(port, fresh.identity)).close();
+  const { certificates } = await system.json<{ certificates: Record<string, number> }>("status");
+  assert.deepEqual({ ...certificates, root_days: 0 }, { gateway_days: 89, root_days: 0, retiring_days: 99, producers_ending: 0 });
   const again = await system.run("ca", "rotate");
   assert.equal(again.exitCode, 1, "no third authority beside two");
 
