@@ -31,6 +31,7 @@ export interface Closing {
   readonly ms: number;
   /** What a new connection with the same certificate came to; undefined where it is still good. */
   readonly again: string | undefined;
+  readonly expectedAgain: string | undefined;
   readonly ok: boolean;
 }
 
@@ -60,6 +61,7 @@ export async function revocationRun(streams: number, told: (closing: Closing) =>
       code,
       ms,
       again,
+      expectedAgain: way.again,
       ok: code === way.code && again === way.again && ms <= closedWithinMs,
     };
     closings.push(closing);
