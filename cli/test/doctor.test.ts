@@ -6,6 +6,7 @@ import { loadConfig } from "ransomeye-kernel";
 import { temporaryDirectory } from "ransomeye-kernel/testing";
 import { createContext } from "../src/commands/context.ts";
 import { checkDatabase } from "../src/doctor/checks.ts";
+import { checkMemory } from "../src/doctor/memory.ts";
 import type { Finding } from "../src/doctor/finding.ts";
 import { dataDirAt } from "../src/supervisor/data_dir.ts";
 
@@ -31,6 +32,17 @@ for (const setting of ["fsync", "full_page_writes", "synchronous_commit"]) {
     }
   });
 }
+
+test("R-24 R-34 the bounds of all processes are added up: many gateways on a small machine are doubtful", () => {
+  const gibibyte = 1024 ** 3;
+  const memory = (processes: number): Finding =>
+    checkMemory(
+      loadConfig({ env: {}, flags: { "gateway.processes": String(processes), "gateway.buffer_bytes_max": "256 MiB" } }),
+      8 * gibibyte,
+    );
+  assert.deepEqual([memory(1).level, memory(4).level, memory(5).level], ["ok", "ok", "warn"]);
+  assert.match(memory(5).message, /5 gateways among them, have 7\.0 GiB of 8\.0 GiB/);
+});
 
 test("an external server that does not answer is a finding with a next step", async () => {
   const [finding] = await checked("postgres://nobody@127.0.0.1:1/none");

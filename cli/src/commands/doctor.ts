@@ -15,6 +15,7 @@ import {
   checkSettingsFiles,
 } from "../doctor/checks.ts";
 import type { Finding } from "../doctor/finding.ts";
+import { checkMemory } from "../doctor/memory.ts";
 import { terminalSafe } from "../terminal/terminal_safe.ts";
 import type { CommandSpec } from "./command.ts";
 
@@ -22,7 +23,7 @@ export const doctorCommand: CommandSpec = {
   path: "doctor",
   summary: "check this installation and say what is wrong and what to do about it",
   prose:
-    "Looks at the Node.js version, the configuration, permissions of data directory and key files, PostgreSQL's durability settings (fsync, full_page_writes and synchronous_commit must not be off; an external server is asked also while nothing runs), free disk, the gateway's port, the roles' processes and the clock. Works with the system running or not.",
+    "Looks at the Node.js version, the configuration, permissions of data directory and key files, PostgreSQL's durability settings (fsync, full_page_writes and synchronous_commit must not be off; an external server is asked also while nothing runs), memory, free disk, the gateway's port, the roles' processes and the clock. Works with the system running or not.",
   options: [],
   examples: [
     { line: "ransomeye doctor", says: "Exit code 1 if anything fails." },
@@ -34,6 +35,7 @@ export const doctorCommand: CommandSpec = {
     const findings: Finding[] = [checkNode()];
     const config = await checkConfig(context, findings);
     if (config !== undefined) {
+      findings.push(checkMemory(config));
       const dir = await context.dataDir();
       for (const check of [checkData, checkSettingsFiles, checkDisk, checkPort, checkProcesses, checkDatabase])
         findings.push(...(await check(context, dir, config)));

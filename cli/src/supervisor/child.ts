@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Clock, systemEnvironment, type Timer } from "ransomeye-kernel";
 import { nextBackoff, type BackoffBounds } from "./backoff.ts";
+import { heapMibMax } from "./heap_bounds.ts";
 import type { DownMessage, LoadMessage, RoleBegin, UpMessage } from "./ipc.ts";
 import { LogFile } from "./log_file.ts";
 import { processStartTime } from "./process_facts.ts";
@@ -15,9 +16,6 @@ import type { ChildState, RoleName } from "./runtime_file.ts";
 import type { SocketHandle } from "./shared_socket.ts";
 
 const entryPoint = fileURLToPath(new URL("../../../bin/ransomeye.js", import.meta.url));
-
-/** Heap bound of each role in MiB: reaching it ends the process, which comes back; growing without bound would take the host along. */
-const heapMibMax: Readonly<Record<RoleName, number>> = { registry: 512, gateway: 768, engine: 1024, keeper: 256, demo: 256 };
 
 /**
  * V8 counts the bytes of buffers as if they were its heap: with a live heap of 16 MB it marks all of it again for every 16 MB of frames that pass.
