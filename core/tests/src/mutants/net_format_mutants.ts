@@ -80,7 +80,10 @@ export const netFormatMutants: readonly Mutant[] = [
     rule: "FMT-4",
     bug: "a reading that goes on has forgotten the header",
     patches: [{ file: "agents/shipper/dist/src/input/header_framing.js", find: "prelude: this.#header", replace: `prelude: ""` }],
-    check: named(`${tests}/resume.test.js`, "from any resume point the rest of the input comes, and nothing twice: rows under headers"),
+    check: named(
+      `${tests}/resume.test.js`,
+      "FMT-7 from any resume point the rest of the input comes, and nothing twice: rows under headers",
+    ),
   },
   {
     rule: "FMT-5",
