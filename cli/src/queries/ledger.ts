@@ -5,6 +5,7 @@
  * Forbids: reading tables: role ransomeye_reader sees views only (DB-2).
  */
 import type { Pool } from "ransomeye-db";
+import { gapReasons } from "ransomeye-ingestion/protocol";
 
 /** The ledger of one producer. All counts are sequence numbers, summed over its epochs. */
 export interface ProducerLedger {
@@ -37,6 +38,8 @@ export interface Ledger {
   readonly refused: number;
   readonly refused_by_code: Readonly<Record<string, number>>;
   readonly gaps: number;
+  /** `server_lost`, `spool_full`, `spool_age`; `foreign` is whatever else a producer has written. */
+  readonly gaps_by_reason: Readonly<Record<string, number>>;
   readonly expired: number;
   readonly imbalance: number;
   readonly misplaced_epochs: number;
@@ -51,6 +54,8 @@ const producersSql = `
 
 const refusedSql = `SELECT name, sum(value)::bigint AS value FROM views.transmissions WHERE starts_with(name, $1) GROUP BY name ORDER BY name`;
 
+const gapsSql = `SELECT CASE WHEN reason = ANY($1) THEN reason ELSE 'foreign' END AS reason, sum(count)::bigint AS events FROM views.gaps GROUP BY 1 ORDER BY 1`;
+
 /** Prefix of the gateways' counters of refused transmissions; the code follows. */
 export const refusedPrefix = "refused_";
 
@@ -58,6 +63,7 @@ export const refusedPrefix = "refused_";
 export async function readLedger(pool: Pool): Promise<Ledger> {
   const producers = (await pool.query<ProducerLedger>(producersSql)).rows;
   const refusals = (await pool.query<{ name: string; value: number }>(refusedSql, [refusedPrefix])).rows;
+  const gaps = (await pool.query<{ reason: string; events: number }>(gapsSql, [gapReasons])).rows;
   const sum = (
     column: "offered" | "accepted" | "stored" | "dead_lettered" | "gaps" | "expired" | "in_flight" | "imbalance" | "misplaced_epochs",
   ): number => producers.reduce((total, producer) => total + producer[column], 0);
@@ -71,6 +77,7 @@ export async function readLedger(pool: Pool): Promise<Ledger> {
     refused: refusals.reduce((total, { value }) => total + value, 0),
     refused_by_code: Object.fromEntries(refusals.map(({ name, value }) => [name.slice(refusedPrefix.length), value])),
     gaps: sum("gaps"),
+    gaps_by_reason: Object.fromEntries(gaps.map(({ reason, events }) => [reason, events])),
     expired: sum("expired"),
     imbalance: sum("imbalance"),
     misplaced_epochs: sum("misplaced_epochs"),

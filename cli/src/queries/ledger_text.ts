@@ -43,6 +43,7 @@ export function ledgerText(ledger: Ledger, names: ReadonlyMap<string, string> = 
       ledger.balanced ? "balanced" : "NOT BALANCED",
     ],
   ].map((row) => row.map((cell) => (typeof cell === "number" ? formatCount(cell) : cell)));
+  const gaps = Object.entries(ledger.gaps_by_reason).map(([reason, count]) => `${reason} ${formatCount(count)}`);
   const refused = Object.entries(ledger.refused_by_code).map(([code, count]) => `${code} ${formatCount(count)}`);
   return [
     formatTable(["producer", "kind", "offered", "accepted", "stored", "dead-lettered", "gaps", "in flight", "ledger"], rows),
@@ -51,6 +52,7 @@ export function ledgerText(ledger: Ledger, names: ReadonlyMap<string, string> = 
     ...(ledger.misplaced_epochs === 0
       ? []
       : [`IN ${formatCount(ledger.misplaced_epochs)} EPOCHS SEQUENCE NUMBERS ARE MISSING AND OTHERS DOUBLED`]),
+    ...(gaps.length === 0 ? [] : [`events that their producers declared lost: ${gaps.join(", ")}`]),
     `refused beside it: ${formatCount(ledger.refused)}${refused.length === 0 ? "" : ` (${refused.join(", ")})`}${ledger.expired === 0 ? "" : `; removed by retention: ${formatCount(ledger.expired)}`}`,
   ].join("\n");
 }

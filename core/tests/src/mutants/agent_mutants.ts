@@ -5,6 +5,11 @@ const sdk = "agents/sdk/dist/src";
 const losses = "agents/sdk/dist/test/losses.test.js";
 const accounted = named(losses, "X-2 every event arrives once and in order");
 
+const follow = "agents/shipper/dist/src/follow";
+const following = "agents/shipper/dist/test/follow.test.js";
+const killed = named(following, "AG-6 X-6 kill -9 at any call");
+const positions = named("agents/shipper/dist/test/positions.test.js", "AG-6 what a checkpoint and a cursor tell together");
+
 export const agentMutants: readonly Mutant[] = [
   {
     rule: "R-6, X-2",
@@ -54,5 +59,56 @@ export const agentMutants: readonly Mutant[] = [
       },
     ],
     check: accounted,
+  },
+  {
+    rule: "AG-6",
+    bug: "follow: a checkpoint is written before what it tells is on disk",
+    patches: [
+      {
+        file: `${follow}/positioned_lane.js`,
+        find: "async #checkpoint() {\n        await this.#sink.spooled();",
+        replace: "async #checkpoint() {",
+      },
+    ],
+    check: killed,
+  },
+  {
+    rule: "AG-6",
+    bug: "follow: a cursor counts beside a later checkpoint",
+    patches: [
+      { file: `${follow}/positions.js`, find: "told === undefined || told.generation < generation", replace: "told === undefined" },
+    ],
+    check: positions,
+  },
+  {
+    rule: "AG-6",
+    bug: "follow: the cursor names the last file only",
+    patches: [{ file: `${follow}/positions.js`, find: "if (this.#moved.has(id))", replace: "if (id === known.id)" }],
+    check: killed,
+  },
+  {
+    rule: "AG-2",
+    bug: "follow: a renamed file is left without waiting for its writer",
+    patches: [{ file: `${follow}/followed_path.js`, find: "< this.#options.rotateWaitMs", replace: "< 0" }],
+    check: named(following, "AG-2 a file that is renamed"),
+  },
+  {
+    rule: "AG-4",
+    bug: "follow: a file is known by its inode alone",
+    patches: [{ file: `${follow}/file_mark.js`, find: "return bytes.length >= head.bytes && headOf", replace: "return true || headOf" }],
+    check: named(following, "AG-4 "),
+  },
+  {
+    rule: "AG-3",
+    bug: "follow: nobody looks for the copy of a file that was cut",
+    patches: [
+      { file: `${follow}/followed_path.js`, find: "reading.head.bytes > 0 && (await hasCopy(left, reading.offset))", replace: "false" },
+      {
+        file: `${follow}/followed_path.js`,
+        find: "reading.head.bytes === 0\n            ? undefined",
+        replace: "true\n            ? undefined",
+      },
+    ],
+    check: named(following, "AG-3 a file that is copied and cut"),
   },
 ];
