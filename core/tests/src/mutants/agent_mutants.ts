@@ -105,8 +105,8 @@ export const agentMutants: readonly Mutant[] = [
       { file: `${follow}/followed_path.js`, find: "reading.head.bytes > 0 && (await hasCopy(left, reading.offset))", replace: "false" },
       {
         file: `${follow}/followed_path.js`,
-        find: "reading.head.bytes === 0\n            ? undefined",
-        replace: "true\n            ? undefined",
+        find: "this.#plan(left, reading.head.bytes === 0 ?",
+        replace: "this.#plan(left, true ?",
       },
     ],
     check: named(following, "AG-3 a file that is copied and cut"),
