@@ -186,7 +186,8 @@ test("any text is read or refused, without loss of what is between tags", () => 
   fc.assert(
     fc.property(fc.array(part, { maxLength: 15 }), (parts) => {
       const document = readXml(parts.join(""));
-      if (document !== undefined) assert.ok(document.root.name.length === 1);
+      // A lone bracket and a text may make a tag together.
+      if (document !== undefined) assert.match(document.root.name, /^(?:[a-d]|(?:text)+)$/);
     }),
     { numRuns: 1000 },
   );
