@@ -11,13 +11,15 @@ import { curveOf } from "../src/outage/recovery_curve.ts";
 
 for (const fault of faultNames) {
   test(`P-1 P-5 ${fault} away for a few seconds under load: nothing lost, doubled or misplaced (IF-12)`, async () => {
-    const verdict = await outageRun({ fault, seconds: 3, seed: 3, gateways: 2, producers: 4, eventsPerSecond: 4000 });
+    const settings = ["gateway.engine_lag_ms_max=2000"];
+    const verdict = await outageRun({ fault, seconds: 3, seed: 3, gateways: 2, producers: 4, eventsPerSecond: 4000, settings });
     const { stored, handed, lost, duplicated, outOfOrder, balanced } = verdict;
     assert.ok(handed > 0);
     assert.deepEqual(
       { stored, lost, duplicated, outOfOrder, balanced },
       { stored: handed, lost: 0, duplicated: 0, outOfOrder: 0, balanced: true },
     );
+    if (fault === "engine") assert.ok(verdict.toldPaused && verdict.reasons["engine_lag"] !== undefined, JSON.stringify(verdict.reasons));
     if (fault === "bus") assert.ok(verdict.toldPaused && verdict.reasons["bus_unavailable"] !== undefined, JSON.stringify(verdict.reasons));
   });
 }

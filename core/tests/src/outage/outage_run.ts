@@ -22,6 +22,8 @@ export interface OutageOptions {
   readonly producers: number;
   /** Without it producers send as fast as they are let. */
   readonly eventsPerSecond?: number;
+  /** Further configuration, as `field=value`. */
+  readonly settings?: readonly string[];
 }
 
 /** One second of the run. */
@@ -63,10 +65,11 @@ const judgedSecondsMin = 30;
 
 /** One outage, from a fresh system to the recounted ledger. Throws only where the system does not come back at all. */
 export async function outageRun(options: OutageOptions): Promise<OutageVerdict> {
-  const { fault: name, seconds, seed, producers, eventsPerSecond, gateways } = options;
+  const { fault: name, seconds, seed, producers, eventsPerSecond, gateways, settings = [] } = options;
   await using system = await RunningSystem.start([
     ...["--set", `gateway.processes=${gateways}`],
     ...["--set", "supervisor.restart_ms_max=1000"],
+    ...settings.flatMap((setting) => ["--set", setting]),
   ]);
   await using proxy = await NetworkProxy.open((await system.runtime()).gateway);
   const rate = eventsPerSecond === undefined ? {} : { eventsPerSecond };
