@@ -187,7 +187,9 @@ test("TB-7 a renewal gives a new certificate, repeated or within the grace too; 
   await assert.rejects(renewIdentity(bench.agent, directory), refusedWith("ENROL_CERT_UNKNOWN"));
 });
 
-test("TB-7 a running producer renews by itself, long before the end, and shows the new certificate at its next connection", async (t) => {
+test("TB-7 a running producer renews by itself, long before the end, and shows the new certificate at its next connection", {
+  timeout: 60_000,
+}, async (t) => {
   const bench = await startEnrolment(t, server);
   const directory = bench.folder("a");
   const { identity } = await enrolWithToken(bench.agent, { directory, token: await bench.token(), kind: "linux" });
