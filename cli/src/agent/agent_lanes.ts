@@ -6,7 +6,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, type Telemetry, writeFileAtomic } from "ransomeye-kernel";
-import type { ProducerKind } from "ransomeye-pipeline";
+import { type ProducerKind, producerKinds } from "ransomeye-ingestion/protocol";
 import {
   type Batch,
   type FileMark,
@@ -31,6 +31,8 @@ export function agentName(kind: ProducerKind): string {
   return `agent-${kind}`;
 }
 
+const ownNames: ReadonlySet<string> = new Set(producerKinds.map(agentName));
+
 export interface AgentLanesOptions {
   readonly lanes: Lanes;
   readonly dataDir: DataDir;
@@ -53,7 +55,7 @@ export class AgentLanes implements Handover, LaneListener {
   static async open(o: AgentLanesOptions): Promise<AgentLanes> {
     const own = new AgentLanes(o);
     const names = (await readdir(o.dataDir.spool).catch(() => [] as string[])).filter((name) =>
-      o.producer === null ? name.startsWith(agentName("" as ProducerKind)) : name === o.producer,
+      o.producer === null ? ownNames.has(name) : name === o.producer,
     );
     for (const name of names) {
       if (!(await hasIdentity(join(o.dataDir.identities, name)))) continue;

@@ -8,12 +8,12 @@
 export const agentFields = {
   "agent.spool_bytes_max": {
     type: "bytes",
-    default: "1 GiB",
+    default: "64 MiB",
     min: "1 MiB",
     max: "1 TiB",
     reloadable: false,
     prose:
-      "Bytes that each of the agent's spools may hold. A full spool makes the agent read no further: the followed files are the buffer.",
+      "Bytes that each of the agent's spools may hold. A full spool makes the agent read no further: the followed files are the buffer, so it need not be large, and what waits in it costs memory too.",
   },
   "agent.poll_ms": {
     type: "integer",
