@@ -15,7 +15,7 @@ import { syntheticEvent, syntheticPayload } from "./synthetic_events.ts";
 suite("bounds and backpressure", { concurrency: 8 }, () => {
   const timeout = 60_000;
 
-  test("BP a frame beyond credit ends the session, and nothing of it is stored", { timeout }, async (t) => {
+  test("BP-2 a frame beyond credit ends the session, and nothing of it is stored", { timeout }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
     const { client, chain, say, welcome } = await gate.begin(who, certificate);

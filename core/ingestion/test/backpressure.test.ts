@@ -45,7 +45,7 @@ test("R-14 shared credit never exceeds the free room, nor any demand", () => {
   );
 });
 
-test("R-14 max-min by weight: nobody who is still in want has, for its weight, a quantum less than somebody who was given more", () => {
+test("BP-3 R-14 max-min by weight: nobody who is still in want has, for its weight, a quantum less than somebody who was given more", () => {
   fc.assert(
     fc.property(claims, fc.integer({ min: 0, max: 60_000 }), (list, free) => {
       const shares = shareCredit(list, free, plenty, quantum);
@@ -73,7 +73,7 @@ test("R-14 room for everybody serves everybody", () => {
   );
 });
 
-test("R-14 a large claim whose turn it is is not starved by small ones behind it", () => {
+test("BP-4 R-14 a large claim whose turn it is is not starved by small ones behind it", () => {
   const shares = shareCredit(
     [
       { session: 1, group: "a", weight: 1, wantBytes: 1000, usedBytes: 0, floorBytes: 0 },
@@ -114,7 +114,7 @@ test("R-14 a group without room steps aside and keeps nobody waiting", () => {
   );
 });
 
-test("R-14 weights: of a scarce room each kind gets its weight's part", () => {
+test("BP-3 R-14 weights: of a scarce room each kind gets its weight's part", () => {
   const claim = (session: number, weight: number) => ({ session, group: "a", weight, wantBytes: 1e9, usedBytes: 0, floorBytes: 0 });
   const shares = shareCredit([claim(1, 8), claim(2, 1), claim(3, 1)], 100 * quantum, plenty, quantum);
   assert.deepEqual(
@@ -123,7 +123,7 @@ test("R-14 weights: of a scarce room each kind gets its weight's part", () => {
   );
 });
 
-test("BP states have hysteresis and every state is left for every band", () => {
+test("BP-9 states have hysteresis and every state is left for every band", () => {
   assert.equal(nextPressure("open", 0.62), "open");
   assert.equal(nextPressure("open", 0.63), "throttled");
   assert.equal(nextPressure("throttled", 0.5), "throttled", "not opened in the middle");
@@ -134,7 +134,7 @@ test("BP states have hysteresis and every state is left for every band", () => {
   assert.equal(nextPressure("paused", 0.1), "open");
 });
 
-test("R-15 linger grows with the rate of frames, at most fourfold a step, and comes back", () => {
+test("BP-15 R-15 linger grows with the rate of frames, at most fourfold a step, and comes back", () => {
   assert.equal(nextLingerMs(20, 40_000, 4000, 20), 80);
   let linger = 20;
   for (let i = 0; i < 40; i += 1) linger = nextLingerMs(linger, 1e9, 4000, 20);
@@ -163,7 +163,7 @@ test("R-15 frames that wait at producers count: an overload by small frames make
   assert.equal(full.ms, 20);
 });
 
-test("R-15 where the gate has no time to read, small frames grow and full ones need not", () => {
+test("BP-15 R-15 where the gate has no time to read, small frames grow and full ones need not", () => {
   for (const [bytes, expectedMs] of [
     [700, 40],
     [250_000, 20],
@@ -176,14 +176,14 @@ test("R-15 where the gate has no time to read, small frames grow and full ones n
   }
 });
 
-test("R-14 a window never exceeds credit and floor when it grows, and shrinks only when idle", () => {
+test("BP-5 R-14 a window never exceeds credit and floor when it grows, and shrinks only when idle", () => {
   assert.equal(windowBytes(4096, 16_384, 0), 16_384);
   assert.equal(windowBytes(70_000, 16_384, 0), 65_536);
   assert.equal(windowBytes(4096, 262_144, 100), 262_144);
   assert.equal(windowBytes(4096, 262_144, 5000), 16_384);
 });
 
-test("P-5: floors + granted + held stay within the buffer, and the ledger says so when they would not", () => {
+test("BP-1 P-5: floors + granted + held stay within the buffer, and the ledger says so when they would not", () => {
   const action = fc.record({
     session: fc.integer({ min: 0, max: 4 }),
     what: fc.constantFrom("grant", "hold", "release", "close"),

@@ -177,7 +177,7 @@ test("R-13 while the registry is stale sessions end paced, and it is said once",
   assert.equal(world.notes.filter((name) => name === "registry_stale").length, 1);
 });
 
-test("a rate survives the session: leaving and coming back refills nothing", async () => {
+test("BP-7 a rate survives the session: leaving and coming back refills nothing", async () => {
   const world = new ModelWorld(7, { rateBytesPerSecondMax: 65_536, rateEventsPerSecondMax: 1000 });
   const producer = world.producer();
   await world.join(producer);

@@ -59,6 +59,7 @@ export class ModelProducer {
   prev: EpochEnd = { epoch: 0, seq: 0, hash: protocol.zeroHash };
   nonce: Buffer = Buffer.alloc(0);
   ended: string | undefined;
+  comeBackAfterMs = 0;
 
   constructor(random: Random, kind: ProducerKind = "linux") {
     this.key = modelKey(random);
@@ -164,7 +165,7 @@ export class ModelWorld {
       } else if (effect.kind === "end") {
         protocol.serverMessage.encode({ kind: "goodbye", code: effect.code ?? "", message: "", comeBackAfterMs: effect.comeBackAfterMs });
         const producer = this.producers.get(effect.session);
-        if (producer !== undefined) producer.ended = effect.code ?? "ok";
+        if (producer !== undefined) Object.assign(producer, { ended: effect.code ?? "ok", comeBackAfterMs: effect.comeBackAfterMs });
         this.producers.delete(effect.session);
       } else if (effect.kind === "note") this.notes.push(effect.event.name);
       else if (effect.kind !== "ping" && effect.kind !== "window") this.pending.push(effect);

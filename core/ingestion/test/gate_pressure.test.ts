@@ -27,7 +27,7 @@ function lastTold(producer: ModelProducer): string {
 const wants = (world: ModelWorld, producer: ModelProducer, bytes: number): void =>
   world.say(producer, { kind: "demand", bytes, events: 4000, oldestUs: 0 });
 
-test("BP an engine that has stopped pauses producers with the reason, and its return opens by a ramp", async () => {
+test("BP-11 BP-13 an engine that has stopped pauses producers with the reason, and its return opens by a ramp", async () => {
   const world = new ModelWorld(1);
   const producers = Array.from({ length: 20 }, () => world.producer());
   for (const producer of producers) await world.join(producer);
@@ -52,7 +52,7 @@ test("BP an engine that has stopped pauses producers with the reason, and its re
   assert.ok((granted.at(-1) ?? 0) > (granted[0] ?? 0), "and does grow");
 });
 
-test("R-14 no more is in flight than the bus has leased, and nothing once the lease has run out", async () => {
+test("BP-12 R-14 no more is in flight than the bus has leased, and nothing once the lease has run out", async () => {
   const world = new ModelWorld(2);
   world.busPressure = { ...world.busPressure, inFlightBytesMax: 3 * 1024 };
   const producers = Array.from({ length: 8 }, () => world.producer());
@@ -74,7 +74,7 @@ test("R-14 no more is in flight than the bus has leased, and nothing once the le
   assert.equal(world.gate.figures().heldBytes, 0);
 });
 
-test("step 4: a kind beyond its rate waits, is told so, and keeps no other kind waiting", async () => {
+test("BP-6 step 4: a kind beyond its rate waits, is told so, and keeps no other kind waiting", async () => {
   const slow = { weight: 1, rateEventsPerSecondMax: 100, rateBytesPerSecondMax: 100_000 };
   const world = new ModelWorld(3, { kinds: { ...modelConfig.kinds, windows: slow } });
   const linux = world.producer();
@@ -89,7 +89,7 @@ test("step 4: a kind beyond its rate waits, is told so, and keeps no other kind 
   assert.ok(outstanding(world.gate.session(linux.session)?.account ?? never()).bytes >= frameBytes);
 });
 
-test("step 4: the whole gate's rate bounds what all hold together", async () => {
+test("BP-6 step 4: the whole gate's rate bounds what all hold together", async () => {
   const world = new ModelWorld(4, { totalRateBytesPerSecondMax: 100_000 });
   const producers = Array.from({ length: 5 }, () => world.producer());
   for (const producer of producers) await world.join(producer);
@@ -100,7 +100,7 @@ test("step 4: the whole gate's rate bounds what all hold together", async () => 
   assert.ok(producers.some((producer) => lastTold(producer) === "throttled total_rate"));
 });
 
-test("ING-8 a producer that keeps breaking the rules is closed, refused for a while, alarmed and listed; then it may try again", async () => {
+test("BP-18 ING-8 a producer that keeps breaking the rules is closed, refused for a while, alarmed and listed; then it may try again", async () => {
   const world = new ModelWorld(5);
   const flooder = world.producer();
   const honest = world.producer();
@@ -125,7 +125,21 @@ test("ING-8 a producer that keeps breaking the rules is closed, refused for a wh
   assert.deepEqual(world.gate.figures().quarantined, []);
 });
 
-test("R-15 under load a kind that speaks for many gathers shorter, by its weight", async () => {
+test("BP-14 a fleet that is sent away is told to come back one by one", async () => {
+  const world = new ModelWorld(7);
+  const producers = Array.from({ length: 50 }, () => world.producer());
+  for (const producer of producers) await world.join(producer);
+  world.step({ kind: "drain" });
+  const times = producers.map(({ ended, comeBackAfterMs }) => {
+    assert.equal(ended, "INGEST_DRAINING");
+    assert.ok(comeBackAfterMs >= 0 && comeBackAfterMs <= 5000);
+    return comeBackAfterMs;
+  });
+  assert.ok(new Set(times).size > 40, "not all at one moment");
+  assert.ok(Math.max(...times) - Math.min(...times) > 2500, "over the whole time");
+});
+
+test("BP-16 R-15 under load a kind that speaks for many gathers shorter, by its weight", async () => {
   const world = new ModelWorld(6, { kinds: { ...modelConfig.kinds, dpi: { ...modelConfig.kinds.dpi, weight: 4 } } });
   const linux = world.producer();
   const dpi = world.producer("dpi");

@@ -23,7 +23,7 @@ function heard(bus: Partial<BusPressure> = {}): Pressure {
   return pressure;
 }
 
-test("BP every signal throttles and pauses at its own value, and the reason names it", () => {
+test("BP-8 every signal throttles and pauses at its own value, and the reason names it", () => {
   const told = (pressure: Pressure, levels: GateLevels): string => {
     pressure.update(levels, 1);
     return `${pressure.now.state} ${pressure.now.reason}`;
@@ -41,7 +41,7 @@ test("BP every signal throttles and pauses at its own value, and the reason name
   assert.equal(told(heard({ backlogMs: 30_000 }), { ...quiet, heldBytes: 500 }), "paused engine_lag", "the worst signal decides");
 });
 
-test("BP a signal that falls back opens by steps, and another one does not hide it", () => {
+test("BP-9 a signal that falls back opens by steps, and another one does not hide it", () => {
   const pressure = heard({ backlogMs: 30_000 });
   assert.equal(pressure.now.state, "paused");
   pressure.heard({ ...calm, backlogMs: 15_000 }, 10);
@@ -52,7 +52,7 @@ test("BP a signal that falls back opens by steps, and another one does not hide 
   assert.deepEqual([pressure.now.state, pressure.now.reason], ["throttled", "buffer"]);
 });
 
-test("BP a bus that is not heard of pauses the gate once its lease has run out, and nothing may be in flight then", () => {
+test("BP-10 a bus that is not heard of pauses the gate once its lease has run out, and nothing may be in flight then", () => {
   const pressure = heard();
   assert.equal(pressure.inFlightBytes(2999), 500);
   pressure.update(quiet, 2999);
@@ -65,7 +65,7 @@ test("BP a bus that is not heard of pauses the gate once its lease has run out, 
   assert.equal(pressure.now.state, "open");
 });
 
-test("BP slow appends are remembered while work goes on and forgotten when there is none", () => {
+test("BP-8 slow appends are remembered while work goes on and forgotten when there is none", () => {
   const pressure = heard();
   for (let i = 0; i < 30; i += 1) pressure.answered(0, 4000, undefined);
   pressure.update({ ...quiet, waiting: true }, 100);
@@ -77,7 +77,7 @@ test("BP slow appends are remembered while work goes on and forgotten when there
   assert.equal(pressure.now.state, "open");
 });
 
-test("BP after a pause credit begins small and doubles each second", () => {
+test("BP-13 after a pause credit begins small and doubles each second", () => {
   const ramp = new Ramp({ rampBytesMin: 100, bufferBytesMax: 1000 });
   assert.equal(ramp.bytes("open", 0), 1000, "a gate that starts owes nobody a ramp");
   assert.equal(ramp.bytes("paused", 10_000), 100);
@@ -105,7 +105,7 @@ test("step 4: kind and gate buckets count what is held as well as what is spent,
   assert.equal(rates.total().bytes, 1500);
 });
 
-test("step 4: whatever sessions do, shared buckets cover what they hold together", () => {
+test("BP-6 step 4: whatever sessions do, shared buckets cover what they hold together", () => {
   const move = fc.record({
     session: fc.integer({ min: 0, max: 3 }),
     grant: fc.nat({ max: 900 }),
@@ -138,7 +138,7 @@ test("step 4: whatever sessions do, shared buckets cover what they hold together
 const book = { strikesMax: 100, quarantineMsMin: 1000, quarantineMsMax: 5000 };
 const at = (nowMs: number) => ({ nowMs, nowUs: nowMs * 1000 });
 
-test("ING-8 offences within seconds lead to quarantine, the same over minutes do not", () => {
+test("BP-17 ING-8 offences within seconds lead to quarantine, the same over minutes do not", () => {
   const fast = new Quarantine(book);
   const begun = Array.from({ length: 10 }, (_, i) => fast.note("p", "INGEST_CREDIT_EXCEEDED", at(i * 10))).filter(
     (one) => one !== undefined,
@@ -151,7 +151,7 @@ test("ING-8 offences within seconds lead to quarantine, the same over minutes do
   for (let i = 0; i < 100; i += 1) assert.equal(slow.note("p", "INGEST_CREDIT_EXCEEDED", at(i * 10_000)), undefined);
 });
 
-test("ING-8 quarantine doubles with each time in a day, up to its bound, and is listed while it lasts", () => {
+test("BP-18 ING-8 quarantine doubles with each time in a day, up to its bound, and is listed while it lasts", () => {
   const quarantine = new Quarantine(book);
   const durations: number[] = [];
   let nowMs = 0;
@@ -176,7 +176,7 @@ test("ING-8 quarantine doubles with each time in a day, up to its bound, and is 
   }
 });
 
-test("ING-8 what an honest producer can come to is no offence", () => {
+test("BP-17 ING-8 what an honest producer can come to is no offence", () => {
   const quarantine = new Quarantine(book);
   for (let i = 0; i < 1000; i += 1)
     for (const code of [
@@ -189,7 +189,7 @@ test("ING-8 what an honest producer can come to is no offence", () => {
       assert.equal(quarantine.note("p", code, at(i)), undefined);
 });
 
-test("ING-8 one session a second is nobody's flood, a hundred at once are", () => {
+test("BP-17 ING-8 one session a second is nobody's flood, a hundred at once are", () => {
   const quarantine = new Quarantine(book);
   for (let i = 0; i < 300; i += 1) assert.equal(quarantine.note("steady", "INGEST_RECONNECT_FLOOD", at(i * 2000)), undefined);
   const begun = Array.from({ length: 60 }, (_, i) => quarantine.note("storm", "INGEST_RECONNECT_FLOOD", at(700_000 + i * 10)));

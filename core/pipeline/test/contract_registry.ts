@@ -63,7 +63,7 @@ export function registryContract(open: OpenSubject): void {
       await bus.report({ ...put, counters: { frames_accepted: 5 }, quarantined: [], ended: true });
     });
 
-    test("R-14 leases of all gates together stay within the budget, and each gets its fair share by its next renewal", async () => {
+    test("BP-12 R-14 leases of all gates together stay within the budget, and each gets its fair share by its next renewal", async () => {
       const { bus } = subject();
       const mib = 1024 * 1024;
       const budget = 256 * mib;

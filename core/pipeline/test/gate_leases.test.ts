@@ -9,7 +9,7 @@ import { leaseBytes } from "../src/gate_leases.ts";
 
 const wants = fc.array(fc.integer({ min: 1, max: 1000 }), { minLength: 1, maxLength: 12 });
 
-test("R-14 leases are within the budget after every renewal, in any order", () => {
+test("BP-12 R-14 leases are within the budget after every renewal, in any order", () => {
   fc.assert(
     fc.property(wants, fc.integer({ min: 1, max: 3000 }), fc.array(fc.nat(), { maxLength: 40 }), (wanted, budget, order) => {
       const held = new Map<number, { wantBytes: number; bytes: number }>();
@@ -26,7 +26,7 @@ test("R-14 leases are within the budget after every renewal, in any order", () =
   );
 });
 
-test("R-14 after two rounds of renewals the shares are max-min fair", () => {
+test("BP-12 R-14 after two rounds of renewals the shares are max-min fair", () => {
   fc.assert(
     fc.property(wants, fc.integer({ min: 1, max: 3000 }), (wanted, budget) => {
       const held = wanted.map((wantBytes) => ({ wantBytes, bytes: 0 }));
