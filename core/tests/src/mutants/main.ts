@@ -16,6 +16,7 @@ import { linuxFormatMutants } from "./linux_format_mutants.ts";
 import { netFormatMutants } from "./net_format_mutants.ts";
 import { namedBugs } from "./mutant.ts";
 import { mutantsPage } from "./mutants_page.ts";
+import { pressureMutants } from "./pressure_mutants.ts";
 import { trustMutants } from "./trust_mutants.ts";
 
 const { values, positionals: words } = parseArgs({ options: { result: { type: "string" } }, allowPositionals: true });
