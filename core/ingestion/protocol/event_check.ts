@@ -6,7 +6,7 @@
 
 import { objects, type FieldTable } from "./event_objects.ts";
 import { basic, readNotation, type BasicType } from "./event_plan.ts";
-import { baseFields, classes, ranges, type ClassSpec } from "./event_schema.ts";
+import { baseFields, classes, type ClassSpec, type EventSchema, hasClass, newestSchema, ranges } from "./event_schema.ts";
 import { INVALID_CODES, type InvalidCode } from "./invalid_codes.ts";
 
 /** Why an event is invalid. `reason` is ASCII, bounded, and names the path of the field where there is one. */
@@ -161,20 +161,24 @@ function missingField(plan: Plan, seen: number): InvalidCode {
   return fail(missing, "", `needs one of ${(plan.spec.anyOf ?? []).join(", ")}`);
 }
 
-function inSmallRange(value: unknown): boolean {
-  return (value as number) >= 0 && (value as number) <= ranges.smallMax;
-}
-
 /** What the table cannot say: ranges, and uids that must agree. Types are checked before. */
-function checkRules(event: Record<string, unknown>, classUid: number): Outcome {
+function checkRules(event: Record<string, unknown>, classUid: number, schema: EventSchema): Outcome {
+  const { activityMax, severityMax, severityOther } = schema;
   const time = event["time"] as number;
   if (time < ranges.timeMsMin || time > ranges.timeMsMax)
     return fail(outOfRange, "time", "is outside the years 1900 to 2200 (milliseconds since 1970 UTC)");
-  if (!inSmallRange(event["activity_id"])) return fail(outOfRange, "activity_id", "is outside 0 to 32767");
-  if (!inSmallRange(event["severity_id"])) return fail(outOfRange, "severity_id", "is outside 0 to 32767");
+  const activity = event["activity_id"] as number;
+  if (activity < 0 || activity > activityMax) return fail(outOfRange, "activity_id", `is outside 0 to ${activityMax}`);
+  const severity = event["severity_id"] as number;
+  if (severity < 0 || (severity > severityMax && severity !== severityOther))
+    return fail(
+      outOfRange,
+      "severity_id",
+      `is outside 0 to ${severityMax}${severityOther > severityMax ? ` and not ${severityOther}` : ""}`,
+    );
   if (event["category_uid"] !== (classes[classUid] as ClassSpec).categoryUid)
     return fail(INVALID_CODES.EVENT_UID_MISMATCH.number, "category_uid", "is not the category of class_uid");
-  if (event["type_uid"] !== classUid * 100 + (event["activity_id"] as number))
+  if (event["type_uid"] !== classUid * 100 + activity)
     return fail(INVALID_CODES.EVENT_UID_MISMATCH.number, "type_uid", "is not class_uid * 100 + activity_id");
   const version = (event["metadata"] as Record<string, unknown>)["version"] as string;
   if (!version.startsWith("1.")) return fail(INVALID_CODES.EVENT_SCHEMA_VERSION.number, "metadata.version", "does not begin with 1.");
@@ -190,10 +194,10 @@ function fault(code: InvalidCode): EventFault {
 }
 
 /**
- * Checks one parsed value against the schema. `null` means valid. A field that is `null` or
+ * Checks one parsed value against a version of the schema. `null` means valid. A field that is `null` or
  * `undefined` (in an event that is still being built) counts as absent. Never throws for a JSON value; never changes the event.
  */
-export function checkEvent(event: unknown, jsonDepthMax: number): EventFault | null {
+export function checkEvent(event: unknown, jsonDepthMax: number, schema: EventSchema = newestSchema): EventFault | null {
   if (typeof event !== "object" || event === null || Array.isArray(event)) {
     return {
       code: INVALID_CODES.EVENT_NOT_OBJECT.number,
@@ -202,17 +206,17 @@ export function checkEvent(event: unknown, jsonDepthMax: number): EventFault | n
   }
   const fields = event as Record<string, unknown>;
   const classUid = fields["class_uid"];
-  const plan = typeof classUid === "number" ? planByClass.get(classUid) : undefined;
+  const plan = typeof classUid === "number" && hasClass(schema, classUid) ? planByClass.get(classUid) : undefined;
   if (plan === undefined) {
     const detail =
       typeof classUid === "number"
-        ? `class_uid ${classUid} is not in the subset`
+        ? `class_uid ${classUid} is not in version ${schema.version} of the subset`
         : classUid === undefined
           ? "class_uid is required"
           : "class_uid is not an integer";
     return { code: INVALID_CODES.EVENT_CLASS_UNKNOWN.number, reason: detail };
   }
   let outcome = checkObject(plan, fields, jsonDepthMax);
-  if (outcome === ok) outcome = checkRules(fields, classUid as number);
+  if (outcome === ok) outcome = checkRules(fields, classUid as number, schema);
   return outcome === ok ? null : fault(outcome);
 }

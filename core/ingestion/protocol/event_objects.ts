@@ -185,6 +185,12 @@ export const objects: Readonly<Record<string, ObjectSpec>> = {
       version: "string!",
     },
   },
+  group: {
+    fields: { desc: "string", domain: "string", name: "string", privileges: "string[]", type: "string", uid: "string", uid_alt: "string" },
+    anyOf: ["name", "uid"],
+  },
+  kernel: { fields: { is_system: "boolean", name: "string!", path: "string", system_call: "string", type: "string", type_id: "integer!" } },
+  kernel_driver: { fields: { file: "file!" } },
   module: {
     fields: {
       base_address: "string",

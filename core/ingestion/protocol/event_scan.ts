@@ -7,7 +7,7 @@
 import { classes, ranges } from "./event_schema.ts";
 import { basic } from "./event_plan.ts";
 import { type EventValues, held, slot } from "./event_values.ts";
-import { eventScanPlan, type FieldOrder, isQuoted, nameHash, requiredByClass, type ScanField, type ScanPlan } from "./scan_plan.ts";
+import { eventScanPlan, type FieldOrder, isQuoted, nameHash, type ScanRules, type ScanField, type ScanPlan } from "./scan_plan.ts";
 
 /** Answer of a step that is not sure; every other answer is the position behind what it read. */
 const unsure = -1;
@@ -293,20 +293,20 @@ function scanList(field: ScanField, bytes: Uint8Array, from: number, depthLeft: 
  * Walks the line [start, end) of `bytes`, which are known to be UTF-8, and fills `values`. True: the line is a valid event and the slots are its own.
  * False: not sure; the slots hold nothing of use. A finding's evidence and a line without a line feed behind it are not scanned.
  */
-export function scanEvent(bytes: Buffer, start: number, end: number, jsonDepthMax: number, values: EventValues): boolean {
+export function scanEvent(bytes: Buffer, start: number, end: number, jsonDepthMax: number, rules: ScanRules, values: EventValues): boolean {
   if (bytes[end] !== lineFeed) return false;
   values.clear(bytes);
   const open = skipSpace(bytes, start);
   if (bytes[open] !== openBrace) return false;
   const close = scanObject(eventScanPlan, bytes, open, jsonDepthMax, values);
-  return close !== unsure && skipSpace(bytes, close) === end && followsRules(values);
+  return close !== unsure && skipSpace(bytes, close) === end && followsRules(values, rules);
 }
 
 /** What the plan cannot say; the same rules as the checker's. */
-function followsRules({ kinds, integers, starts, bytes }: EventValues): boolean {
+function followsRules({ kinds, integers, starts, bytes }: EventValues, rules: ScanRules): boolean {
   if (kinds[slot.evidences] !== held.nothing) return false;
   const classUid = integers[slot.class_uid] as number;
-  const required = requiredByClass.get(classUid);
+  const required = rules.requiredByClass.get(classUid);
   // The base fields are required of every class, so their slots hold what they must; that the class is known comes first.
   if (required === undefined || (topBits & required) !== required) return false;
   const time = integers[slot.time] as number;
@@ -318,9 +318,9 @@ function followsRules({ kinds, integers, starts, bytes }: EventValues): boolean 
     time >= ranges.timeMsMin &&
     time <= ranges.timeMsMax &&
     activity >= 0 &&
-    activity <= ranges.smallMax &&
+    activity <= rules.activityMax &&
     severity >= 0 &&
-    severity <= ranges.smallMax &&
+    (severity <= rules.severityMax || severity === rules.severityOther) &&
     integers[slot.category_uid] === classes[classUid]?.categoryUid &&
     integers[slot.type_uid] === classUid * 100 + activity &&
     bytes[version] === 0x31 &&

@@ -10,14 +10,13 @@ import type { FieldTable } from "./event_objects.ts";
 /** The released OCSF version that our events name (R-36). The subset uses nothing that its successors have withdrawn. */
 export const OCSF_VERSION = "1.9.0";
 
-/** Version of this subset, signed in every frame header and negotiated at Hello. Raise it when a rule here becomes stricter. */
-export const SCHEMA_VERSION = 1;
-
 /** A class of events. `categoryUid` and `name` are OCSF's own. */
 export interface ClassSpec {
   readonly name: string;
   readonly categoryUid: number;
   readonly fields: FieldTable;
+  /** The version of the subset that brought it; 1 where nothing is said. */
+  readonly since?: number;
 }
 
 /** Fields of every class. `time` is OCSF's: milliseconds since 1970 UTC; `time_dt` (RFC 3339) may refine it to microseconds. */
@@ -65,7 +64,7 @@ const networkFields: FieldTable = {
 };
 const systemFields: FieldTable = { actor: "actor!", device: "device!" };
 
-/** The classes, by class_uid. Registry classes are those of OCSF's Windows extension. */
+/** The classes of all versions, by class_uid. Registry classes are those of OCSF's Windows extension. */
 export const classes: Readonly<Record<number, ClassSpec>> = {
   0: { name: "Base Event", categoryUid: 0, fields: {} },
   1001: {
@@ -78,6 +77,21 @@ export const classes: Readonly<Record<number, ClassSpec>> = {
       create_mask: "string",
       file: "file!",
       file_result: "file",
+    },
+  },
+  1002: { name: "Kernel Extension Activity", categoryUid: 1, since: 2, fields: { ...systemFields, driver: "kernel_driver!" } },
+  1003: { name: "Kernel Activity", categoryUid: 1, since: 2, fields: { ...systemFields, kernel: "kernel!" } },
+  1004: {
+    name: "Memory Activity",
+    categoryUid: 1,
+    since: 2,
+    fields: {
+      ...systemFields,
+      actual_permissions: "integer",
+      base_address: "string",
+      process: "process!",
+      requested_permissions: "integer",
+      size: "integer",
     },
   },
   1005: { name: "Module Activity", categoryUid: 1, fields: { ...systemFields, module: "module!" } },
@@ -93,6 +107,20 @@ export const classes: Readonly<Record<number, ClassSpec>> = {
       launch_type_id: "integer",
       module: "module",
       process: "process!",
+    },
+  },
+  1008: {
+    name: "Event Log Activity",
+    categoryUid: 1,
+    since: 2,
+    fields: {
+      dst_endpoint: "endpoint",
+      file: "file",
+      log_name: "string",
+      log_provider: "string",
+      log_type: "string",
+      log_type_id: "integer",
+      src_endpoint: "endpoint",
     },
   },
   201001: { name: "Registry Key Activity", categoryUid: 1, fields: { ...systemFields, prev_reg_key: "reg_key", reg_key: "reg_key!" } },
@@ -136,6 +164,26 @@ export const classes: Readonly<Record<number, ClassSpec>> = {
       src_endpoint: "endpoint",
       user: "user!",
     },
+  },
+  3006: {
+    name: "Group Management",
+    categoryUid: 3,
+    since: 2,
+    fields: {
+      group: "group!",
+      privileges: "string[]",
+      src_endpoint: "endpoint",
+      subgroup: "group",
+      updated_group: "group",
+      user: "user",
+      users: "user[]",
+    },
+  },
+  3007: {
+    name: "User Management",
+    categoryUid: 3,
+    since: 2,
+    fields: { privileges: "string[]", src_endpoint: "endpoint", updated_user: "user", user: "user!" },
   },
   4001: { name: "Network Activity", categoryUid: 4, fields: { ...networkFields, url: "url" } },
   4002: {
@@ -210,3 +258,43 @@ export const ranges: { readonly timeMsMin: number; readonly timeMsMax: number; r
   timeMsMax: Date.UTC(2200, 0, 1),
   smallMax: 32_767,
 });
+
+/**
+ * One version of the subset. Its number is signed in every frame header, negotiated at Hello, and decides alone how a frame's events are judged, so that
+ * producers of two releases live side by side. A new one is made when classes are added or a rule becomes stricter.
+ */
+export interface EventSchema {
+  readonly version: number;
+  /** Bounds of `activity_id` and `severity_id`; `severityOther` is a severity beyond its bound. */
+  readonly activityMax: number;
+  readonly severityMax: number;
+  readonly severityOther: number;
+}
+
+/** Version 1 took any small number. */
+const first: EventSchema = Object.freeze({
+  version: 1,
+  activityMax: ranges.smallMax,
+  severityMax: ranges.smallMax,
+  severityOther: ranges.smallMax,
+});
+
+/** Version 2 takes OCSF's own: activities up to 99 (other), severities 0 (unknown) to 6 (fatal) and 99 (other). */
+const second: EventSchema = Object.freeze({ version: 2, activityMax: 99, severityMax: 6, severityOther: 99 });
+
+/** The versions that this build admits, newest first: what it writes itself, and the one before. */
+export const schemas: readonly [EventSchema, ...EventSchema[]] = [second, first];
+
+/** The newest version. */
+export const newestSchema: EventSchema = schemas[0];
+
+/** The schema of a version; undefined where this build does not admit it. */
+export function schemaOf(version: number): EventSchema | undefined {
+  return schemas.find((schema) => schema.version === version);
+}
+
+/** Whether the version has the class. */
+export function hasClass({ version }: EventSchema, classUid: number): boolean {
+  const spec = Object.hasOwn(classes, classUid) ? classes[classUid] : undefined;
+  return spec !== undefined && (spec.since ?? 1) <= version;
+}

@@ -5,7 +5,7 @@
 
 import { objects, type FieldTable } from "./event_objects.ts";
 import { readNotation, type BasicType } from "./event_plan.ts";
-import { baseFields, classes } from "./event_schema.ts";
+import { baseFields, classes, type EventSchema, hasClass, newestSchema, ranges, schemas } from "./event_schema.ts";
 import { slotTree, type SlotNode } from "./event_values.ts";
 
 /** What came next the last time: sources write their fields in one order, so the next name need only be compared. */
@@ -169,5 +169,34 @@ function eventPlan(): { readonly plan: ScanPlan; readonly requiredByClass: Reado
 const event = eventPlan();
 /** The plan of a whole event, of any class. */
 export const eventScanPlan: ScanPlan = event.plan;
-/** Bits that an event of this class must show. */
-export const requiredByClass: ReadonlyMap<number, number> = event.requiredByClass;
+
+/** What the scanner holds an event to beside the plan. */
+export interface ScanRules {
+  /** Bits that an event of this class must show; a class that is not there is not known. */
+  readonly requiredByClass: ReadonlyMap<number, number>;
+  readonly activityMax: number;
+  readonly severityMax: number;
+  readonly severityOther: number;
+}
+
+function rulesOf(schema: EventSchema): ScanRules {
+  const { activityMax, severityMax, severityOther } = schema;
+  const requiredByClass = new Map([...event.requiredByClass].filter(([classUid]) => hasClass(schema, classUid)));
+  return Object.freeze({ requiredByClass, activityMax, severityMax, severityOther });
+}
+
+const rulesByVersion: ReadonlyMap<number, ScanRules> = new Map(schemas.map((schema) => [schema.version, rulesOf(schema)]));
+const newestRules = rulesOf(newestSchema);
+
+/** The rules of a version. */
+export function scanRules({ version }: EventSchema): ScanRules {
+  return rulesByVersion.get(version) ?? newestRules;
+}
+
+/** For whoever derives rows: the verdict has been passed before, under the frame's own version. */
+export const anyVersionRules: ScanRules = Object.freeze({
+  requiredByClass: event.requiredByClass,
+  activityMax: ranges.smallMax,
+  severityMax: ranges.smallMax,
+  severityOther: ranges.smallMax,
+});

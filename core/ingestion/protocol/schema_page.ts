@@ -4,7 +4,7 @@
 
 import { limits } from "ransomeye-kernel";
 import { objects, type FieldTable } from "./event_objects.ts";
-import { baseFields, classes, OCSF_VERSION, SCHEMA_VERSION } from "./event_schema.ts";
+import { baseFields, classes, type EventSchema, newestSchema, OCSF_VERSION, schemas } from "./event_schema.ts";
 import { INVALID_CODES, type InvalidName } from "./invalid_codes.ts";
 import { NORMALISER_VERSION, ROW_FLAGS, skewMsMax } from "./normalise.ts";
 
@@ -58,6 +58,13 @@ const columns: readonly (readonly [string, string])[] = [
   ["message", "`finding_info.title`, `process.cmd_line`, the first line of `message`, a registry key or value, `job.name`, a URL"],
 ];
 
+function versionText({ version, activityMax, severityMax, severityOther }: EventSchema): string {
+  const added = Object.entries(classes).filter(([, { since = 1 }]) => since === version && version > 1);
+  const severities = severityOther > severityMax ? `0 to ${severityMax} and ${severityOther}` : `0 to ${severityMax}`;
+  const brought = added.length === 0 ? "" : `; brought ${added.map(([uid, { name }]) => `${uid} ${name}`).join(", ")}`;
+  return `\`activity_id\` 0 to ${activityMax}, \`severity_id\` ${severities}${brought}`;
+}
+
 function fieldRows(fields: FieldTable): string {
   return Object.entries(fields)
     .map(([name, notation]) => {
@@ -89,7 +96,7 @@ export function renderEventSchemaPage(): string {
       Object.keys(spec.fields).length === 0
         ? "No fields beyond those of every class; for what has no class of its own."
         : fieldTable(spec.fields);
-    return `### ${uid} ${spec.name}\n\n\`category_uid\` ${spec.categoryUid}.\n\n${own}`;
+    return `### ${uid} ${spec.name}\n\n\`category_uid\` ${spec.categoryUid}${spec.since === undefined ? "" : `, from version ${spec.since} on`}.\n\n${own}`;
   });
   const objectSections = Object.entries(objects)
     .filter(([, spec]) => Object.keys(spec.fields).length > 0)
@@ -108,7 +115,13 @@ export function renderEventSchemaPage(): string {
     [
       "# Event schema",
       "<!-- Written from core/ingestion/protocol by `npm run docs`; do not edit. -->",
-      `Events are OCSF ${OCSF_VERSION}, in the subset below (schema version ${SCHEMA_VERSION}, normaliser version ${NORMALISER_VERSION}). One event is one line of JSON. \`metadata.version\` names the released OCSF version that its producer wrote, 1.x.`,
+      `Events are OCSF ${OCSF_VERSION}, in the subset below (schema version ${newestSchema.version}, normaliser version ${NORMALISER_VERSION}). One event is one line of JSON. \`metadata.version\` names the released OCSF version that its producer wrote, 1.x.`,
+      "## Versions",
+      "The version that a producer's frames sign decides how their events are judged, line by line; two versions are admitted at a time, so that agents are updated after their gateways and not with them. At Hello a producer offers the version that it writes; a gateway that does not know it yet refuses the session and the producer keeps its events. A frame of a version that is not admitted is one dead letter.",
+      table(
+        ["version", "what it takes"],
+        schemas.map((schema) => [String(schema.version), versionText(schema)]),
+      ),
       "## Rules",
       table(["what", "rule"], rules),
       "## Reasons for a dead letter",

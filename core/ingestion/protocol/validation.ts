@@ -10,10 +10,12 @@ import { isUtf8 } from "node:buffer";
 import { limits as kernelLimits } from "ransomeye-kernel";
 import { checkEvent, type EventFault } from "./event_check.ts";
 import { scanEvent } from "./event_scan.ts";
+import { type EventSchema, newestSchema } from "./event_schema.ts";
 import { EventValues } from "./event_values.ts";
 import { INVALID_CODES, type InvalidCode } from "./invalid_codes.ts";
 import { lineEnd, parseLine, splitLines, unparsed } from "./line_parse.ts";
 import { jsonFault } from "./json_fault.ts";
+import { type ScanRules, scanRules } from "./scan_plan.ts";
 
 /** The bounds of kernel's `limits` that apply to events. */
 export interface EventLimits {
@@ -36,33 +38,47 @@ export type PayloadCheck =
 const values = new EventValues();
 const noFaults: readonly LineFault[] = Object.freeze([]);
 
-/** Checks a frame's payload against the count in its signed header. One walk over the bytes of a valid line, which leaves nothing behind; what
+/** By what a line is judged. */
+interface Judgement {
+  readonly schema: EventSchema;
+  readonly rules: ScanRules;
+  readonly limits: EventLimits;
+}
+
+/** Checks a frame's payload against the count and the schema version in its signed header. One walk over the bytes of a valid line, which leaves nothing behind; what
  * that walk is not sure of is parsed and checked. */
-export function validatePayload(payload: Buffer, count: number, limits: EventLimits = kernelLimits): PayloadCheck {
+export function validatePayload(
+  payload: Buffer,
+  count: number,
+  schema: EventSchema = newestSchema,
+  limits: EventLimits = kernelLimits,
+): PayloadCheck {
+  const by: Judgement = { schema, rules: scanRules(schema), limits };
   const split = splitLines(payload, count);
   if (split.kind === "undecodable") return split;
   const { lineStarts } = split;
   const clean = isUtf8(payload);
   let invalid: LineFault[] | null = null;
   for (let line = 0; line < count; line++) {
-    const fault = lineFault(payload, lineStarts[line] as number, lineEnd(payload, lineStarts, line), clean, limits);
+    const fault = lineFault(payload, lineStarts[line] as number, lineEnd(payload, lineStarts, line), clean, by);
     if (fault !== null) (invalid ??= []).push({ line, code: fault.code, reason: fault.reason });
   }
   return { kind: "lines", lineStarts, invalid: invalid ?? noFaults };
 }
 
 /** The verdict over one line, the bytes [start, end); `null` means valid. `clean` says that they are known to be UTF-8. */
-function lineFault(payload: Buffer, start: number, end: number, clean: boolean, limits: EventLimits): EventFault | null {
+function lineFault(payload: Buffer, start: number, end: number, clean: boolean, by: Judgement): EventFault | null {
+  const { limits } = by;
   if (end - start > limits.lineBytesMax)
     return { code: INVALID_CODES.EVENT_TOO_LONG.number, reason: `${end - start} bytes, at most ${limits.lineBytesMax}` };
   if (!clean && !isUtf8(payload.subarray(start, end))) return { code: INVALID_CODES.EVENT_NOT_UTF8.number, reason: "is not UTF-8" };
-  if (scanEvent(payload, start, end, limits.jsonDepthMax, values)) return null;
+  if (scanEvent(payload, start, end, limits.jsonDepthMax, by.rules, values)) return null;
   const value = parseLine(payload, start, end);
   if (value === unparsed) return { code: INVALID_CODES.EVENT_NOT_JSON.number, reason: jsonFault(payload.toString("utf8", start, end)) };
-  return checkEvent(value, limits.jsonDepthMax);
+  return checkEvent(value, limits.jsonDepthMax, by.schema);
 }
 
 /** The verdict over one line by itself, without its line feed: what a producer asks before it signs. */
-export function validateLine(line: Buffer, limits: EventLimits = kernelLimits): EventFault | null {
-  return lineFault(line, 0, line.length, false, limits);
+export function validateLine(line: Buffer, schema: EventSchema = newestSchema, limits: EventLimits = kernelLimits): EventFault | null {
+  return lineFault(line, 0, line.length, false, { schema, rules: scanRules(schema), limits });
 }

@@ -4,11 +4,13 @@
  * Forbids: guessing: a version that is not listed here is not spoken.
  */
 
+import { schemas } from "./event_schema.ts";
+
 /** Versions of the conversation and of the signed bytes that this build speaks, newest first. */
 export const protocolVersions: readonly number[] = [1];
 
-/** Versions of the event schema that this build admits, newest first. */
-export const schemaVersions: readonly number[] = [1];
+/** Versions of the event schema that this build admits, newest first: N and N-1. */
+export const schemaVersions: readonly number[] = schemas.map(({ version }) => version);
 
 /** The mapping version of producers that write OCSF themselves: nothing was mapped. */
 export const nativeMappingVersion: number = 0;

@@ -8,7 +8,15 @@
  */
 import { invariant } from "ransomeye-kernel";
 import type { IngestCode } from "../errors/ingest_errors.ts";
-import { encodeVerdicts, type Frame, type FrameHeader, INVALID_CODES, type PayloadCheck, schemaVersions } from "../protocol/lib.ts";
+import {
+  encodeVerdicts,
+  type Frame,
+  type FrameHeader,
+  type EventSchema,
+  INVALID_CODES,
+  type PayloadCheck,
+  schemaOf,
+} from "../protocol/lib.ts";
 import { standingFault } from "../src/auth.ts";
 import type { DirectoryEntry } from "../src/ports.ts";
 import type { Cost } from "../src/rate_limit.ts";
@@ -24,7 +32,7 @@ export interface Untrusted {
 
 /** The dear, pure computations of steps 2 and 3. */
 export interface Checks extends SignatureChecks {
-  validate(payload: Buffer, count: number): PayloadCheck;
+  validate(payload: Buffer, count: number, schema: EventSchema): PayloadCheck;
 }
 
 /** By what a frame is judged: who the session is, what the registry says about it now, and the time. */
@@ -91,9 +99,8 @@ export function enforceTrust(raw: Untrusted, standing: Standing, checks: Checks)
 function validate({ header, frame }: Untrusted, checks: Checks): { readonly verdicts: Buffer; readonly invalid: readonly InvalidNote[] } {
   if (header.kind === "gap")
     return { verdicts: encodeVerdicts({ kind: "lines", lineStarts: new Uint32Array(0), invalid: [] }), invalid: [] };
-  const check = schemaVersions.includes(header.schemaVersion)
-    ? checks.validate(frame.payload, header.count)
-    : unknownSchema(header.schemaVersion);
+  const schema = schemaOf(header.schemaVersion);
+  const check = schema === undefined ? unknownSchema(header.schemaVersion) : checks.validate(frame.payload, header.count, schema);
   if (check.kind === "undecodable") {
     return {
       verdicts: encodeVerdicts({ kind: "frame", code: check.code }),

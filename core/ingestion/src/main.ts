@@ -22,7 +22,7 @@ import type { AppendOutcome, FrameAppender } from "ransomeye-pipeline";
 import { type HandshakeConfig, transportSettings } from "../config/transport.ts";
 import { type GatewayConfig, type GatewaySettings, gatewaySettings } from "../config/validation.ts";
 import { IngestError } from "../errors/ingest_errors.ts";
-import { rawPublicKey, type ReceiptFields, signReceipt, validatePayload } from "../protocol/lib.ts";
+import { type EventSchema, rawPublicKey, type ReceiptFields, signReceipt, validatePayload } from "../protocol/lib.ts";
 import type { Identity } from "../security/identity.ts";
 import { signatureChecks } from "../security/signature.ts";
 import type { Checks } from "../security/trust_enforcement.ts";
@@ -86,7 +86,7 @@ const nonceBytes = 32;
 /** The real computations of steps 2 and 3. */
 export const realChecks: Checks = Object.freeze({
   ...signatureChecks,
-  validate: (payload: Buffer, count: number) => validatePayload(payload, count),
+  validate: (payload: Buffer, count: number, schema: EventSchema) => validatePayload(payload, count, schema),
 });
 
 /** Starts a gateway. Rejects with INGEST_CONFIG_INVALID or INGEST_LISTEN_FAILED. Registers its end with the lifetime. */

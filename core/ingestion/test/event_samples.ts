@@ -48,6 +48,12 @@ export const sampleEvents: readonly Json[] = [
   baseEvent(4005, 4, { src_endpoint: { ip: "192.0.2.1" }, protocol_ver: "10" }),
   baseEvent(4006, 4, { command: "SMB2_COMMAND_CREATE", share: "\\\\srv\\c$" }),
   baseEvent(4007, 4, { protocol_ver: "2.0" }),
+  baseEvent(1002, 1, { device, actor, driver: { file: { name: "nf_tables.ko", type_id: 1 } } }),
+  baseEvent(1003, 1, { device, actor, kernel: { name: "bpf", type_id: 2, system_call: "bpf" } }),
+  baseEvent(1004, 1, { device, actor, process: { pid: 77, name: "lsass.exe" }, base_address: "0x7ff0", size: 4096 }),
+  baseEvent(1008, 1, { device, log_name: "Security" }),
+  baseEvent(3006, 3, { device, group: { name: "wheel" }, users: [{ name: "carol" }] }),
+  baseEvent(3007, 3, { device, user: { name: "carol" }, src_endpoint: { ip: "192.0.2.4" } }),
 ];
 
 /** A payload of these lines, each ended by a line feed. */

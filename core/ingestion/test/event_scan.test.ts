@@ -12,14 +12,17 @@ import {
   type ColumnText,
   deriveLine,
   deriveRow,
+  newestSchema,
   newRowColumns,
   objects,
   parseLine,
   type RowColumns,
+  schemas,
   TextBytes,
 } from "../protocol/lib.ts";
 import { scanEvent } from "../protocol/event_scan.ts";
 import { EventValues } from "../protocol/event_values.ts";
+import { scanRules } from "../protocol/scan_plan.ts";
 import { baseEvent, payloadOf, sampleEvents } from "./event_samples.ts";
 
 const jsonDepthMax = 64;
@@ -32,8 +35,11 @@ function agree(line: Buffer): boolean {
   const end = 2 + line.length;
   const event = parseLine(payload, 2, end);
   const known = isUtf8(line);
-  const sure = known && scanEvent(payload, 2, end, jsonDepthMax, values);
-  if (sure) assert.equal(checkEvent(event, jsonDepthMax), null, `sure of ${line.toString()}`);
+  const sure = known && scanEvent(payload, 2, end, jsonDepthMax, scanRules(newestSchema), values);
+  for (const schema of schemas) {
+    if (known && scanEvent(payload, 2, end, jsonDepthMax, scanRules(schema), values))
+      assert.equal(checkEvent(event, jsonDepthMax, schema), null, `version ${schema.version} is sure of ${line.toString()}`);
+  }
   const derived: RowColumns<ColumnText> = newRowColumns();
   assert.equal(deriveLine(payload, 2, end, receivedUs, derived), event !== undefined);
   if (event !== undefined && known) {
@@ -98,17 +104,23 @@ test("what is unusual is left to the parser: repeated names, escaped names, numb
 
 test("ranges and uids are the checker's, on either side", () => {
   const with_ = (change: object): string => JSON.stringify({ ...baseEvent(0, 0), ...change });
-  for (const small of ["activity_id", "severity_id"])
-    for (const [value, valid] of [
-      [-1, false],
-      [0, true],
-      [32_767, true],
-      [32_768, false],
-    ] as const)
-      assert.equal(
-        agree(Buffer.from(with_(small === "activity_id" ? { activity_id: value, type_uid: value } : { severity_id: value }))),
-        valid,
-      );
+  for (const [small, value, valid] of [
+    ["activity_id", -1, false],
+    ["activity_id", 0, true],
+    ["activity_id", 99, true],
+    ["activity_id", 100, false],
+    ["severity_id", -1, false],
+    ["severity_id", 0, true],
+    ["severity_id", 6, true],
+    ["severity_id", 7, false],
+    ["severity_id", 98, false],
+    ["severity_id", 99, true],
+    ["severity_id", 100, false],
+  ] as const)
+    assert.equal(
+      agree(Buffer.from(with_(small === "activity_id" ? { activity_id: value, type_uid: value } : { severity_id: value }))),
+      valid,
+    );
   for (const version of ["", "1", "10.0", "2.0"])
     assert.equal(agree(Buffer.from(with_({ metadata: { version, product: {} } }))), false, version);
 });
@@ -116,7 +128,7 @@ test("ranges and uids are the checker's, on either side", () => {
 test("a line that no line feed ends is not scanned, and never read beyond", () => {
   const line = payloadOf([baseEvent(0, 0, { message: "a\\b" })]).subarray(0, -1);
   for (let end = 0; end <= line.length; end++)
-    assert.equal(scanEvent(Buffer.from(line.subarray(0, end)), 0, end, jsonDepthMax, values), false);
+    assert.equal(scanEvent(Buffer.from(line.subarray(0, end)), 0, end, jsonDepthMax, scanRules(newestSchema), values), false);
 });
 
 /** Writes events from the schema's table, with everything that can be wrong or odd about them, now and then. */

@@ -2,13 +2,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { checkEvent, classes, INVALID_CODES, invalidName, splitLines, validateLine, validatePayload } from "../protocol/lib.ts";
+import {
+  checkEvent,
+  classes,
+  INVALID_CODES,
+  invalidName,
+  newestSchema,
+  splitLines,
+  validateLine,
+  validatePayload,
+} from "../protocol/lib.ts";
 import { baseEvent, payloadOf, sampleEvents, type Json } from "./event_samples.ts";
 
 const limits = { lineBytesMax: 4096, jsonDepthMax: 64 };
 
 function verdicts(lines: readonly (string | Json)[]): string[] {
-  const check = validatePayload(payloadOf(lines), lines.length, limits);
+  const check = validatePayload(payloadOf(lines), lines.length, newestSchema, limits);
   assert.equal(check.kind, "lines");
   return check.kind === "lines" ? check.invalid.map(({ line, code, reason }) => `${line} ${invalidName(code)} ${reason}`) : [];
 }
@@ -16,7 +25,7 @@ function verdicts(lines: readonly (string | Json)[]): string[] {
 test("every class of the subset has a valid sample, and only those classes are known", () => {
   assert.deepEqual(verdicts(sampleEvents), []);
   assert.deepEqual(new Set(sampleEvents.map((event) => event["class_uid"])), new Set(Object.keys(classes).map(Number)));
-  assert.match(verdicts([baseEvent(1008, 1)])[0] ?? "", /EVENT_CLASS_UNKNOWN class_uid 1008/);
+  assert.match(verdicts([baseEvent(1009, 1)])[0] ?? "", /EVENT_CLASS_UNKNOWN class_uid 1009/);
 });
 
 test("R-8 each faulty line has its own code and reason, its neighbours are untouched", () => {
@@ -46,7 +55,7 @@ test("a missing or mistyped field is named by its path", () => {
     ],
     [{ process: undefined }, "EVENT_FIELD_MISSING process is required"],
     [{ device: "ws-7" }, "EVENT_FIELD_TYPE device is not an object"],
-    [{ activity_id: 70_000, type_uid: 170_700 }, "EVENT_FIELD_RANGE activity_id is outside 0 to 32767"],
+    [{ activity_id: 70_000, type_uid: 170_700 }, "EVENT_FIELD_RANGE activity_id is outside 0 to 99"],
     [{ type_uid: 100_702 }, "EVENT_UID_MISMATCH type_uid is not class_uid * 100 + activity_id"],
     [{ category_uid: 4 }, "EVENT_UID_MISMATCH category_uid is not the category of class_uid"],
   ];
@@ -79,7 +88,7 @@ test("depth beyond json_depth_max is refused in known, unknown and unmapped plac
   const deep = JSON.stringify(sampleEvents[4]).slice(0, -1);
   assert.match(verdicts([`${deep},"process":${parent}}`])[0] ?? "", /EVENT_TOO_DEEP/);
   const far = Buffer.from(`{"class_uid":0,"x":${nested(100_000)}}\n`);
-  const check = validatePayload(far, 1, { lineBytesMax: 1 << 20, jsonDepthMax: 64 });
+  const check = validatePayload(far, 1, newestSchema, { lineBytesMax: 1 << 20, jsonDepthMax: 64 });
   assert.equal(check.kind === "lines" && check.invalid[0]?.code, INVALID_CODES.EVENT_TOO_DEEP.number);
 });
 
@@ -91,7 +100,7 @@ test("UTF-8: a broken line is invalid by itself, in any place", () => {
   const good = Buffer.from(`${JSON.stringify(baseEvent(0, 0, { message: "Zo\u00eb \u{1f600}" }))}\n`);
   const bad = Buffer.from(good);
   bad[bad.indexOf(0xc3)] = 0xff;
-  const check = validatePayload(Buffer.concat([good, bad, good]), 3, limits);
+  const check = validatePayload(Buffer.concat([good, bad, good]), 3, newestSchema, limits);
   assert.deepEqual(check.kind === "lines" && check.invalid.map(({ line, code }) => [line, code]), [
     [1, INVALID_CODES.EVENT_NOT_UTF8.number],
   ]);
@@ -123,7 +132,7 @@ test("__proto__ cannot stand in for a required field", () => {
 test("R-8 a payload of another number of lines is one dead letter for the frame", () => {
   const line = `${JSON.stringify(baseEvent(0, 0))}\n`;
   const name = (payload: string, count: number): string => {
-    const check = validatePayload(Buffer.from(payload), count, limits);
+    const check = validatePayload(Buffer.from(payload), count, newestSchema, limits);
     return check.kind === "undecodable" ? invalidName(check.code) : check.kind;
   };
   assert.equal(name(line + line, 2), "lines");
@@ -182,7 +191,7 @@ test("reasons are printable ASCII of bounded length, whatever the producer sent"
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
       const line = Buffer.from(bytes).filter((byte) => byte !== 10);
-      const fault = validateLine(Buffer.from(line), limits);
+      const fault = validateLine(Buffer.from(line), newestSchema, limits);
       assert.ok(fault !== null && fault.reason.length <= 160 && /^[\x20-\x7e]*$/.test(fault.reason));
     }),
   );

@@ -36,5 +36,5 @@ export const simChecks: Checks = {
     return secret !== undefined && sign(secret, bytes).equals(signature);
   },
   payloadHash,
-  validate: (payload, count) => validatePayload(payload, count),
+  validate: (payload, count, schema) => validatePayload(payload, count, schema),
 };
