@@ -31,7 +31,7 @@ test("R-3 rows, dead letters, gaps, heads and the offset become true together", 
     const part = await fixture.openEpoch(chain);
     await fixture.append(chain, [
       chain.frame({ lines: [eventLine("a"), "not json", eventLine("c")] }),
-      chain.frame({ gap: { count: 4, reason: "spool_lost" } }),
+      chain.frame({ gap: { count: 4, reason: "spool_full" } }),
       chain.frame({ payload: Buffer.from("{}\n"), count: 2 }),
       chain.frame({ lines: [eventLine("z")] }),
     ]);
@@ -61,7 +61,7 @@ test("R-3 rows, dead letters, gaps, heads and the offset become true together", 
       ],
     );
     const gaps = await fixture.database.pool.query("SELECT first_seq, count, reason FROM data.gaps");
-    assert.deepEqual(gaps.rows, [{ first_seq: 4, count: 4, reason: "spool_lost" }]);
+    assert.deepEqual(gaps.rows, [{ first_seq: 4, count: 4, reason: "spool_full" }]);
     assert.deepEqual(await fixture.headOf(chain), { epoch: 1, seq: 10 });
     assert.equal((await fixture.offset(part)).off, 4);
     await sink.close();

@@ -175,7 +175,6 @@ export const classes: Readonly<Record<number, ClassSpec>> = {
       src_endpoint: "endpoint",
       subgroup: "group",
       updated_group: "group",
-      user: "user",
       users: "user[]",
     },
   },

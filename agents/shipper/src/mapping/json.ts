@@ -154,7 +154,7 @@ export function depthOf(value: unknown, max: number): number {
  */
 export function keepExactNumbers(text: string): string {
   // Most records have none; a number stands behind a colon, comma or bracket. Texts that look so only cost the careful way below.
-  if (!/[:,[]\s*-?(?:\d{16}|\d+(?:\.\d+)?[eE])/.test(text)) return text;
+  if (!/(?:^|[:,[])\s*-?(?:\d{16}|\d+(?:\.\d+)?[eE])/.test(text)) return text;
   return text.replace(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g, (token) => {
     if (token.charCodeAt(0) === 0x22) return token;
     const number = Number(token);

@@ -29,6 +29,7 @@ const all = [
   ...netFormatMutants,
   ...linuxFormatMutants,
   ...trustMutants,
+  ...pressureMutants,
 ];
 const chosen = all.filter(({ rule, bug }) => words.length === 0 || words.some((word) => `${rule} ${bug}`.includes(word)));
 const notPlanted = namedBugs.filter((name) => !all.some(({ named }) => named === name));
