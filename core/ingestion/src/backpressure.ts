@@ -22,7 +22,23 @@ export const pressureBounds: PressureBounds = Object.freeze({ openBelowRatio: 3 
 /** Held bytes over the buffer at which it pauses: what is granted already must still find room. */
 export const bufferPauseRatio = 0.8;
 
-type Band = "low" | "middle" | "high" | "full";
+/** A level by the bounds between which it lies. */
+export type Band = "low" | "middle" | "high" | "full";
+
+/** A band in words. */
+export function bandText(band: Band, { openBelowRatio, throttleAtRatio, pauseAtRatio }: PressureBounds = pressureBounds): string {
+  const percent = (ratio: number): string => `${ratio * 100}%`;
+  switch (band) {
+    case "low":
+      return `below ${percent(openBelowRatio)}`;
+    case "middle":
+      return `${percent(openBelowRatio)} to ${percent(throttleAtRatio)}`;
+    case "high":
+      return `${percent(throttleAtRatio)} to ${percent(pauseAtRatio)}`;
+    case "full":
+      return `${percent(pauseAtRatio)} and more`;
+  }
+}
 
 function bandOf(level: number, bounds: PressureBounds): Band {
   if (level >= bounds.pauseAtRatio) return "full";
@@ -31,7 +47,7 @@ function bandOf(level: number, bounds: PressureBounds): Band {
 }
 
 /** The next state by band. Each state is left at a lower level than it is entered at: `middle` never opens and `high` never resumes. */
-const byLevel: Readonly<Record<ThrottleState, Readonly<Record<Band, ThrottleState>>>> = Object.freeze({
+export const statesByBand: Readonly<Record<ThrottleState, Readonly<Record<Band, ThrottleState>>>> = Object.freeze({
   open: { low: "open", middle: "open", high: "throttled", full: "paused" },
   throttled: { low: "open", middle: "throttled", high: "throttled", full: "paused" },
   paused: { low: "open", middle: "throttled", high: "paused", full: "paused" },
@@ -39,7 +55,7 @@ const byLevel: Readonly<Record<ThrottleState, Readonly<Record<Band, ThrottleStat
 
 /** The next state by one signal, from its level: the signal's value over the value at which it pauses. */
 export function nextPressure(state: ThrottleState, level: number, bounds: PressureBounds = pressureBounds): ThrottleState {
-  return byLevel[state][bandOf(level, bounds)];
+  return statesByBand[state][bandOf(level, bounds)];
 }
 
 /** One session that wants credit. */

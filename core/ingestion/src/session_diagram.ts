@@ -14,6 +14,7 @@ import type { Trusted } from "../security/trust_enforcement.ts";
 import { grant, hold } from "./buffer.ts";
 import type { DirectoryEntry } from "./ports.ts";
 import { costOf } from "./pre_admission.ts";
+import { pressurePage } from "./pressure_diagram.ts";
 import { headOfNobody, openSession, step, transitions } from "./session.ts";
 import type { Phase, Session, SessionContext, SessionSignal, SignalKind } from "./session_state.ts";
 
@@ -224,4 +225,7 @@ function sessionPage(): string {
 }
 
 /** For `npm run docs`. */
-export const referencePages: Readonly<Record<string, () => string>> = { "core/docs/reference/session_states.md": sessionPage };
+export const referencePages: Readonly<Record<string, () => string>> = {
+  "core/docs/reference/pressure_states.md": pressurePage,
+  "core/docs/reference/session_states.md": sessionPage,
+};
