@@ -43,4 +43,14 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Whoever reads us may have seen enough (`| head`): what is said then is lost, and the work goes on. */
+function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+    });
+  }
+}
+
+outliveReaders();
 process.exitCode = await main(process.argv.slice(2));

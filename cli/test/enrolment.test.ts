@@ -273,7 +273,7 @@ test("TB-9 a batch key is rotated by both keys; the old one ends after the overl
   await renewIdentity(bench.agent, directory);
 });
 
-test("TB-10 a host whose clock is wrong in either direction enrols and renews by signed time", async (t) => {
+test("TB-10 a host whose clock is wrong in either direction enrols and renews by signed time (FM-17)", async (t) => {
   for (const aheadUs of [200 * dayUs, -200 * dayUs]) {
     const bench = await startEnrolment(t, server, aheadUs);
     const directory = bench.folder("a");

@@ -126,7 +126,7 @@ suite("who may not enter", { concurrency: 8 }, () => {
     await gate.begin(who, certificate);
   });
 
-  test("R-13 an open session ends when the producer is revoked in mid-stream, and when the registry stays silent", {
+  test("R-13 an open session ends when the producer is revoked in mid-stream, and when the registry stays silent (FM-9)", {
     timeout,
   }, async (t) => {
     const gate = await startTestGate(t);
@@ -212,7 +212,7 @@ suite("who may not enter", { concurrency: 8 }, () => {
 
   const lines = syntheticPayload(0, 2);
 
-  test("ING-7 a wrong signature", { timeout }, (t) =>
+  test("ING-7 a wrong signature (FM-2)", { timeout }, (t) =>
     badFrame(t, "INGEST_SIGNATURE_INVALID", (_gate, chain) => {
       const { message } = chain.peek(lines, 2);
       const signature = Buffer.from(message.signature);
@@ -225,14 +225,17 @@ suite("who may not enter", { concurrency: 8 }, () => {
     badFrame(t, "INGEST_SIGNATURE_INVALID", (_gate, chain) => chain.peek(lines, 2, {}, syntheticKey(seededRandom("mallory"))).message),
   );
 
-  test("P-4 ING-7 another producer's id, validly signed by that producer: identity comes from the certificate (TB-1)", { timeout }, (t) =>
-    badFrame(t, "INGEST_PRODUCER_MISMATCH", async (gate, chain) => {
-      const { who: victim } = await gate.enrol("victim");
-      return signFrame({ ...chain.fields(lines, 2), producer: victim.producer, keyId: victim.keyId }, lines, victim.batchKey).message;
-    }),
+  test(
+    "P-4 ING-7 another producer's id, validly signed by that producer: identity comes from the certificate (TB-1, FM-2)",
+    { timeout },
+    (t) =>
+      badFrame(t, "INGEST_PRODUCER_MISMATCH", async (gate, chain) => {
+        const { who: victim } = await gate.enrol("victim");
+        return signFrame({ ...chain.fields(lines, 2), producer: victim.producer, keyId: victim.keyId }, lines, victim.batchKey).message;
+      }),
   );
 
-  test("ING-7 an unknown key", { timeout }, (t) =>
+  test("ING-7 an unknown key (FM-2)", { timeout }, (t) =>
     badFrame(t, "INGEST_KEY_UNKNOWN", (_gate, chain) => chain.peek(lines, 2, { keyId: "00112233445566ff" }).message),
   );
 
@@ -328,7 +331,7 @@ suite("who may not enter", { concurrency: 8 }, () => {
     assert.equal((await client.next("welcome")).gateway, "gate-1");
   });
 
-  test("R-8 an invalid event never blocks its producer: accepted, listed in the receipt, stored with its verdict", {
+  test("R-8 an invalid event never blocks its producer: accepted, listed in the receipt, stored with its verdict (FM-3)", {
     timeout,
   }, async (t) => {
     const gate = await startTestGate(t);

@@ -53,7 +53,7 @@ suite("order and epochs", { concurrency: 8 }, () => {
     await until(() => gate.refused("INGEST_SEQUENCE_GAP") === 1);
   });
 
-  test("ING-7 a replayed sequence stores nothing, is counted, and earns the same cumulative receipt", { timeout }, async (t) => {
+  test("ING-7 a replayed sequence stores nothing, is counted, and earns the same cumulative receipt (FM-13)", { timeout }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
     const { client, chain, say } = await gate.begin(who, certificate);
@@ -68,7 +68,7 @@ suite("order and epochs", { concurrency: 8 }, () => {
     assert.equal(await gate.stored(), 2);
   });
 
-  test("ING-7 a replay of a whole session, after a gate restart, stores nothing", { timeout }, async (t) => {
+  test("ING-7 a replay of a whole session, after a gate restart, stores nothing (FM-13)", { timeout }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
     const { chain, say, client } = await gate.begin(who, certificate);
@@ -87,7 +87,7 @@ suite("order and epochs", { concurrency: 8 }, () => {
 
   const lie: Partial<FrameFields> = { mappingVersion: 7 };
 
-  test("equivocation: a second history under one sequence is refused, alarmed, and ends the session", { timeout }, async (t) => {
+  test("equivocation: a second history under one sequence is refused, alarmed, and ends the session (FM-12)", { timeout }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
     const { client, chain, say } = await gate.begin(who, certificate);
@@ -106,7 +106,7 @@ suite("order and epochs", { concurrency: 8 }, () => {
     assert.equal(await gate.stored(), 1);
   });
 
-  test("equivocation: a next frame that signs another past", { timeout }, async (t) => {
+  test("equivocation: a next frame that signs another past (FM-12)", { timeout }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
     const { client, chain, say } = await gate.begin(who, certificate);

@@ -90,7 +90,7 @@ suite("bounds and backpressure", { concurrency: 8 }, () => {
     assert.equal((await client.ended).code, "INGEST_SESSIONS_MAX");
   });
 
-  test("P-5: while the bus is paused producers are told so, frames are kept, no credit is given; afterwards all of it is stored once", {
+  test("P-5: while the bus is paused producers are told so, frames are kept, no credit is given; afterwards all of it is stored once (FM-4)", {
     timeout,
   }, async (t) => {
     const gate = await startTestGate(t);
@@ -128,7 +128,7 @@ suite("bounds and backpressure", { concurrency: 8 }, () => {
     return flaky;
   }
 
-  test("P-1: an append without an answer is sent again; what had happened comes back as duplicate, and the receipt follows", {
+  test("P-1: an append without an answer is sent again; what had happened comes back as duplicate, and the receipt follows (FM-11)", {
     timeout,
   }, async (t) => {
     const flaky = flakyBus();
@@ -144,7 +144,7 @@ suite("bounds and backpressure", { concurrency: 8 }, () => {
     assert.equal((await client.next("receipt")).durableSeq, 4);
   });
 
-  test("BP a producer beyond its rate is throttled with the time to wait, and loses nothing", { timeout }, async (t) => {
+  test("BP a producer beyond its rate is throttled with the time to wait, and loses nothing (FM-1)", { timeout }, async (t) => {
     const gate = await startTestGate(t, { config: { rateBytesPerSecondMax: 64 * 1024, rateEventsPerSecondMax: 2000 } });
     const { who, certificate } = await gate.enrol(1);
     const { client, chain, say, credit } = await gate.begin(who, certificate);

@@ -75,7 +75,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     await until(() => gate.gateway.door().connections === 0);
   }
 
-  test("TL-10 a message that does not get on is not waited for: a byte now and then", { timeout }, async (t) => {
+  test("TL-10 a message that does not get on is not waited for: a byte now and then (FM-16)", { timeout }, async (t) => {
     const gate = await startTestGate(t, { clock: fastClock(100) });
     const peer = await rawPeer(t, gate, "slow writer");
     await peer.open();
@@ -90,7 +90,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     await endsWith(gate, peer, "INGEST_SLOW_WRITER");
   });
 
-  test("TL-11 a peer that opens no window for our answers is left in the end", { timeout }, async (t) => {
+  test("TL-11 a peer that opens no window for our answers is left in the end (FM-16)", { timeout }, async (t) => {
     const gate = await startTestGate(t, { clock: fastClock(100) });
     const peer = await rawPeer(t, gate, "slow reader");
     // SETTINGS_INITIAL_WINDOW_SIZE 0: whatever we say waits.
@@ -118,7 +118,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     }
   });
 
-  test("TL-12 a half-open peer, without FIN and without an answer to a ping", { timeout }, async (t) => {
+  test("TL-12 a half-open peer, without FIN and without an answer to a ping (FM-16)", { timeout }, async (t) => {
     const gate = await startTestGate(t, { clock: fastClock(100) });
     const peer = await rawPeer(t, gate, "half open");
     await peer.open();

@@ -97,7 +97,7 @@ suite("trust that changes", { concurrency: 4 }, () => {
     );
   });
 
-  test("TB-3 a certificate that ends while its stream is open ends the stream", { timeout }, async (t) => {
+  test("TB-3 a certificate that ends while its stream is open ends the stream (FM-18)", { timeout }, async (t) => {
     let aheadUs = 0;
     const gate = await startTestGate(t, { clock: { ...systemClock, nowUs: () => systemClock.nowUs() + aheadUs } });
     const { who, certificate } = await gate.enrol(1);

@@ -100,7 +100,7 @@ test("BP-6 step 4: the whole gate's rate bounds what all hold together", async (
   assert.ok(producers.some((producer) => lastTold(producer) === "throttled total_rate"));
 });
 
-test("BP-18 ING-8 a producer that keeps breaking the rules is closed, refused for a while, alarmed and listed; then it may try again", async () => {
+test("BP-18 ING-8 a producer that keeps breaking the rules is closed, refused for a while, alarmed and listed; then it may try again (FM-1)", async () => {
   const world = new ModelWorld(5);
   const flooder = world.producer();
   const honest = world.producer();

@@ -41,7 +41,7 @@ describe("days and partitions", () => {
       );
     }));
 
-  test("R-16 a missing day pauses the bus, and it goes on by itself when the day is made", () =>
+  test("R-16 a missing day pauses the bus, and it goes on by itself when the day is made (FM-10)", () =>
     withSubject(async ({ bus, admin }) => {
       const chain = new Chain(producerId(50));
       const part = await openChain(bus, chain);

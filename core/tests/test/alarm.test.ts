@@ -65,7 +65,7 @@ test("R-19 one event lost and another doubled: no count sees it, audit and statu
   }
 });
 
-test("R-33 a bus that takes nothing is no quiet one: status says why, and fails", async () => {
+test("R-33 a bus that takes nothing is no quiet one: status says why, and fails (FM-10)", async () => {
   await using system = await RunningSystem.start();
   assert.equal((await system.json<Status>("status")).paused, null);
   const administrator = await system.administrator();
@@ -95,7 +95,7 @@ test("each process serves its metrics on a socket of its own, and the supervisor
   assert.match(await readFile(join(system.dataDir, "logs", "supervisor.log"), "utf8"), /"event":"db_server_started"/);
 });
 
-test("R-2 a partition whose history was rewritten is shown, and is reconciled only where rows and log agree", async () => {
+test("R-2 a partition whose history was rewritten is shown, and is reconciled only where rows and log agree (FM-14)", async () => {
   await using system = await RunningSystem.start();
   await shipped(system);
   const administrator = await system.administrator();

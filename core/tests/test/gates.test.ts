@@ -14,7 +14,7 @@ async function moreReceipts(fleet: Fleet, events: number): Promise<void> {
   while (fleet.receipted < from + events) await pause(20);
 }
 
-test("R-24 P-1 P-3 a rolling restart of all gateways and kill -9 of one in its middle: nothing lost, doubled or misplaced (IF-9)", async () => {
+test("R-24 P-1 P-3 a rolling restart of all gateways and kill -9 of one in its middle: nothing lost, doubled or misplaced (IF-9, FM-8)", async () => {
   await using system = await RunningSystem.start(["--set", `gateway.processes=${gateways}`]);
   await using fleet = await Fleet.open(system, {
     producers: 6,

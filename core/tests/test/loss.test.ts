@@ -17,7 +17,7 @@ import { RunningSystem } from "../src/harness/running_system.ts";
 
 const LINES_A_CALL = 100;
 
-test("X-2 R-19 what a producer had to give up is a gap with its reason in the ledger, which balances", async () => {
+test("X-2 R-19 what a producer had to give up is a gap with its reason in the ledger, which balances (FM-15)", async () => {
   await using system = await RunningSystem.start();
   const out = join(system.dataDir, "identities", "live-source");
   await system.run("producer", "enroll", "live-source", "--kind", "linux", "--out", out);

@@ -10,7 +10,7 @@ import { outageRun } from "../src/outage/outage_run.ts";
 import { curveOf } from "../src/outage/recovery_curve.ts";
 
 for (const fault of faultNames) {
-  test(`P-1 P-5 ${fault} away for a few seconds under load: nothing lost, doubled or misplaced (IF-12)`, async () => {
+  test(`P-1 P-5 ${fault} away for a few seconds under load: nothing lost, doubled or misplaced (IF-12, FM-5 FM-6 FM-7)`, async () => {
     const settings = ["gateway.engine_lag_ms_max=2000"];
     const verdict = await outageRun({ fault, seconds: 3, seed: 3, gateways: 2, producers: 4, eventsPerSecond: 4000, settings });
     const { stored, handed, lost, duplicated, outOfOrder, balanced } = verdict;

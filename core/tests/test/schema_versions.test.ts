@@ -56,7 +56,7 @@ suite("two versions of the schema", { concurrency: 4 }, () => {
     assert.deepEqual((await client.next("receipt")).invalid, []);
   });
 
-  test("ING-7 a producer newer than the gateway is told to come back, and a frame of an unknown version is one dead letter", {
+  test("ING-7 a producer newer than the gateway is told to come back, and a frame of an unknown version is one dead letter (FM-20)", {
     timeout,
   }, async (t) => {
     const gate = await startTestGate(t);

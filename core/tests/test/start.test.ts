@@ -132,7 +132,7 @@ test("R-35 an identity that was carried to another host ships from there, where 
   assert.deepEqual(await stored(system.dataDir), { rows: 100, distinct: 100 });
 });
 
-test("R-22 what is killed comes back without a hand, and a killed supervisor's system is taken over", async () => {
+test("R-22 what is killed comes back without a hand, and a killed supervisor's system is taken over (FM-19)", async () => {
   await using system = await RunningSystem.start();
   const file = await eveFile(500);
   const before = await system.runtime();

@@ -19,7 +19,7 @@ test("TB-3 R-13 a right that an operator takes away ends the open stream, each k
   assert.equal(closings.length, 4);
 });
 
-test("TB-4 one authority takes over from another: nobody is locked out, streams live on, and the old one ends with its certificates", async () => {
+test("TB-4 one authority takes over from another: nobody is locked out, streams live on, and the old one ends with its certificates (FM-18)", async () => {
   await using running = await startEnrolling(3);
   const { system, registry, token } = running;
   const port = (await system.runtime()).gateway.port;
