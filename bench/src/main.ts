@@ -3,6 +3,8 @@
  * Enforces: unknown names and options end with a sentence and exit code 2.
  * Forbids: work before the command line is understood.
  */
+import { connectionsBench } from "./connections/connections.ts";
+import { connectionsUsage, parseConnectionsOptions } from "./connections/options.ts";
 import { fairnessBench } from "./fairness/fairness.ts";
 import { fairnessUsage, parseFairnessOptions } from "./fairness/options.ts";
 import { ingestBench } from "./ingest/ingest.ts";
@@ -20,6 +22,11 @@ const benches: Readonly<Record<string, Bench>> = {
     summary: "the road from a producer's send to a visible row",
     usage: ingestUsage,
     run: (args) => ingestBench(parseIngestOptions(args), `npm run bench -- ${["ingest", ...args].join(" ")}`),
+  },
+  connections: {
+    summary: "fifty thousand producers connected at once",
+    usage: connectionsUsage,
+    run: (args) => connectionsBench(parseConnectionsOptions(args)),
   },
   fairness: {
     summary: "what honest producers notice of others that flood the gateway",

@@ -63,9 +63,10 @@ export class BenchSystem implements AsyncDisposable {
     return refused_by_code;
   }
 
+  /** Of a process by its name, or the first of its role. */
   pidOf(role: string): number {
-    const child = this.runtime.children.find((one) => one.role === role);
-    if (child === undefined) throw new Error(`no process of role ${role}`);
+    const child = this.runtime.children.find((one) => one.role === role || one.name === role);
+    if (child === undefined) throw new Error(`no process of role or name ${role}`);
     return child.pid;
   }
 

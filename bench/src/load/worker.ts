@@ -15,8 +15,9 @@ interface Answer {
 export class Worker {
   readonly #child: ChildProcess;
 
-  constructor(modulePath: string) {
-    this.#child = fork(modulePath, { stdio: ["ignore", "inherit", "inherit", "ipc"], serialization: "advanced" });
+  /** @param flags Node's own, such as a larger heap */
+  constructor(modulePath: string, flags: readonly string[] = []) {
+    this.#child = fork(modulePath, { execArgv: [...flags], stdio: ["ignore", "inherit", "inherit", "ipc"], serialization: "advanced" });
   }
 
   get pid(): number {

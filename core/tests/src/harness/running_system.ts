@@ -26,7 +26,7 @@ export interface Runtime {
   readonly gateway: { readonly host: string; readonly port: number };
   readonly registrySocket: string;
   readonly socketDir: string;
-  readonly children: readonly { readonly role: string; readonly pid: number; readonly restarts: number }[];
+  readonly children: readonly { readonly role: string; readonly name: string; readonly pid: number; readonly restarts: number }[];
 }
 
 export interface CommandResult {
