@@ -24,7 +24,7 @@ export const connectionsUsage: string = `npm run bench -- connections [options]
   --gateways N      gateway processes (default 3: a process may open 20,000 files on many machines)
   --generators N    processes that play producers, each from a source address of its own (default 3)
   --seconds N       how long all stay and are measured (default 60)
-  --interval N      seconds between two small frames of a producer (default 60)
+  --interval N      seconds between two small frames of a producer (default 120)
   --result FILE     write the result page (Markdown) and its figures (JSON)
 
 Every producer is enrolled, has keys and a certificate of its own, its own mutual-TLS connection and its own epoch. The limit of handshakes per source is
@@ -54,7 +54,7 @@ function parse(args: readonly string[]) {
         gateways: { type: "string", default: "3" },
         generators: { type: "string", default: "3" },
         seconds: { type: "string", default: "60" },
-        interval: { type: "string", default: "60" },
+        interval: { type: "string", default: "120" },
         result: { type: "string" },
       },
     });

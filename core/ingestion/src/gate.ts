@@ -305,15 +305,15 @@ export class Gate {
     this.#desk.refresh();
     this.#heads.poll(this.#book, nowMs);
     this.#checkRegistry(registryAgeMs);
-    if (nowMs - this.#secondMs < second) return;
-    const seconds = this.#secondMs === 0 ? 1 : (nowMs - this.#secondMs) / second;
-    this.#secondMs = nowMs;
-    this.#linger.update(seconds, waitingEvents(this.#book.entries(), this.#settings.sessionFloorEvents));
-    for (const id of this.#book.liveIds()) {
+    for (const id of this.#book.due(nowMs)) {
       this.#to(id, { kind: "tick" });
       const entry = this.#book.get(id);
       if (entry !== undefined) this.#widen(entry);
     }
+    if (nowMs - this.#secondMs < second) return;
+    const seconds = this.#secondMs === 0 ? 1 : (nowMs - this.#secondMs) / second;
+    this.#secondMs = nowMs;
+    this.#linger.update(seconds, waitingEvents(this.#book.entries(), this.#settings.sessionFloorEvents));
     for (const { code, step: at, count, producer } of this.transmissions.flush()) {
       this.#effects.push(note(events.transmissionsRefused, { step: at, code, count, producer }));
     }

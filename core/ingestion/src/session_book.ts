@@ -13,6 +13,10 @@ import { type Account, BufferLedger, outstanding } from "./buffer.ts";
 import { type RateUse, SharedRates } from "./rate_limit.ts";
 import type { Session } from "./session_state.ts";
 
+/** Each live session is looked at once in so many steps of time. */
+const slots = 10;
+const slotMs = 100;
+
 /** A session and its receive window. */
 export interface Entry {
   session: Session;
@@ -27,6 +31,7 @@ export class SessionBook {
   readonly #entries = new Map<number, Entry>();
   /** The live session of each producer. */
   readonly #live = new Map<string, number>();
+  #slot = 0;
 
   constructor(settings: GatewaySettings) {
     this.#settings = settings;
@@ -63,6 +68,14 @@ export class SessionBook {
   /** A copy: sessions may end while one goes through them. */
   liveIds(): readonly number[] {
     return [...this.#live.values()];
+  }
+
+  /** Sessions to look at now: each once a second, a tenth of them at a time, for thousands at once would keep everybody else waiting. */
+  due(nowMs: number): readonly number[] {
+    const slot = Math.floor(nowMs / slotMs);
+    const passed = Math.min(slots, slot - this.#slot);
+    this.#slot = slot;
+    return passed <= 0 ? [] : this.liveIds().filter((id) => (((slot - id) % slots) + slots) % slots < passed);
   }
 
   liveProducers(): Iterable<readonly [producer: string, session: number]> {
