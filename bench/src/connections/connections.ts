@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { openResult } from "ransomeye-tests";
 import { cpuSecondsOf, memoryBytes } from "../cpu_account.ts";
 import { BenchSystem } from "../load/bench_system.ts";
+import type { Settled } from "../load/settle.ts";
 import { toWire, type WireIdentity } from "../load/wire_identity.ts";
 import { sharedClockUs, Worker } from "../load/worker.ts";
 import { percentiles } from "../stats.ts";
@@ -71,7 +72,7 @@ export async function connectionsBench(options: ConnectionsOptions): Promise<num
     const seen = await all<CrowdAnswer>(() => ({ ask: "measure", seconds }));
     const cpu = gatewayPids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0) - cpuBefore;
     const lingerMs = await system.gatewayMetric("gateway_linger_ms");
-    const ends = await all<{ sent: number; unanswered: number }>(() => ({ ask: "finish" }));
+    const ends = await all<Settled>(() => ({ ask: "finish" }));
     const receiptMs = seen.flatMap((answer) => [...answer.receiptMs]);
     const figures: ConnectionsFigures = {
       producers,

@@ -7,6 +7,7 @@ import { seededRandom, systemClock } from "ransomeye-kernel";
 import { eventLines } from "../load/events.ts";
 import { LinePool } from "../load/line_pool.ts";
 import { LoadSession } from "../load/load_session.ts";
+import { settle } from "../load/settle.ts";
 import { fromWire, type WireIdentity } from "../load/wire_identity.ts";
 import { serveQuestions, sharedClockUs } from "../load/worker.ts";
 
@@ -99,14 +100,6 @@ async function measure(seconds: number): Promise<CrowdAnswer> {
   return { connected: sessions.length - lost, frames: seen.length, receiptMs: seen, ended };
 }
 
-async function finish(): Promise<{ readonly sent: number; readonly unanswered: number }> {
-  clearInterval(timer);
-  const waiting = (): number => sessions.reduce((sum, session) => sum + session.waitingEvents, 0);
-  const untilUs = sharedClockUs() + finishMsMax * 1_000;
-  while (waiting() > 0 && sharedClockUs() < untilUs) await after(50);
-  return { sent: sessions.reduce((sum, session) => sum + session.lastSeq, 0), unanswered: waiting() };
-}
-
 function after(ms: number): Promise<false> {
   return new Promise((resolve) => setTimeout(() => resolve(false), ms));
 }
@@ -121,7 +114,8 @@ serveQuestions(
       case "measure":
         return await measure(question.seconds);
       case "finish":
-        return await finish();
+        clearInterval(timer);
+        return await settle(sessions, finishMsMax);
     }
   },
   async () => {

@@ -3,8 +3,7 @@
  * Enforces: numbers are positive integers; anything else ends with a sentence and exit code 2.
  * Forbids: reading the command line anywhere else.
  */
-import { parseArgs } from "node:util";
-import { positive, UsageError } from "../usage.ts";
+import { readNumbers } from "../usage.ts";
 
 /** What one run is asked to do. */
 export interface ConnectionsOptions {
@@ -32,33 +31,5 @@ switched off for 127.0.0.0/8, and said so. Exit codes: 0 all were connected and 
 
 /** @throws UsageError */
 export function parseConnectionsOptions(args: readonly string[]): ConnectionsOptions {
-  const { values } = parse(args);
-  return {
-    producers: positive("producers", values.producers),
-    gateways: positive("gateways", values.gateways),
-    generators: positive("generators", values.generators),
-    seconds: positive("seconds", values.seconds),
-    interval: positive("interval", values.interval),
-    result: values.result,
-  };
-}
-
-// The return type is what parseArgs derives from the table below.
-// oxlint-disable-next-line typescript/explicit-function-return-type
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        producers: { type: "string", default: "50000" },
-        gateways: { type: "string", default: "3" },
-        generators: { type: "string", default: "3" },
-        seconds: { type: "string", default: "60" },
-        interval: { type: "string", default: "120" },
-        result: { type: "string" },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
+  return readNumbers(args, { producers: 50_000, gateways: 3, generators: 3, seconds: 60, interval: 120 });
 }

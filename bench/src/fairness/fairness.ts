@@ -8,6 +8,7 @@
 import { fileURLToPath } from "node:url";
 import { openResult } from "ransomeye-tests";
 import { BenchSystem } from "../load/bench_system.ts";
+import type { Settled } from "../load/settle.ts";
 import { toWire } from "../load/wire_identity.ts";
 import { Worker } from "../load/worker.ts";
 import { percentile } from "../stats.ts";
@@ -57,7 +58,7 @@ export async function fairnessBench(options: FairnessOptions): Promise<number> {
       say(`pair ${pair}: ${JSON.stringify(pairs.at(-1))}`);
       await pause(settleMs);
     }
-    const { unanswered } = await askHonest<{ sent: number; unanswered: number }>({ ask: "finish" });
+    const { unanswered } = await askHonest<Settled>({ ask: "finish" });
     const figures: FairnessFigures = {
       honest: options.honest,
       honestEventsPerSecond: options.load,

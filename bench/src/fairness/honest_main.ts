@@ -7,6 +7,7 @@ import { seededRandom, systemClock } from "ransomeye-kernel";
 import { eventLines } from "../load/events.ts";
 import { LinePool } from "../load/line_pool.ts";
 import { LoadSession } from "../load/load_session.ts";
+import { settle } from "../load/settle.ts";
 import { fromWire, type WireIdentity } from "../load/wire_identity.ts";
 import { serveQuestions, sharedClockUs } from "../load/worker.ts";
 
@@ -88,15 +89,6 @@ async function measure(seconds: number): Promise<HonestAnswer> {
   return { seconds: (sharedClockUs() - startedUs) / 1e6, ...into, ended };
 }
 
-/** Stops, waits for what is under way; how many events were sent in all, and how many of them have no receipt. */
-async function finish(): Promise<{ readonly sent: number; readonly unanswered: number }> {
-  clearInterval(timer);
-  const waiting = (): number => sessions.reduce((sum, session) => sum + session.waitingEvents, 0);
-  const untilUs = sharedClockUs() + finishMsMax * 1_000;
-  while (waiting() > 0 && sharedClockUs() < untilUs) await new Promise((resolve) => setTimeout(resolve, 20));
-  return { sent: sessions.reduce((sum, session) => sum + session.lastSeq, 0), unanswered: waiting() };
-}
-
 serveQuestions(
   async (question: HonestQuestion) => {
     switch (question.ask) {
@@ -105,7 +97,8 @@ serveQuestions(
       case "measure":
         return await measure(question.seconds);
       case "finish":
-        return await finish();
+        clearInterval(timer);
+        return await settle(sessions, finishMsMax);
     }
   },
   async () => {

@@ -3,8 +3,7 @@
  * Enforces: numbers are positive integers; anything else ends with a sentence and exit code 2.
  * Forbids: reading the command line anywhere else.
  */
-import { parseArgs } from "node:util";
-import { positive, UsageError } from "../usage.ts";
+import { readNumbers } from "../usage.ts";
 
 /** What one run is asked to do. */
 export interface FairnessOptions {
@@ -32,33 +31,5 @@ and never reads. Exit codes: 0 fair · 1 not · 2 the command line is wrong`;
 
 /** @throws UsageError */
 export function parseFairnessOptions(args: readonly string[]): FairnessOptions {
-  const { values } = parse(args);
-  return {
-    pairs: positive("pairs", values.pairs),
-    seconds: positive("seconds", values.seconds),
-    honest: positive("honest", values.honest),
-    load: positive("load", values.load),
-    flood: positive("flood", values.flood),
-    result: values.result,
-  };
-}
-
-// The return type is what parseArgs derives from the table below.
-// oxlint-disable-next-line typescript/explicit-function-return-type
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        pairs: { type: "string", default: "5" },
-        seconds: { type: "string", default: "10" },
-        honest: { type: "string", default: "200" },
-        load: { type: "string", default: "20000" },
-        flood: { type: "string", default: "10" },
-        result: { type: "string" },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
+  return readNumbers(args, { pairs: 5, seconds: 10, honest: 200, load: 20_000, flood: 10 });
 }

@@ -9,6 +9,7 @@ import { BenchSystem } from "../load/bench_system.ts";
 import type { FleetAnswer, FleetQuestion } from "./fleet_main.ts";
 import { cpuBetween, cpuNow, systemSeconds } from "./process_account.ts";
 import type { FleetResult } from "./result.ts";
+import type { Settled } from "../load/settle.ts";
 import { toWire } from "../load/wire_identity.ts";
 import { sharedClockUs, Worker } from "../load/worker.ts";
 
@@ -39,7 +40,7 @@ export async function fleetShape(sessionCount: number, seconds: number, say: (li
     const before = await cpuNow(system, looker, fleet.pid);
     const seen = await ask<FleetAnswer>({ ask: "measure", seconds });
     const cpu = cpuBetween(before, await cpuNow(system, looker, fleet.pid));
-    const { sent, unanswered } = await ask<{ sent: number; unanswered: number }>({ ask: "finish" });
+    const { sent, unanswered } = await ask<Settled>({ ask: "finish" });
     if (seen.ended > 0) throw new Error(`sessions ended: ${seen.endedReasons.join("; ")}`);
     if (unanswered > 0) throw new Error(`${unanswered} events had no receipt long after the load had ended`);
     await system.assertBalanced(sent);

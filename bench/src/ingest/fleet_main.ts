@@ -8,6 +8,7 @@ import { seededRandom, systemClock } from "ransomeye-kernel";
 import { type Percentiles, percentiles } from "../stats.ts";
 import { eventLines } from "../load/events.ts";
 import { LoadSession } from "../load/load_session.ts";
+import { settle } from "../load/settle.ts";
 import { LinePool } from "../load/line_pool.ts";
 import { fromWire, type WireIdentity } from "../load/wire_identity.ts";
 import { serveQuestions, sharedClockUs } from "../load/worker.ts";
@@ -136,14 +137,6 @@ function waiting(): number {
   return sessions.reduce((sum, session) => sum + session.waitingEvents, 0);
 }
 
-/** Stops the load, waits for what is under way and tells how many events were sent in all. */
-async function finish(): Promise<{ sent: number; unanswered: number }> {
-  clearInterval(timer);
-  const untilUs = sharedClockUs() + finishMsMax * 1_000;
-  while (waiting() > 0 && sharedClockUs() < untilUs) await new Promise((resolve) => setTimeout(resolve, 20));
-  return { sent: sessions.reduce((sum, session) => sum + session.lastSeq, 0), unanswered: waiting() };
-}
-
 serveQuestions(
   async (question: FleetQuestion) => {
     switch (question.ask) {
@@ -154,7 +147,8 @@ serveQuestions(
       case "measure":
         return await measure(question.seconds);
       case "finish":
-        return await finish();
+        clearInterval(timer);
+        return await settle(sessions, finishMsMax);
     }
   },
   async () => {
