@@ -21,6 +21,8 @@ import { type FairnessFigures, jain, judge, type PairFigures, sum } from "./verd
 const honestPath = fileURLToPath(new URL("./honest_main.js", import.meta.url));
 const floodPath = fileURLToPath(new URL("./flood_main.js", import.meta.url));
 const settleMs = 3_000;
+/** Until processes are warm and the linger has found its place. */
+const warmUpMs = 20_000;
 
 /** Runs the pairs, prints the figures and says whether it was fair, as an exit code. */
 export async function fairnessBench(options: FairnessOptions): Promise<number> {
@@ -35,8 +37,9 @@ export async function fairnessBench(options: FairnessOptions): Promise<number> {
     RANSOMEYE_GATEWAY_HANDSHAKE_OVERRIDES: "127.0.0.0/8=unlimited",
   });
   const identities = (await system.enrol("honest", options.honest)).map(toWire);
-  const [greedy, lawless, deaf] = (await system.enrol("flooder", 3)).map(toWire);
-  if (greedy === undefined || lawless === undefined || deaf === undefined) throw new Error("three flooders were enrolled");
+  const [greedy, lawless, deaf, empty] = (await system.enrol("flooder", 4)).map(toWire);
+  if (greedy === undefined || lawless === undefined || deaf === undefined || empty === undefined)
+    throw new Error("four flooders were enrolled");
   const honest = new Worker(honestPath);
   const flooders = new Worker(floodPath);
   const askHonest = <T>(question: HonestQuestion): Promise<T> => honest.ask<T>(question);
@@ -44,12 +47,12 @@ export async function fairnessBench(options: FairnessOptions): Promise<number> {
   const { gateway } = system.runtime;
   try {
     await askHonest({ ask: "begin", identities, gateway, eventsPerSecond: options.load });
-    await pause(settleMs);
+    await pause(warmUpMs);
     const greedyEventsPerSecond = (options.flood * options.load) / options.honest;
     const pairs: PairFigures[] = [];
     for (let pair = 1; pair <= options.pairs; pair += 1) {
       const quiet = await askHonest<HonestAnswer>({ ask: "measure", seconds: options.seconds });
-      await askFlood({ ask: "flood", greedy, lawless, deaf, gateway, greedyEventsPerSecond });
+      await askFlood({ ask: "flood", greedy, lawless, deaf, empty, gateway, greedyEventsPerSecond });
       await pause(settleMs);
       const flooded = await askHonest<HonestAnswer>({ ask: "measure", seconds: options.seconds });
       const flood = await askFlood<FloodAnswer>({ ask: "rest" });

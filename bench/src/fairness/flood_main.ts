@@ -1,9 +1,11 @@
 /**
- * Why: three that misbehave, each in its own way: one offers far more than its share, one ignores its credit and comes back at once, one never reads.
+ * Why: four that misbehave, each in its own way: one offers far more than its share, one ignores its credit and comes back at once, one never reads, one
+ *   sends frames of HTTP/2 without end that carry nothing.
  * Enforces: valid certificates and signatures, so that nothing but backpressure stands against them; every way in which a session ends is counted.
  * Forbids: mercy: whoever is closed out connects again within a moment.
  */
 import { seededRandom, systemClock } from "ransomeye-kernel";
+import { floods, runFlood } from "ransomeye-tests";
 import { eventLines } from "../load/events.ts";
 import { LinePool } from "../load/line_pool.ts";
 import { LoadSession } from "../load/load_session.ts";
@@ -16,6 +18,7 @@ export type FloodQuestion =
       readonly greedy: WireIdentity;
       readonly lawless: WireIdentity;
       readonly deaf: WireIdentity;
+      readonly empty: WireIdentity;
       readonly gateway: { readonly host: string; readonly port: number };
       readonly greedyEventsPerSecond: number;
     }
@@ -28,6 +31,8 @@ export interface FloodAnswer {
   readonly receipted: number;
   /** Ends of all sessions, by code or by reason where the gateway said none. */
   readonly ends: Readonly<Record<string, number>>;
+  /** Connections that flooded with frames that carry nothing, until the gateway ended them. */
+  readonly transportFloods: number;
 }
 
 const tickMs = 10;
@@ -39,10 +44,12 @@ const pool = new LinePool(
 );
 
 let active = false;
-const floods = (): boolean => active;
+const goesOn = (): boolean => active;
 let offered = 0;
 let receipted = 0;
 let ends: Record<string, number> = {};
+let transportFloods = 0;
+let stop = new AbortController();
 const open = new Set<LoadSession>();
 
 function ended(reason: string): void {
@@ -56,7 +63,7 @@ async function keep(
   question: Extract<FloodQuestion, { ask: "flood" }>,
   work: (session: LoadSession) => void,
 ): Promise<void> {
-  while (floods()) {
+  while (goesOn()) {
     await new Promise<void>((resolve) => {
       const over = (reason: string): void => {
         clearInterval(timer);
@@ -89,11 +96,29 @@ function note(identity: WireIdentity, question: Extract<FloodQuestion, { ask: "f
   if (identity === question.greedy) receipted += events;
 }
 
+/** One kind of empty frames after the other, each until the gateway ends the connection. */
+async function sendNothing({ empty, gateway }: Extract<FloodQuestion, { ask: "flood" }>, { signal }: AbortController): Promise<void> {
+  const target = { port: gateway.port, ca: empty.caPem, certificate: { cert: empty.tlsCertPem, key: empty.tlsKeyPem } };
+  for (let n = 0; !signal.aborted; n += 1) {
+    const kind = floods[n % floods.length];
+    if (kind === undefined) return;
+    await runFlood(kind, target, signal).then(
+      () => (transportFloods += 1),
+      // In quarantine, or the connection was not let in: the next attempt comes at once.
+      () => undefined,
+    );
+    await new Promise((resolve) => setTimeout(resolve, reconnectMs));
+  }
+}
+
 function flood(question: Extract<FloodQuestion, { ask: "flood" }>): void {
   active = true;
   offered = 0;
   receipted = 0;
   ends = {};
+  transportFloods = 0;
+  stop = new AbortController();
+  void sendNothing(question, stop);
   const perTick = Math.ceil((question.greedyEventsPerSecond * tickMs) / 1000);
   void keep(question.greedy, question, (session) => {
     if (session.waitingEvents > greedyBacklogMax) return;
@@ -109,10 +134,11 @@ function flood(question: Extract<FloodQuestion, { ask: "flood" }>): void {
 
 async function rest(): Promise<FloodAnswer> {
   active = false;
+  stop.abort();
   for (const session of open) session.close();
   open.clear();
   await new Promise((resolve) => setTimeout(resolve, 10 * tickMs));
-  return { offered, receipted, ends };
+  return { offered, receipted, ends, transportFloods };
 }
 
 serveQuestions(

@@ -26,8 +26,8 @@ export const fairnessUsage: string = `npm run bench -- fairness [options]
   --flood N         the greedy producer offers N times an honest one's load (default 10)
   --result FILE     write the result page (Markdown) and its figures (JSON)
 
-Beside the honest producers a flooded window has: one greedy producer, one that ignores its credit and comes back at once, and one that sends
-and never reads. Exit codes: 0 fair · 1 not · 2 the command line is wrong`;
+Beside the honest producers a flooded window has: one greedy producer, one that ignores its credit and comes back at once, one that sends and never
+reads, and one that sends HTTP/2 frames that carry nothing, of one kind after the other. Exit codes: 0 fair · 1 not · 2 the command line is wrong`;
 
 /** @throws UsageError */
 export function parseFairnessOptions(args: readonly string[]): FairnessOptions {

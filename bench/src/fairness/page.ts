@@ -24,6 +24,7 @@ export function fairnessPage(parts: readonly Part<FairnessFigures>[]): Page {
         "greedy: offered",
         "with receipt",
         "ends of flooders' sessions",
+        "empty floods",
       ],
       rows: figures.pairs.map((pair, n) => [
         String(n + 1),
@@ -39,6 +40,7 @@ export function fairnessPage(parts: readonly Part<FairnessFigures>[]): Page {
         Object.entries(pair.flood.ends)
           .map(([code, count]) => `${code} ${count}`)
           .join(", "),
+        String(pair.flood.transportFloods),
       ]),
     },
   ]);

@@ -4,5 +4,6 @@
  * Forbids: use by production code; nothing here ships.
  */
 export { distribution } from "./results/provenance.ts";
+export { floods, runFlood } from "./gate/floods.ts";
 export { openResult, type Page, type Part } from "./results/result_file.ts";
 export { RANSOMEYE_BIN, type Runtime, RunningSystem } from "./harness/running_system.ts";

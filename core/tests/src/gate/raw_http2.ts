@@ -58,7 +58,7 @@ export function requestBlock(path: string = ingestStreamPath): Buffer {
 export interface RawTarget {
   readonly port: number;
   readonly ca: string;
-  readonly certificate?: TestCertificate | undefined;
+  readonly certificate?: Pick<TestCertificate, "cert" | "key"> | undefined;
   readonly tls?: ConnectionOptions;
 }
 
