@@ -22,6 +22,8 @@ export interface Link {
   readonly epoch: number;
   readonly firstSeq: number;
   readonly hash: Buffer;
+  /** The batch key that signs it. */
+  readonly keyId: string;
 }
 
 /** A batch in the spool. */

@@ -29,6 +29,8 @@ export type SdkCode =
   | "SDK_EPOCH_LIMIT"
   | "SDK_FENCED"
   | "SDK_REFUSED"
+  | "SDK_KEY_SUPERSEDED"
+  | "SDK_KEY_RETIRED"
   | "SDK_SERVER_DATES"
   | "SDK_ENROL_UNREACHABLE"
   | "SDK_ENROL_UNTRUSTED"
@@ -168,6 +170,18 @@ export const SDK_CODES: CodeTable<SdkCode> = Object.freeze({
     disposition: "fatal",
     meaning: "the gateway says that nothing helps before an operator has acted",
     next: "read the gateway's code in the message",
+  },
+  SDK_KEY_SUPERSEDED: {
+    stage: "session",
+    disposition: "retry",
+    meaning: "frames in the spool are signed by a batch key that has ended since; the key that took over signs them anew, in a new epoch",
+    next: "none: the producer connects again and goes on",
+  },
+  SDK_KEY_RETIRED: {
+    stage: "session",
+    disposition: "fatal",
+    meaning: "the batch key that signs now has ended: replaced from elsewhere, or revoked; the spool keeps everything",
+    next: "ransomeye producer extend-key NAME --key ID (the message has the id), start the producer again, and replace the key: ransomeye enrol --rotate-key. After a revocation enrol anew",
   },
   SDK_SERVER_DATES: {
     stage: "connect",

@@ -75,6 +75,19 @@ export const certificateRenewed: EventDefinition<{ producer: string; days: numbe
   counter: { name: "sdk_certificates_renewed_total", help: "Certificates renewed.", labels: [] },
 });
 
+export const batchKeyTaken: EventDefinition<{ producer: string; key_id: string }> = defineEvent({
+  name: "sdk_batch_key_taken",
+  level: "info",
+  help: "Another batch key signs from the next frame on; what was signed before keeps its signature.",
+  counter: { name: "sdk_batch_keys_taken_total", help: "Batch keys that took over while the producer ran.", labels: [] },
+});
+
+export const identityUnread: EventDefinition<{ producer: string; code: string; detail: string }> = defineEvent({
+  name: "sdk_identity_unread",
+  level: "warn",
+  help: "The identity's files have changed and cannot be used; the producer goes on with what it has.",
+});
+
 export const renewalFailed: EventDefinition<{ producer: string; code: string; detail: string }> = defineEvent({
   name: "sdk_renewal_failed",
   level: "warn",

@@ -21,10 +21,10 @@ import type { SettledFrame } from "./machine_types.ts";
 /** The chain of one producer. One owner: the machine. */
 export class FrameChain {
   readonly #producer: string;
-  readonly #keyId: string;
   /** In sequence order: durable frames of earlier epochs, this epoch's signed frames, then what is unsigned. */
   readonly #entries: Entry[];
   readonly #byIndex = new Map<number, Entry>();
+  #keyId: string;
   #epoch: number;
   #prev: ChainPoint;
   #base: { readonly seq: number; readonly hash: Buffer };
@@ -56,6 +56,28 @@ export class FrameChain {
 
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /** The key that signs the next frame. */
+  get keyId(): string {
+    return this.#keyId;
+  }
+
+  /** From the next frame on this key signs. What has its place keeps the key that is named in it. */
+  useKey(keyId: string): void {
+    this.#keyId = keyId;
+  }
+
+  /** Which key signs the frame that ends here; undefined where this chain has none. */
+  keyOf(epoch: number, lastSeq: number): string | undefined {
+    const position = epoch === this.#epoch ? this.#positionOf(lastSeq) : undefined;
+    return position === undefined ? undefined : this.#entries[position]?.link?.keyId;
+  }
+
+  /** Whether one of these keys signs a frame from this position on. */
+  isSignedBy(keyIds: ReadonlySet<string>, position: number): boolean {
+    if (keyIds.size === 0) return false;
+    return this.#entries.slice(position).some(({ link }) => link !== undefined && keyIds.has(link.keyId));
   }
 
   /** Last sequence signed in this epoch. */
@@ -318,7 +340,7 @@ export class FrameChain {
     });
     const hash = frameHash(header);
     this.#tip = { seq: last, hash };
-    return { link: { epoch: this.#epoch, firstSeq, hash }, header };
+    return { link: { epoch: this.#epoch, firstSeq, hash, keyId: this.#keyId }, header };
   }
 }
 

@@ -1,13 +1,15 @@
 /**
- * Why: an agent runs for years and its certificate for months; nobody comes by to renew it.
+ * Why: an agent runs for years and its certificate for months; nobody comes by to renew it, or to restart the agent when its keys were replaced.
  * Enforces: the certificate is renewed long before it ends, again and again until that succeeds; the new one is on disk before it is used, and used from
- *   the next connection on; how many days are left is a metric, and a warning where they become few.
+ *   the next connection on; what others replace on disk is taken within seconds; how many days are left is a metric, and a warning where they become few.
+ *   One thing at a time, so that an older reading never replaces a newer one.
  * Forbids: ending a session for a renewal, and giving up.
  */
 import { X509Certificate } from "node:crypto";
 import { type Clock, type Random, RansomeyeError, type Telemetry, type Timer } from "ransomeye-kernel";
-import { certificateDays, certificateEnding, certificateRenewed, renewalFailed } from "./events.ts";
+import { certificateDays, certificateEnding, certificateRenewed, identityUnread, renewalFailed } from "./events.ts";
 import type { ProducerIdentity } from "./identity.ts";
+import { IdentityWatch } from "./identity_watch.ts";
 import { renewIdentity } from "./network_enrolment.ts";
 import { daysLeft, renewAtUs, renewRetryMs, type Validity, warningDue } from "./renewal_schedule.ts";
 
@@ -16,13 +18,12 @@ export interface KeptIdentity {
   readonly directory: string;
   readonly identity: ProducerIdentity;
   readonly timeoutMs: number;
+  /** Between two looks at the identity's files, and the longest sleep: clocks are set, machines are suspended, and a timer knows neither. */
+  readonly lookMs: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly telemetry: Telemetry;
 }
-
-/** The longest sleep: clocks are set, machines are suspended, and a timer knows neither. */
-const lookAgainMs = 3_600_000;
 
 /** Between two renewals at least, by a clock that nobody sets. */
 const renewAgainMs = 86_400_000;
@@ -30,6 +31,7 @@ const renewAgainMs = 86_400_000;
 /** Keeps one identity's certificate good. */
 export class IdentityKeeper {
   readonly #o: KeptIdentity;
+  readonly #watch: IdentityWatch;
   readonly #renewed: (identity: ProducerIdentity) => void;
   #identity: ProducerIdentity;
   #validity: Validity;
@@ -41,9 +43,10 @@ export class IdentityKeeper {
   #stopped = false;
   #running: Promise<void> = Promise.resolve();
 
-  /** `renewed` is called with each new identity, once it is on disk. */
+  /** `renewed` is called with each identity that is on disk and may be a new one. */
   constructor(o: KeptIdentity, renewed: (identity: ProducerIdentity) => void) {
     this.#o = o;
+    this.#watch = new IdentityWatch(o.directory, o.identity.producer);
     this.#renewed = renewed;
     this.#identity = o.identity;
     this.#validity = validityOf(o.identity);
@@ -51,7 +54,7 @@ export class IdentityKeeper {
   }
 
   start(): void {
-    this.#look();
+    this.#running = this.#look();
   }
 
   /** Ends; resolves when no attempt is under way any more. */
@@ -61,17 +64,39 @@ export class IdentityKeeper {
     await this.#running;
   }
 
-  #look(): void {
-    if (this.#stopped) return;
-    const { clock } = this.#o;
+  async #look(): Promise<void> {
+    const { clock, lookMs } = this.#o;
+    await this.#readAgain();
     this.#tell();
     const dueMs = Math.max(0, (renewAtUs(this.#validity, this.#unit) - clock.nowUs()) / 1000, this.#notBeforeMs - clock.monotonicMs());
-    if (this.#identity.enrolment === undefined || dueMs > 0) {
-      const waitMs = this.#identity.enrolment === undefined ? lookAgainMs : Math.min(lookAgainMs, Math.ceil(dueMs));
-      this.#timer = clock.setTimer(waitMs, () => this.#look());
-      return;
+    const { enrolment } = this.#identity;
+    if (enrolment !== undefined && dueMs === 0 && !this.#stopped) await this.#attempt(enrolment);
+    if (this.#stopped) return;
+    this.#timer = clock.setTimer(lookMs, () => {
+      this.#running = this.#look();
+    });
+  }
+
+  /** Takes what another process has put on disk. */
+  async #readAgain(): Promise<void> {
+    const { producer } = this.#identity;
+    try {
+      const identity = await this.#watch.look();
+      if (identity !== undefined) this.#take(identity);
+    } catch (error) {
+      const code = error instanceof RansomeyeError ? error.code : "unknown";
+      this.#o.telemetry.emit(identityUnread, { producer, code, detail: error instanceof Error ? error.message : String(error) });
     }
-    this.#running = this.#attempt(this.#identity.enrolment).then(() => this.#look());
+  }
+
+  #take(identity: ProducerIdentity): void {
+    if (identity.tlsCertPem !== this.#identity.tlsCertPem) {
+      this.#validity = validityOf(identity);
+      this.#unit = this.#o.random.float();
+      this.#told = Number.POSITIVE_INFINITY;
+    }
+    this.#identity = identity;
+    if (!this.#stopped) this.#renewed(identity);
   }
 
   async #attempt(address: NonNullable<ProducerIdentity["enrolment"]>): Promise<void> {
@@ -79,15 +104,11 @@ export class IdentityKeeper {
     const { producer } = this.#identity;
     try {
       const identity = await renewIdentity({ address, clock, random, timeoutMs }, directory);
-      this.#identity = identity;
-      this.#validity = validityOf(identity);
-      this.#unit = random.float();
       this.#failures = 0;
       // Where this host's clock is months ahead, the new certificate is due at once again; it lasts, whatever that clock says.
       this.#notBeforeMs = clock.monotonicMs() + renewAgainMs;
-      this.#told = Number.POSITIVE_INFINITY;
+      this.#take(identity);
       telemetry.emit(certificateRenewed, { producer, days: daysLeft(this.#validity, clock.nowUs()) });
-      if (!this.#stopped) this.#renewed(identity);
     } catch (error) {
       this.#failures += 1;
       this.#notBeforeMs = clock.monotonicMs() + renewRetryMs(random, this.#failures);

@@ -10,8 +10,9 @@ import { type ChainState, emptyChain, type Loss, type LossReason } from "./chain
 /** Where the producer stands. */
 export type Phase = "idle" | "connecting" | "greeting" | "opening" | "streaming" | "stopped";
 
-/** Why an epoch is opened: `first` for a producer that never sent; the others mean that somebody lost something (R-5, R-6). */
-export type EpochReason = "first" | "state_lost" | "diverged" | "server_lost";
+/** Why an epoch is opened: `first` for a producer that never sent; `key_retired` where the spool holds frames of a key that ended before they arrived;
+ *  the others mean that somebody lost something (R-5, R-6). */
+export type EpochReason = "first" | "key_retired" | "state_lost" | "diverged" | "server_lost";
 
 /** A batch sealed by the application side. */
 export interface SealedBatch {
@@ -42,6 +43,8 @@ export type Signal =
   | { readonly kind: "sent" }
   | { readonly kind: "disconnected"; readonly code: SdkCode; readonly detail: string }
   | { readonly kind: "tick" }
+  /** Another batch key has taken over. */
+  | { readonly kind: "key"; readonly keyId: string }
   /** Room is needed: forget receipted frames, oldest first, although they are not yet stored. */
   | { readonly kind: "squeeze"; readonly bytes: number }
   | { readonly kind: "close" };

@@ -33,6 +33,8 @@ export interface ProducerOptions {
   readonly lingerMs?: number;
   readonly connectMs?: number;
   readonly pingMs?: number;
+  /** How often the files of an identity that is kept (`identityDir`) are looked at: a batch key or certificate that another process has replaced. */
+  readonly identityLookMs?: number;
   readonly backoffBaseMs?: number;
   readonly backoffCapMs?: number;
   /** Segment files; replaced in tests of a failing disk. */
@@ -57,6 +59,7 @@ export function resolveOptions(options: ProducerOptions): ResolvedOptions {
     lingerMs: 20,
     connectMs: 10_000,
     pingMs: 15_000,
+    identityLookMs: 5_000,
     backoffBaseMs: 250,
     backoffCapMs: 60_000,
     openFile: openSpoolFile,
@@ -76,6 +79,7 @@ export function resolveOptions(options: ProducerOptions): ResolvedOptions {
   check(resolved.spoolAgeMsMax === 0 || resolved.whenFull === "declare", "spoolAgeMsMax needs whenFull declare: it loses events");
   check(between(resolved.lingerMs, 0, 60_000), "lingerMs is at most 60000");
   check(between(resolved.connectMs, 1, 600_000) && between(resolved.pingMs, 1, 600_000), "connectMs and pingMs are 1 to 600000");
+  check(between(resolved.identityLookMs, 1, 3_600_000), "identityLookMs is 1 ms to 1 h");
   check(
     between(resolved.backoffBaseMs, 1, resolved.backoffCapMs) && resolved.backoffCapMs <= 3_600_000,
     "backoffBaseMs <= backoffCapMs <= 1 h",

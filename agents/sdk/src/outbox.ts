@@ -8,6 +8,7 @@ import { lastSeqOf, payloadHash } from "ransomeye-ingestion/protocol";
 import { lostPayload } from "./epoch_desk.ts";
 import type { BatchFacts, Entry } from "./chain_types.ts";
 import type { FrameChain } from "./frame_chain.ts";
+import type { KeyDesk } from "./key_desk.ts";
 import { LossDesk, lossPayload } from "./loss_desk.ts";
 import type { Effect, LossPolicy, MachineState, Now, SealedBatch, Signal } from "./machine_types.ts";
 import { costOf, type SendQueue } from "./send_queue.ts";
@@ -27,6 +28,7 @@ export class Outbox {
   readonly losses: LossDesk;
   readonly #chain: FrameChain;
   readonly #queue: SendQueue;
+  readonly #keys: KeyDesk;
   readonly #schemaVersion: number;
   readonly #policy: LossPolicy;
   #nextIndex: number;
@@ -38,6 +40,7 @@ export class Outbox {
   constructor(
     chain: FrameChain,
     queue: SendQueue,
+    keys: KeyDesk,
     about: {
       readonly schemaVersion: number;
       readonly policy: LossPolicy;
@@ -46,6 +49,7 @@ export class Outbox {
   ) {
     this.#chain = chain;
     this.#queue = queue;
+    this.#keys = keys;
     this.#schemaVersion = about.schemaVersion;
     this.#policy = about.policy;
     this.#nextIndex = about.state.nextIndex;
@@ -107,6 +111,7 @@ export class Outbox {
 
   /** What a session begins with. */
   hello(now: Now): Effect {
+    this.#keys.greeted();
     const { bytes, events } = this.#queue.waiting;
     const { epoch, tipSeq } = this.#chain;
     const oldestPendingUs = this.#queue.oldestUs(now.us);
@@ -142,8 +147,9 @@ export class Outbox {
     }
     // never before batch and link are on disk, or a crash could sign this sequence a second time.
     if (this.#sending || entry.link === undefined || !entry.batchDurable || !entry.linkDurable) return undefined;
-    const { firstSeq } = entry.link;
+    const { firstSeq, keyId } = entry.link;
     this.#sending = true;
+    this.#keys.sent(keyId);
     window.spend(cost, firstSeq, lastSeqOf({ firstSeq, count: entry.count }));
     this.#queue.advance();
     return { kind: "send", index: entry.index };

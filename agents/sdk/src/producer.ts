@@ -24,7 +24,7 @@ export interface OpenProducer {
   readonly gateway: { readonly host: string; readonly port: number };
   /** A directory of this producer's own. */
   readonly spoolDir: string;
-  /** Where the identity lies. With it, and with an identity that knows where its registry answers, the certificate is renewed by itself. */
+  /** Where the identity lies. With it, keys and certificates that are replaced there are taken up; and where the identity knows its registry's address, the certificate is renewed. */
   readonly identityDir?: string;
   readonly options?: ProducerOptions;
   readonly clock: Clock;
@@ -133,7 +133,15 @@ export class Producer {
     adopt(this.#runner);
     this.#runner.signal({ kind: "start" });
     if (settings.identityDir !== undefined) {
-      const kept = { directory: settings.identityDir, identity, timeoutMs: options.connectMs, clock, random, telemetry };
+      const kept = {
+        directory: settings.identityDir,
+        identity,
+        timeoutMs: options.connectMs,
+        lookMs: options.identityLookMs,
+        clock,
+        random,
+        telemetry,
+      };
       this.#keeper = new IdentityKeeper(kept, (renewed) => this.#runner.renewed(renewed));
       this.#keeper.start();
     }

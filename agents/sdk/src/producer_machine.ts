@@ -12,6 +12,7 @@ import {
   epochFencedCode,
   type Goodbye,
   type Head,
+  keyRetiredCode,
   protocolVersions,
   type Receipt,
   type Reject,
@@ -26,29 +27,22 @@ import { EpochDesk, lostBehind } from "./epoch_desk.ts";
 import { type ChainPoint, type Entry } from "./chain_types.ts";
 import { FrameChain } from "./frame_chain.ts";
 import { judgeHead } from "./head_verdict.ts";
+import { KeyDesk, type KeyVerdict } from "./key_desk.ts";
 import { withLosses } from "./loss_desk.ts";
-import type {
-  Effect,
-  EpochReason,
-  LossPolicy,
-  MachineState,
-  MachineStats,
-  Now,
-  Phase,
-  SettleAnswer,
-  SettledFrame,
-  Signal,
-} from "./machine_types.ts";
+import type { Effect, EpochReason, LossPolicy, MachineState, MachineStats, Now, Phase, SettleAnswer, Signal } from "./machine_types.ts";
 import { freshMachineState, waitPolicy } from "./machine_types.ts";
 import { type Course, Outbox } from "./outbox.ts";
 import { SendQueue } from "./send_queue.ts";
 import { SendWindow } from "./send_window.ts";
+import { Settlement } from "./settlement.ts";
 
 /** The pure heart of a producer. */
 export class ProducerMachine {
   readonly #chain: FrameChain;
   readonly #queue: SendQueue;
   readonly #desk: EpochDesk;
+  readonly #keys: KeyDesk;
+  readonly #settlement: Settlement;
   readonly #outbox: Outbox;
   readonly #backOff: BackOff = new BackOff();
   readonly #schemaVersion: number;
@@ -68,10 +62,12 @@ export class ProducerMachine {
   ) {
     this.#chain = new FrameChain(producer, keyId, state.chain, withLosses(entries, state.losses, schemaVersion));
     this.#queue = new SendQueue(this.#chain);
+    this.#keys = new KeyDesk(this.#chain);
+    this.#settlement = new Settlement(this.#chain, this.#queue);
     this.#schemaVersion = schemaVersion;
     this.#desk = new EpochDesk(state.intent, state.reopenedUs);
     const nextIndex = entries.reduce((next, entry) => Math.max(next, entry.index + 1), state.nextIndex);
-    this.#outbox = new Outbox(this.#chain, this.#queue, { schemaVersion, policy, state: { ...state, nextIndex } });
+    this.#outbox = new Outbox(this.#chain, this.#queue, this.#keys, { schemaVersion, policy, state: { ...state, nextIndex } });
   }
 
   /** What must survive; write it before whatever the effects of a step delete. */
@@ -144,7 +140,10 @@ export class ProducerMachine {
         this.#disconnected(signal.code, signal.detail, now);
         return;
       case "squeeze":
-        this.#forget(this.#chain.countBytes(this.#queue.acked, signal.bytes));
+        this.#effects.push(...this.#settlement.squeeze(signal.bytes));
+        return;
+      case "key":
+        this.#chain.useKey(signal.keyId);
         return;
       case "tick":
         return;
@@ -202,7 +201,7 @@ export class ProducerMachine {
         this.#receipt(message);
         return;
       case "stored":
-        this.#stored(message.epoch, message.seq);
+        this.#effects.push(...this.#settlement.stored(message.epoch, message.seq));
         return;
       case "credit":
         this.#window.grant({ bytes: message.bytesTotal, events: message.eventsTotal });
@@ -231,7 +230,7 @@ export class ProducerMachine {
       this.#window.grant({ bytes: welcome.creditBytesTotal, events: welcome.creditEventsTotal });
       this.#effects.push({ kind: "linger", ms: welcome.lingerMs });
       this.#compare(welcome.head, now);
-      this.#stored(welcome.storedEpoch, welcome.storedSeq);
+      this.#effects.push(...this.#settlement.stored(welcome.storedEpoch, welcome.storedSeq));
     }
   }
 
@@ -243,7 +242,7 @@ export class ProducerMachine {
 
   #goodbye({ code, message, comeBackAfterMs }: Goodbye): void {
     if (comeBackAfterMs === comeBackNever) {
-      this.#refusedForGood(code, message);
+      this.#refusedForGood(code, message, () => this.#keys.ended());
       return;
     }
     this.#backOff.comeBack(comeBackAfterMs);
@@ -254,8 +253,15 @@ export class ProducerMachine {
     this.#effects.push({ kind: "disconnect", code, detail });
   }
 
-  #refusedForGood(code: string, message: string): void {
-    this.#stop(code === epochFencedCode ? "SDK_FENCED" : "SDK_REFUSED", `${code}: ${message}`);
+  #refusedForGood(code: string, message: string, keyVerdict: () => KeyVerdict): void {
+    if (code !== keyRetiredCode) {
+      this.#stop(code === epochFencedCode ? "SDK_FENCED" : "SDK_REFUSED", `${code}: ${message}`);
+      return;
+    }
+    const verdict = keyVerdict();
+    // Another key signs by now: come back, and see what is left of the old one's frames.
+    if (verdict.kind === "again") this.#giveUp("SDK_KEY_SUPERSEDED", `${code}: ${message}`);
+    else this.#stop("SDK_KEY_RETIRED", `${code}: ${message}; key ${verdict.keyId}`);
   }
 
   #stop(code: SdkCode, detail: string): void {
@@ -270,7 +276,8 @@ export class ProducerMachine {
     const verdict = judgeHead(this.#chain, head, this.#desk.intent);
     switch (verdict.kind) {
       case "resume":
-        this.#resume(verdict.position, "welcome");
+        if (this.#keys.bars(verdict.position)) this.#openEpoch(head.epoch, "key_retired", now);
+        else this.#resume(verdict.position, "welcome");
         return;
       case "adopt":
         this.#adopt(verdict.epoch, verdict.prev, now);
@@ -288,8 +295,7 @@ export class ProducerMachine {
     this.#phase = "streaming";
     this.#confirmed = true;
     if (position < this.#queue.acked) this.#alarm("the server has lost what it had receipted; it is sent again");
-    this.#settled(this.#chain.settle(position), answer, undefined);
-    this.#queue.resume(position);
+    this.#effects.push(...this.#settlement.resume(position, answer));
   }
 
   #openEpoch(expectedEpoch: number, reason: EpochReason, now: Now): void {
@@ -297,7 +303,7 @@ export class ProducerMachine {
       this.#stop("SDK_EPOCH_LIMIT", `state was lost ${this.#desk.reopenedUs.length} times within a day`);
       return;
     }
-    if (reason !== "first") this.#alarm(`opening an epoch after ${expectedEpoch}: ${reason}`);
+    if (reason !== "first" && reason !== "key_retired") this.#alarm(`opening an epoch after ${expectedEpoch}: ${reason}`);
     this.#phase = "opening";
     this.#effects.push({ kind: "openEpoch", expectedEpoch, reason });
   }
@@ -353,30 +359,13 @@ export class ProducerMachine {
       return;
     }
     if (outcome.progressed) this.#backOff.progressed();
-    this.#settled(outcome.frames, "receipt", receipt);
-    this.#stored(receipt.storedEpoch, receipt.storedSeq);
-  }
-
-  #settled(frames: readonly SettledFrame[], answer: SettleAnswer, receipt: Receipt | undefined): void {
-    if (frames.length === 0) return;
-    this.#effects.push({ kind: "settle", frames, answer, invalid: receipt?.invalid ?? [], invalidMore: receipt?.invalidMore ?? 0 });
-  }
-
-  /** Forgets what is in rows (R-5), never beyond what was acknowledged to us by hash. */
-  #stored(epoch: number, seq: number): void {
-    this.#forget(this.#chain.countUpTo(this.#queue.acked, epoch, seq));
-  }
-
-  #forget(count: number): void {
-    if (count === 0) return;
-    this.#queue.forgot(count);
-    this.#effects.push({ kind: "forget", indexes: this.#chain.forget(count) });
+    this.#effects.push(...this.#settlement.receipted(outcome.frames, receipt));
   }
 
   #rejected(reject: Reject, now: Now): void {
     const { next, expected, code, message } = reject;
     if (next === "stop") {
-      this.#refusedForGood(code, message);
+      this.#refusedForGood(code, message, () => this.#keys.refused(reject));
     } else if ((next !== "resend" && next !== "wait") || expected === undefined) {
       this.#giveUp("SDK_DISCONNECTED", `${code}: ${message}`);
     } else if (this.#phase === "opening") {

@@ -5,20 +5,12 @@
  * Forbids: decisions. What is sent, settled and forgotten is decided in `producer_machine.ts`.
  */
 import { fullJitterMs, invariant, limits, type Timer } from "ransomeye-kernel";
-import {
-  ed25519Sign,
-  frameHash,
-  keyIdOf,
-  openEpochBytes,
-  protocolVersions,
-  rawPublicKey,
-  type ServerMessage,
-  signHeader,
-} from "ransomeye-ingestion/protocol";
+import { frameHash, protocolVersions, type ServerMessage } from "ransomeye-ingestion/protocol";
+import { BatchSigner } from "./batch_signer.ts";
 import type { Sealed } from "./batcher.ts";
 import { type SdkCode, SdkError } from "./codes.ts";
 import { Credentials } from "./credentials.ts";
-import { producerAlarmed, producerStopped, sessionEnded, sessionOpened, spoolStalled } from "./events.ts";
+import { batchKeyTaken, producerAlarmed, producerStopped, sessionEnded, sessionOpened, spoolStalled } from "./events.ts";
 import type { ProducerIdentity } from "./identity.ts";
 import type { Effect, MachineStats, SealedBatch, Signal } from "./machine_types.ts";
 import { LossWriter } from "./loss_writer.ts";
@@ -42,7 +34,7 @@ export class Runner {
   readonly #keeper: StateKeeper;
   /** Where calls go whose lines find no room. */
   readonly losses: LossWriter;
-  readonly #keyId: Buffer;
+  readonly #signer: BatchSigner;
   readonly #signals: Signal[] = [];
   #stepping = false;
   #session: Session | undefined;
@@ -60,14 +52,13 @@ export class Runner {
 
   constructor(context: RunnerContext, opened: OpenedSpool, listener: RunnerListener) {
     const { identity } = context;
-    const keyId = keyIdOf(rawPublicKey(identity.batchKey));
     this.#context = context;
     this.#credentials = new Credentials(context);
     this.#listener = listener;
     this.#opened = opened;
-    this.#keyId = Buffer.from(keyId, "hex");
+    this.#signer = new BatchSigner(identity.producer, identity.batchKey);
     const policy = { declares: context.options.whenFull === "declare", ageUsMax: context.options.spoolAgeMsMax * 1000 };
-    this.#machine = new ProducerMachine(identity.producer, keyId, schemaVersion, opened.machine, opened.entries, policy);
+    this.#machine = new ProducerMachine(identity.producer, this.#signer.keyId, schemaVersion, opened.machine, opened.entries, policy);
     this.#trust = new ReceiptTrust(identity.producer, identity.receiptKeys ?? [], opened.state?.receiptKeys ?? {});
     const place = { directory: context.spoolDir, producer: identity.producer };
     this.#keeper = new StateKeeper(
@@ -155,9 +146,14 @@ export class Runner {
     this.#listener.stopped(error);
   }
 
-  /** From the next connection on, this certificate is shown and these authorities are believed. */
+  /** From the next connection on, this certificate is shown and these authorities are believed; from the next frame on, this batch key signs. */
   renewed(identity: ProducerIdentity): void {
+    invariant(!this.#stepping, "an identity changes within a step");
     this.#credentials.renewed(identity);
+    if (!this.#signer.use(identity.batchKey)) return;
+    const { keyId } = this.#signer;
+    this.signal({ kind: "key", keyId });
+    this.#context.telemetry.emit(batchKeyTaken, { ...this.#who, key_id: keyId });
   }
 
   /** Writes the state file with what is true now. */
@@ -184,7 +180,7 @@ export class Runner {
         this.#append(effect);
         return;
       case "sign":
-        this.#spool.appendLinks(effect.links.map(({ index, header }) => ({ index, signed: this.#sign(header) })));
+        this.#spool.appendLinks(effect.links.map(({ index, header }) => ({ index, signed: this.#signer.sign(header) })));
         return;
       case "send":
         void this.#send(effect.index);
@@ -214,7 +210,7 @@ export class Runner {
           schemaVersions: [schemaVersion],
           agent: this.#context.options.agent,
           clockUs: this.#context.clock.nowUs(),
-          keyId: this.#keyId,
+          keyId: Buffer.from(this.#signer.keyId, "hex"),
         });
         return;
       case "openEpoch":
@@ -263,11 +259,7 @@ export class Runner {
       more: this.#callOpen,
       cursor: sealed?.cursor,
     };
-    this.#spool.appendBatch({ ...record, signed: effect.header === undefined ? undefined : this.#sign(effect.header) }, payload);
-  }
-
-  #sign(header: Buffer): { readonly header: Buffer; readonly signature: Buffer } {
-    return { header, signature: signHeader(header, this.#context.identity.batchKey) };
+    this.#spool.appendBatch({ ...record, signed: effect.header === undefined ? undefined : this.#signer.sign(effect.header) }, payload);
   }
 
   async #send(index: number): Promise<void> {
@@ -297,9 +289,7 @@ export class Runner {
       return;
     }
     if (session === undefined || session !== this.#session) return;
-    const { identity } = this.#context;
-    const signature = ed25519Sign(openEpochBytes(identity.producer, expectedEpoch, nonce), identity.batchKey);
-    session.send({ kind: "openEpoch", expectedEpoch, keyId: this.#keyId, signature });
+    session.send({ kind: "openEpoch", expectedEpoch, ...this.#signer.opening(expectedEpoch, nonce) });
   }
 
   #scheduleConnect(attempt: number, afterMs: number): void {

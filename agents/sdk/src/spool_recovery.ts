@@ -57,7 +57,10 @@ export function recoverChain(state: MachineState | undefined, found: readonly Ba
     const header = headers.get(batch.index);
     const sealedOut =
       header !== undefined && header.epoch < epoch && header.epoch === chain.prev.epoch && lastSeqOf(header) > chain.prev.seq;
-    const link = header === undefined || sealedOut ? undefined : { epoch: header.epoch, firstSeq: header.firstSeq, hash: header.hash };
+    const link =
+      header === undefined || sealedOut
+        ? undefined
+        : { epoch: header.epoch, firstSeq: header.firstSeq, hash: header.hash, keyId: header.keyId };
     // A gap without a place was never sent; it is made anew where it is still needed.
     if (link === undefined && batch.kind === "gap") continue;
     if (link?.epoch === epoch && lastSeqOf({ firstSeq: link.firstSeq, count: batch.count }) <= chain.base.seq) continue;

@@ -16,6 +16,8 @@ import {
   grpcParts,
   type Head,
   type InvalidEvent,
+  keyIdOf,
+  keyRetiredCode,
   lastSeqOf,
   mustDecode,
   openEpochBytes,
@@ -72,7 +74,10 @@ export interface DoubleOptions {
 
 /** A gateway of one producer. */
 export class GatewayDouble {
-  readonly #publicKey: KeyObject;
+  /** Batch keys that are in force, by key id. */
+  readonly keys: Map<string, KeyObject> = new Map();
+  /** Key ids as frames named them, without repetition. */
+  readonly signers: string[] = [];
   head: Head = { epoch: 0, seq: 0, hash: zeroHash, prevEpoch: 0, prevSeq: 0, prevHash: zeroHash };
   readonly lines: string[] = [];
   readonly gaps: { reason: string; count: number }[] = [];
@@ -95,7 +100,7 @@ export class GatewayDouble {
   #spent = { bytes: 0, events: 0 };
 
   constructor(identity: ProducerIdentity, options: DoubleOptions = {}) {
-    this.#publicKey = createPublicKey(identity.batchKey);
+    this.admit(identity);
     this.receiptKey = options.receiptKey ?? generateKeyPairSync("ed25519").privateKey;
     const issuer = options.issuer ?? authority;
     const tls = issue(
@@ -119,6 +124,14 @@ export class GatewayDouble {
     });
     this.#server.on("sessionError", () => undefined);
     this.#server.on("stream", (stream, headers) => this.#accept(stream, headers[":path"] ?? ""));
+  }
+
+  /** The batch key of this identity is in force from now on. */
+  admit({ batchKey }: ProducerIdentity): string {
+    const publicKey = createPublicKey(batchKey);
+    const keyId = keyIdOf(rawPublicKey(publicKey));
+    this.keys.set(keyId, publicKey);
+    return keyId;
   }
 
   async listen(port = 0): Promise<number> {
@@ -174,7 +187,7 @@ export class GatewayDouble {
       this.say({
         kind: "welcome",
         protocolVersion: 1,
-        schemaVersion: 1,
+        schemaVersion: message.schemaVersions[0] ?? 0,
         head: this.head,
         storedEpoch: 0,
         storedSeq: 0,
@@ -188,7 +201,8 @@ export class GatewayDouble {
         gateway: "gw-1",
       });
     } else if (message.kind === "openEpoch") {
-      if (!ed25519Verify(openEpochBytes(producer, message.expectedEpoch, this.#nonce), message.signature, this.#publicKey))
+      const key = this.keys.get(message.keyId.toString("hex"));
+      if (key === undefined || !ed25519Verify(openEpochBytes(producer, message.expectedEpoch, this.#nonce), message.signature, key))
         this.violations.push("epoch signature");
       const { epoch, seq, hash } = this.head;
       this.head = { epoch: epoch + 1, seq: 0, hash: zeroHash, prevEpoch: epoch, prevSeq: seq, prevHash: hash };
@@ -206,7 +220,23 @@ export class GatewayDouble {
       events: this.#spent.events + (header.kind === "gap" ? 1 : header.count),
     };
     if (this.#spent.bytes > this.credit.bytes || this.#spent.events > this.credit.events) this.violations.push("credit exceeded");
-    if (!verifyHeader(frame.header, frame.signature, this.#publicKey)) this.violations.push("signature");
+    const key = this.keys.get(header.keyId);
+    if (key === undefined) {
+      const { epoch, firstSeq } = header;
+      this.say({
+        kind: "reject",
+        epoch,
+        firstSeq,
+        lastSeq: lastSeqOf(header),
+        code: keyRetiredCode,
+        message: "",
+        next: "stop",
+        expected: undefined,
+      });
+      return;
+    }
+    if (this.signers.at(-1) !== header.keyId) this.signers.push(header.keyId);
+    if (!verifyHeader(frame.header, frame.signature, key)) this.violations.push("signature");
     if (!payloadHash(frame.payload).equals(header.payloadHash)) this.violations.push("payload hash");
     const verdict = this.onFrame?.(header, this);
     if (verdict === "cut") this.cut();

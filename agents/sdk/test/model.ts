@@ -24,19 +24,15 @@ import {
   type Signal,
   waitPolicy,
 } from "../src/lib.ts";
-import { ServerModel } from "./model_server.ts";
+import { KeysModel } from "./model_keys.ts";
+import { type ClientWord, ServerModel } from "./model_server.ts";
 import { SpoolModel } from "./model_spool.ts";
 
 export const producer = "0190a0b0-c0d0-7000-8000-000000000001";
-export const keyId = "0011223344556677";
-
-type ClientWord =
-  | { readonly kind: "hello" }
-  | { readonly kind: "frame"; readonly header: FrameHeader; readonly payload: Buffer }
-  | { readonly kind: "openEpoch"; readonly expectedEpoch: number };
-
 type Step =
   | "lose"
+  | "rotate"
+  | "retire"
   | "write"
   | "tellWritten"
   | "hand"
@@ -84,15 +80,19 @@ export class World {
   brokenPromises = 0;
   /** Batches answered as lost before their declaration was on disk: never. */
   earlyLosses = 0;
+  readonly keys: KeysModel = new KeysModel();
+  /** Chance rotates keys, and ends older ones. */
+  readonly rotates: boolean;
   #stateWanted = false;
   #writtenVersion: number | undefined;
   #lostThrough = 0;
 
-  constructor(seed: number | string, eventsMax: number, policy: LossPolicy = waitPolicy) {
+  constructor(seed: number | string, eventsMax: number, policy: LossPolicy = waitPolicy, rotates = false) {
+    this.rotates = rotates;
     this.random = seededRandom(seed);
     this.eventsMax = eventsMax;
     this.policy = policy;
-    this.machine = new ProducerMachine(producer, keyId, 1, freshMachineState, [], policy);
+    this.machine = new ProducerMachine(producer, this.keys.current, 1, freshMachineState, [], policy);
     this.signal({ kind: "start" });
   }
 
@@ -285,6 +285,8 @@ export class World {
       return [this.server.welcome(this.#credit)];
     }
     if (word.kind === "openEpoch") return [this.server.openEpoch(word.expectedEpoch)];
+    const refused = this.keys.refusal(word.header);
+    if (refused !== undefined) return [refused];
     const answers = [this.server.frame(word.header, word.payload)];
     // Seen twice by the server: the second is a duplicate.
     if (this.pick(6) === 0) this.server.frame(word.header, word.payload);
@@ -350,14 +352,28 @@ export class World {
     this.wantsConnect = false;
     const state = this.spool.state ?? freshMachineState;
     const nextIndex = batches.reduce((next, batch) => Math.max(next, batch.index + 1), state.nextIndex);
-    this.machine = new ProducerMachine(producer, keyId, 1, { ...state, chain: recovered.chain, nextIndex }, recovered.entries, this.policy);
+    const at = { ...state, chain: recovered.chain, nextIndex };
+    this.machine = new ProducerMachine(producer, this.keys.current, 1, at, recovered.entries, this.policy);
     this.signal({ kind: "start" });
+  }
+
+  /** Another key takes over: on disk first, and the process hears of it at once or never. */
+  rotate(): void {
+    this.keys.rotate();
+    if (this.pick(4) > 0) this.signal({ kind: "key", keyId: this.keys.current });
+    else this.crash();
+  }
+
+  /** The overlap ends: only the newest key is good. */
+  retire(): void {
+    this.keys.endOlder();
   }
 
   /** One step by chance. */
   chance(faults: boolean): void {
     const often: Step[] = ["transmit", "serve", "deliver"];
     const steps: Step[] = ["hand", "hand", "sync", "sync", "connect", ...often, ...often, ...often, "credit", "store"];
+    if (this.rotates && this.pick(12) === 0) steps.push("rotate", "retire", "retire");
     if (this.policy.declares) steps.push("lose", "write", "write", "tellWritten", "tellWritten");
     const step = faults && this.pick(40) === 0 ? (this.pick(2) === 0 ? "cut" : "crash") : steps[this.pick(steps.length)];
     if (step !== undefined) this[step]();

@@ -8,6 +8,12 @@ interface Accepted {
   readonly payload: Buffer;
 }
 
+/** What a producer says. */
+export type ClientWord =
+  | { readonly kind: "hello" }
+  | { readonly kind: "frame"; readonly header: FrameHeader; readonly payload: Buffer }
+  | { readonly kind: "openEpoch"; readonly expectedEpoch: number };
+
 /** The gateway, the bus and the rows, as far as a producer can tell. */
 export class ServerModel {
   head: Head = { epoch: 0, seq: 0, hash: zeroHash, prevEpoch: 0, prevSeq: 0, prevHash: zeroHash };

@@ -6,7 +6,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { type Head, zeroHash } from "ransomeye-ingestion/protocol";
 import { freshMachineState, ProducerMachine, type Signal } from "../src/lib.ts";
-import { keyId, producer, World } from "./model.ts";
+import { producer, World } from "./model.ts";
+import { keyId } from "./model_keys.ts";
 import { costOf } from "../src/send_queue.ts";
 
 const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);

@@ -78,7 +78,7 @@ export const frameCodes: Readonly<Record<FrameCode, IngestCodeSpec>> = {
     g.permissionDenied,
     "stop",
     "the signing key has been retired",
-    "sign with the current key; what a spool has kept under an old one for longer than enrolment.key_overlap_days is sent again from its source",
+    "sign with the current key: what waits under an old one is signed anew in a new epoch, which the SDK does by itself. Where the new key never arrived: ransomeye producer extend-key",
   ),
   INGEST_SIGNATURE_INVALID: spec(
     "signature",

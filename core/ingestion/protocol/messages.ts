@@ -164,6 +164,9 @@ export const comeBackNever: number = 0xffff_ffff;
 /** `code` of a Reject or Goodbye that says: another holder of this identity has opened a newer epoch (R-6). */
 export const epochFencedCode: string = "INGEST_EPOCH_FENCED";
 
+/** The code of a Reject or Goodbye that says: the key that signed has ended. What waits under it may be signed anew only in another epoch. */
+export const keyRetiredCode: string = "INGEST_KEY_RETIRED";
+
 /** The epoch is open; its first frame links to this end of the one before. */
 export interface EpochOpened {
   readonly epoch: number;
