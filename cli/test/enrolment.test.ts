@@ -22,7 +22,16 @@ import {
   parseToken,
   rawPublicKey,
 } from "ransomeye-ingestion/protocol";
-import { enrolWithToken, loadIdentity, openProducer, renewIdentity, rotateBatchKey, SdkError, signedClockOffsetUs } from "ransomeye-sdk";
+import {
+  enrolWithToken,
+  loadIdentity,
+  openProducer,
+  renewIdentity,
+  rotateBatchKey,
+  saveIdentity,
+  SdkError,
+  signedClockOffsetUs,
+} from "ransomeye-sdk";
 import type { ShownClone } from "../src/registry/requests.ts";
 import type { WireProducer } from "../src/registry/wire.ts";
 import { domain, startEnrolment } from "./enrolment_parts.ts";
@@ -271,6 +280,29 @@ test("TB-9 a batch key is rotated by both keys; the old one ends after the overl
   await renewIdentity(bench.agent, directory);
   bench.shift(31 * dayUs);
   await renewIdentity(bench.agent, directory);
+});
+
+test("TB-14 a replaced key is good for longer where an operator says so, audited; one in force or revoked is not touched", async (t) => {
+  const bench = await startEnrolment(t, server);
+  const directory = bench.folder("a");
+  const { identity } = await enrolWithToken(bench.agent, { directory, token: await bench.token(), kind: "linux" });
+  const { producer } = identity;
+  const old = keyIdOf(rawPublicKey(identity.batchKey));
+  const extend = (id: string): Promise<WireProducer> =>
+    bench.ask({ op: "extend_key", producer, id, seconds: 7 * 86_400, reason: "was away" });
+  await assert.rejects(extend(old), /has not been replaced/);
+  await rotateBatchKey(bench.agent, directory);
+  const inOverlap = (await extend(old)).keys.find(({ key_id }) => key_id === old)?.retired_us ?? 0;
+  assert.ok(inOverlap > bench.agent.clock.nowUs() + 29 * dayUs, "an overlap is never cut short");
+  bench.shift(40 * dayUs);
+  await saveIdentity(directory, identity);
+  await assert.rejects(renewIdentity(bench.agent, directory), refusedWith("ENROL_KEY_REFUSED"));
+  await extend(old.slice(0, 8));
+  await renewIdentity(bench.agent, directory);
+  assert.ok((await bench.audit()).includes("key_extended"));
+  await bench.ask({ op: "revoke_part", producer, part: "key", id: old, reason: "stolen" });
+  await assert.rejects(extend(old), /was revoked, and stays so/);
+  await assert.rejects(extend("0123456789abcdef"), /has no key/);
 });
 
 test("TB-10 a host whose clock is wrong in either direction enrols and renews by signed time (FM-17)", async (t) => {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { producerKinds } from "ransomeye-ingestion/protocol";
 import { CliError } from "../errors.ts";
 import { enrolIdentity } from "../ship/identities.ts";
+import { keySecondsMax } from "../registry/requests.ts";
 import { parseProducer, type WireProducer } from "../registry/wire.ts";
 import { requireRuntime } from "../supervisor/runtime_file.ts";
 import { formatTable, formatTimeUs } from "../terminal/format.ts";
@@ -110,6 +111,36 @@ export const revokeCommand: CommandSpec = {
     );
     const what = part === undefined ? `is ${changed.status}` : `has lost the ${part.part} ${part.id}`;
     context.result(producerJson(changed), `${terminalSafe(changed.name)} (${changed.id}) ${what}`);
+    return "ok";
+  },
+};
+export const extendKeyCommand: CommandSpec = {
+  path: "producer extend-key",
+  args: "<producer>",
+  summary: "let a batch key that was replaced sign for a while longer",
+  prose:
+    "For a machine that stopped with SDK_KEY_RETIRED: its key was replaced, and it did not get the new one in time. Start it again, and replace its key there: `ransomeye enrol --rotate-key`. A key that was revoked stays revoked.",
+  options: [
+    { flags: "--key <id>", help: "the key (at least 8 digits of its id)" },
+    { flags: "--days <n>", help: "for how long from now on, 1 to 90; 7 by default" },
+    { flags: "--reason <text>", help: "for the audit trail" },
+  ],
+  examples: [
+    {
+      line: "ransomeye producer extend-key ws-12 --key 5feceb66ffc86f38 --days 7",
+      says: "Its error message and `producer list --json` show the id.",
+    },
+  ],
+  json: producerShape,
+  exits: ["ok", "found", "usage", "config", "unreachable"],
+  async run(context, [producer = ""], options) {
+    const id = textOption(options, "key")?.toLowerCase();
+    const days = Number(textOption(options, "days") ?? "7");
+    if (id === undefined) throw new CliError("CLI_USAGE", "--key is needed");
+    if (!Number.isInteger(days) || days < 1 || days * 86_400 > keySecondsMax) throw new CliError("CLI_USAGE", "--days is 1 to 90");
+    const question = { op: "extend_key", producer, id, seconds: days * 86_400, reason: textOption(options, "reason") ?? "" } as const;
+    const changed = parseProducer(await ask(context, question));
+    context.result(producerJson(changed), `${terminalSafe(changed.name)} (${changed.id}) may sign with the key ${id} for ${days} days`);
     return "ok";
   },
 };

@@ -14,7 +14,7 @@ import { enrolCommand } from "./enrol.ts";
 import { eventCommand } from "./event.ts";
 import { eventsCommand } from "./events.ts";
 import { initCommand } from "./init.ts";
-import { enrollCommand, listCommand, resumeCommand, revokeCommand, suspendCommand } from "./producer.ts";
+import { enrollCommand, extendKeyCommand, listCommand, resumeCommand, revokeCommand, suspendCommand } from "./producer.ts";
 import { reconcileCommand } from "./reconcile.ts";
 import { restartCommand } from "./restart.ts";
 import { roleCommand } from "./role.ts";
@@ -37,6 +37,7 @@ export const commandTable: readonly CommandSpec[] = [
   suspendCommand,
   resumeCommand,
   revokeCommand,
+  extendKeyCommand,
   clonesCommand,
   acceptCloneCommand,
   tokenCreateCommand,

@@ -118,6 +118,8 @@ export class Registry implements RegistryDesk {
         return this.serially(() => this.#setStatus(request.producer, statusOf[request.op], request.reason));
       case "revoke_part":
         return this.serially(() => this.#revokePart(request));
+      case "extend_key":
+        return this.serially(() => this.#extendKey(request));
       case "token_create":
         return this.#createToken(request);
       case "token_revoke":
@@ -260,6 +262,12 @@ export class Registry implements RegistryDesk {
     await this.#tellBus();
     this.#announce(change);
     this.#o.telemetry.emit(producerBarred, { producer: change.producer.id, status: `${part}_revoked` });
+    return change.producer;
+  }
+
+  async #extendKey({ producer, id, seconds, reason }: Extract<Question, { op: "extend_key" }>): Promise<WireProducer> {
+    const change = await this.#store.extendKey(producer, id, this.#o.clock.nowUs() + seconds * 1_000_000, reason);
+    this.#announce(change);
     return change.producer;
   }
 

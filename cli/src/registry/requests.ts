@@ -23,6 +23,14 @@ export type Request =
       readonly id: string;
       readonly reason: string;
     }
+  /** A batch key that was replaced (its id, or at least 8 digits of it) stays good for longer, or is again. */
+  | {
+      readonly op: "extend_key";
+      readonly producer: string;
+      readonly id: string;
+      readonly seconds: number;
+      readonly reason: string;
+    }
   | {
       readonly op: "token_create";
       readonly name: string;
@@ -79,6 +87,13 @@ const parsers: Parsers = {
     id: text(m["id"], /^[0-9a-f]{8,64}$/, "id"),
     reason: reason(m),
   }),
+  extend_key: (m) => ({
+    op: "extend_key",
+    producer: producer(m),
+    id: text(m["id"], /^[0-9a-f]{8,16}$/, "id"),
+    seconds: within(m["seconds"], 1, keySecondsMax, "seconds"),
+    reason: reason(m),
+  }),
   token_create: (m) => ({
     op: "token_create",
     name: text(m["name"], /^[A-Za-z0-9][A-Za-z0-9._-]{0,119}$/, "name"),
@@ -98,6 +113,8 @@ const parsers: Parsers = {
   authority_retire: () => ({ op: "authority_retire" }),
 };
 
+/** A key that was replaced is good for 90 days more at most, at a time. */
+export const keySecondsMax: number = 90 * 86_400;
 /** A token lives 30 days at most, an overlap of two authorities a year. */
 export const tokenSecondsMax: number = 30 * 86_400;
 export const overlapSecondsMax: number = 366 * 86_400;

@@ -103,6 +103,27 @@ export class RegistryStore {
     });
   }
 
+  /**
+   * Lets a batch key that was replaced sign until `untilUs`, whether its overlap is over or not. `id`: key id, at least 8 digits. What was revoked stays so;
+   * the audit trail, which nobody can rewrite, says what was. @throws CliError CLI_REGISTRY_REFUSED
+   */
+  async extendKey(which: string, id: string, untilUs: number, reason: string): Promise<StoredChange> {
+    return inTransaction(this.#pool, async (client) => {
+      const { id: producer } = await findProducer(client, which);
+      const { rows } = await client.query<{ key_id: string; in_force: boolean; revoked: boolean }>(replacedKeySql, [producer, `${id}%`]);
+      const [key, other] = rows;
+      if (key === undefined) refuse(`the producer has no key that begins with ${id}`);
+      if (other !== undefined) refuse(`more than one key begins with ${id}; give more of it`);
+      if (key.in_force) refuse("this key has not been replaced: it has no end");
+      if (key.revoked) refuse("this key was revoked, and stays so; enrol the machine anew");
+      await client.query(
+        "UPDATE registry.producer_keys SET retired_at = greatest(retired_at, to_timestamp($2::bigint / 1000000.0)) WHERE key_id = $1",
+        [Buffer.from(key.key_id, "hex"), untilUs],
+      );
+      return changed(client, producer, "key_extended", `${key.key_id} ${reason}`);
+    });
+  }
+
   /** Files the certificates from before authorities could change under the only one that there was. */
   async adoptCertificates(issuer: string): Promise<void> {
     await this.#pool.query("UPDATE registry.certificates SET issuer = $1 WHERE issuer IS NULL", [Buffer.from(issuer, "hex")]);
@@ -134,6 +155,11 @@ export class RegistryStore {
     await audit(this.#pool, { action, detail });
   }
 }
+
+const replacedKeySql = `SELECT encode(k.key_id, 'hex') AS key_id, k.retired_at IS NULL AS in_force,
+    EXISTS (SELECT 1 FROM registry.audit a WHERE a.producer_id = k.producer_id AND a.action = 'key_revoked'
+      AND starts_with(encode(k.key_id, 'hex'), split_part(a.detail, ' ', 1))) AS revoked
+  FROM registry.producer_keys k WHERE k.producer_id = $1 AND encode(k.key_id, 'hex') LIKE $2`;
 
 const revokePartSql = {
   certificate: `UPDATE registry.certificates SET revoked_at = clock_timestamp()
