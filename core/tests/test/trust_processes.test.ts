@@ -6,7 +6,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { enrolWithToken, renewIdentity } from "ransomeye-sdk";
+import { recordingTelemetry, systemClock, systemRandom } from "ransomeye-kernel";
+import { keyIdOf, rawPublicKey } from "ransomeye-ingestion/protocol";
+import { enrolWithToken, openProducer, type Producer, type ProducerIdentity, renewIdentity, rotateBatchKey } from "ransomeye-sdk";
 import { openStream, revocationRun, startEnrolling } from "../src/revocation/revocation_run.ts";
 
 test("TB-3 R-13 a right that an operator takes away ends the open stream, each kind with its code", async () => {
@@ -56,4 +58,51 @@ test("TB-4 one authority takes over from another: nobody is locked out, streams 
   const ended = await system.json<{ producers: { producer: string; certificates: { revoked: boolean }[] }[] }>("producer", "list");
   const lazyOne = ended.producers.find(({ producer }) => producer === lazy.identity.producer);
   assert.ok(lazyOne?.certificates.every(({ revoked }) => revoked));
+});
+
+test("TB-9 TB-13 a batch key is replaced under a running producer; what a key had signed that ended is signed anew, once, in another epoch", async () => {
+  await using running = await startEnrolling(1);
+  const { system, registry, token } = running;
+  const gateway = { host: "127.0.0.1", port: (await system.runtime()).gateway.port };
+  const identityDir = join(system.dataDir, "machine");
+  const { identity, name } = await enrolWithToken(registry, { directory: identityDir, token, kind: "linux" });
+  const telemetry = recordingTelemetry();
+  const options = { lingerMs: 2, backoffBaseMs: 5, backoffCapMs: 100, identityLookMs: 5 };
+  const spoolDir = join(system.dataDir, "machine-spool");
+  const open = (as: ProducerIdentity): Promise<Producer> =>
+    openProducer({ identity: as, gateway, spoolDir, options, clock: systemClock, random: systemRandom, telemetry });
+  const idOf = ({ batchKey }: ProducerIdentity): string => keyIdOf(rawPublicKey(batchKey));
+
+  const watching = await openProducer({
+    identity,
+    identityDir,
+    gateway,
+    spoolDir,
+    options,
+    clock: systemClock,
+    random: systemRandom,
+    telemetry,
+  });
+  const before = await watching.send("{}", { urgent: true });
+  const { identity: rotated } = await rotateBatchKey(registry, identityDir);
+  while (!telemetry.events.some(({ fields, name: what }) => what === "sdk_batch_key_taken" && fields["key_id"] === idOf(rotated)))
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  const after = await watching.send("{}", { urgent: true });
+  assert.deepEqual([before.id, after.id], [`${identity.producer}:1:1`, `${identity.producer}:1:2`]);
+  await system.json("producer", "revoke", name, "--key", idOf(identity));
+  // The stream goes on under the new key.
+  assert.equal((await watching.send("{}", { urgent: true })).id, `${identity.producer}:1:3`);
+  await watching.close();
+
+  // A process that did not hear of the new key: it stops, and its spool keeps what the old one had signed.
+  const deaf = await open(identity);
+  await assert.rejects(deaf.send("{}", { urgent: true }), (error) => (error as { code?: string }).code === "SDK_KEY_RETIRED");
+  await deaf.close();
+  assert.equal((await system.run("producer", "extend-key", name, "--key", idOf(identity))).exitCode, 1, "it was revoked");
+  const next = await open(rotated);
+  await next.drain("receipt");
+  assert.equal((await next.send("{}", { urgent: true })).id, `${identity.producer}:2:2`);
+  await next.drain("stored");
+  assert.deepEqual(next.stats().frames, 0);
+  await next.close();
 });

@@ -6,6 +6,7 @@ const protocol = "core/ingestion/dist/protocol";
 const gate = "core/ingestion/dist/src";
 const sdk = "agents/sdk/dist/src";
 const enrolment = "cli/dist/test/enrolment.test.js";
+const rotation = "agents/sdk/dist/test/key_rotation.test.js";
 const trust = "core/tests/dist/trust_tests.test.js";
 
 export const trustMutants: readonly Mutant[] = [
@@ -106,6 +107,30 @@ export const trustMutants: readonly Mutant[] = [
       },
     ],
     check: named(enrolment, "TB-9 a batch key is rotated by both keys"),
+  },
+  {
+    rule: "TB-9",
+    bug: "a replaced batch key waits for the next start",
+    patches: [{ file: `${sdk}/producer_machine.js`, find: "this.#chain.useKey(signal.keyId);", replace: "void signal.keyId;" }],
+    check: named(rotation, "TB-9 a key takes over between two frames"),
+  },
+  {
+    rule: "TB-13",
+    bug: "an ended key stops the producer, whichever it was",
+    patches: [{ file: `${sdk}/key_desk.js`, find: "if (keyId === this.#chain.keyId)", replace: "if (keyId !== undefined)" }],
+    check: named(rotation, "TB-13 promises 1 and 3"),
+  },
+  {
+    rule: "TB-13",
+    bug: "frames of an ended key are sent again and again",
+    patches: [{ file: `${sdk}/producer_machine.js`, find: "this.#keys.bars(verdict.position)", replace: "false" }],
+    check: named(rotation, "TB-13 promises 1 and 3"),
+  },
+  {
+    rule: "TB-14",
+    bug: "a stolen key is given back",
+    patches: [{ file: `${cli}/registry/store.js`, find: "if (key.revoked)", replace: "if (false)" }],
+    check: named(enrolment, "TB-14 a replaced key is good for longer"),
   },
   {
     rule: "TB-10",
