@@ -133,15 +133,17 @@ export class TestClient {
     this.stream.write(bytes);
   }
 
-  /** The next message of this kind; others before it are passed over (they stay in `heard`). Rejects when the conversation ends first. */
-  async next<K extends Kind>(kind: K): Promise<Of<K>> {
+  /** The next message of one of these kinds; others before it are passed over (they stay in `heard`). Rejects when the conversation ends first. */
+  async next<K extends Kind>(...kinds: readonly K[]): Promise<Of<K>> {
     for (;;) {
       while (this.#taken < this.heard.length) {
         const message = this.heard[this.#taken++];
-        if (message?.kind === kind) return message as Of<K>;
+        if (message !== undefined && kinds.some((kind) => kind === message.kind)) return message as Of<K>;
       }
       if (this.#over)
-        throw new Error(`ended before ${kind}: ${JSON.stringify({ ...(await this.ended), heard: this.heard.map((m) => m.kind) })}`);
+        throw new Error(
+          `ended before ${kinds.join(" or ")}: ${JSON.stringify({ ...(await this.ended), heard: this.heard.map((m) => m.kind) })}`,
+        );
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }
