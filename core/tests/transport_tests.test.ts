@@ -2,7 +2,7 @@
  * Why: beside its messages a peer can send, open and hold much that no session sees (ING-8: producer flooding), and all of it costs.
  * Enforces: each flood, each slowness and each half-open thing ends with its code at the real listener, counted, while an honest producer beside
  *   it goes on.
- * Forbids: production data, and timed assertions: where time must pass, the gate's clock runs fast.
+ * Forbids: production data, and timed assertions: where time must pass, the test sets the gate's clock forward.
  */
 import assert from "node:assert/strict";
 import { connect as connectTcp, type Socket } from "node:net";
@@ -10,19 +10,31 @@ import { suite, test, type TestContext } from "node:test";
 import { connect as connectTls } from "node:tls";
 import type { IngestCode } from "ransomeye-ingestion";
 import { clientMessage, grpcParts } from "ransomeye-ingestion/protocol";
-import { type Clock, systemClock } from "ransomeye-kernel";
+import { type Clock, systemClock, type Timer } from "ransomeye-kernel";
 import { floods, runFlood } from "./src/gate/floods.ts";
-import { frameType, rawFrame, RawPeer, tlsOptions } from "./src/gate/raw_http2.ts";
+import { frameType, pingAnswered, rawFrame, RawPeer, tlsOptions } from "./src/gate/raw_http2.ts";
 import { plainHello } from "./src/gate/test_client.ts";
 import { startTestGate, type TestConversation, type TestGate, until } from "./src/gate/test_gate.ts";
 
-/** The system's clock, so many times as fast: a deadline of a minute strikes within a second. */
-function fastClock(times: number): Clock {
-  return {
-    nowUs: () => systemClock.nowUs(),
-    monotonicMs: () => systemClock.monotonicMs() * times,
-    setTimer: (ms, fire) => systemClock.setTimer(ms / times, fire),
-  };
+/** The system's clock, which a test may set forward: deadlines strike then, and no earlier however slow the machine is. */
+class JumpingClock implements Clock {
+  #aheadMs = 0;
+
+  nowUs(): number {
+    return systemClock.nowUs();
+  }
+
+  monotonicMs(): number {
+    return systemClock.monotonicMs() + this.#aheadMs;
+  }
+
+  setTimer(ms: number, fire: () => void): Timer {
+    return systemClock.setTimer(ms, fire);
+  }
+
+  jump(ms: number): void {
+    this.#aheadMs += ms;
+  }
 }
 
 async function receipted({ client, chain, say }: TestConversation): Promise<void> {
@@ -73,32 +85,52 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     await peer.ended;
     await until(() => gate.refused(code) === 1);
     await until(() => gate.gateway.door().connections === 0);
+    assert.equal(gate.refused("INGEST_HELLO_TIMEOUT"), 0, "one end has one code");
+  }
+
+  const heard = (peer: RawPeer, what: number): Promise<void> => until(() => peer.heard.has(what) || peer.socket.destroyed);
+
+  /** The gate has taken what was sent before: it answers pings in their order. */
+  async function taken(peer: RawPeer): Promise<void> {
+    peer.heard.delete(pingAnswered);
+    peer.send(rawFrame(frameType.ping, 0, 0, Buffer.alloc(8)));
+    await heard(peer, pingAnswered);
+  }
+
+  /** Time passes for a peer that answers the ping which a silence brings, until the gate has certainly taken the answer. */
+  async function passes(clock: JumpingClock, peer: RawPeer, ms: number): Promise<void> {
+    clock.jump(ms);
+    await heard(peer, frameType.ping);
+    peer.pong();
+    await taken(peer);
   }
 
   test("TL-10 a message that does not get on is not waited for: a byte now and then (FM-16)", { timeout }, async (t) => {
-    const gate = await startTestGate(t, { clock: fastClock(100) });
+    const clock = new JumpingClock();
+    const gate = await startTestGate(t, { clock });
     const peer = await rawPeer(t, gate, "slow writer");
     await peer.open();
     peer.request();
     peer.send(data(messageBytes(plainHello())));
     peer.send(data(Buffer.from([0, 0, 0, 1, 0])));
-    const drip = setInterval(() => {
+    await taken(peer);
+    while (!peer.socket.destroyed) {
       peer.send(data(Buffer.alloc(1)));
-      peer.pong();
-    }, 20);
-    t.after(() => clearInterval(drip));
+      await passes(clock, peer, 25_000);
+    }
     await endsWith(gate, peer, "INGEST_SLOW_WRITER");
   });
 
   test("TL-11 a peer that opens no window for our answers is left in the end (FM-16)", { timeout }, async (t) => {
-    const gate = await startTestGate(t, { clock: fastClock(100) });
+    const clock = new JumpingClock();
+    const gate = await startTestGate(t, { clock });
     const peer = await rawPeer(t, gate, "slow reader");
     // SETTINGS_INITIAL_WINDOW_SIZE 0: whatever we say waits.
     await peer.open(Buffer.from([0, 4, 0, 0, 0, 0]));
     peer.request();
     peer.send(data(messageBytes(plainHello())));
-    const alive = setInterval(() => peer.pong(), 20);
-    t.after(() => clearInterval(alive));
+    await taken(peer);
+    while (!peer.socket.destroyed) await passes(clock, peer, 25_000);
     await endsWith(gate, peer, "INGEST_SLOW_READER");
   });
 
@@ -119,45 +151,59 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
   });
 
   test("TL-12 a half-open peer, without FIN and without an answer to a ping (FM-16)", { timeout }, async (t) => {
-    const gate = await startTestGate(t, { clock: fastClock(100) });
+    const clock = new JumpingClock();
+    const gate = await startTestGate(t, { clock });
     const peer = await rawPeer(t, gate, "half open");
     await peer.open();
     peer.request();
     peer.send(data(messageBytes(plainHello())));
+    await heard(peer, frameType.data);
+    clock.jump(25_000);
+    await heard(peer, frameType.ping);
+    clock.jump(25_000);
     await endsWith(gate, peer, "INGEST_PEER_SILENT");
   });
 
   test("TL-6 a handshake that is begun and not completed", { timeout }, async (t) => {
-    const gate = await startTestGate(t, { clock: fastClock(100) });
+    const clock = new JumpingClock();
+    const gate = await startTestGate(t, { clock });
     const silent = tcp(t, gate);
-    await closed(silent);
-    await until(() => gate.refused("INGEST_HANDSHAKE_TIMEOUT") === 1);
     const half = tcp(t, gate);
     half.write(Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]));
-    await closed(half);
+    await until(() => gate.gateway.door().connections === 2);
+    clock.jump(11_000);
+    await Promise.all([closed(silent), closed(half)]);
     await until(() => gate.refused("INGEST_HANDSHAKE_TIMEOUT") === 2);
   });
 
   test("TL-7 a connection that opens no stream, and one whose stream says nothing", { timeout }, async (t) => {
-    const gate = await startTestGate(t, { clock: fastClock(100) });
+    const clock = new JumpingClock();
+    const gate = await startTestGate(t, { clock });
     const peer = await rawPeer(t, gate, "no stream");
     await peer.open();
+    await heard(peer, frameType.settings);
+    clock.jump(11_000);
     await peer.ended;
     await until(() => gate.refused("INGEST_HELLO_TIMEOUT") === 1);
     const mute = await rawPeer(t, gate, "mute");
     await mute.open();
     mute.request();
+    await heard(mute, frameType.headers);
+    clock.jump(11_000);
     await mute.ended;
     await until(() => gate.refused("INGEST_HELLO_TIMEOUT") === 2);
   });
 
   test("TL-7 a connection that was refused its stream does not stay", { timeout }, async (t) => {
-    const gate = await startTestGate(t, { clock: fastClock(100) });
+    const clock = new JumpingClock();
+    const gate = await startTestGate(t, { clock });
     const peer = await rawPeer(t, gate, "refused");
     await peer.open();
     peer.request("/grpc.health.v1.Health/Check");
+    await heard(peer, frameType.headers);
+    clock.jump(11_000);
     await peer.ended;
-    assert.equal(gate.refused("INGEST_PATH_UNKNOWN") + gate.refused("INGEST_HELLO_TIMEOUT") > 0, true);
+    await until(() => gate.refused("INGEST_PATH_UNKNOWN") === 1 && gate.refused("INGEST_HELLO_TIMEOUT") === 1);
     await until(() => gate.gateway.door().connections === 0);
   });
 

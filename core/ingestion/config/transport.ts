@@ -28,6 +28,8 @@ export interface TransportSettings {
   readonly handshakeMsMax: number;
   /** How long a connection may be without a conversation. */
   readonly idleMsMax: number;
+  /** How long a connection may outlive its conversation. */
+  readonly farewellMsMax: number;
   /** Requests on one connection: a conversation, and a few that are refused. */
   readonly requestsMax: number;
   readonly allowance: AllowanceBounds;
@@ -50,6 +52,7 @@ export function transportSettings(sessionsMax: number, config: HandshakeConfig):
     handshakesOpenMax: 1024,
     handshakeMsMax: 10_000,
     idleMsMax: 10_000,
+    farewellMsMax: 2000,
     requestsMax: 4,
     allowance: Object.freeze({ bytesPerSecondMax: 16 * kib, burstBytesMax: 128 * kib, perMessageByte: 0.25 }),
     words: Object.freeze({ perSecondMax: 500, burstMax: 2000 }),

@@ -9,6 +9,7 @@
  */
 import { constants, type Http2Session } from "node:http2";
 import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import type { Clock } from "ransomeye-kernel";
 import type { TransportSettings } from "../config/transport.ts";
 import type { IngestCode } from "../errors/ingest_errors.ts";
@@ -22,6 +23,8 @@ interface Connection {
   /** Until the handshake has ended. */
   ticket: HandshakeTicket | undefined;
   session: Http2Session | undefined;
+  /** Once the handshake has succeeded. From then on it owns the descriptor: a TCP socket that is destroyed under it never closes. */
+  secure: TLSSocket | undefined;
   /** Its one conversation, also when that has ended. */
   peer: PeerStream | undefined;
   /** Since when it is without a conversation, or in its handshake. */
@@ -87,6 +90,7 @@ export class Connections {
       allowance: new TransportAllowance(this.#settings.allowance, nowMs),
       ticket: answer.ticket,
       session: undefined,
+      secure: undefined,
       peer: undefined,
       sinceMs: nowMs,
       requests: 0,
@@ -101,7 +105,14 @@ export class Connections {
     this.#ports.begin(socket);
   }
 
-  /** The handshake has succeeded and HTTP/2 begins. */
+  /** The handshake has succeeded. */
+  secured(secure: TLSSocket): void {
+    const connection = this.#open.get(nameOf(secure));
+    if (connection === undefined) return void secure.destroy();
+    connection.secure = secure;
+  }
+
+  /** HTTP/2 begins. */
   established(session: Http2Session): void {
     const connection = this.#open.get(nameOf(session.socket));
     if (connection === undefined) return session.destroy();
@@ -141,17 +152,17 @@ export class Connections {
 
   /** Ends all of them now. */
   destroy(): void {
-    for (const { session, socket } of this.#open.values()) {
-      session?.destroy();
-      socket.destroy();
+    for (const connection of this.#open.values()) {
+      connection.session?.destroy();
+      cutOff(connection);
     }
   }
 
   #judge(connection: Connection, nowMs: number): void {
     const { peer, socket, ticket, allowance, sinceMs } = connection;
-    const { handshakeMsMax, idleMsMax } = this.#settings;
+    const { handshakeMsMax, idleMsMax, farewellMsMax } = this.#settings;
     // HTTP/2 would wait for the other side's end, and the other side may be what we want to be rid of.
-    if (connection.ended) return void socket.resetAndDestroy();
+    if (connection.ended) return cutOff(connection);
     if (!allowance.covers(socket.bytesRead, peer?.receivedBytes ?? 0, nowMs)) return this.#cut(connection, "INGEST_TRANSPORT_FLOOD");
     if (ticket !== undefined) {
       if (nowMs - sinceMs > handshakeMsMax) this.#cut(connection, "INGEST_HANDSHAKE_TIMEOUT");
@@ -161,6 +172,11 @@ export class Connections {
       connection.sinceMs = nowMs;
       const code = peer.stalled(nowMs);
       if (code !== undefined) peer.breakOff(code);
+      return;
+    }
+    if (peer !== undefined) {
+      // Nobody is refused here: its conversation has its code, and the peer has had time to read it.
+      if (nowMs - sinceMs > farewellMsMax) this.#end(connection);
     } else if (nowMs - sinceMs > idleMsMax) this.#cut(connection, "INGEST_HELLO_TIMEOUT");
   }
 
@@ -174,8 +190,8 @@ export class Connections {
 
   /** The peer is told to calm down, once what it has been told before is on its way. */
   #end(connection: Connection): void {
-    const { session, socket } = connection;
-    if (session === undefined) return void socket.resetAndDestroy();
+    const { session } = connection;
+    if (session === undefined) return cutOff(connection);
     connection.ended = true;
     setImmediate(() => session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM));
   }
@@ -184,6 +200,12 @@ export class Connections {
     if (connection.ticket !== undefined) this.#handshakes.end(connection.ticket);
     connection.ticket = undefined;
   }
+}
+
+/** Ends a connection now, whatever its other side does. */
+function cutOff({ secure, socket }: Connection): void {
+  if (secure === undefined) socket.resetAndDestroy();
+  else secure.destroy();
 }
 
 /** TLS and TCP socket of one connection have the same ends, and Node offers no way from one to the other. */

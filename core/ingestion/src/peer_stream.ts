@@ -228,6 +228,8 @@ function compact(bytes: Buffer): Buffer {
 export function refuseRequest(stream: ServerHttp2Stream, code: IngestCode): void {
   const { grpc, meaning } = INGEST_CODES[code];
   stream.on("error", () => undefined);
+  // Reset in the same breath: nobody waits for an answer, and there is nothing to answer on.
+  if (stream.destroyed || stream.closed) return;
   stream.respond(
     { ":status": 200, "content-type": contentType, "grpc-status": String(grpc), "grpc-message": encodeURIComponent(`${code}: ${meaning}`) },
     { endStream: true },

@@ -85,6 +85,7 @@ export async function listen(options: ServerOptions, events: ServerEvents): Prom
     events.turnedAway("INGEST_TLS_REFUSED", undefined);
     socket.destroy();
   });
+  server.prependListener("secureConnection", (socket) => connections.secured(socket));
   server.on("session", (session) => {
     connections.established(session);
     // An HTTP/2 error ends this connection; its stream, where there is one, is told by its own events.

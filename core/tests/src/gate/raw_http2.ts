@@ -23,6 +23,9 @@ export const frameType = {
 /** Flags of frames. */
 export const flag = { ack: 1, endStream: 1, endHeaders: 4, padded: 8 } as const;
 
+/** Under this an answer to our ping is heard: it is no type of a frame. */
+export const pingAnswered = 0x106;
+
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const frameHeaderBytes = 9;
 
@@ -80,7 +83,7 @@ export class RawPeer {
   readonly socket: TLSSocket;
   /** Resolves when the connection has ended, with the code of the error where there was one. */
   readonly ended: Promise<string | undefined>;
-  /** Last frame of the server of each type: its payload. */
+  /** Last frame of the server of each type, acknowledgements of our pings as `pingAnswered`: its payload. */
   readonly heard: Map<number, Buffer> = new Map();
   #rest: Buffer = Buffer.alloc(0);
 
@@ -153,7 +156,9 @@ export class RawPeer {
     while (rest.length >= frameHeaderBytes) {
       const end = frameHeaderBytes + rest.readUIntBE(0, 3);
       if (rest.length < end) break;
-      this.heard.set(rest.readUInt8(3), Buffer.from(rest.subarray(frameHeaderBytes, end)));
+      const type = rest.readUInt8(3);
+      const answers = type === frameType.ping && (rest.readUInt8(4) & flag.ack) !== 0;
+      this.heard.set(answers ? pingAnswered : type, Buffer.from(rest.subarray(frameHeaderBytes, end)));
       rest = rest.subarray(end);
     }
     this.#rest = Buffer.from(rest);

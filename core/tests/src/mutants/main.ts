@@ -11,6 +11,7 @@ import { engineMutants } from "./engine_mutants.ts";
 import { flushMutants } from "./flush_mutants.ts";
 import { gateMutants } from "./gate_mutants.ts";
 import { gatesMutants } from "./gates_mutants.ts";
+import { hardeningMutants } from "./hardening_mutants.ts";
 import { hunt } from "./hunt.ts";
 import { linuxFormatMutants } from "./linux_format_mutants.ts";
 import { netFormatMutants } from "./net_format_mutants.ts";
@@ -21,6 +22,7 @@ import { trustMutants } from "./trust_mutants.ts";
 
 const { values, positionals: words } = parseArgs({ options: { result: { type: "string" } }, allowPositionals: true });
 const all = [
+  ...hardeningMutants,
   ...gateMutants,
   ...gatesMutants,
   ...engineMutants,
