@@ -218,7 +218,7 @@ async function judge(
     const here = system.refused.get(code) ?? 0;
     if (here !== n) faults.push(`${code}: told ${n} times, counted ${here} times`);
   }
-  const counted = Object.fromEntries([...system.refused].toSorted());
+  const counted = Object.fromEntries([...system.refused].toSorted(([a], [b]) => a.localeCompare(b)));
   return {
     seed,
     sent,
