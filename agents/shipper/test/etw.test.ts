@@ -159,6 +159,42 @@ test("DNS-Client: queries and what came back", async () => {
   assert.equal(uid((await eventOf(silk)).event), "4003/1");
 });
 
+test("Threat-Intelligence: memory by caller and target; threads have no class here", async () => {
+  const provider = { provider_guid: "{F4E1897C-BB5D-5668-F1D8-040F4D8DD344}", process_id: 4 };
+  const properties = {
+    CallingProcessId: 700,
+    CallingThreadId: 701,
+    TargetProcessId: 4711,
+    BaseAddress: "0x7FF000",
+    ProtectionMask: "0x40",
+  };
+  for (const [ids, activity, size] of [
+    [[1, 6, 21, 26], 1, { RegionSize: "0x1000" }],
+    [[2, 7, 22, 27], 2, { RegionSize: 4096 }],
+    [[3, 8, 23, 28], 9, { ViewSize: "4,096" }],
+    [[11, 13], 7, { BytesCopied: 4096 }],
+    [[12, 14], 8, { BytesCopied: 4096 }],
+  ] as const) {
+    for (const event_id of ids) {
+      const { event } = await eventOf(own({ ...provider, event_id }, { ...properties, ...size }));
+      assert.deepEqual(
+        [
+          event_id,
+          uid(event),
+          event["process"],
+          event["actor"].process,
+          event["base_address"],
+          event["size"],
+          event["requested_permissions"],
+        ],
+        [event_id, `1004/${activity}`, { pid: 4711 }, { pid: 700, tid: 701 }, "0x7FF000", 4096, 0x40],
+      );
+    }
+  }
+  assert.equal(uid((await eventOf(own({ ...provider, event_id: 4 }, properties))).event), "0/99");
+  assert.equal(uid((await eventOf(own({ ...provider, event_id: 1 }, { BaseAddress: "0x1" }))).event), "0/99");
+});
+
 test("other providers are base events that keep provider, event, level and activity", async () => {
   const { event } = await eventOf(
     own(

@@ -113,6 +113,40 @@ test("FMT-5 a snapshot and a batch are one event each: of the row's class with o
   assert.deepEqual([uid(both.event), both.event["unmapped"].diffResults], ["0/99", { added: [row], removed: [row] }]);
 });
 
+test("FMT-10 what the host holds: rows that came and went are changes; rows that were only found are not", async () => {
+  const kernelModule = { name: "evil", size: "16384", used_by: "-", status: "Live", address: "0x0" };
+  const account = { uid: "1002", gid: "1002", username: "bob", description: "Bob B", directory: "/home/bob", shell: "/bin/sh" };
+  const staff = { gid: "1003", groupname: "staff" };
+  for (const [name, columns, added, removed] of [
+    ["pack/ir/kernel_modules", kernelModule, "1002/1", "1002/2"],
+    ["loaded", kernelModule, "1002/1", "1002/2"],
+    ["pack_ir_users", account, "3007/1", "3007/3"],
+    ["groups", staff, "3006/6", "3006/5"],
+    ["user_groups", { uid: "1002", gid: "1003" }, "3006/3", "3006/4"],
+    // A query of somebody's own that has users in its name, or their columns in its rows.
+    ["users_with_keys", { key_file: "/x", uid: "1002" }, "0/99", "0/99"],
+    ["crontabs", account, "0/99", "0/99"],
+  ] as const) {
+    const uids = await Promise.all(["added", "removed"].map(async (action) => uid((await eventOf(result(name, columns, action))).event)));
+    assert.deepEqual([name, ...uids], [name, added, removed]);
+    for (const first of [
+      { ...result(name, columns), counter: 0 },
+      { name, ...line, snapshot: [columns] },
+    ])
+      assert.equal(uid((await eventOf(first)).event), "0/99");
+  }
+  const { event } = await eventOf(result("users", account));
+  assert.deepEqual(
+    [event["user"], event["unmapped"].columns],
+    [
+      { name: "bob", uid: "1002", full_name: "Bob B" },
+      { gid: "1002", directory: "/home/bob", shell: "/bin/sh" },
+    ],
+  );
+  const joined = await eventOf(result("user_groups", { uid: "1002", gid: "1003" }));
+  assert.deepEqual([joined.event["group"], joined.event["users"]], [{ uid: "1003" }, [{ uid: "1002" }]]);
+});
+
 test("status lines carry severity and message; numbers in place of texts are read alike", async () => {
   const status = {
     hostIdentifier: "web-1",

@@ -83,6 +83,33 @@ test("hooks go to the class of what they were about, and stay whole", async () =
   assert.equal((await hook("process_uprobe", { path: "/lib/x.so", symbol: "SSL_write" })).event["activity_name"], "SSL_write");
 });
 
+test("hooks on modules and BPF go to the kernel's classes; parameters are no names", async () => {
+  const named = { module_arg: { name: "evil", signature_ok: false } };
+  const text = (string_arg: string): object => ({ string_arg });
+  for (const [function_name, args, expected, name] of [
+    ["do_init_module", [named], "1002/1", "evil"],
+    ["__x64_sys_finit_module", [{ file_arg: { path: "/root/x.ko" } }, text("debug=1")], "1002/1", "x.ko"],
+    ["free_module", [named], "1002/2", "evil"],
+    ["__x64_sys_delete_module", [text("evil")], "1002/2", "evil"],
+    ["security_kernel_module_request", [text("net-pf-10")], "1002/99", "net-pf-10"],
+  ] as const) {
+    const { event } = await hook("process_kprobe", { function_name, args });
+    assert.deepEqual([function_name, uid(event), event["driver"].file.name], [function_name, expected, name]);
+    assert.deepEqual([event["actor"].process.pid, event["unmapped"].process_kprobe.args], [12, args]);
+  }
+  assert.equal(uid((await hook("process_kprobe", { function_name: "__x64_sys_init_module", args: [text("debug=1")] })).event), "0/99");
+  const traced = await hook("process_tracepoint", { subsys: "module", event: "module_load", args: [text("evil")] });
+  assert.equal(uid(traced.event), "1002/1");
+  for (const [function_name, args, expected, kernel] of [
+    ["__x64_sys_bpf", [{ int_arg: 5 }], "1003/4", { name: "bpf", type_id: 2, system_call: "bpf" }],
+    ["bpf_check", [{ bpf_attr_arg: { ProgName: "hide" } }], "1003/1", { name: "hide", type_id: 99, type: "BPF program" }],
+    ["security_bpf_map_alloc", [{ bpf_map_arg: { MapName: "keys" } }], "1003/1", { name: "keys", type_id: 99, type: "BPF map" }],
+  ] as const) {
+    const { event } = await hook("process_kprobe", { function_name, args });
+    assert.deepEqual([uid(event), event["kernel"]], [expected, kernel]);
+  }
+});
+
 test("libraries and connections; counters come as texts", async () => {
   const loaded = await hook("process_loader", { path: "/lib/x.so", buildid: "AAE=" });
   assert.deepEqual([uid(loaded.event), loaded.event["module"].file.path], ["1005/1", "/lib/x.so"]);

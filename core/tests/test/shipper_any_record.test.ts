@@ -57,6 +57,9 @@ const names: Readonly<Record<ObjectFormat, readonly string[]>> = {
       " ",
     ),
     ..."SubjectUserName TargetUserName QueryResults TaskName ShareName Provider Level #attributes SystemTime computer_name".split(" "),
+    ..."TargetDomainName TargetSid MemberName MemberSid SamAccountName DisplayName OldTargetUserName Keywords UserData BackupPath".split(
+      " ",
+    ),
   ],
   windows_etw_json: [
     ..."provider_name provider_guid event_id event_name opcode level keywords timestamp process_id thread_id activity_id computer properties".split(
@@ -66,6 +69,7 @@ const names: Readonly<Record<ObjectFormat, readonly string[]>> = {
       " ",
     ),
     ..."saddr sport daddr dport PID LocalAddress RemoteAddress QueryName QueryType QueryStatus QueryResults DnsServerIpAddress".split(" "),
+    ..."CallingProcessId CallingThreadId TargetProcessId BaseAddress RegionSize BytesCopied ProtectionMask".split(" "),
   ],
   osquery: [
     ..."name hostIdentifier calendarTime unixTime columns action snapshot diffResults added removed decorations hostname host_uuid".split(
@@ -75,6 +79,7 @@ const names: Readonly<Record<ObjectFormat, readonly string[]>> = {
       " ",
     ),
     ..."local_address local_port remote_address remote_port protocol status address terminal user tty host executable".split(" "),
+    ..."counter gid username groupname description comment uuid group_sid used_by".split(" "),
   ],
   falco: [
     ..."output priority rule time output_fields source tags hostname uuid evt.time evt proc proc.name proc.pid name pid cmdline".split(" "),
@@ -82,7 +87,7 @@ const names: Readonly<Record<ObjectFormat, readonly string[]>> = {
   ],
   tetragon: [
     ..."process_exec process_exit process_kprobe process_connect process_close process_listen process_loader node_name time".split(" "),
-    ..."process parent pid exec_id uid binary arguments cwd start_time user name status function_name args sock_arg file_arg path".split(
+    ..."process parent pid exec_id uid binary arguments cwd start_time user name status function_name args sock_arg file_arg path module_arg string_arg".split(
       " ",
     ),
     ..."source_ip source_port destination_ip ip port protocol stats bytes_sent aggregation_info count message saddr sport".split(" "),
@@ -205,14 +210,28 @@ const openings: Readonly<Record<ObjectFormat, fc.Arbitrary<object>>> = {
       5140,
       5145,
       5156,
+      6,
+      104,
+      1102,
+      1105,
+      4720,
+      4732,
+      4737,
+      4738,
+      4740,
+      4781,
+      6005,
     ),
+    SourceName: fc.constantFrom("Microsoft-Windows-Eventlog", "EventLog", "Other"),
   }),
   windows_etw_json: fc.record({
     timestamp: fc.constantFrom<unknown>("2024-05-01T10:00:00.1234567Z", "133590312001234567"),
     provider_name: fc.constantFrom(
-      ..."Kernel-Process Kernel-File Kernel-Network TCPIP DNS-Client Other".split(" ").map((name) => `Microsoft-Windows-${name}`),
+      ..."Kernel-Process Kernel-File Kernel-Network TCPIP DNS-Client Threat-Intelligence Other"
+        .split(" ")
+        .map((name) => `Microsoft-Windows-${name}`),
     ),
-    event_id: fc.constantFrom(1, 2, 5, 6, 10, 12, 15, 26, 28, 30, 42, 1002, 1017, 1033, 3006, 3008),
+    event_id: fc.constantFrom(1, 2, 3, 5, 6, 10, 12, 14, 15, 26, 28, 30, 42, 1002, 1017, 1033, 3006, 3008),
     keywords: fc.constantFrom<unknown>("-9223372036854775808", "0x10", 5, "x"),
     properties: holding(names.windows_etw_json),
   }),
@@ -220,10 +239,11 @@ const openings: Readonly<Record<ObjectFormat, fc.Arbitrary<object>>> = {
     unixTime: fc.constantFrom<unknown>("1512649280", 1_512_649_280),
     hostIdentifier: fc.constantFrom("web-1", "72E1287B-D1BC-4FC6-B9D8-64F4352776A9"),
     name: fc.constantFrom(
-      ..."process_events es_process_events file_events process_file_events socket_events process_open_sockets user_events logged_in_users x".split(
+      ..."process_events es_process_events file_events process_file_events socket_events process_open_sockets user_events logged_in_users kernel_modules users groups user_groups x".split(
         " ",
       ),
     ),
+    action: fc.constantFrom("added", "removed"),
     columns: holding(names.osquery),
   }),
   falco: fc.record({
@@ -239,12 +259,13 @@ const openings: Readonly<Record<ObjectFormat, fc.Arbitrary<object>>> = {
           " ",
         ),
       ),
+      hook: fc.constantFrom("do_init_module", "__x64_sys_delete_module", "__x64_sys_bpf", "bpf_check", "tcp_connect"),
       body: holding(names.tetragon),
       process: holding(names.tetragon),
       parent: fc.option(holding(names.tetragon)),
     })
-    .map(({ kind, body, process, parent }) => ({
-      [kind]: { ...body, process, parent },
+    .map(({ kind, hook, body, process, parent }) => ({
+      [kind]: { function_name: hook, ...body, process, parent },
       node_name: "node-1",
       time: "2022-10-18T03:16:22.225264791Z",
     })),
@@ -285,9 +306,11 @@ for (const format of Object.keys(names) as ObjectFormat[]) {
   });
 }
 
-const auditTypes = "SYSCALL EXECVE PATH CWD SOCKADDR PROCTITLE AVC USER_LOGIN USER_CMD USER_AUTH ANOM_ABEND LOGIN EOE".split(" ");
+const auditTypes = "SYSCALL EXECVE PATH CWD SOCKADDR PROCTITLE AVC USER_LOGIN USER_CMD USER_AUTH ANOM_ABEND LOGIN EOE"
+  .split(" ")
+  .concat("ADD_USER USER_MGMT USER_CHAUTHTOK ADD_GROUP GRP_MGMT ACCT_LOCK KERN_MODULE BPF DAEMON_END CONFIG_CHANGE".split(" "));
 const auditNames =
-  "pid ppid uid auid ses tty exe comm success exit a0 a1 item name nametype mode cwd proctitle acct id addr hostname res cmd UID AUID".split(
+  "pid ppid uid auid ses tty exe comm success exit a0 a1 item name nametype mode cwd proctitle acct id addr hostname res cmd UID AUID ID grp op old audit_enabled prog-id".split(
     " ",
   );
 
@@ -310,13 +333,15 @@ const auditValue = fc.oneof(
     "?",
     "(null)",
   ),
-  fc.constantFrom("-115", "unset"),
+  fc.constantFrom("-115", "unset", "LOAD", "add-user-to-group", "adding user to group"),
   fc.integer().map(String),
 );
 
 test("FMT-1 auditd: whatever an event's records hold, they give a valid event with its original and all their values", async () => {
   const field = fc.tuple(fc.constantFrom(...auditNames), auditValue).map(([name, value]) => `${name}=${value}`);
-  const call = fc.constantFrom(2, 42, 43, 49, 59, 82, 87, 231, 257, 105, 1).map((number) => `arch=c000003e syscall=${number}`);
+  const call = fc
+    .constantFrom(2, 42, 43, 49, 59, 82, 87, 231, 257, 105, 175, 176, 313, 321, 1)
+    .map((number) => `arch=c000003e syscall=${number}`);
   const record = fc.record({
     type: fc.constantFrom(...auditTypes),
     call,

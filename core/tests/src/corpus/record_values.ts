@@ -31,7 +31,7 @@ function withoutTags(text: string): string {
 }
 
 /** Fields that the kernel may write in hexadecimal. */
-const encodedNames = /^(?:comm|exe|cmd|name|acct|cwd|key|path|proctitle)$/;
+const encodedNames = /^(?:comm|exe|cmd|name|acct|grp|cwd|key|path|proctitle)$/;
 
 /** Values behind `=`; hexadecimal texts as what they stand for, addresses as their parts. The head's serial is a value, too; `old auid=` is a name. */
 function auditValues(line: string): string[] {

@@ -80,4 +80,28 @@ export const linuxFormatMutants: readonly Mutant[] = [
     patches: [{ file: `${source}/mapping/windows/xml.js`, find: "stack.length >= depthMax", replace: "false" }],
     check: named(`${tests}/sysmon_linux.test.js`, "P-8 FMT-9 what is no event's XML"),
   },
+  {
+    rule: "FMT-10",
+    bug: "a query's first answer makes every account and loads every module that is there",
+    patches: [{ file: `${source}/mapping/osquery/osquery.js`, find: "isFirstAnswer(fields) ? found : row.action", replace: "row.action" }],
+    check: named(`${tests}/osquery.test.js`, "FMT-10 what the host holds"),
+  },
+  {
+    rule: "ING-1",
+    bug: "setting auditing to what it was is a switch",
+    patches: [{ file: `${source}/mapping/auditd/audit_service.js`, find: '|| now === isOn(record.word("old"))', replace: "" }],
+    check: named(`${tests}/auditd_host.test.js`, "the audit service"),
+  },
+  {
+    rule: "ING-1",
+    bug: "a module's parameters are its name",
+    patches: [
+      {
+        file: `${source}/mapping/tetragon/kernel_hooks.js`,
+        find: "hook.textIsName ? textArgument(args)",
+        replace: "true ? textArgument(args)",
+      },
+    ],
+    check: named(`${tests}/tetragon.test.js`, "hooks on modules and BPF"),
+  },
 ];

@@ -1,5 +1,6 @@
 // Why: what the kernel audits are system calls, and a call's name says which of OCSF's classes it belongs to.
-// Enforces: programs started are process activity, files touched file activity, internet addresses network activity; other calls have no class here.
+// Enforces: programs started are process activity, files touched file activity, internet addresses network activity, modules and BPF programs the
+//   kernel's; other calls have no class here.
 // Forbids: naming a file that no PATH record names, or an address that no SOCKADDR record has.
 
 import type { Fields, Json } from "../json.ts";
@@ -7,6 +8,7 @@ import { connection, direction, endpoint } from "../ocsf_parts.ts";
 import type { AuditRecords } from "./audit_event.ts";
 import { argumentsOf } from "./execve.ts";
 import { fileBy, fileParts } from "./files.ts";
+import { kernelPart } from "./kernel.ts";
 import { actorBy, known, outcomeOf, processBy } from "./subjects.ts";
 import { syscallName } from "./syscalls.ts";
 
@@ -119,7 +121,7 @@ const parts: ReadonlyMap<string, (records: AuditRecords, call: Fields) => AuditP
 /** What a system call was; undefined where it has no class. */
 export function callPart(records: AuditRecords): AuditPart | undefined {
   const call = records.one("SYSCALL");
-  const part = parts.get(syscallName(call) ?? "")?.(records, call);
+  const part = kernelPart(records, call) ?? parts.get(syscallName(call) ?? "")?.(records, call);
   return part === undefined
     ? undefined
     : { ...part, fields: { ...(part.fields["status_id"] === undefined ? outcomeOf(call) : {}), ...part.fields } };

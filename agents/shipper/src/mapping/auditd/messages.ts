@@ -1,38 +1,16 @@
 // Why: what programs tell the audit system (PAM, sshd, sudo, systemd) has a manner of its own: a text in quotes, with its own fields.
-// Enforces: who logged on and off, and what was run through sudo, go to the classes that they mean; all else stays a base event.
+// Enforces: who logged on and off, what was run through sudo, accounts and the audit service itself go to the classes that they mean; all else stays a
+//   base event.
 // Forbids: calling each of PAM's steps a logon: one logon makes five of them.
 
-import type { Fields, Json } from "../json.ts";
-import { actorOf, baseName, endpoint, fileAt, processOf, userOf } from "../ocsf_parts.ts";
+import type { Fields } from "../json.ts";
+import { actorOf, baseName, fileAt } from "../ocsf_parts.ts";
+import { accountParts } from "./accounts.ts";
 import type { AuditRecords } from "./audit_event.ts";
+import { auditServiceParts } from "./audit_service.ts";
 import type { AuditPart } from "./calls.ts";
+import { account, origin, outcome, sender } from "./message_subjects.ts";
 import { actorBy, known, processBy, sessionBy, userBy } from "./subjects.ts";
-
-const results: Readonly<Record<string, 1 | 2>> = { success: 1, "1": 1, yes: 1, failed: 2, "0": 2, no: 2 };
-
-/** The program's own word for how it went. */
-function outcome(message: Fields): Json {
-  const statusId = results[message.word("res") ?? message.word("result") ?? ""];
-  return statusId === undefined ? {} : { status_id: statusId, status: message.text("res") ?? message.text("result") };
-}
-
-/** The program that sent the message. */
-function sender(record: Fields, message: Fields): Json | undefined {
-  return record.attempt(() => processOf({ pid: record.integer("pid"), path: known(message, "exe") }, { user: userBy(record, "uid") }));
-}
-
-/** Whom it is about: the account that was named, else the login user. */
-function account(record: Fields, message: Fields): Json | undefined {
-  const user = userOf({ name: known(message, "acct"), uid: known(message, "id") });
-  return user ?? userBy(record, "auid");
-}
-
-/** Where somebody came from: an address, or a host's name. Programs write the address into both. */
-function origin(message: Fields): Json | undefined {
-  const ip = known(message, "addr");
-  const hostname = known(message, "hostname");
-  return endpoint({ ip, hostname: hostname === ip ? undefined : hostname });
-}
 
 function authentication(activityId: number): (record: Fields) => AuditPart {
   return (record) => {
@@ -83,7 +61,7 @@ function abnormalEnd(record: Fields): AuditPart {
 const other = 99;
 
 /** Readers by type. */
-const parts: ReadonlyMap<string, (record: Fields) => AuditPart> = new Map([
+const parts: ReadonlyMap<string, (record: Fields, records: AuditRecords) => AuditPart | undefined> = new Map([
   ["USER_LOGIN", authentication(1)],
   ["USER_LOGOUT", authentication(2)],
   ...["USER_AUTH", "USER_ACCT", "USER_START", "USER_END", "USER_ERR", "CRED_ACQ", "CRED_DISP", "CRED_REFR"].map(
@@ -91,9 +69,11 @@ const parts: ReadonlyMap<string, (record: Fields) => AuditPart> = new Map([
   ),
   ["USER_CMD", command],
   ["ANOM_ABEND", abnormalEnd],
+  ...accountParts,
+  ...auditServiceParts,
 ]);
 
 /** What a message was; undefined where its type has no class. */
 export function messagePart(records: AuditRecords): AuditPart | undefined {
-  return parts.get(records.type)?.(records.one(records.type));
+  return parts.get(records.type)?.(records.one(records.type), records);
 }

@@ -17,16 +17,22 @@ export function known(record: Fields, name: string): string | undefined {
   return value === undefined || nothing.has(value) ? undefined : record.text(name);
 }
 
-/** A user by the name of its id's field; its name stands under the same name in capitals where auditd resolved it. */
+/** Takes an id that is set. */
+export function idBy(record: Fields, name: string): string | undefined {
+  return unset.has(record.word(name) ?? "") ? undefined : known(record, name);
+}
+
+/** Takes the name of an id that auditd resolved: it stands under the id's own name in capitals. */
+export function resolvedName(record: Fields, name: string): string | undefined {
+  const resolved = record.word(name.toUpperCase());
+  return resolved === undefined || unset.has(resolved) || resolved.startsWith("unknown(") ? undefined : record.text(name.toUpperCase());
+}
+
+/** A user by the name of its id's field. */
 export function userBy(record: Fields, name: string): Json | undefined {
   const uid = record.word(name);
   if (uid === undefined || unset.has(uid)) return undefined;
-  return record.attempt(() => {
-    const resolved = record.word(name.toUpperCase());
-    const named =
-      resolved === undefined || unset.has(resolved) || resolved.startsWith("unknown(") ? undefined : record.text(name.toUpperCase());
-    return userOf({ uid: record.text(name), name: named });
-  });
+  return record.attempt(() => userOf({ uid: record.text(name), name: resolvedName(record, name) }));
 }
 
 /** The login session. */

@@ -15,7 +15,7 @@ const x86_64 = numbered(`
   83 mkdir 84 rmdir 85 creat 86 link 87 unlink 88 symlink 90 chmod 91 fchmod 92 chown 93 fchown 94 lchown 105 setuid 113 setreuid 117 setresuid
   133 mknod 165 mount 166 umount2 175 init_module 176 delete_module 188 setxattr 189 lsetxattr 190 fsetxattr 197 removexattr 198 lremovexattr
   199 fremovexattr 231 exit_group 257 openat 258 mkdirat 259 mknodat 260 fchownat 263 unlinkat 264 renameat 265 linkat 266 symlinkat
-  268 fchmodat 288 accept4 313 finit_module 316 renameat2 322 execveat 437 openat2 452 fchmodat2
+  268 fchmodat 288 accept4 313 finit_module 316 renameat2 321 bpf 322 execveat 437 openat2 452 fchmodat2
 `);
 
 const i386 = numbered(`
@@ -23,7 +23,7 @@ const i386 = numbered(`
   83 symlink 92 truncate 93 ftruncate 94 fchmod 95 fchown 128 init_module 129 delete_module 182 chown 198 lchown 203 setreuid 207 fchown
   208 setresuid 212 chown 213 setuid 226 setxattr 227 lsetxattr 228 fsetxattr 235 removexattr 236 lremovexattr 237 fremovexattr
   252 exit_group 295 openat 296 mkdirat 297 mknodat 298 fchownat 301 unlinkat 302 renameat 303 linkat 304 symlinkat 306 fchmodat
-  350 finit_module 353 renameat2 358 execveat 361 bind 362 connect 363 listen 364 accept4 369 sendto 370 sendmsg 371 recvfrom 372 recvmsg
+  350 finit_module 353 renameat2 357 bpf 358 execveat 361 bind 362 connect 363 listen 364 accept4 369 sendto 370 sendmsg 371 recvfrom 372 recvmsg
   437 openat2 452 fchmodat2
 `);
 
@@ -31,7 +31,7 @@ const aarch64 = numbered(`
   5 setxattr 6 lsetxattr 7 fsetxattr 14 removexattr 15 lremovexattr 16 fremovexattr 33 mknodat 34 mkdirat 35 unlinkat 36 symlinkat 37 linkat
   38 renameat 39 umount2 40 mount 45 truncate 46 ftruncate 52 fchmod 53 fchmodat 54 fchownat 55 fchown 56 openat 93 exit 94 exit_group
   105 init_module 106 delete_module 145 setreuid 146 setuid 147 setresuid 200 bind 201 listen 202 accept 203 connect 206 sendto 207 recvfrom
-  211 sendmsg 212 recvmsg 221 execve 242 accept4 273 finit_module 276 renameat2 281 execveat 437 openat2 452 fchmodat2
+  211 sendmsg 212 recvmsg 221 execve 242 accept4 273 finit_module 276 renameat2 280 bpf 281 execveat 437 openat2 452 fchmodat2
 `);
 
 const architectures: Readonly<Record<string, ReadonlyMap<string, string>>> = {

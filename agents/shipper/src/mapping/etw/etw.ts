@@ -1,5 +1,5 @@
 // Why: ETW is where Windows agents hear of processes, files, connections and names first (ING-1).
-// Enforces: the kernel's providers, TCPIP and DNS-Client go to the classes that suit them, all others become base events with provider, event
+// Enforces: the kernel's providers, TCPIP, DNS-Client and Threat-Intelligence go to the classes that suit them, all others become base events with provider, event
 //   and properties; keywords are told in one notation beside their own.
 // Forbids: knowledge of single events, which stands in the tables beside this file.
 

@@ -5,6 +5,7 @@
 import type { Part } from "../draft.ts";
 import type { Json } from "../json.ts";
 import { dnsParts, fileParts, processParts } from "./endpoint_events.ts";
+import { memoryParts } from "./memory_events.ts";
 import { networkParts, tcpipParts } from "./network_events.ts";
 import type { EtwRecord } from "./record.ts";
 
@@ -48,6 +49,7 @@ const providers: readonly Provider[] = [
     },
   },
   { name: "microsoft-windows-dns-client", guid: "1c95126e-7eea-49a9-a3fe-a378b03ddb4d", parts: dnsParts },
+  { name: "microsoft-windows-threat-intelligence", guid: "f4e1897c-bb5d-5668-f1d8-040f4d8dd344", parts: memoryParts },
 ];
 
 /** The reader of an event; undefined where its provider or the event is not known. */

@@ -41,7 +41,8 @@ export function mapOsquery(record: Json, { host }: MapOptions): Draft | undefine
   const logged = firstTimeUs(usOfSeconds(fields.peek("unixTime")), calendarTimeUs(fields.peek("calendarTime")));
   const timeUs = firstTimeUs(usOfSeconds(happened)) ?? logged;
   if (timeUs === undefined) return undefined;
-  const part = (row === undefined ? undefined : reader?.read(row.columns, row.action)) ?? basePart(name ?? "osquery");
+  const part =
+    (row === undefined ? undefined : reader?.read(row.columns, isFirstAnswer(fields) ? found : row.action)) ?? basePart(name ?? "osquery");
   const isStatus = fields.has("severity") && fields.has("filename");
   const severity = isStatus ? fields.peek("severity") : undefined;
   return {
@@ -57,6 +58,14 @@ export function mapOsquery(record: Json, { host }: MapOptions): Draft | undefine
     },
     unmapped: fields.rest(),
   };
+}
+
+/** What became of a row that was only found. */
+const found = "snapshot";
+
+/** A query's first answer, of an epoch too, has all rows that are there as added. */
+function isFirstAnswer(fields: Fields): boolean {
+  return String(fields.peek("counter")) === "0";
 }
 
 /** The one row of a record; undefined where there are several, or none. */

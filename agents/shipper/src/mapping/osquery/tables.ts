@@ -4,6 +4,7 @@
 
 import type { Part } from "../draft.ts";
 import type { Fields } from "../json.ts";
+import { group, kernelModule, member, user } from "./host_state.ts";
 import { fileEvent, loggedInUser, openSocket, processEvent, socketEvent, userEvent } from "./rows.ts";
 
 /** Reads one row of a table; undefined where the row has not what its class needs. */
@@ -17,6 +18,8 @@ interface Table extends RowReader {
   /** Own name; tables whose names end in it (`es_process_events`) are read alike. */
   readonly name: string;
   readonly shape: readonly string[];
+  /** Its name is a word that people use for other queries too, and its columns come along in joins: only both together tell it. */
+  readonly common?: boolean;
 }
 
 /** Longer names first: one may end in another. */
@@ -28,7 +31,11 @@ const tables: readonly Table[] = [
   { name: "process_events", read: processEvent, evented: true, shape: ["pid", "cmdline", "parent", "auid"] },
   { name: "socket_events", read: socketEvent, evented: true, shape: ["action", "pid", "remote_address", "auid"] },
   { name: "file_events", read: fileEvent, evented: true, shape: ["target_path", "action"] },
+  { name: "kernel_modules", read: kernelModule, evented: false, shape: ["name", "size", "used_by", "status", "address"] },
+  { name: "user_groups", read: member, evented: false, shape: ["uid", "gid"], common: true },
   { name: "user_events", read: userEvent, evented: true, shape: ["auid", "type", "message", "terminal"] },
+  { name: "groups", read: group, evented: false, shape: ["gid", "groupname"], common: true },
+  { name: "users", read: user, evented: false, shape: ["uid", "username"], common: true },
 ];
 
 const named: readonly (readonly [RegExp, Table])[] = tables.map((table) => [
@@ -38,6 +45,8 @@ const named: readonly (readonly [RegExp, Table])[] = tables.map((table) => [
 
 /** The reader of a query's rows; undefined for tables that no class suits. */
 export function rowReader(query: string | undefined, columns: Fields): RowReader | undefined {
-  const byName = query === undefined ? undefined : named.find(([pattern]) => pattern.test(query))?.[1];
-  return byName ?? tables.find(({ shape }) => shape.every((column) => columns.has(column)));
+  const hasShape = ({ shape }: Table): boolean => shape.every((column) => columns.has(column));
+  const isNamed = ([pattern, table]: readonly [RegExp, Table]): boolean =>
+    query !== undefined && pattern.test(query) && (table.common !== true || hasShape(table));
+  return named.find(isNamed)?.[1] ?? tables.find((table) => table.common !== true && hasShape(table));
 }

@@ -3,8 +3,9 @@
 // Forbids: knowing the hooks of anybody's policy by name beyond what their names plainly say.
 
 import { basePart, type Part } from "../draft.ts";
-import { asObject, type Fields, type Json, some, toInteger } from "../json.ts";
+import { type Fields, type Json, some, toInteger } from "../json.ts";
 import { connection, endpoint, fileAt, unknownActor } from "../ocsf_parts.ts";
+import { argumentOf, kernelHookPart, textOf } from "./kernel_hooks.ts";
 import type { Processes } from "./process.ts";
 
 type KindReader = (body: Fields, processes: Processes) => Part | undefined;
@@ -73,26 +74,13 @@ function activityBy(table: readonly (readonly [RegExp, number])[], name: string)
   return table.find(([pattern]) => pattern.test(name))?.[1] ?? other;
 }
 
-/** The first argument of one of these types. Arguments stay in `unmapped`: their order is the hooked function's. */
-function argumentOf(args: unknown, ...types: readonly string[]): Json | undefined {
-  for (const arg of Array.isArray(args) ? args : []) {
-    for (const type of types) {
-      const value = asObject(asObject(arg)?.[type]);
-      if (value !== undefined) return value;
-    }
-  }
-  return undefined;
-}
-
-function textOf(value: unknown): string | undefined {
-  return typeof value === "string" && value !== "" ? value : undefined;
-}
-
-/** A hook of somebody's policy: about a socket or a file where its arguments hold one. */
+/** A hook of somebody's policy: about the kernel where its function is, else about a socket or a file where its arguments hold one. */
 function hook(nameOf: (body: Fields) => string): KindReader {
   return (body, { actor }) => {
     const activityName = nameOf(body);
     const args = body.peek("args");
+    const kernel = actor === undefined ? undefined : kernelHookPart(activityName, args, actor);
+    if (kernel !== undefined) return kernel;
     const socket = argumentOf(args, "sock_arg", "skb_arg");
     if (socket !== undefined) {
       const end = (side: string): Json | undefined =>

@@ -1,6 +1,6 @@
 // Why: Tetragon exports what eBPF saw of processes on a node, one kind of event under one name.
-// Enforces: starts and ends of processes, libraries and connections go to their classes; a hook goes to the class of what it was about (a file,
-//   a socket); all others are base events by that process. Times are RFC 3339 with nanoseconds, cut to microseconds.
+// Enforces: starts and ends of processes, libraries and connections go to their classes; a hook goes to the class of what it was about (a
+//   module, a BPF program, a file, a socket); all others are base events by that process. Times are RFC 3339 with nanoseconds, cut to microseconds.
 // Forbids: a kind that is not known as a reason to lose a record.
 
 import { basePart, type Draft } from "../draft.ts";

@@ -4,7 +4,7 @@
 
 import type { Fields, Json } from "../json.ts";
 import { toInteger } from "../json.ts";
-import { endpoint, fileAt, fingerprint, fingerprints, processOf, userOf } from "../ocsf_parts.ts";
+import { actorOf, endpoint, fileAt, fingerprint, fingerprints, processOf, userOf } from "../ocsf_parts.ts";
 
 /** Class, activity and fields of an event. */
 export interface Part {
@@ -69,6 +69,11 @@ export function userBy(data: Fields, prefix: string): Json | undefined {
 export function sessionBy(data: Fields, prefix: string): Json | undefined {
   const uid = data.text(`${prefix}LogonId`);
   return uid === undefined ? undefined : { uid };
+}
+
+/** Who asked for what the event tells of, with the process that did where it is known. */
+export function subjectOf(data: Fields, process?: Json): Json | undefined {
+  return actorOf({ user: userBy(data, "Subject"), session: sessionBy(data, "Subject"), process });
 }
 
 /** A mask in decimal or hexadecimal text; it stays where it is, because its text form is what people search for. */

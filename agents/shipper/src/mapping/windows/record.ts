@@ -15,6 +15,8 @@ export interface WindowsRecord {
   readonly originalTime: string | undefined;
   /** OCSF severity. */
   readonly severityId: number;
+  /** OCSF status of what was audited; undefined where the event is no audit. */
+  readonly auditStatusId: 1 | 2 | undefined;
   /** Number of the record in its channel, as text. */
   readonly recordId: string | undefined;
   /** The event's own fields (EventData). In flat records these are the record itself. */
@@ -49,6 +51,17 @@ function severity(system: Fields): number {
   return level === undefined ? 1 : (levels[String(level).toLowerCase()] ?? 0);
 }
 
+/** Keywords of an audit's success and failure, as mask and in words. */
+const auditSuccess: ReadonlySet<unknown> = new Set(["0x8020000000000000", "AUDIT_SUCCESS", "Audit Success"]);
+const auditFailure: ReadonlySet<unknown> = new Set(["0x8010000000000000", "AUDIT_FAILURE", "Audit Failure"]);
+
+/** NXLog says it in EventType, winlogbeat in a list of words, all others in the mask. */
+function auditStatus(system: Fields): 1 | 2 | undefined {
+  const said = [system.peek("Keywords"), system.peek("keywords"), system.peek("EventType")].flat();
+  if (said.some((word) => auditFailure.has(word))) return 2;
+  return said.some((word) => auditSuccess.has(word)) ? 1 : undefined;
+}
+
 const entities: Readonly<Record<string, string>> = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'" };
 
 function unescapeXml(text: string): string {
@@ -73,10 +86,22 @@ export function eventDataFromXml(xml: string): Json | undefined {
   return found ? data : undefined;
 }
 
-/** evtx_dump writes attributes and text of an element apart. */
-function elementText(value: unknown): unknown {
-  const element = asObject(value);
-  return element === undefined ? value : (element["#text"] ?? element["$t"]);
+/** evtx_dump writes attributes and text of an element apart; the text takes its place, the attributes one beside it. */
+function openElement(system: Json, name: string): void {
+  const element = asObject(system[name]);
+  if (element === undefined) return;
+  const { [element["#text"] === undefined ? "$t" : "#text"]: text, "#attributes": attributes, ...others } = element;
+  system[name] = text;
+  if (attributes !== undefined) system[`${name}_attributes`] = attributes;
+  if (Object.keys(others).length > 0) system[`${name}_element`] = others;
+}
+
+/** An event's own data: EventData, or the one element of UserData, whose name is the event's own. */
+function dataOf(event: Json, fields: Fields): Fields {
+  const user = asObject(event["UserData"]);
+  if (event["EventData"] !== undefined || user === undefined) return fields.nested("EventData");
+  const [name, ...others] = Object.keys(user).filter((key) => !key.startsWith("#"));
+  return name === undefined || others.length > 0 ? fields.nested("UserData") : fields.nested("UserData").nested(name);
 }
 
 interface Shape {
@@ -91,13 +116,16 @@ function shapeOf(record: Json, fields: Fields): Shape {
   if (event !== undefined && asObject(event["System"]) !== undefined) {
     const inner = fields.nested("Event");
     const system = event["System"] as Json;
-    for (const name of ["EventID", "Channel", "Computer", "Level", "EventRecordID"])
-      if (system[name] !== undefined) system[name] = elementText(system[name]);
-    return { system: inner.nested("System"), data: inner.nested("EventData"), eventId: ["EventID"] };
+    for (const name of ["EventID", "Channel", "Computer", "Level", "EventRecordID"]) openElement(system, name);
+    return { system: inner.nested("System"), data: dataOf(event, inner), eventId: ["EventID"] };
   }
   const winlog = asObject(record["winlog"]);
   if (winlog !== undefined)
-    return { system: fields.nested("winlog"), data: fields.nested("winlog").nested("event_data"), eventId: ["event_id"] };
+    return {
+      system: fields.nested("winlog"),
+      data: fields.nested("winlog").nested(winlog["event_data"] === undefined ? "user_data" : "event_data"),
+      eventId: ["event_id"],
+    };
   const xml = record["EventData"];
   const parsed = typeof xml === "string" ? eventDataFromXml(xml) : undefined;
   if (parsed !== undefined) record["EventData"] = parsed;
@@ -133,6 +161,7 @@ export function windowsRecord(record: Json): WindowsRecord | undefined {
     timeUs: time.us,
     originalTime: time.text,
     severityId: severity(system),
+    auditStatusId: auditStatus(system),
     recordId: firstText(system, ["RecordNumber", "EventRecordID", "record_id"]),
     data,
     takeMessage: () => fields.text("Message") ?? fields.text("message"),

@@ -4,15 +4,11 @@
 
 import type { Fields, Json } from "../json.ts";
 import { actorOf, connection, direction, endpoint, processOf } from "../ocsf_parts.ts";
-import { endpointBy, type Part, processBy, sessionBy, table, userBy } from "./parts.ts";
-
-function subject(data: Fields, process?: Json): Json | undefined {
-  return actorOf({ user: userBy(data, "Subject"), session: sessionBy(data, "Subject"), process });
-}
+import { endpointBy, type Part, processBy, sessionBy, subjectOf, table, userBy } from "./parts.ts";
 
 function processCreate(data: Fields): Part {
   const creator = processBy(data, "ProcessId", "ParentProcessGuid", "ParentProcessName");
-  const actor = subject(data, creator);
+  const actor = subjectOf(data, creator);
   const process = processBy(data, "NewProcessId", "NewProcessGuid", "NewProcessName", () => ({
     cmd_line: data.text("CommandLine"),
     user: userBy(data, "Target") ?? actor?.["user"],
@@ -24,7 +20,7 @@ function processCreate(data: Fields): Part {
 
 function processEnd(data: Fields): Part {
   const process = processBy(data, "ProcessId", "ProcessGuid", "ProcessName");
-  return { classUid: 1007, activityId: 2, fields: { process, actor: subject(data, process), exit_code: data.integer("Status") } };
+  return { classUid: 1007, activityId: 2, fields: { process, actor: subjectOf(data, process), exit_code: data.integer("Status") } };
 }
 
 const protocols: Readonly<Record<string, readonly [id: number, name: string]>> = { ntlm: [1, "NTLM"], kerberos: [2, "Kerberos"] };
@@ -47,7 +43,7 @@ function logon(activityId: number, statusId: number, protocol?: Json): (data: Fi
       classUid: 3002,
       activityId,
       fields: {
-        actor: subject(data, process),
+        actor: subjectOf(data, process),
         user: userBy(data, "Target"),
         session: sessionBy(data, "Target"),
         src_endpoint: endpointBy(data, {
@@ -109,7 +105,7 @@ function filtering(activityId: number, activityName?: string): (data: Fields) =>
   };
 }
 
-/** Readers by Security event id, but for access to objects. */
+/** Readers by Security event id, but for access to objects and changes of accounts. */
 export const securityParts: ReadonlyMap<number, (data: Fields) => Part | undefined> = table([
   [4624, logon(1, 1)],
   [4625, logon(1, 2)],

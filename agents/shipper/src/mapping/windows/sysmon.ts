@@ -1,9 +1,9 @@
 // Why: Sysmon's events are the endpoint's processes, files, registry and connections.
 // Enforces: each event id goes to the class and activity that it means; ids that have none stay base events.
-// Forbids: inventing an actor: driver loads and service states have none and stay base events.
+// Forbids: inventing an actor: whoever loaded a driver is unknown, and the service's own states stay base events.
 
 import type { Fields, Json } from "../json.ts";
-import { connection, direction, domainText, fileAt, userNamed } from "../ocsf_parts.ts";
+import { connection, direction, domainText, fileAt, unknownActor, userNamed } from "../ocsf_parts.ts";
 import { endpointBy, fileBy, hashesOf, maskOf, type Part, processBy, table } from "./parts.ts";
 import { registryParts } from "./registry.ts";
 
@@ -124,6 +124,12 @@ function imageLoad(data: Fields): Part {
   };
 }
 
+/** Sysmon says which driver, and not who loaded it. */
+function driverLoad(data: Fields): Part {
+  const file = fileBy(data, "ImageLoaded", () => versionInfo(data));
+  return { classUid: 1002, activityId: 1, fields: { actor: unknownActor, driver: file === undefined ? undefined : { file } } };
+}
+
 function network(data: Fields): Part {
   const initiated = String(data.peek("Initiated")).toLowerCase();
   const way = initiated === "true" ? direction.outbound : initiated === "false" ? direction.inbound : direction.unknown;
@@ -172,6 +178,7 @@ export const sysmonParts: ReadonlyMap<number, (data: Fields) => Part | undefined
     [2, fileEvent(6)],
     [3, network],
     [5, processEnd],
+    [6, driverLoad],
     [7, imageLoad],
     [8, processAccess(4, { injection_type_id: 1, injection_type: "Remote Thread" })],
     [9, rawRead],

@@ -5,6 +5,8 @@
 import type { Draft } from "../draft.ts";
 import type { Json } from "../json.ts";
 import { userNamed } from "../ocsf_parts.ts";
+import { accountParts } from "./accounts.ts";
+import { eventLogParts, eventLogServiceParts } from "./event_log.ts";
 import { securityParts } from "./security.ts";
 import { objectAccessParts } from "./objects.ts";
 import { sysmonParts } from "./sysmon.ts";
@@ -12,18 +14,29 @@ import { taskParts } from "./tasks.ts";
 import type { WindowsPart } from "./parts.ts";
 import { type WindowsRecord, windowsRecord } from "./record.ts";
 
+/** Readers by channel. */
 const tables: Readonly<Record<string, ReadonlyMap<number, WindowsPart>>> = {
   "microsoft-windows-sysmon/operational": sysmonParts,
   "linux-sysmon/operational": sysmonParts,
-  security: new Map([...securityParts, ...objectAccessParts]),
+  security: new Map([...securityParts, ...objectAccessParts, ...accountParts]),
   "microsoft-windows-taskscheduler/operational": taskParts,
 };
+
+/** Readers by provider, where events of several share a channel. */
+const providers: Readonly<Record<string, ReadonlyMap<number, WindowsPart>>> = {
+  "microsoft-windows-eventlog": eventLogParts,
+  eventlog: eventLogServiceParts,
+};
+
+function readerOf({ provider, channel, eventId = -1 }: WindowsRecord): WindowsPart | undefined {
+  return providers[provider?.toLowerCase() ?? ""]?.get(eventId) ?? tables[channel?.toLowerCase() ?? ""]?.get(eventId);
+}
 
 /** A record's draft, or undefined where it has no time. */
 export function mapWindows(record: Json): Draft | undefined {
   const view = windowsRecord(record);
   if (view === undefined) return undefined;
-  const mapped = tables[view.channel?.toLowerCase() ?? ""]?.get(view.eventId ?? -1)?.(view.data);
+  const mapped = readerOf(view)?.(view.data);
   const part = mapped ?? { classUid: 0, activityId: 99, fields: { actor: accountOf(view) } };
   return {
     ...part,
@@ -41,6 +54,7 @@ export function mapWindows(record: Json): Draft | undefined {
     fields: {
       device: view.host === undefined ? undefined : { hostname: view.host, type_id: 0 },
       message: view.takeMessage(),
+      status_id: view.auditStatusId,
       ...part.fields,
     },
     unmapped: view.rest(),
