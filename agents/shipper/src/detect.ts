@@ -33,6 +33,7 @@ const textFormats: readonly (readonly [format: Format, pattern: RegExp])[] = [
   ["zeek_tsv", /^[^\s{["]{1,16}separator \S+\r?$|^#fields\t|^\d{9,10}\.\d{6}\t\S/],
   ["auditd", /^\s*(?:node=\S+ )?type=[A-Z][A-Z0-9_]*(?:\[\d+\])? msg=audit\(/],
   ["sysmon_linux_xml", /^\s*<Event>(?=.*Linux-Sysmon)/],
+  ["windows_event_xml", /^\s*(?:<\?xml[^<>]*\?>\s*)?(?:<Events\b[^<>]*>\s*)?<Event xmlns=["']http:\/\/schemas\.microsoft\.com\/win\//],
   ["syslog", /^(?:[1-9]\d{0,6} )?<\d{1,3}>(?:1 |[*.]?[A-Z][a-z]{2} [ \d]\d |\d{4}-\d\d-\d\dT)/],
   ["syslog", /^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ \S/],
   ["syslog", /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d) \S+ [^\s:[\]]+(?:\[\d+\])?: /],

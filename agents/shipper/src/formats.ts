@@ -10,6 +10,7 @@ export type Format =
   | "zeek_json"
   | "zeek_tsv"
   | "windows_event_json"
+  | "windows_event_xml"
   | "windows_etw_json"
   | "auditd"
   | "osquery"
@@ -36,6 +37,7 @@ export const formats: Readonly<Record<Format, FormatSpec>> = {
   zeek_json: { title: "Zeek logs as JSON", kinds: ["dpi"], mappingVersion: 1 },
   zeek_tsv: { title: "Zeek logs as rows (Zeek's default)", kinds: ["dpi"], mappingVersion: 1 },
   windows_event_json: { title: "Windows events as JSON (Sysmon, Security and others)", kinds: ["windows"], mappingVersion: 2 },
+  windows_event_xml: { title: "Windows events as XML, on lines, over lines or without any", kinds: ["windows"], mappingVersion: 1 },
   windows_etw_json: { title: "Windows ETW as JSON (SilkETW, krabsetw, our own)", kinds: ["windows"], mappingVersion: 2 },
   auditd: { title: "auditd's log (audit.log), records joined into events", kinds: ["linux"], mappingVersion: 2 },
   osquery: { title: "osquery results and status", kinds: ["linux", "windows"], mappingVersion: 2 },

@@ -4,6 +4,7 @@
 
 import type { Format } from "./formats.ts";
 import type { Framing, FramingOptions } from "./input/framing.ts";
+import { ElementFraming } from "./input/element_framing.ts";
 import { HeaderFraming } from "./input/header_framing.ts";
 import { JoinedFraming } from "./input/joined_framing.ts";
 import { LineFraming } from "./input/line_framing.ts";
@@ -19,6 +20,7 @@ const framings: Readonly<Record<Format, (options: FramingOptions) => Framing>> =
   zeek_json: json,
   zeek_tsv: (options) => new HeaderFraming(options, headerAfter),
   windows_event_json: json,
+  windows_event_xml: (options) => new ElementFraming(options, "Event"),
   windows_etw_json: json,
   osquery: json,
   falco: json,

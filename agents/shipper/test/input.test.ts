@@ -212,6 +212,7 @@ test("R-35 formats belong to kinds of producers", () => {
       ["zeek_json", "dpi"],
       ["zeek_tsv", "dpi"],
       ["windows_event_json", "windows"],
+      ["windows_event_xml", "windows"],
       ["windows_etw_json", "windows"],
       ["auditd", "linux"],
       ["osquery", "linux"],

@@ -61,18 +61,21 @@ class Fault {
   }
 }
 
+const notEvent = "the text is no <Event> of elements, attributes and text";
+
 const mappings: Readonly<Record<Exclude<Format, "ocsf_ndjson">, FormatMapping>> = {
   suricata_eve: { parse: jsonRecord, map: mapSuricata },
   zeek_json: { parse: jsonRecord, map: (record, { name }) => mapZeek(record, name) },
   zeek_tsv: { parse: zeekRow, map: (record, { name }) => mapZeek(record, name) },
   windows_event_json: { parse: jsonRecord, map: mapWindows },
+  windows_event_xml: { parse: text(readEventXml, notEvent), map: mapWindows },
   windows_etw_json: { parse: jsonRecord, map: mapEtw },
   osquery: { parse: jsonRecord, map: mapOsquery },
   falco: { parse: jsonRecord, map: mapFalco },
   tetragon: { parse: jsonRecord, map: mapTetragon },
   auditd: { parse: text(parseAudit, "a line does not begin with type=NAME msg=audit(TIME:SERIAL)"), map: mapAudit },
   syslog: { parse: text(parseSyslogRecord, "the line follows neither RFC 5424 nor RFC 3164"), map: mapSyslog },
-  sysmon_linux_xml: { parse: text(readEventXml, "the line is no <Event> of elements, attributes and text"), map: mapWindows },
+  sysmon_linux_xml: { parse: text(readEventXml, notEvent), map: mapWindows },
   azure_monitor_json: { parse: jsonRecord, map: mapAzure },
 };
 

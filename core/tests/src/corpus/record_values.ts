@@ -11,7 +11,7 @@ export function valuesOf(original: Buffer, format: Format): unknown {
   const text = original.toString("utf8");
   if (format === "auditd") return text.split("\n").flatMap(auditValues);
   if (format === "zeek_tsv") return text.split(/[\t,|]/).map(zeekValue);
-  if (format === "sysmon_linux_xml" || format === "syslog") return withoutTags(text).split(/\s+/);
+  if (format === "sysmon_linux_xml" || format === "windows_event_xml" || format === "syslog") return withoutTags(text).split(/\s+/);
   return JSON.parse(text.replaceAll(/([:,[]\s*)(-?\d{16,})(?=\s*[,\]}])/g, '$1"$2"'));
 }
 

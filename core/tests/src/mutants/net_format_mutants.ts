@@ -91,4 +91,16 @@ export const netFormatMutants: readonly Mutant[] = [
     patches: [{ file: `${mapping}/osquery/osquery.js`, find: "rows.length === 1 ?", replace: "rows.length >= 1 ?" }],
     check: named(`${tests}/osquery.test.js`, "FMT-5 a snapshot and a batch"),
   },
+  {
+    rule: "FMT-11",
+    bug: "what stands before an event spoils it",
+    patches: [
+      {
+        file: "agents/shipper/dist/src/input/element_framing.js",
+        find: "[...text.matchAll(this.#startTag)].at(-1)?.index ?? text.length",
+        replace: "0",
+      },
+    ],
+    check: named(`${tests}/windows_xml.test.js`, "P-8 FMT-11 what stands between events"),
+  },
 ];

@@ -164,7 +164,7 @@ export function windowsRecord(record: Json): WindowsRecord | undefined {
     auditStatusId: auditStatus(system),
     recordId: firstText(system, ["RecordNumber", "EventRecordID", "record_id"]),
     data,
-    takeMessage: () => fields.text("Message") ?? fields.text("message"),
+    takeMessage: () => fields.text("Message") ?? fields.text("message") ?? fields.nested("Event").nested("RenderingInfo").text("Message"),
     rest: () => fields.rest(),
   };
 }
