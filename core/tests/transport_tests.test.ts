@@ -76,8 +76,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
       await until(() => flood.codes.some((code) => gate.refused(code) > 0));
       assert.ok(bytes < 512 * 1024 * 1024, "the gate ended it");
       await receipted(conversation);
-      assert.equal(gate.gateway.figures().sessions, 1);
-      await until(() => gate.gateway.door().connections === 1);
+      await until(() => gate.gateway.figures().sessions === 1 && gate.gateway.door().connections === 1);
     });
   }
 
@@ -148,6 +147,16 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
       await until(async () => (await gate.stored()) === frames || gate.gateway.figures().sessions === 0);
       if (gate.gateway.figures().sessions === 0) await until(() => gate.refused("INGEST_SLOW_READER") === 1);
     }
+  });
+
+  test("TL-15 words have a rate of their own, however well they are packed", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const { who, certificate } = await gate.enrol("talker");
+    const { client } = await gate.begin(who, certificate);
+    const word = messageBytes({ kind: "demand", bytes: 1, events: 1, oldestUs: 0 });
+    client.sayRaw(Buffer.concat(Array<Buffer>(20_000).fill(word)));
+    assert.equal((await client.ended).code, "INGEST_WORDS_FLOOD");
+    await until(() => gate.refused("INGEST_WORDS_FLOOD") === 1);
   });
 
   test("TL-12 a half-open peer, without FIN and without an answer to a ping (FM-16)", { timeout }, async (t) => {

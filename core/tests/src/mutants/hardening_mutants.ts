@@ -63,10 +63,10 @@ export const hardeningMutants: readonly Mutant[] = [
     check: named(pure, "TL-8 the allowance covers honest framing"),
   },
   {
-    rule: "TL-8",
+    rule: "TL-15",
     bug: "words have no rate",
     patches: [{ file: `${gate}/peer_stream.js`, find: "!this.#mayTalk(nowMs)", replace: "false" }],
-    check: named(transport, "TL-8 flood: words"),
+    check: named(transport, "TL-15 words have a rate of their own"),
   },
   {
     rule: "TL-9",
