@@ -46,7 +46,7 @@ export function fairnessPage(parts: readonly Part<FairnessFigures>[]): Page {
   ]);
   return {
     title: "What honest producers notice of a flood",
-    lead: "Quiet and flooded windows in turn, on one gateway. The flood is one producer that offers far more than its share, one that ignores its credit and comes back at once, and one that sends and never reads.",
+    lead: "Quiet and flooded windows in turn, on one gateway. The flood is one producer that offers far more than its share, one that ignores its credit and comes back at once, one that sends and never reads, and one that sends HTTP/2 frames that carry nothing, of one kind after the other. Their process has the lowest priority, for an attacker brings his own cores.",
     tables,
   };
 }
