@@ -163,6 +163,43 @@ test("R-18 only the day and the pieces that hold an event's bytes are read", asy
   assert.ok(some * 4 < all, `${some} blocks for one event, ${all} for the frame`);
 });
 
+test("ING-8 what a gate last said of itself is shown, and a list of quarantined producers is replaced whole", async () => {
+  await using database = await server.database();
+  const gate = openPool({
+    connection: database.roleConnection("ransomeye_gate"),
+    max: 1,
+    applicationName: "gate",
+    telemetry: server.telemetry,
+  });
+  const reader = database.rolePool("ransomeye_reader");
+  const [a, b] = ["00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"];
+  const put = (state: string, reason: string, producers: readonly (string | undefined)[]): Promise<unknown> =>
+    gate.query("SELECT bus.counters_put('gw', '00000000-0000-4000-8000-000000000001', $1)", [
+      JSON.stringify({
+        startedUs: 1,
+        ended: false,
+        state,
+        reason,
+        sessions: 3,
+        counters: {},
+        quarantined: producers.map((producer) => ({ producer, code: "INGEST_X", sinceUs: 1, untilUs: 2 })),
+      }),
+    ]);
+  const listed = async (): Promise<unknown[]> =>
+    (await reader.query<{ id: string }>("SELECT producer_id AS id FROM views.quarantine ORDER BY id")).rows.map(({ id }) => id);
+  try {
+    await put("open", "", [a, b]);
+    assert.deepEqual(await listed(), [a, b]);
+    await put("paused", "engine_lag", [b]);
+    assert.deepEqual(await listed(), [b]);
+    assert.deepEqual((await reader.query("SELECT state, reason, sessions, ended FROM views.gates")).rows, [
+      { state: "paused", reason: "engine_lag", sessions: 3, ended: false },
+    ]);
+  } finally {
+    await gate.end();
+  }
+});
+
 test("R-19 the two ledgers stay apart: transmissions are read beside the sum", async () => {
   await using database = await server.database();
   const gate = openPool({

@@ -190,13 +190,9 @@ export class Gate {
     for (const id of this.#book.liveIds().slice(0, sessionsMax)) this.#to(id, signal);
   }
 
-  /** Stores a new state; the window follows the account. */
+  /** Stores a new state; the window follows account and time. */
   #keep(entry: Entry, session: Session): void {
     this.#book.keep(entry, session);
-    this.#widen(entry);
-  }
-
-  #widen(entry: Entry): void {
     const bytes = this.#book.widen(entry, this.#at.nowMs);
     if (bytes !== undefined) this.#effects.push({ kind: "window", session: entry.session.id, bytes });
   }
@@ -305,11 +301,7 @@ export class Gate {
     this.#desk.refresh();
     this.#heads.poll(this.#book, nowMs);
     this.#checkRegistry(registryAgeMs);
-    for (const id of this.#book.due(nowMs)) {
-      this.#to(id, { kind: "tick" });
-      const entry = this.#book.get(id);
-      if (entry !== undefined) this.#widen(entry);
-    }
+    for (const id of this.#book.due(nowMs)) this.#to(id, { kind: "tick" });
     if (nowMs - this.#secondMs < second) return;
     const seconds = this.#secondMs === 0 ? 1 : (nowMs - this.#secondMs) / second;
     this.#secondMs = nowMs;

@@ -89,6 +89,18 @@ test("BP-6 step 4: a kind beyond its rate waits, is told so, and keeps no other 
   assert.ok(outstanding(world.gate.session(linux.session)?.account ?? never()).bytes >= frameBytes);
 });
 
+test("BP-6 step 4: floors of idle sessions are no use of a rate", async () => {
+  const slow = { weight: 1, rateEventsPerSecondMax: 1, rateBytesPerSecondMax: 100_000 };
+  const world = new ModelWorld(8, { sessionsMax: 400, kinds: { ...modelConfig.kinds, linux: slow } });
+  // Floors of 64 events each would use up a burst of two frames' events many times over.
+  for (let i = 0; i < 200; i += 1) await world.join(world.producer());
+  const late = world.producer();
+  await world.join(late);
+  wants(world, late, 300_000);
+  pass(world, 200);
+  assert.ok(outstanding(world.gate.session(late.session)?.account ?? never()).events > 64, "the first who asks is served");
+});
+
 test("BP-6 step 4: the whole gate's rate bounds what all hold together", async () => {
   const world = new ModelWorld(4, { totalRateBytesPerSecondMax: 100_000 });
   const producers = Array.from({ length: 5 }, () => world.producer());

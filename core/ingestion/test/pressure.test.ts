@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import fc from "fast-check";
 import type { BusPressure } from "ransomeye-pipeline";
+import { HeadQueue } from "../src/head_queue.ts";
 import { type GateLevels, Pressure, Ramp } from "../src/pressure.ts";
 import { Quarantine } from "../src/quarantine.ts";
 import { SharedRates } from "../src/rate_limit.ts";
@@ -77,6 +78,33 @@ test("BP-8 slow appends are remembered while work goes on and forgotten when the
   assert.equal(pressure.now.state, "open");
 });
 
+test("BP-10 an append without an answer pauses the gate when it repeats itself, until its partition answers again", () => {
+  const pressure = heard();
+  const told = (): string => {
+    pressure.update(quiet, 1);
+    return `${pressure.now.state} ${pressure.now.reason}`;
+  };
+  pressure.failed(3, 1);
+  assert.equal(told(), "open ", "one connection that broke is not the bus");
+  pressure.failed(3, 2);
+  assert.equal(told(), "paused bus_unavailable");
+  pressure.answered(2, 1, undefined);
+  assert.equal(told(), "paused bus_unavailable", "another partition says nothing about this one");
+  pressure.answered(3, 1, undefined);
+  assert.equal(told(), "open ");
+});
+
+test("a head is asked for once in a question, and one question at a time", () => {
+  const heads = new HeadQueue({ headsPerReadMax: 2, storedPollMs: 250 });
+  for (const producer of ["a", "b", "c", "a"]) heads.want(producer);
+  assert.deepEqual(heads.take(), ["a", "b"]);
+  assert.equal(heads.take(), undefined, "the first question has not been answered");
+  heads.answered();
+  assert.deepEqual(heads.take(), ["c"]);
+  heads.answered();
+  assert.equal(heads.take(), undefined);
+});
+
 test("BP-13 after a pause credit begins small and doubles each second", () => {
   const ramp = new Ramp({ rampBytesMin: 100, bufferBytesMax: 1000 });
   assert.equal(ramp.bytes("open", 0), 1000, "a gate that starts owes nobody a ramp");
@@ -103,6 +131,15 @@ test("step 4: kind and gate buckets count what is held as well as what is spent,
   rates.refill(1000);
   assert.equal(rates.of("linux").bytes, 500);
   assert.equal(rates.total().bytes, 1500);
+});
+
+test("BP-6 step 4: shared buckets are of events as well as of bytes", () => {
+  const rates = new SharedRates(limit, { linux: { rate: limit } }, 0);
+  const events = (unused: number, spent: number) => ({ unused: { bytes: 0, events: unused }, spentTotal: { bytes: 0, events: spent } });
+  rates.move("linux", undefined, events(15, 0));
+  assert.equal(rates.of("linux").events, 5);
+  rates.move("linux", events(15, 0), events(0, 12));
+  assert.equal(rates.total().events, 8);
 });
 
 test("BP-6 step 4: whatever sessions do, shared buckets cover what they hold together", () => {
