@@ -153,9 +153,9 @@ export class JoinedFraming implements Framing {
     if (!join.oversize) join.pieces.push({ line: line.line, byteOffset: line.byteOffset, length: line.length });
     const room = join.oversize ? oversizeKeptBytes - join.keptBytes : line.bytes.length;
     if (room > 0) {
-      // A copy: the line's chunk would stay in memory for as long as the record waits.
-      join.kept.push(Buffer.from(line.bytes.subarray(0, room)));
-      join.keptBytes += join.kept.at(-1)?.length ?? 0;
+      const kept = ownCopy(line.bytes.subarray(0, room));
+      join.kept.push(kept);
+      join.keptBytes += kept.length;
     }
     this.#queueBytes += join.keptBytes - before;
   }
@@ -227,6 +227,13 @@ function opened(key: string | undefined, line: RawLine, begunUs: number | null):
     lastOffset: line.byteOffset,
     lastLine: line.line,
   };
+}
+
+/** A copy in memory of its own: a chunk, or a slab of the shared pool, would stay as a whole for as long as the record waits. */
+function ownCopy(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
 }
 
 const lineFeed = Buffer.from("\n");
