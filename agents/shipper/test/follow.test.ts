@@ -2,7 +2,7 @@
  * Why: an agent's worth is that each line of each file arrives once, in order, whatever rotations and deaths do. Enforces: AG-1 to AG-6, X-6, P-8.
  */
 import assert from "node:assert/strict";
-import { chmod, mkdir, rename, rm, truncate, writeFile } from "node:fs/promises";
+import { chmod, mkdir, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryDirectory } from "ransomeye-kernel/testing";
@@ -281,4 +281,50 @@ test("AG-6 X-6 kill -9 at any call, rotations at any time: every line of every f
     await agent.follower.close();
     await rm(directory, { recursive: true });
   }
+});
+
+test("AG-1 a link is followed to its file, once, and when it points to another file that is a rotation", async () => {
+  const { directory, disk, clock } = await setUp();
+  await mkdir(join(directory, "volume"));
+  const [first, second] = [logIn(join(directory, "volume"), "one.json"), logIn(join(directory, "volume"), "two.json")];
+  const path = join(directory, "linked.json");
+  await first.write(3);
+  await symlink(first.path, path);
+  const agent = new Agent(disk, clock, { sources: [{ path, format: suricata }] });
+  await agent.rest();
+  await agent.rest();
+  assert.deepEqual(disk.arrived(path), upTo(3));
+  assert.equal(agent.events("follow_file").length, 1);
+  second.seq = 3;
+  await second.write(2);
+  await rm(path);
+  await symlink(second.path, path);
+  await agent.rest();
+  assert.deepEqual(disk.arrived(path), upTo(5));
+  assert.deepEqual(agent.events("follow_lost"), []);
+  await agent.follower.close();
+});
+
+test("P-8 a file that cannot be read is told once, however often it is tried, and again when it can", async () => {
+  const directory = await temporaryDirectory();
+  const path = join(directory, "eve.json");
+  const disk = new Disk("blocked");
+  await writeFile(path, "\x01\x02 nothing that is known\n".repeat(500));
+  const agent = new Agent(disk, new StandingClock(), { sources: [{ path, format: undefined }] });
+  for (let i = 0; i < 10; i += 1) {
+    agent.clock.ms += 6000;
+    await agent.rest();
+  }
+  assert.deepEqual(
+    agent.events("follow_blocked").map(({ code }) => code),
+    ["SHIP_FORMAT_UNKNOWN"],
+  );
+  assert.equal(agent.events("follow_file").length, 1);
+  await writeFile(path, recordLine("eve.json", 1));
+  agent.clock.ms += 6000;
+  await agent.rest();
+  assert.deepEqual(disk.arrived(path), [1]);
+  assert.equal(agent.events("follow_file").length, 2);
+  assert.equal((await agent.follower.states())[0]?.blocked, null);
+  await agent.follower.close();
 });

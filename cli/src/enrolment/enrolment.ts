@@ -6,6 +6,7 @@
  */
 import { registrySpiffeId } from "ransomeye-ingestion/protocol";
 import type { Clock, Config, Lifetime, Telemetry } from "ransomeye-kernel";
+import { keeperFailed } from "../events.ts";
 import { gatewayNames } from "../registry/gateway_names.ts";
 import type { InstallationTrust } from "../registry/installation_trust.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -60,7 +61,9 @@ export async function openEnrolment(o: {
     if (made.roots !== trust.roots || made.notAfterUs - renewBeforeUs <= clock.nowUs()) listener.reload(await issue());
   };
   o.registry.onChange((change) => {
-    if (change.kind === "material") void refresh();
+    if (change.kind !== "material") return;
+    // Nobody waits for this one: a failure is told, and the next round tries again.
+    refresh().catch((error: unknown) => telemetry.emit(keeperFailed, { task: "enrolment", reason: String(error) }));
   });
   return { address: listener, refresh };
 }

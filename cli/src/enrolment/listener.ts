@@ -9,7 +9,7 @@ import { createServer, type Server } from "node:https";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
-import { channelBinding, ENROL_CODES, enrolmentBodyBytesMax } from "ransomeye-ingestion/protocol";
+import { channelBinding, ENROL_CODES, enrolmentBodyBytesMax, enrolmentPaths } from "ransomeye-ingestion/protocol";
 import { type Clock, type Lifetime, parseAddress, type Telemetry } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import { enrolmentAnswered, enrolmentListening, enrolmentTurnedAway } from "../events.ts";
@@ -112,15 +112,15 @@ async function answer(
   o: { readonly desk: AgentDesk; readonly clock: Clock; readonly telemetry: Telemetry },
 ): Promise<void> {
   const socket = request.socket as TLSSocket;
-  const url = new URL(request.url ?? "/", "https://registry");
+  const { path, query } = targetOf(request.url ?? "");
   let status = 200;
   let json: Record<string, unknown>;
   let outcome = "ok";
   try {
     json = await o.desk({
       method: request.method ?? "",
-      path: url.pathname,
-      query: url.searchParams,
+      path,
+      query,
       body: request.method === "POST" ? await bodyOf(request) : undefined,
       source: socket.remoteAddress ?? "",
       binding: () => socket.exportKeyingMaterial(channelBinding.bytes, channelBinding.label, Buffer.alloc(0)),
@@ -133,7 +133,11 @@ async function answer(
     outcome = refusal.code;
     json = { code: refusal.code, message: refusal.message, next: refusal.next, retry_after_ms: refusal.retryAfterMs };
   }
-  o.telemetry.emit(enrolmentAnswered, { path: url.pathname.slice(0, 32), outcome, source: socket.remoteAddress ?? "" });
+  o.telemetry.emit(enrolmentAnswered, {
+    path: Object.values<string>(enrolmentPaths).includes(path) ? path : "other",
+    outcome,
+    source: socket.remoteAddress ?? "",
+  });
   if (socket.destroyed) return;
   const bytes = Buffer.from(JSON.stringify({ ...json, server_time_us: o.clock.nowUs() }));
   response.writeHead(status, {
@@ -143,6 +147,12 @@ async function answer(
     ...(status === 200 ? {} : { connection: "close" }),
   });
   response.end(bytes);
+}
+
+/** Path and query of a request line. Not by `URL`: it throws at what a stranger may write there (`//`), and reads a host into it. */
+function targetOf(target: string): { readonly path: string; readonly query: URLSearchParams } {
+  const [path = "", query = ""] = target.split("?", 2);
+  return { path, query: new URLSearchParams(query) };
 }
 
 /** Reads a small JSON body. @throws EnrolRefusal ENROL_TOO_LARGE, ENROL_MALFORMED */

@@ -107,9 +107,12 @@ export class FileReading {
   }
 
   async #plainPiece(): Promise<Buffer | undefined> {
+    // Thousands of files are looked at several times a second, and most have nothing new: no buffer for those, and a small one for a line.
+    const bytes = Math.min(pieceBytes, (await this.facts()).size - this.#offset);
+    if (bytes <= 0) return undefined;
     // The reader keeps pieces of records, so each piece has a buffer of its own.
-    const buffer = Buffer.allocUnsafe(pieceBytes);
-    const { bytesRead } = await this.#handle.read(buffer, 0, pieceBytes, this.#offset);
+    const buffer = Buffer.allocUnsafe(bytes);
+    const { bytesRead } = await this.#handle.read(buffer, 0, bytes, this.#offset);
     this.#offset += bytesRead;
     return bytesRead === 0 ? undefined : buffer.subarray(0, bytesRead);
   }

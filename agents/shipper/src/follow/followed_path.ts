@@ -3,7 +3,7 @@
 //   from its copy where there is one, and where there is none that is said aloud; what cannot be opened is tried again.
 // Forbids: skipping in silence; handing over from here: whoever polls does, and says how far that is safe.
 
-import { lstat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import type { Clock, Telemetry } from "ransomeye-kernel";
 import { ShipError } from "../errors.ts";
 import { followBlocked, followFile, followLost } from "../events.ts";
@@ -70,6 +70,8 @@ export class FollowedPath {
   #quietSinceMs: number | undefined;
   #blocked: string | undefined;
   #blockedUntilMs = 0;
+  /** The file that was begun while the path was blocked. */
+  #tellWhenRead: { readonly input: string; readonly file: string; readonly byte_offset: number; readonly why: string } | undefined;
   #caughtUpMs: number;
 
   /** `mark`: the file that an earlier process was reading. */
@@ -115,8 +117,11 @@ export class FollowedPath {
       reading.flushPending(this.#options.clock.monotonicMs());
       return await this.#atEnd(reading);
     } catch (error) {
-      if (!(error instanceof ShipError)) throw error;
-      return await this.#failed(error);
+      if (error instanceof ShipError) return await this.#failed(error);
+      // A disk or a file server that fails is this path's trouble, and tried again; anything else is a defect.
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code === undefined || !(error instanceof Error) || !("syscall" in error)) throw error;
+      return await this.#failed(new ShipError("SHIP_INPUT_UNREADABLE", `${this.path}: ${message}`, { cause: error }));
     }
   }
 
@@ -126,7 +131,7 @@ export class FollowedPath {
     // How much a packed file still holds nobody knows.
     let bytes = reading === undefined || reading.packed ? 0 : Math.max(0, (await reading.facts()).size - reading.offset);
     for (const { handle } of this.#queue) bytes += (await handle.stat()).size;
-    if (reading === undefined && this.#queue.length === 0) bytes += (await lstat(this.path).catch(() => undefined))?.size ?? 0;
+    if (reading === undefined && this.#queue.length === 0) bytes += (await stat(this.path).catch(() => undefined))?.size ?? 0;
     const nowMs = this.#options.clock.monotonicMs();
     if (bytes === 0) this.#caughtUpMs = nowMs;
     return { bytes, ms: nowMs - this.#caughtUpMs };
@@ -170,6 +175,7 @@ export class FollowedPath {
     const file = await openFile(this.path);
     if ("kind" in file) {
       if (file.kind === "blocked") this.#block("SHIP_NOT_A_FILE", file.detail);
+      else this.#blocked = undefined;
       return undefined;
     }
     if (!file.packed) return { ...file, path: this.path };
@@ -207,8 +213,10 @@ export class FollowedPath {
     this.#registered = from !== undefined;
     this.#changedUs = file.changedUs;
     this.#quietSinceMs = undefined;
-    this.#blocked = undefined;
-    telemetry.emit(followFile, { input: this.path, file: file.path, byte_offset: from?.byteOffset ?? 0, why });
+    // What is tried again is told when it succeeds: every few seconds the same two lines would fill a disk.
+    const told = { input: this.path, file: file.path, byte_offset: from?.byteOffset ?? 0, why };
+    if (this.#blocked === undefined) telemetry.emit(followFile, told);
+    else this.#tellWhenRead = told;
   }
 
   /** A file that was empty has been written to; and perhaps copied, cut and written to again since, so that a whole file came between it and the one before. */
@@ -248,10 +256,12 @@ export class FollowedPath {
   }
 
   async #atEnd(reading: FileReading): Promise<Polled> {
+    this.#unblocked();
     const found = this.#found(reading, false);
     if (found.batch !== undefined) return { ...found, more: true };
     if (!this.#live) return await this.#finish(reading);
-    const now = await lstat(this.path, { bigint: true }).catch(() => undefined);
+    // The file behind the name, as it was opened: a link has an inode of its own, and is no rotation.
+    const now = await stat(this.path, { bigint: true }).catch(() => undefined);
     const same = now !== undefined && sameInode({ dev: String(now.dev), ino: String(now.ino) }, reading.inode);
     if (same) {
       this.#quietSinceMs = undefined;
@@ -288,6 +298,7 @@ export class FollowedPath {
   #found(reading: FileReading, more: boolean): Polled {
     const batch = reading.take();
     if (batch === undefined) return more ? progress : idle;
+    this.#unblocked();
     if (this.#registered) return { more, batch };
     this.#registered = true;
     const { format } = batch;
@@ -315,6 +326,12 @@ export class FollowedPath {
     if (this.#blocked === code) return;
     this.#blocked = code;
     telemetry.emit(followBlocked, { input: this.path, code, detail });
+  }
+
+  #unblocked(): void {
+    this.#blocked = undefined;
+    if (this.#tellWhenRead !== undefined) this.#options.telemetry.emit(followFile, this.#tellWhenRead);
+    this.#tellWhenRead = undefined;
   }
 
   #lost(byteOffset: number, detail: string, code = "SHIP_FOLLOW_LOST"): void {
