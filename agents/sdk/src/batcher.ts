@@ -6,6 +6,7 @@
  */
 import { payloadHash } from "ransomeye-ingestion/protocol";
 import type { Call, CallPart } from "./calls.ts";
+import type { SdkError } from "./codes.ts";
 import type { SealedBatch } from "./machine_types.ts";
 
 /** A frame's payload, ready for the chain. */
@@ -82,6 +83,19 @@ export class Batcher {
     if (this.#lines.length > 0) this.#close(false);
   }
 
+  /** The open frame will never be sealed: nothing of it is on disk, and who waits for it is told. */
+  fail(error: SdkError): void {
+    for (const { call } of this.#parts) call.fail(error);
+    this.#begin();
+  }
+
+  #begin(): void {
+    this.#lines = [];
+    this.#bytes = 0;
+    this.#parts = [];
+    this.#cursor = undefined;
+  }
+
   #close(more: boolean): void {
     const payload = Buffer.allocUnsafe(this.#bytes);
     let at = 0;
@@ -101,10 +115,7 @@ export class Batcher {
       mappingVersion: this.#mappingVersion,
     };
     const sealed: Sealed = { batch, payload, parts: this.#parts, cursor: this.#cursor, more };
-    this.#lines = [];
-    this.#bytes = 0;
-    this.#parts = [];
-    this.#cursor = undefined;
+    this.#begin();
     this.#seal(sealed);
   }
 }

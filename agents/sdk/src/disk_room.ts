@@ -14,7 +14,7 @@ export interface RoomWaiter {
   readonly stalled: (error: SdkError) => void;
 }
 
-/** Does the work, again and again while the disk is full. Rejects with any other failure, and with the reason of `closing`. */
+/** Does the work, again and again while the disk is full. Rejects with any other failure; and with SDK_DISK_FULL once `closing` aborts: there is no room, and nobody waits for some. */
 export async function untilRoom(work: () => Promise<void>, { clock, closing, stalled }: RoomWaiter): Promise<void> {
   for (;;) {
     try {
@@ -22,8 +22,11 @@ export async function untilRoom(work: () => Promise<void>, { clock, closing, sta
       return;
     } catch (error) {
       if (!isFull(error)) throw error;
-      stalled(new SdkError("SDK_DISK_FULL", "no room on the disk for the spool", { cause: error }));
-      await sleep(clock, retryMs, closing);
+      const full = new SdkError("SDK_DISK_FULL", "no room on the disk for the spool", { cause: error });
+      stalled(full);
+      await sleep(clock, retryMs, closing).catch(() => {
+        throw full;
+      });
     }
   }
 }

@@ -4,8 +4,8 @@
  *   others can read is refused instead of used.
  * Forbids: private keys in requests, logs or error messages.
  */
-import { createPrivateKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import { chmod, mkdir, open, readFile, rm, stat } from "node:fs/promises";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, X509Certificate } from "node:crypto";
+import { chmod, mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Random, writeFileAtomic } from "ransomeye-kernel";
 import {
@@ -16,6 +16,7 @@ import {
   producerKinds,
   rawPublicKey,
 } from "ransomeye-ingestion/protocol";
+import { certificatesOf } from "./chain_check.ts";
 import { SdkError } from "./codes.ts";
 
 /** Everything that a producer needs to be itself. */
@@ -36,38 +37,60 @@ export interface ProducerIdentity {
   readonly enrolment?: { readonly host: string; readonly port: number };
 }
 
-/** Fresh keys and the request that proves them. */
+/** The private halves of a producer's two keys. */
+export interface KeyPairs {
+  readonly tlsKey: KeyObject;
+  readonly batchKey: KeyObject;
+}
+
+/** Keys and the request that proves them. */
 export interface Enrolment {
   readonly request: EnrolmentRequest;
   readonly tlsKeyPem: string;
   readonly batchKey: KeyObject;
 }
 
-/** Makes the keys of a new producer and its enrolment request. Keys come from OpenSSL's generator, the nonce from `random`. */
-export function createEnrolmentRequest(producer: { readonly kind: ProducerKind; readonly name: string }, random: Random): Enrolment {
-  const tls = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const batch = generateKeyPairSync("ed25519");
+/** The enrolment request of a producer, by fresh keys unless there are some. Keys come from OpenSSL's generator, the nonce from `random`. */
+export function createEnrolmentRequest(
+  producer: { readonly kind: ProducerKind; readonly name: string },
+  random: Random,
+  { tlsKey, batchKey }: KeyPairs = freshKeys(),
+): Enrolment {
   const fields = {
     kind: producer.kind,
     name: producer.name,
-    tlsPublicKey: tls.publicKey.export({ format: "der", type: "spki" }),
-    batchPublicKey: rawPublicKey(batch.publicKey),
+    tlsPublicKey: createPublicKey(tlsKey).export({ format: "der", type: "spki" }),
+    batchPublicKey: rawPublicKey(batchKey),
     nonce: random.bytes(32),
   };
   const signed = enrolmentBytes(fields);
   return {
-    request: { ...fields, tlsProof: sign("sha256", signed, tls.privateKey), batchProof: sign(null, signed, batch.privateKey) },
-    tlsKeyPem: tls.privateKey.export({ format: "pem", type: "pkcs8" }).toString(),
-    batchKey: batch.privateKey,
+    request: { ...fields, tlsProof: sign("sha256", signed, tlsKey), batchProof: sign(null, signed, batchKey) },
+    tlsKeyPem: pemOf(tlsKey),
+    batchKey,
   };
+}
+
+/** A key for TLS. */
+export function freshTlsKey(): KeyObject {
+  return generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
+}
+
+/** A key that signs batches. */
+export function freshBatchKey(): KeyObject {
+  return generateKeyPairSync("ed25519").privateKey;
+}
+
+/** Both. */
+export function freshKeys(): KeyPairs {
+  return { tlsKey: freshTlsKey(), batchKey: freshBatchKey() };
 }
 
 /** Writes an identity: directory 0700, files 0600, `identity.json` last, so that half an identity is none. */
 export async function saveIdentity(directory: string, identity: ProducerIdentity): Promise<void> {
   await makePrivateDirectory(directory);
-  const batchKeyPem = identity.batchKey.export({ format: "pem", type: "pkcs8" });
   await saveRenewal(directory, identity);
-  await writeFileAtomic(join(directory, "batch.key"), batchKeyPem, 0o600);
+  await writeFileAtomic(join(directory, "batch.key"), pemOf(identity.batchKey), 0o600);
   const { producer, kind, trustDomain } = identity;
   const json = {
     version: 1,
@@ -91,10 +114,31 @@ export async function saveRenewal(directory: string, identity: ProducerIdentity)
   await rm(join(directory, renewalJournal), { force: true });
 }
 
-/** Makes a directory that its owner alone may enter, or closes it to others. */
+/**
+ * Makes a directory that its owner alone may enter, or closes one of our own to others. Rejects with SDK_IDENTITY_EXPOSED where others may enter it and other
+ * things lie in it: to close somebody's `/etc` would be worse than to refuse it.
+ */
 export async function makePrivateDirectory(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
+  const { mode } = await stat(directory);
+  if ((mode & 0o077) === 0) return;
+  const names = await readdir(directory);
+  if (names.length > 0 && !names.some((name) => ownFiles.has(name)))
+    throw new SdkError(
+      "SDK_IDENTITY_EXPOSED",
+      `${directory} is open to others and holds other things; name a folder of the identity's own`,
+    );
   await chmod(directory, 0o700);
+}
+
+/** The keys of an enrolment that was begun. */
+export const enrolmentFile = "enrolment.json";
+/** Any of these makes a directory one of ours. */
+const ownFiles: ReadonlySet<string> = new Set(["identity.json", enrolmentFile]);
+
+/** A private key as it is saved. */
+export function pemOf(key: KeyObject): string {
+  return key.export({ format: "pem", type: "pkcs8" }).toString();
 }
 
 /** Reads a private file; undefined where there is none. Rejects with SDK_IDENTITY_EXPOSED where others may read it. */
@@ -119,7 +163,7 @@ type TlsFiles = Pick<ProducerIdentity, "tlsKeyPem" | "tlsCertPem" | "caPem">;
 
 async function loadTls(directory: string): Promise<TlsFiles> {
   const journal = await readPrivateIfPresent(join(directory, renewalJournal));
-  if (journal !== undefined) return JSON.parse(journal) as TlsFiles;
+  if (journal !== undefined) return tlsFilesOf(journal);
   return {
     tlsKeyPem: await readPrivate(join(directory, "tls.key")),
     tlsCertPem: await readPrivate(join(directory, "tls.crt")),
@@ -135,19 +179,35 @@ export async function loadIdentity(directory: string): Promise<ProducerIdentity>
     const { producer, kind, trustDomain, receiptKeys, enrolment } = parseIdentity(json);
     const batchKey = createPrivateKey(await readPrivate(join(directory, "batch.key")));
     if (batchKey.asymmetricKeyType !== "ed25519") throw new TypeError("batch.key is not an Ed25519 key");
+    const tls = await loadTls(directory);
+    if (!new X509Certificate(tls.tlsCertPem).checkPrivateKey(createPrivateKey(tls.tlsKeyPem)))
+      throw new TypeError("tls.crt is not the certificate of tls.key");
+    if (certificatesOf(tls.caPem).length === 0) throw new TypeError("ca.crt holds no certificate");
     return {
       producer,
       kind,
       trustDomain,
-      ...(await loadTls(directory)),
+      ...tls,
       batchKey,
       ...(receiptKeys.length === 0 ? {} : { receiptKeys }),
       ...(enrolment === undefined ? {} : { enrolment }),
     };
   } catch (error) {
     if (error instanceof SdkError) throw error;
-    throw new SdkError("SDK_IDENTITY_INVALID", "the identity cannot be read", { cause: error, fields: { directory } });
+    const why = error instanceof Error ? error.message : String(error);
+    throw new SdkError("SDK_IDENTITY_INVALID", `no identity can be read in ${directory}: ${why}`, { cause: error, fields: { directory } });
   }
+}
+
+/** The journal's files. What is wrong with it is said in words of ours: a parser's would quote the private key. */
+function tlsFilesOf(journal: string): TlsFiles {
+  try {
+    const { tlsKeyPem, tlsCertPem, caPem } = JSON.parse(journal) as TlsFiles;
+    if ([tlsKeyPem, tlsCertPem, caPem].every((pem) => typeof pem === "string")) return { tlsKeyPem, tlsCertPem, caPem };
+  } catch {
+    // As if it had other fields.
+  }
+  throw new TypeError(`${renewalJournal} is damaged`);
 }
 
 interface IdentityFile {

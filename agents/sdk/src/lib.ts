@@ -32,6 +32,7 @@
  */
 export { SDK_CODES, type SdkCode, SdkError } from "./codes.ts";
 export { createEnrolmentRequest, type Enrolment, loadIdentity, type ProducerIdentity, saveIdentity } from "./identity.ts";
+export { enrolmentKeys, enrolmentOver } from "./pending_keys.ts";
 export { enrolWithToken, type Enrolled, renewIdentity, rotateBatchKey } from "./network_enrolment.ts";
 export { type RegistryAddress, type RegistryContext, signedClockOffsetUs } from "./registry_connection.ts";
 export type { Delivery, DeliverySummary, InvalidDelivery, SeqRange } from "./calls.ts";

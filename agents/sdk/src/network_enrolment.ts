@@ -1,11 +1,10 @@
 /**
  * Why: a machine becomes a producer, and stays one, without anybody carrying files to it.
- * Enforces: keys are made here and saved (0600) before anybody is asked, so that a request that is repeated after a crash is the same request; both
- *   keys are proven on the connection that asks; what was answered is in place whole or not at all.
+ * Enforces: keys are made here, and a request that is repeated after a crash is the same request (`pending_keys.ts`); both keys are proven on the connection that
+ *   asks; what was answered is in place whole or not at all.
  * Forbids: telling the token to anyone but the registry whose authority it names.
  */
-import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
-import { rm } from "node:fs/promises";
+import { createHash, type KeyObject, X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import { writeFileAtomic } from "ransomeye-kernel";
 import {
@@ -23,15 +22,9 @@ import {
 } from "ransomeye-ingestion/protocol";
 import { SdkError } from "./codes.ts";
 import { certificationRequest } from "./csr.ts";
-import { loadIdentity, makePrivateDirectory, type ProducerIdentity, readPrivateIfPresent, saveIdentity, saveRenewal } from "./identity.ts";
+import { loadIdentity, pemOf, type ProducerIdentity, saveIdentity, saveRenewal } from "./identity.ts";
+import { enrolmentKeys, enrolmentOver, nextKey, nextKeyTaken } from "./pending_keys.ts";
 import { askRegistry, type RegistryContext, rootsByPin } from "./registry_connection.ts";
-
-/** Keys of an enrolment that has been begun. */
-const pendingEnrolment = "enrolment.json";
-/** The TLS key of a renewal that has been begun. */
-const pendingTlsKey = "tls.next.key";
-/** A batch key that is being registered. */
-const pendingBatchKey = "batch.next.key";
 
 /** What enrolment gave. */
 export interface Enrolled {
@@ -48,8 +41,7 @@ export async function enrolWithToken(
 ): Promise<Enrolled> {
   const token = parseToken(o.token.trim());
   if (token === undefined) throw new SdkError("SDK_OPTIONS_INVALID", "this is not a token; one looks like re1.….….…");
-  await makePrivateDirectory(o.directory);
-  const { tlsKey, batchKey } = await pendingKeys(o.directory);
+  const { tlsKey, batchKey } = await enrolmentKeys(o.directory);
   const root = await rootsByPin(context, (pem) => authorityPin(pem).equals(token.pin));
   const csr = certificationRequest(tlsKey);
   const ask = { tokenId: token.id, tokenSecret: token.secret, kind: o.kind, csr, batchKey: rawPublicKey(batchKey) };
@@ -68,7 +60,7 @@ export async function enrolWithToken(
     enrolment: context.address,
   };
   await saveIdentity(o.directory, identity);
-  await rm(join(o.directory, pendingEnrolment), { force: true });
+  await enrolmentOver(o.directory);
   return { identity, name: answer.name, known: answer.known };
 }
 
@@ -76,7 +68,7 @@ export async function enrolWithToken(
 export async function renewIdentity(context: RegistryContext, directory: string): Promise<ProducerIdentity> {
   const identity = await loadIdentity(directory);
   const { batchKey } = identity;
-  const tlsKey = await pendingKey(join(directory, pendingTlsKey), () => generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey);
+  const tlsKey = await nextKey(directory, "tls");
   const csr = certificationRequest(tlsKey);
   const shown = fingerprintOf(identity.tlsCertPem);
   const answer = await askRegistry(context, trustOf(identity), enrolmentPaths.renew, enrolmentWire.issued, (binding) =>
@@ -89,7 +81,7 @@ export async function renewIdentity(context: RegistryContext, directory: string)
   refuseForeign(answer.certificate, tlsKey);
   const renewed = { ...identity, tlsKeyPem: pemOf(tlsKey), tlsCertPem: answer.certificate, caPem: answer.roots };
   await saveRenewal(directory, renewed);
-  await rm(join(directory, pendingTlsKey), { force: true });
+  await nextKeyTaken(directory, "tls");
   return renewed;
 }
 
@@ -99,7 +91,7 @@ export async function rotateBatchKey(
   directory: string,
 ): Promise<{ readonly identity: ProducerIdentity; readonly retiredUs: number }> {
   const identity = await loadIdentity(directory);
-  const next = await pendingKey(join(directory, pendingBatchKey), () => generateKeyPairSync("ed25519").privateKey);
+  const next = await nextKey(directory, "batch");
   const newKey = rawPublicKey(next);
   const keyId = keyIdOf(rawPublicKey(identity.batchKey));
   const shown = fingerprintOf(identity.tlsCertPem);
@@ -114,35 +106,13 @@ export async function rotateBatchKey(
   });
   // One rename switches: before it the old key signs, which is good for the whole overlap, after it the new one.
   await writeFileAtomic(join(directory, "batch.key"), pemOf(next), 0o600);
-  await rm(join(directory, pendingBatchKey), { force: true });
+  await nextKeyTaken(directory, "batch");
   return { identity: { ...identity, batchKey: next }, retiredUs };
 }
 
 function trustOf(identity: ProducerIdentity): Parameters<typeof askRegistry>[1] {
   const { caPem, trustDomain, tlsKeyPem, tlsCertPem } = identity;
   return { roots: caPem, trustDomain, client: { keyPem: tlsKeyPem, certPem: tlsCertPem } };
-}
-
-/** The keys of this enrolment: those of an attempt before, or fresh ones, saved. */
-async function pendingKeys(directory: string): Promise<{ readonly tlsKey: KeyObject; readonly batchKey: KeyObject }> {
-  const path = join(directory, pendingEnrolment);
-  const saved = await readPrivateIfPresent(path);
-  if (saved === undefined) {
-    const tlsKey = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
-    const batchKey = generateKeyPairSync("ed25519").privateKey;
-    await writeFileAtomic(path, JSON.stringify({ tls_key: pemOf(tlsKey), batch_key: pemOf(batchKey) }), 0o600);
-    return { tlsKey, batchKey };
-  }
-  const { tls_key: tls, batch_key: batch } = JSON.parse(saved) as Readonly<Record<string, string>>;
-  return { tlsKey: createPrivateKey(tls ?? ""), batchKey: createPrivateKey(batch ?? "") };
-}
-
-async function pendingKey(path: string, make: () => KeyObject): Promise<KeyObject> {
-  const saved = await readPrivateIfPresent(path);
-  if (saved !== undefined) return createPrivateKey(saved);
-  const key = make();
-  await writeFileAtomic(path, pemOf(key), 0o600);
-  return key;
 }
 
 /** A certificate for another key would lock us out as soon as it is in place. */
@@ -153,8 +123,4 @@ function refuseForeign(certificate: string, tlsKey: KeyObject): void {
 
 function fingerprintOf(certificate: string): string {
   return createHash("sha256").update(new X509Certificate(certificate).raw).digest("hex");
-}
-
-function pemOf(key: KeyObject): string {
-  return key.export({ format: "pem", type: "pkcs8" }).toString();
 }

@@ -90,10 +90,16 @@ export async function openProducer(settings: OpenProducer): Promise<Producer> {
     cut_bytes: opened.cutBytes,
     dropped_batches: opened.droppedBatches,
   });
-  const producer = new Producer(settings, options, opened, (runner) => {
-    open.runner = runner;
-  });
-  return producer;
+  try {
+    return new Producer(settings, options, opened, (runner) => {
+      open.runner = runner;
+    });
+  } catch (error) {
+    // Keys or a certificate that cannot be used: whoever mends them shall find the spool free.
+    await opened.spool.close();
+    await opened.release();
+    throw error;
+  }
 }
 
 /** A producer; see lib.ts for how to use one. */
@@ -121,6 +127,7 @@ export class Producer {
     this.#lingerMs = options.lingerMs;
     this.#batcher = new Batcher({ frameBytesMax, frameEventsMax, schemaVersion, mappingVersion }, (sealed) => this.#sealed(sealed));
     this.#admission = new Admission((bytes) => this.#hasRoom(bytes, 1));
+    this.#keeper = keeperOf(settings, options, (renewed) => this.#runner.renewed(renewed));
     this.#runner = new Runner({ identity, gateway, spoolDir, options, clock, random, telemetry }, opened, {
       settled: (effect) => this.#settled(effect),
       spooled: (through) => this.#calls.spooled(through),
@@ -132,19 +139,7 @@ export class Producer {
     });
     adopt(this.#runner);
     this.#runner.signal({ kind: "start" });
-    if (settings.identityDir !== undefined) {
-      const kept = {
-        directory: settings.identityDir,
-        identity,
-        timeoutMs: options.connectMs,
-        lookMs: options.identityLookMs,
-        clock,
-        random,
-        telemetry,
-      };
-      this.#keeper = new IdentityKeeper(kept, (renewed) => this.#runner.renewed(renewed));
-      this.#keeper.start();
-    }
+    this.#keeper?.start();
   }
 
   /** Sends one event and waits for its receipt. For many events `sendMany` costs far less. */
@@ -320,6 +315,7 @@ export class Producer {
   #stopped(error: SdkError): void {
     this.#linger?.cancel();
     this.#admission.fail(error);
+    this.#batcher.fail(error);
     for (const drain of this.#drains.splice(0)) drain.fail(error);
     this.#calls.fail(error);
   }
@@ -334,11 +330,22 @@ export class Producer {
     this.#runner.stop(new SdkError("SDK_CLOSED", "the producer is closed"));
     try {
       await this.#runner.saveState();
-      await spool.close();
     } finally {
+      await spool.close();
       await this.#opened.release();
     }
   }
+}
+
+/** What keeps the identity good, where it is known where that lies. */
+function keeperOf(
+  { identity, identityDir, clock, random, telemetry }: OpenProducer,
+  { connectMs, identityLookMs }: ResolvedOptions,
+  renewed: (identity: ProducerIdentity) => void,
+): IdentityKeeper | undefined {
+  if (identityDir === undefined) return undefined;
+  const kept = { directory: identityDir, identity, timeoutMs: connectMs, lookMs: identityLookMs, clock, random, telemetry };
+  return new IdentityKeeper(kept, renewed);
 }
 
 /** R-15: what a gateway may ask for at most. */

@@ -1,16 +1,15 @@
 /**
  * Why it exists: who ships is decided by an identity: two keys and a certificate in a private folder (R-35).
- * Enforces: keys are made by the SDK and stay where they were made; enrolling again keeps producer and batch key and renews TLS key and
+ * Enforces: keys are made by the SDK, saved before anybody is asked (a kill in between leaves no name without its keys), and stay where they were made; enrolling again keeps producer and batch key and renews TLS key and
  * certificate; a local identity is enrolled over the 0600 socket of this host only, one for each kind.
  * Forbids: identities that are not shown to whoever uses them.
  */
-import { sign, X509Certificate } from "node:crypto";
+import { X509Certificate } from "node:crypto";
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { type EnrolmentRequest, enrolmentBytes, rawPublicKey } from "ransomeye-ingestion/protocol";
 import type { Clock, Random } from "ransomeye-kernel";
 import type { ProducerKind } from "ransomeye-pipeline";
-import { createEnrolmentRequest, loadIdentity, type ProducerIdentity, saveIdentity } from "ransomeye-sdk";
+import { createEnrolmentRequest, enrolmentKeys, enrolmentOver, loadIdentity, type ProducerIdentity, saveIdentity } from "ransomeye-sdk";
 import { CliError } from "../errors.ts";
 import { registryRequest } from "../registry/client.ts";
 import type { EnrolResult } from "../registry/wire.ts";
@@ -50,21 +49,26 @@ export async function enrolIdentity(o: EnrolOptions): Promise<Enrolled> {
   const old = (await hasIdentity(o.directory)) ? await loadIdentity(o.directory) : undefined;
   if (old !== undefined && old.kind !== o.kind)
     throw new CliError("CLI_KIND_MISMATCH", `the identity in ${o.directory} is of kind ${old.kind}`);
-  const fresh = createEnrolmentRequest({ kind: o.kind, name: o.name }, o.random);
-  const { request, batchKey } =
-    old === undefined ? fresh : { request: withBatchKeyOf(old, fresh.request, fresh.tlsKeyPem), batchKey: old.batchKey };
+  const keys = await enrolmentKeys(o.directory);
+  const { request, tlsKeyPem, batchKey } = createEnrolmentRequest({ kind: o.kind, name: o.name }, o.random, {
+    tlsKey: keys.tlsKey,
+    // The registry knows the producer by its batch key.
+    batchKey: old?.batchKey ?? keys.batchKey,
+  });
   const result = (await registryRequest(o.registrySocket, { op: "enrol", request }, o.clock)) as EnrolResult;
   const identity: ProducerIdentity = {
     producer: result.producer,
     kind: result.kind,
     trustDomain: result.trust_domain,
-    tlsKeyPem: fresh.tlsKeyPem,
+    tlsKeyPem,
     tlsCertPem: result.certificate,
     caPem: result.ca,
     batchKey,
     ...(old?.receiptKeys === undefined ? {} : { receiptKeys: old.receiptKeys }),
+    ...(old?.enrolment === undefined ? {} : { enrolment: old.enrolment }),
   };
   await saveIdentity(o.directory, identity);
+  await enrolmentOver(o.directory);
   return { producer: result.producer, name: result.name, known: result.known, notAfterUs: certificateEndUs(result.certificate), identity };
 }
 
@@ -78,14 +82,6 @@ export async function ensureIdentity(o: EnrolOptions): Promise<ProducerIdentity>
 }
 
 const renewBeforeUs = 30 * 86_400_000_000;
-
-/** The fresh TLS key beside the old batch key: the registry knows the producer by the latter. */
-function withBatchKeyOf(old: ProducerIdentity, fresh: EnrolmentRequest, tlsKeyPem: string): EnrolmentRequest {
-  const { kind, name, tlsPublicKey, nonce } = fresh;
-  const fields = { kind, name, tlsPublicKey, batchPublicKey: rawPublicKey(old.batchKey), nonce };
-  const signed = enrolmentBytes(fields);
-  return { ...fields, tlsProof: sign("sha256", signed, tlsKeyPem), batchProof: sign(null, signed, old.batchKey) };
-}
 
 function certificateEndUs(pem: string): number {
   return Date.parse(new X509Certificate(pem).validTo) * 1000;
