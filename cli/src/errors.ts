@@ -73,7 +73,7 @@ export const CLI_CODES: CodeTable<CliCode> = {
   CLI_ALREADY_RUNNING: {
     stage: "start",
     disposition: "reject",
-    meaning: "Another supervisor owns this data directory.",
+    meaning: "Another supervisor, or another agent, owns this data directory.",
     next: "Use the running one, stop it with Ctrl-C or SIGTERM, or start a second one with another --data-dir.",
   },
   CLI_NOT_READY: {
@@ -98,7 +98,7 @@ export const CLI_CODES: CodeTable<CliCode> = {
     stage: "ship",
     disposition: "reject",
     meaning: "No identity of that name lies in the data directory.",
-    next: "Enrol it first: `ransomeye producer enroll NAME --kind KIND`.",
+    next: "Enrol it first: `ransomeye producer enroll NAME --kind KIND` where the system runs, `ransomeye enrol` with --identity DATA_DIR/identities/NAME elsewhere.",
   },
   CLI_KIND_MISMATCH: {
     stage: "ship",

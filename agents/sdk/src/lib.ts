@@ -47,6 +47,7 @@ export {
 } from "./producer.ts";
 export type { ProducerOptions } from "./options.ts";
 export type { OpenSpoolFile, SpoolFile } from "./spool_files.ts";
+export { type RoomWaiter, untilRoom } from "./disk_room.ts";
 
 // The heart, for the simulation: no I/O, run it under any clock and network.
 export { ProducerMachine } from "./producer_machine.ts";

@@ -142,7 +142,7 @@ export const SHIP_CODES: CodeTable<ShipCode> = {
     stage: "follow",
     disposition: "reject",
     meaning: "the patterns match more files than one agent follows; the rest is not read",
-    next: "narrow the patterns, or run several agents with identities of their own",
+    next: "narrow the patterns, or run a second agent with a data directory and an identity of its own",
   },
   SHIP_NOT_A_FILE: {
     stage: "follow",

@@ -13,6 +13,7 @@ export { type ReadOptions, recordBytesMax, RecordReader } from "./record_reader.
 // Following: files that grow and rotate.
 export { Follower, type FollowedState, type FollowerOptions, type FollowSource, type Handover } from "./follow/follower.ts";
 export type { FileMark, Head } from "./follow/file_mark.ts";
+export { matching } from "./follow/patterns.ts";
 export type { FramingPoint } from "./input/framing.ts";
 export { PositionedLane, type Sink } from "./follow/positioned_lane.ts";
 export { Positions } from "./follow/positions.ts";

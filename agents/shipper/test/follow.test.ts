@@ -328,3 +328,46 @@ test("P-8 a file that cannot be read is told once, however often it is tried, an
   assert.equal((await agent.follower.states())[0]?.blocked, null);
   await agent.follower.close();
 });
+
+test("AG-5 logs that come and go by their names: what is gone makes room for what comes, in the agent and in its checkpoint", async () => {
+  const { directory, disk, clock } = await setUp();
+  const sources = [{ path: join(directory, "day_*.json"), format: suricata }];
+  const agent = new Agent(disk, clock, { sources, pathsMax: 3 });
+  const days = Array.from({ length: 8 }, (_, i) => logIn(directory, `day_${String(i)}.json`));
+  for (const [at, log] of days.entries()) {
+    await log.write(2);
+    await agent.rest();
+    assert.deepEqual(disk.arrived(log.path), upTo(2));
+    const before = days[at - 1];
+    if (before !== undefined) await rm(before.path);
+    await agent.rest();
+  }
+  assert.deepEqual(agent.events("follow_blocked"), []);
+  assert.ok((await agent.follower.states()).length <= 3);
+  clock.ms += 60_000;
+  await agent.rest();
+  const { files } = JSON.parse(disk.checkpoint ?? "") as { files: unknown[] };
+  assert.ok(files.length <= 3, disk.checkpoint);
+  // Those that are still there give way to nobody.
+  for (const log of days.slice(0, 4)) await log.write(1);
+  await agent.rest();
+  assert.deepEqual(
+    agent.events("follow_blocked").map(({ code }) => code),
+    ["SHIP_FOLLOW_MANY"],
+  );
+  await agent.follower.close();
+});
+
+test("P-8 a file that has shown no format yet is no file that is up to date", async () => {
+  const { directory, disk, clock } = await setUp();
+  const path = join(directory, "garbage");
+  await writeFile(path, "nothing\nthat is known\n");
+  const agent = new Agent(disk, clock, { sources: [{ path, format: undefined }] });
+  await agent.rest();
+  assert.equal((await agent.follower.states())[0]?.blocked, "SHIP_FORMAT_UNKNOWN");
+  await writeFile(path, recordLine("garbage", 1), { flag: "a" });
+  await agent.rest();
+  assert.equal((await agent.follower.states())[0]?.blocked, null);
+  assert.deepEqual(disk.arrived(path), [1]);
+  await agent.follower.close();
+});

@@ -120,6 +120,7 @@ export class Agent {
         markOf: (path) => lane.markOf(path),
         take: (path, batch, about) => lane.take(path, batch, about),
         moved: (path, point) => lane.moved(path, point),
+        forget: (path) => lane.drop(path),
         rest: () => lane.rest(),
       },
       read: {},

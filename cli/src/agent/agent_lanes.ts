@@ -18,6 +18,7 @@ import {
   PositionedLane,
   Positions,
 } from "ransomeye-shipper";
+import { type SdkError, spoolStalled, untilRoom } from "ransomeye-sdk";
 import { CliError } from "../errors.ts";
 import { hasIdentity } from "../ship/identities.ts";
 import type { GateInvalid, Lane, LaneListener } from "../ship/lane.ts";
@@ -40,23 +41,30 @@ export interface AgentLanesOptions {
   readonly producer: string | null;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
+  /** Nothing more is read, and a disk without room is not waited for. */
+  readonly stopped: AbortSignal;
 }
 
 /** Where followed records go. */
 export class AgentLanes implements Handover, LaneListener {
   readonly #o: AgentLanesOptions;
   readonly #positioned = new Map<string, PositionedLane>();
+  /** Paths whose records the identity may not send. */
+  readonly #refused = new Map<string, string>();
 
   private constructor(o: AgentLanesOptions) {
     this.#o = o;
   }
 
-  /** Opens the lanes that were used before, with their positions. @throws ShipError SHIP_CHECKPOINT, CliError CLI_IDENTITY_BUSY */
+  /** Opens the lane that was asked for, or those that were used before, with their positions. @throws ShipError SHIP_CHECKPOINT, CliError CLI_IDENTITY_… */
   static async open(o: AgentLanesOptions): Promise<AgentLanes> {
     const own = new AgentLanes(o);
-    const names = (await readdir(o.dataDir.spool).catch(() => [] as string[])).filter((name) =>
-      o.producer === null ? ownNames.has(name) : name === o.producer,
-    );
+    if (o.producer !== null) {
+      // Asked for by name: whatever is wrong with it is said now, and not when a first line comes.
+      await own.#positionedLane(o.producer, await o.lanes.laneNamed(o.producer, own));
+      return own;
+    }
+    const names = (await readdir(o.dataDir.spool).catch(() => [] as string[])).filter((name) => ownNames.has(name));
     for (const name of names) {
       if (!(await hasIdentity(join(o.dataDir.identities, name)))) continue;
       await own.#positionedLane(name, await o.lanes.laneNamed(name, own));
@@ -75,18 +83,30 @@ export class AgentLanes implements Handover, LaneListener {
   async take(path: string, batch: Batch, about: { readonly fresh: FileMark | undefined; readonly head: Head | undefined }): Promise<void> {
     const lane = await this.#laneFor(batch.format);
     if (lane instanceof CliError) {
+      this.#refused.set(path, lane.code);
       const byteOffset = batch.items[0]?.place.byteOffset ?? 0;
       const detail = { input: path, code: lane.code, records: batch.items.length, byte_offset: byteOffset, detail: lane.message };
       this.#o.telemetry.emit(followInvalid, detail);
       return;
     }
+    this.#refused.delete(path);
     await lane.take(path, batch, about);
     if (about.fresh === undefined) return;
     for (const other of this.#positioned.values()) if (other !== lane) other.drop(path);
   }
 
+  /** Why what a path holds is not sent; undefined where it is. */
+  refusedOf(path: string): string | undefined {
+    return this.#refused.get(path);
+  }
+
   moved(path: string, point: FramingPoint): void {
     for (const lane of this.#positioned.values()) lane.moved(path, point);
+  }
+
+  forget(path: string): void {
+    this.#refused.delete(path);
+    for (const lane of this.#positioned.values()) lane.drop(path);
   }
 
   async rest(): Promise<void> {
@@ -123,9 +143,16 @@ export class AgentLanes implements Handover, LaneListener {
     if (known !== undefined) return known;
     const path = join(this.#o.dataDir.spool, name, checkpointName);
     const positions = Positions.load(await textOf(path), this.#o.lanes.openCursorOf(name));
-    const positioned = new PositionedLane(positions, lane, (text) => writeFileAtomic(path, text, 0o600), this.#o.clock);
+    const positioned = new PositionedLane(positions, lane, (text) => this.#writeCheckpoint(name, path, text), this.#o.clock);
     this.#positioned.set(name, positioned);
     return positioned;
+  }
+
+  /** A full disk passes: it is waited for here as it is for the spool. */
+  #writeCheckpoint(name: string, path: string, text: string): Promise<void> {
+    const { clock, stopped: closing, telemetry } = this.#o;
+    const stalled = (error: SdkError): void => telemetry.emit(spoolStalled, { producer: name, code: error.code, detail: error.message });
+    return untilRoom(() => writeFileAtomic(path, text, 0o600), { clock, closing, stalled });
   }
 }
 

@@ -9,12 +9,19 @@ import { type Clock, writeFileAtomic } from "ransomeye-kernel";
 import type { FollowedState } from "ransomeye-shipper";
 import { CliError } from "../errors.ts";
 import type { DataDir } from "../supervisor/data_dir.ts";
+import { isRunning, type ProcessName } from "../supervisor/process_facts.ts";
 import { formatBytes, formatSeconds } from "../terminal/format.ts";
 import { terminalSafe } from "../terminal/terminal_safe.ts";
 
 /** As `agent --status --json` prints it. */
-export interface AgentStatus {
+export interface AgentStatus extends Omit<StatusFile, "process"> {
   readonly pid: number;
+  readonly running: boolean;
+}
+
+/** What the file holds. */
+export interface StatusFile {
+  readonly process: ProcessName;
   readonly started_us: number;
   readonly written_us: number;
   readonly producers: readonly { readonly name: string; readonly producer: string; readonly kind: string }[];
@@ -30,35 +37,40 @@ export interface AgentStatus {
   }[];
 }
 
-/** Older than this, the agent is not running, or hangs. */
+/** Older than this, an agent that runs hangs. */
 const staleUs = 30_000_000;
 
 function fileIn(dir: DataDir): string {
   return join(dir.root, "agent.json");
 }
 
-/** The status of paths that a follower tells. */
-export function statusOf(facts: Omit<AgentStatus, "lag_bytes" | "paths">, states: readonly FollowedState[]): AgentStatus {
+/** The status of paths that a follower tells; `refusedOf`: why what a path holds is not sent. */
+export function statusOf(
+  facts: Omit<StatusFile, "lag_bytes" | "paths">,
+  states: readonly FollowedState[],
+  refusedOf: (path: string) => string | undefined,
+): StatusFile {
   const paths = states.map(({ path, open, blocked, lagBytes, lagMs }) => ({
     path,
     open,
-    blocked,
+    blocked: blocked ?? refusedOf(path) ?? null,
     lag_bytes: lagBytes,
     lag_ms: Math.round(lagMs),
   }));
   return { ...facts, lag_bytes: paths.reduce((sum, one) => sum + one.lag_bytes, 0), paths };
 }
 
-export async function writeStatus(dir: DataDir, status: AgentStatus): Promise<void> {
+export async function writeStatus(dir: DataDir, status: StatusFile): Promise<void> {
   await writeFileAtomic(fileIn(dir), `${JSON.stringify(status)}\n`, 0o600);
 }
 
 /** What the agent of this data directory said last. @throws CliError CLI_NOT_RUNNING */
 export async function readStatus(dir: DataDir): Promise<AgentStatus> {
   try {
-    return JSON.parse(await readFile(fileIn(dir), "utf8")) as AgentStatus;
+    const { process, ...told } = JSON.parse(await readFile(fileIn(dir), "utf8")) as StatusFile;
+    return { pid: process.pid, running: isRunning(process), ...told };
   } catch (cause) {
-    throw new CliError("CLI_NOT_RUNNING", "no agent has run in this data directory", { cause });
+    throw new CliError("CLI_NOT_RUNNING", `no agent has run in ${dir.root}`, { cause });
   }
 }
 
@@ -69,11 +81,14 @@ export function isStale(status: AgentStatus, clock: Clock): boolean {
 
 /** For people. */
 export function statusText(status: AgentStatus, clock: Clock): string {
-  const age = (clock.nowUs() - status.written_us) / 1e6;
+  const age = formatSeconds(Math.max(0, (clock.nowUs() - status.written_us) / 1e6));
+  const files = `${status.paths.length} ${status.paths.length === 1 ? "file" : "files"}`;
   const lines = [
-    isStale(status, clock)
-      ? `no word from the agent (pid ${status.pid}) for ${formatSeconds(age)}: it is not running, or it hangs`
-      : `the agent (pid ${status.pid}) follows ${status.paths.length} files, ${formatBytes(status.lag_bytes)} behind; spool ${formatBytes(status.spool_bytes)}`,
+    !status.running
+      ? `the agent (pid ${status.pid}) is not running; its last word, ${age} ago:`
+      : isStale(status, clock)
+        ? `no word from the agent (pid ${status.pid}) for ${age}: it hangs`
+        : `the agent (pid ${status.pid}) follows ${files}, ${formatBytes(status.lag_bytes)} behind; spool ${formatBytes(status.spool_bytes)}`,
   ];
   for (const { name, producer, kind } of status.producers) lines.push(`  sends as ${name} (${kind}, ${producer})`);
   if (status.obstacle !== null) lines.push(`  ${status.obstacle}`);

@@ -19,6 +19,8 @@ export async function destination(
   gatewayOption: string | undefined,
 ): Promise<Pick<LanesOptions, "gateway" | "who">> {
   const given = gatewayOption === undefined ? undefined : splitHostPort(gatewayOption);
+  if (producer !== null && !identityName.test(producer))
+    throw new CliError("CLI_USAGE", `--producer ${producer}: not the name of an identity`);
   if (given !== undefined && producer !== null) {
     await createDataDir(dir);
     return { gateway: given, who: { producer } };
@@ -29,6 +31,9 @@ export async function destination(
   const gateway = { host: localHost(at.host), port: at.port };
   return { gateway, who: producer === null ? { registrySocket: runtime.registrySocket } : { producer } };
 }
+
+/** As the registry names producers: nothing that leads out of the folder of identities. */
+const identityName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 function splitHostPort(text: string): { host: string; port: number } {
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:]+)):(\d{1,5})$/.exec(text);

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { Clock, Random, Telemetry } from "ransomeye-kernel";
 import { detectKind, fitsKind, formats, type Format } from "ransomeye-shipper";
 import type { ProducerKind } from "ransomeye-pipeline";
-import { loadIdentity, openProducer, type Producer, type ProducerIdentity } from "ransomeye-sdk";
+import { loadIdentity, openProducer, type Producer, type ProducerIdentity, SDK_CODES } from "ransomeye-sdk";
 import { hasCode } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import type { DataDir } from "../supervisor/data_dir.ts";
@@ -62,8 +62,7 @@ export class Lanes {
 
   /** The lane of an identity that has shipped before. */
   async laneNamed(name: string, listener: LaneListener): Promise<Lane> {
-    const directory = join(this.#o.dataDir.identities, name);
-    const { kind } = await loadIdentity(directory);
+    const { kind } = await this.#saved(name);
     const open = this.#open.get(name) ?? (await this.#openLane(name, await this.#identity(name, kind), undefined, listener));
     return open.lane;
   }
@@ -111,7 +110,9 @@ export class Lanes {
   /** What a person should know while nothing moves: who is not connected, or held back by the gateway. */
   obstacle(): string | undefined {
     for (const { name, producer } of this.#open.values()) {
-      const { phase, throttle, unsettledFrames } = producer.stats();
+      const { phase, throttle, unsettledFrames, stalled, stopped } = producer.stats();
+      if (stopped !== undefined) return `${name} has stopped: ${stopped}: ${SDK_CODES[stopped].meaning}; ${SDK_CODES[stopped].next}`;
+      if (stalled !== undefined) return `${name} waits: ${SDK_CODES[stalled].meaning}; ${SDK_CODES[stalled].next}`;
       if (unsettledFrames === 0) continue;
       if (phase !== "streaming") return `${name} is not connected to the gateway; what is spooled is sent when it is`;
       if (throttle === "paused") return "the gateway has paused its producers";
@@ -119,16 +120,24 @@ export class Lanes {
     return undefined;
   }
 
+  /** Closes all of them; one that fails keeps none of the others open. */
   async close(): Promise<void> {
-    for (const { producer } of this.#open.values()) await producer.close();
+    const ends = await Promise.allSettled([...this.#open.values()].map(({ producer }) => producer.close()));
+    const failed = ends.find((end) => end.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
   }
 
   async #identity(name: string, kind: ProducerKind): Promise<ProducerIdentity> {
     const { dataDir, who, clock, random } = this.#o;
     const directory = join(dataDir.identities, name);
     if ("registrySocket" in who) return ensureIdentity({ directory, name, kind, registrySocket: who.registrySocket, clock, random });
-    if (!(await hasIdentity(directory)))
-      throw new CliError("CLI_IDENTITY_MISSING", `there is no identity ${name} in ${dataDir.identities}`);
+    return this.#saved(name);
+  }
+
+  async #saved(name: string): Promise<ProducerIdentity> {
+    const { identities } = this.#o.dataDir;
+    const directory = join(identities, name);
+    if (!(await hasIdentity(directory))) throw new CliError("CLI_IDENTITY_MISSING", `there is no identity ${name} in ${identities}`);
     return loadIdentity(directory);
   }
 

@@ -62,6 +62,7 @@ export class FollowedPath {
   #reading: FileReading | undefined;
   /** The file under the path itself, which may grow; otherwise one that was moved away. */
   #live = false;
+  #absent = false;
   #registered = false;
   #changedUs = 0;
   #queue: Planned[] = [];
@@ -90,6 +91,16 @@ export class FollowedPath {
 
   get blocked(): string | undefined {
     return this.#blocked;
+  }
+
+  /** Nothing is there, and nothing is left to be read. */
+  get gone(): boolean {
+    return this.#absent && this.#reading === undefined && this.#queue.length === 0 && this.#left === undefined;
+  }
+
+  /** Something was read, and has not shown what it is: its records wait. */
+  get undetected(): boolean {
+    return this.#reading !== undefined && this.#reading.offset > 0 && this.#reading.point === undefined;
   }
 
   /** How the open file begins, as far as it is known. */
@@ -173,6 +184,7 @@ export class FollowedPath {
   /** The file under the path, if it can be read. */
   async #openLive(): Promise<OpenedRotated | undefined> {
     const file = await openFile(this.path);
+    this.#absent = "kind" in file && file.kind === "gone";
     if ("kind" in file) {
       if (file.kind === "blocked") this.#block("SHIP_NOT_A_FILE", file.detail);
       else this.#blocked = undefined;

@@ -27,6 +27,8 @@ export interface Handover {
   take(path: string, batch: Batch, about: { readonly fresh: FileMark | undefined; readonly head: Head | undefined }): Promise<void>;
   /** Reading got this far; nothing of it is to be handed over. */
   moved(path: string, point: FramingPoint): void;
+  /** A path is followed no more: it is gone, and so are its positions. */
+  forget(path: string): void;
   /** Nothing is to be read at the moment. */
   rest(): Promise<void>;
 }
@@ -37,6 +39,8 @@ export interface FollowerOptions extends Omit<FollowOptions, "format"> {
   readonly pollMs: number;
   /** Patterns are looked at again after this. */
   readonly scanMs: number;
+  /** Files that are followed at most, where it is not the bound of all agents. */
+  readonly pathsMax?: number;
 }
 
 /** A path as an operator sees it. */
@@ -55,11 +59,13 @@ const piecesInTurn = 4;
 export class Follower {
   readonly #options: FollowerOptions;
   readonly #paths = new Map<string, FollowedPath>();
+  readonly #pathsMax: number;
   #scanAtMs = 0;
   #full = false;
 
   constructor(options: FollowerOptions) {
     this.#options = options;
+    this.#pathsMax = options.pathsMax ?? followedMax;
   }
 
   /** One round over all paths; false where nothing was read. */
@@ -86,7 +92,13 @@ export class Follower {
       const { bytes, ms } = await followed.lag();
       this.#options.telemetry.set(followLagBytes, bytes, { path: followed.path });
       this.#options.telemetry.set(followLagMs, ms, { path: followed.path });
-      states.push({ path: followed.path, open: followed.isOpen, blocked: followed.blocked ?? null, lagBytes: bytes, lagMs: ms });
+      states.push({
+        path: followed.path,
+        open: followed.isOpen,
+        blocked: followed.blocked ?? (followed.undetected ? "SHIP_FORMAT_UNKNOWN" : null),
+        lagBytes: bytes,
+        lagMs: ms,
+      });
     }
     return states;
   }
@@ -96,26 +108,39 @@ export class Follower {
   }
 
   async #scan(): Promise<void> {
-    const { sources, clock, scanMs, handover, telemetry } = this.#options;
+    const { sources, clock, scanMs, handover } = this.#options;
     const nowMs = clock.monotonicMs();
     if (nowMs < this.#scanAtMs) return;
     this.#scanAtMs = nowMs + scanMs;
-    for (const { path: pattern, format } of sources) {
-      for (const path of await matching(pattern)) {
-        if (this.#paths.has(path)) continue;
-        if (this.#paths.size >= followedMax) {
-          if (!this.#full)
-            telemetry.emit(followBlocked, {
-              input: pattern,
-              code: "SHIP_FOLLOW_MANY",
-              detail: `${followedMax} files are followed already`,
-            });
-          this.#full = true;
-          return;
-        }
-        this.#paths.set(path, new FollowedPath(path, handover.markOf(path), { ...this.#options, format }));
+    const found = new Map<string, FollowSource>();
+    for (const source of sources) for (const path of await matching(source.path)) if (!found.has(path)) found.set(path, source);
+    for (const [path, { path: pattern, format }] of found) {
+      if (this.#paths.has(path)) continue;
+      if (this.#paths.size >= this.#pathsMax && !(await this.#forgetGone(found))) {
+        this.#tellFull(pattern);
+        return;
       }
+      this.#paths.set(path, new FollowedPath(path, handover.markOf(path), { ...this.#options, format }));
     }
+    this.#full = false;
+  }
+
+  /** Makes room by letting go of paths that no source names any more and that nothing is left of: logs with a date in their names come and go for years. */
+  async #forgetGone(found: ReadonlyMap<string, unknown>): Promise<boolean> {
+    for (const [path, followed] of this.#paths) {
+      if (found.has(path) || !followed.gone) continue;
+      this.#paths.delete(path);
+      await followed.close();
+      this.#options.handover.forget(path);
+    }
+    return this.#paths.size < this.#pathsMax;
+  }
+
+  #tellFull(pattern: string): void {
+    if (this.#full) return;
+    this.#full = true;
+    const detail = `${this.#pathsMax} files are followed already`;
+    this.#options.telemetry.emit(followBlocked, { input: pattern, code: "SHIP_FOLLOW_MANY", detail });
   }
 
   async #turn(followed: FollowedPath): Promise<boolean> {

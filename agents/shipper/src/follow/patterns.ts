@@ -34,16 +34,18 @@ export async function matching(pattern: string): Promise<string[]> {
 
 /** Rotated files of files that match as well, or did before they were moved, are read for what is missing, and not again. */
 function withoutRotated(paths: readonly string[]): string[] {
-  const byFolder = new Map<string, string[]>();
-  for (const path of paths) {
-    const list = byFolder.get(dirname(path));
-    if (list === undefined) byFolder.set(dirname(path), [path]);
-    else list.push(path);
-  }
-  return paths.filter((path) => {
+  const all = new Set(paths);
+  // A rotated file's name begins with the live one's and goes on with a dot or a dash; each against each would be millions in a large folder.
+  const isRotated = (path: string): boolean => {
     const name = basename(path);
-    return !(byFolder.get(dirname(path)) ?? []).some((other) => rotationOf(basename(other), name) !== undefined);
-  });
+    for (let end = name.length - 1; end > 0; end -= 1) {
+      if (name[end] !== "." && name[end] !== "-") continue;
+      const live = name.slice(0, end);
+      if (rotationOf(live, name) !== undefined && all.has(join(dirname(path), live))) return true;
+    }
+    return false;
+  };
+  return paths.filter((path) => !isRotated(path));
 }
 
 function partPattern(part: string): RegExp {

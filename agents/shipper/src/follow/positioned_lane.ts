@@ -76,7 +76,7 @@ export class PositionedLane {
     this.#positions.moved(path, point);
   }
 
-  /** The path is read under another producer now. */
+  /** The path is read under another producer now, or is followed no more. */
   drop(path: string): void {
     this.#positions.drop(path);
   }
