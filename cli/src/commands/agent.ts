@@ -109,8 +109,12 @@ async function runAgent(context: CommandContext, paths: readonly string[], optio
     await drain(lanes, agent.drainMsMax, clock);
   } finally {
     stop.release();
-    await lanes.close().finally(() => lifetime.drain());
-    telemetry.flush();
+    try {
+      await lanes.close();
+    } finally {
+      await lifetime.drain();
+      telemetry.flush();
+    }
   }
   return "ok";
 }
