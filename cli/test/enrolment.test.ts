@@ -72,7 +72,7 @@ test("TB-5 a token admits one key once; asked again the same key gets the same i
     refusedWith("ENROL_TOKEN_USED"),
   );
   assert.deepEqual(await bench.audit(), ["token_created", "enrolled", "enrolled_again", "token_reuse_refused"]);
-  const { producers } = await bench.ask<{ producers: WireProducer[] }>({ op: "list" });
+  const { producers } = await bench.ask<{ producers: WireProducer[] }>({ op: "list", from: 0 });
   assert.equal(producers.length, 1);
   assert.deepEqual(await bench.ask({ op: "clones", all: false }), [], "a repeated request is no clone");
 });
@@ -97,7 +97,7 @@ test("TB-5 of a token only a hash is kept; a wrong secret, an unknown, an expire
   const short = await bench.token({ seconds: 5 });
   bench.shift(10_000_000);
   await assert.rejects(attempt(short), refusedWith("ENROL_TOKEN_EXPIRED"));
-  const { producers } = await bench.ask<{ producers: WireProducer[] }>({ op: "list" });
+  const { producers } = await bench.ask<{ producers: WireProducer[] }>({ op: "list", from: 0 });
   assert.equal(producers.length, 0);
   const secret = token.secret.toString("base64url");
   assert.ok(!JSON.stringify(bench.telemetry.events).includes(secret), "no secret in what is logged");
@@ -266,7 +266,7 @@ test("TB-9 a batch key is rotated by both keys; the old one ends after the overl
   assert.notEqual(next, before);
   assert.equal(keyIdOf(rawPublicKey((await loadIdentity(directory)).batchKey)), next);
   const keys = async (): Promise<Map<string, number | null>> => {
-    const { producers } = await bench.ask<{ producers: WireProducer[] }>({ op: "list" });
+    const { producers } = await bench.ask<{ producers: WireProducer[] }>({ op: "list", from: 0 });
     return new Map(producers[0]?.keys.map((key) => [key.key_id, key.retired_us]));
   };
   assert.deepEqual(

@@ -237,5 +237,5 @@ test("the registry answers nonsense with a code and goes on", async () => {
     });
   });
   assert.equal((JSON.parse(answer) as { code: string }).code, "CLI_REGISTRY_PROTOCOL");
-  await assert.rejects(registryRequest(socketPath, { op: "list" }, systemClock), /boom/);
+  await assert.rejects(registryRequest(socketPath, { op: "list", from: 0 }, systemClock), /boom/);
 });

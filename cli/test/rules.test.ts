@@ -10,6 +10,7 @@ import { commentedConfig } from "../src/commands/init.ts";
 import { parseTime } from "../src/commands/time.ts";
 import { CLI_CODES, CliError, EXITS, exitOf } from "../src/errors.ts";
 import { parseEventId } from "../src/queries/events.ts";
+import { type GateStatus, shownGates } from "../src/queries/gates.ts";
 import { bytesPerDay } from "../src/queries/storage.ts";
 import { renderCliPage } from "../src/reference_page.ts";
 import { daysToDrop, diskVerdict } from "../src/roles/keeper_rules.ts";
@@ -158,4 +159,22 @@ test("the commented configuration of `init` is valid as it is and with every fie
 test("core/docs/cli.md is made from the command table", async () => {
   const path = fileURLToPath(new URL("../../../core/docs/cli.md", import.meta.url));
   assert.equal(await readFile(path, "utf8"), renderCliPage(), "run: npm run docs");
+});
+
+test("R-24 status has a line for each gateway that should run, whatever it has said: a dead one's last word is not its successor's", () => {
+  const report = (gateway: string): GateStatus => ({ gateway, state: "open", reason: "", sessions: 4, heard_us: 1 });
+  const processes = [
+    { name: "gateway-1", ready: true },
+    { name: "gateway-2", ready: false },
+    { name: "gateway-3", ready: true },
+  ];
+  const shown = shownGates(processes, [report("gateway-1"), report("gateway-2"), report("another system's")]);
+  assert.deepEqual(
+    shown.map(({ gateway, state, sessions }) => [gateway, state, sessions]),
+    [
+      ["gateway-1", "open", 4],
+      ["gateway-2", "starting", 0],
+      ["gateway-3", "silent", 0],
+    ],
+  );
 });

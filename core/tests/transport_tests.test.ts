@@ -11,6 +11,7 @@ import { connect as connectTls } from "node:tls";
 import type { IngestCode } from "ransomeye-ingestion";
 import { clientMessage, grpcParts } from "ransomeye-ingestion/protocol";
 import { type Clock, systemClock, type Timer } from "ransomeye-kernel";
+import { openMemoryBus } from "ransomeye-pipeline";
 import { floods, runFlood } from "./src/gate/floods.ts";
 import { frameType, pingAnswered, rawFrame, RawPeer, tlsOptions } from "./src/gate/raw_http2.ts";
 import { plainHello } from "./src/gate/test_client.ts";
@@ -297,4 +298,16 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     const status = await new Promise((resolve) => stream.on("response", (headers) => resolve(headers["grpc-message"])));
     assert.match(decodeURIComponent(String(status)), /^INGEST_(PATH_UNKNOWN|REQUESTS_MAX)/);
   });
+});
+
+test("a gateway has told of itself before its first producer comes: nobody reads its predecessor's last word for its own", async (t) => {
+  const bus = openMemoryBus({ clock: systemClock });
+  const told: boolean[] = [];
+  const report = bus.report.bind(bus);
+  bus.report = async (said) => {
+    told.push(said.ended);
+    await report(said);
+  };
+  await startTestGate(t, { bus });
+  assert.deepEqual(told.slice(0, 1), [false]);
 });

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { producerKinds } from "ransomeye-ingestion/protocol";
 import { CliError } from "../errors.ts";
 import { enrolIdentity } from "../ship/identities.ts";
+import { listProducers } from "../registry/client.ts";
 import { keySecondsMax } from "../registry/requests.ts";
 import { parseProducer, type WireProducer } from "../registry/wire.ts";
 import { requireRuntime } from "../supervisor/runtime_file.ts";
@@ -65,11 +66,11 @@ export const listCommand: CommandSpec = {
   json: `{"version": number, "producers": [${producerShape}]}`,
   exits: ["ok", "usage", "config", "unreachable"],
   async run(context, _args, options) {
-    const answer = (await ask(context, { op: "list" })) as { version: number; producers: unknown[] };
-    const all = answer.producers.map(parseProducer);
-    const shown = all.filter((p) => options["all"] === true || p.status !== "revoked");
+    const { registrySocket } = await requireRuntime(await context.dataDir());
+    const { version, producers } = await listProducers(registrySocket, context.clock);
+    const shown = producers.filter((p) => options["all"] === true || p.status !== "revoked");
     context.result(
-      { version: answer.version, producers: shown.map(producerJson) },
+      { version, producers: shown.map(producerJson) },
       shown.length === 0
         ? "no producer is registered"
         : formatTable(

@@ -7,7 +7,7 @@
 import { diskFacts, sleep } from "ransomeye-kernel";
 import type { ExitName } from "../errors.ts";
 import { divergedPlaces } from "../queries/divergence.ts";
-import { type GateStatus, type QuarantineStatus, readGates, readQuarantine } from "../queries/gates.ts";
+import { type QuarantineStatus, readGates, readQuarantine, type ShownGate, shownGates } from "../queries/gates.ts";
 import { readLag } from "../queries/ledger.ts";
 import { registryRequest } from "../registry/client.ts";
 import type { ShownAuthority } from "../registry/requests.ts";
@@ -42,13 +42,14 @@ export const statusCommand: CommandSpec = {
  "postgres": {"embedded": boolean, "pid": n | null, "restarts": n} | null,
  "storage": {"bytes": n, "bytes_per_day": n, "days": [{"day": string, "bytes": n}], "retention_bytes_max": n, "retention_days_max": n,
    "disk_free_bytes": n, "disk_total_bytes": n, "seconds_until_full": n | null} | null,
- "gateways": [{"gateway": string, "state": "open" | "throttled" | "paused", "reason": string, "sessions": n, "heard_us": n}],
+ "gateways": [{"gateway": string, "state": "open" | "throttled" | "paused" | "starting" | "silent", "reason": string, "sessions": n, "heard_us": n | null}],
  "quarantine": [{"producer": string, "gateway": string, "code": string, "since_us": n, "until_us": n}],
  "lag_batches": n | null, "paused": string | null, "stopped_partitions": [n], "ledger": {"balanced": boolean, "since_us": n} | null,
  "certificates": {"gateway_days": n, "root_days": n, "retiring_days": n | null, "producers_ending": n} | null}
 certificates: whole days until they end; producers_ending counts active producers whose last one ends within 30 days.
 ledger: what the running system's own counting says, and since when; null before the first count.
 gateways: what each gateway process last said; it throttles or pauses its producers by buffer, append_latency, engine_lag, bus_lag or the bus's own reason.
+starting: it is not ready yet, producers keep their events; silent: it runs and has not reported for ten seconds.
 quarantine: producers that flooded a gateway and are refused for a while; code is the last offence.
 paused: why the bus takes nothing at the moment; producers keep what they have until it does.
 seconds_until_full: until retention begins to drop days or the disk's floor is reached, whichever is first, at today's rate; null if nothing comes in.`,
@@ -66,7 +67,10 @@ seconds_until_full: until retention begins to drop days or the disk's floor is r
     };
     context.result(status, statusText(status));
     if (!running || !ready) return "unreachable" satisfies ExitName;
-    const closed = status.paused !== null || status.gateways.some(({ state }) => state === "paused") || status.quarantine.length > 0;
+    const closed =
+      status.paused !== null ||
+      status.gateways.some(({ state }) => state === "paused" || state === "silent") ||
+      status.quarantine.length > 0;
     const wrong = status.ledger?.balanced === false || closed || status.stopped_partitions.length > 0;
     return wrong ? "found" : "ok";
   },
@@ -106,7 +110,7 @@ function certificateText({ gateway_days, root_days, retiring_days, producers_end
 
 const nothingStored = {
   storage: null,
-  gateways: [] as readonly GateStatus[],
+  gateways: [] as readonly ShownGate[],
   quarantine: [] as readonly QuarantineStatus[],
   lag_batches: null,
   paused: null as string | null,
@@ -166,7 +170,10 @@ async function storedFacts(context: CommandContext, dir: DataDir) {
         disk_total_bytes: disk.totalBytes,
         seconds_until_full: perDay === 0 ? null : Math.round((room / perDay) * 86_400),
       },
-      gateways: await readGates(reader.pool, context.clock.nowUs()),
+      gateways: shownGates(
+        reader.runtime.children.filter(({ role }) => role === "gateway"),
+        await readGates(reader.pool, context.clock.nowUs()),
+      ),
       quarantine: await readQuarantine(reader.pool, context.clock.nowUs()),
       lag_batches: await readLag(reader.pool),
       paused: await pausedReason(reader.pool),
@@ -176,6 +183,13 @@ async function storedFacts(context: CommandContext, dir: DataDir) {
     // Starting, or PostgreSQL on its way back: the rest of the status still holds.
     return nothingStored;
   }
+}
+
+function gatewayText({ gateway, state, reason, sessions }: ShownGate): string {
+  const name = terminalSafe(gateway);
+  if (state === "starting") return `producers  wait for ${name}, which is starting`;
+  if (state === "silent") return `producers  unknown on ${name}: it has not reported for ten seconds`;
+  return `producers  ${sessions} on ${name}, ${state}${state === "open" ? "" : `: ${terminalSafe(reason)}`}`;
 }
 
 function statusText(status: ProcessFacts & StoredFacts & { readonly certificates: CertificateDays | null }): string {
@@ -201,10 +215,7 @@ function statusText(status: ProcessFacts & StoredFacts & { readonly certificates
       `waiting    ${status.lag_batches ?? 0} signed batches between bus and rows`,
     );
   }
-  for (const { gateway, state, reason, sessions } of status.gateways) {
-    const why = state === "open" ? "" : `: ${terminalSafe(reason)}`;
-    lines.push(`producers  ${sessions} on ${terminalSafe(gateway)}, ${state}${why}`);
-  }
+  for (const gate of status.gateways) lines.push(gatewayText(gate));
   for (const { producer, gateway, code, until_us } of status.quarantine)
     lines.push(`QUARANTINE ${producer} at ${terminalSafe(gateway)} until ${formatTimeUs(until_us)}: ${terminalSafe(code)}`);
   if (status.certificates !== null) lines.push(certificateText(status.certificates));

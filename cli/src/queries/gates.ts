@@ -1,6 +1,6 @@
 /**
  * Why it exists: backpressure and quarantine are decided inside a gateway; an operator must see them without reading its log.
- * Enforces: what each gateway process last said of itself, by its own report; a process that has ended is not shown.
+ * Enforces: what each gateway process last said of itself, by its own report; a process that has ended is not shown, and one that has said nothing yet is.
  * Forbids: taking an old report for the present: its age is shown with it.
  */
 import type { Pool } from "ransomeye-db";
@@ -15,6 +15,11 @@ export interface GateStatus {
   readonly heard_us: number;
 }
 
+/** A gateway process of this system: what it said last, or that it is on its way, or says nothing. */
+export type ShownGate =
+  | GateStatus
+  | (Pick<GateStatus, "gateway" | "reason" | "sessions"> & { readonly state: "starting" | "silent"; readonly heard_us: null });
+
 /** A producer that a gateway refuses for a while. */
 export interface QuarantineStatus {
   readonly producer: string;
@@ -28,13 +33,26 @@ export interface QuarantineStatus {
 /** A process that has said nothing for this long has ended, cleanly or not. */
 const silentUsMax = 10_000_000;
 
-/** The gateways that run now. */
+/** The gateways that have reported lately, each by its newest process. */
 export async function readGates(pool: Pool, nowUs: number): Promise<readonly GateStatus[]> {
   const { rows } = await pool.query<GateStatus>(
-    "SELECT gateway, state, reason, sessions, updated_us AS heard_us FROM views.gates WHERE NOT ended AND updated_us > $1 ORDER BY gateway, started_us",
+    `SELECT gateway, state, reason, sessions, updated_us AS heard_us FROM
+       (SELECT DISTINCT ON (gateway) * FROM views.gates ORDER BY gateway, started_us DESC) newest
+     WHERE NOT ended AND updated_us > $1 ORDER BY gateway`,
     [nowUs - silentUsMax],
   );
   return rows;
+}
+
+/** One line for each gateway process that the supervisor keeps, in its order. */
+export function shownGates(
+  processes: readonly { readonly name: string; readonly ready: boolean }[],
+  reports: readonly GateStatus[],
+): readonly ShownGate[] {
+  return processes.map(({ name: gateway, ready }) => {
+    const report = ready ? reports.find((one) => one.gateway === gateway) : undefined;
+    return report ?? { gateway, state: ready ? "silent" : "starting", reason: "", sessions: 0, heard_us: null };
+  });
 }
 
 /** Producers in quarantine now, with the gateway that refuses them. */

@@ -4,14 +4,13 @@
  * Forbids: failing a command for want of a name.
  */
 import type { Clock } from "ransomeye-kernel";
-import { registryRequest } from "../registry/client.ts";
-import { parseProducer, type WireProducer } from "../registry/wire.ts";
+import { listProducers } from "../registry/client.ts";
+import type { WireProducer } from "../registry/wire.ts";
 
 /** All registered producers; empty when the registry does not answer. */
 export async function registeredProducers(registrySocket: string, clock: Clock): Promise<readonly WireProducer[]> {
   try {
-    const answer = (await registryRequest(registrySocket, { op: "list" }, clock)) as { readonly producers: readonly unknown[] };
-    return answer.producers.map(parseProducer);
+    return (await listProducers(registrySocket, clock)).producers;
   } catch {
     return [];
   }

@@ -10,7 +10,8 @@ import { CliError } from "../errors.ts";
 import { registryLost, registrySynced } from "../events.ts";
 import { DirectoryMemory } from "./directory.ts";
 import { type Question, requestLine } from "./requests.ts";
-import { heartbeatMs, LineSplitter, parsePush, type Reply } from "./wire.ts";
+import { heartbeatMs, LineSplitter, parseProducer, parsePush, type Reply, type WireProducer } from "./wire.ts";
+import { array, integer, object } from "./wire_fields.ts";
 
 const requestMsMax = 15_000;
 /** A connection without a word for this long is taken for dead; three heartbeats. */
@@ -52,6 +53,25 @@ export function registryRequest(socketPath: string, request: Question, clock: Cl
       }
     });
   });
+}
+
+/** All registered producers, and the version that they belong to. Rejects as `registryRequest` does. */
+export async function listProducers(
+  socketPath: string,
+  clock: Clock,
+): Promise<{ readonly version: number; readonly producers: readonly WireProducer[] }> {
+  const producers = new Map<string, WireProducer>();
+  for (let from: number | null = 0, version = 0; ; ) {
+    const part = object(await registryRequest(socketPath, { op: "list", from }, clock));
+    version = integer(part["version"], "version");
+    // By id: what changed between two questions comes as it is now.
+    for (const one of array(part["producers"])) {
+      const producer = parseProducer(one);
+      producers.set(producer.id, producer);
+    }
+    from = part["next"] === null ? null : integer(part["next"], "next");
+    if (from === null) return { version, producers: [...producers.values()] };
+  }
 }
 
 /** Follows the registry until the lifetime ends. Resolves with the first whole snapshot. */

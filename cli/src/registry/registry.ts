@@ -19,11 +19,13 @@ import type { StoredChange } from "./changes.ts";
 import { RegistryStore } from "./store.ts";
 import { TokenStore } from "./token_store.ts";
 import type { Question, ShownAuthority } from "./requests.ts";
-import type { EnrolResult, WireProducer } from "./wire.ts";
+import { type EnrolResult, partsOf, type WireProducer } from "./wire.ts";
 
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const statusOf = { revoke: "revoked", suspend: "suspended", resume: "active" } as const satisfies Record<string, ProducerStatus>;
 
+/** Producers that are looked at for one part of a list. */
+const listPartMax = 500;
 const endingSoonUs = 30 * 86_400_000_000;
 
 type Listener = Parameters<RegistryDesk["onChange"]>[0];
@@ -103,7 +105,7 @@ export class Registry implements RegistryDesk {
   handle(request: Question): Promise<unknown> {
     switch (request.op) {
       case "list":
-        return Promise.resolve({ version: this.#version, producers: [...this.#producers.values()] });
+        return Promise.resolve(this.#list(request.from));
       case "token_list":
         return this.#tokens.list();
       case "clones":
@@ -186,6 +188,13 @@ export class Registry implements RegistryDesk {
     this.materialChanged();
     telemetry.emit(authorityChanged, { what: "rotated", pin: trust.current.pin, certificates: 0 });
     return this.#authority();
+  }
+
+  /** A part of all: one line of the socket does not hold a fleet. */
+  #list(from: number): { readonly version: number; readonly producers: readonly WireProducer[]; readonly next: number | null } {
+    const producers = partsOf([...this.#producers.values()].slice(from, from + listPartMax))[0] ?? [];
+    const next = from + producers.length;
+    return { version: this.#version, producers, next: next < this.#producers.size ? next : null };
   }
 
   async #authority(): Promise<ShownAuthority> {

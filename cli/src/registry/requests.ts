@@ -13,7 +13,8 @@ export type Request =
   | { readonly op: "subscribe" }
   | { readonly op: "suspect"; readonly suspicion: CloneSuspicion }
   | { readonly op: "enrol"; readonly request: EnrolmentRequest }
-  | { readonly op: "list" }
+  /** Producers from this place on, in the order in which they were registered; as many as one line holds, and where the next part begins. */
+  | { readonly op: "list"; readonly from: number }
   | { readonly op: "revoke" | "suspend" | "resume"; readonly producer: string; readonly reason: string }
   /** One certificate (fingerprint, or at least 8 digits of it) or one batch key of a producer. */
   | {
@@ -76,7 +77,7 @@ const parsers: Parsers = {
     if (decoded.kind === "refused") return refuse(decoded.detail);
     return { op: "enrol", request: decoded.value };
   },
-  list: () => ({ op: "list" }),
+  list: (m) => ({ op: "list", from: integer(m["from"], "from") }),
   revoke: change("revoke"),
   suspend: change("suspend"),
   resume: change("resume"),

@@ -7,7 +7,7 @@
 import type { Socket } from "node:net";
 import type { Clock, Timer } from "ransomeye-kernel";
 import type { RegistryDesk } from "./server.ts";
-import { heartbeatMs, type Push, snapshotPartProducersMax } from "./wire.ts";
+import { heartbeatMs, partsOf, type Push } from "./wire.ts";
 
 /** A subscriber that lets this much pile up unread is cut off; it comes back and gets a fresh snapshot. */
 const unreadBytesMax = 64 * 1024 * 1024;
@@ -54,12 +54,8 @@ export class Subscribers {
 
   #tellAll(socket: Socket): void {
     const { version, producers } = this.#desk.snapshot();
-    const all = [...producers];
-    const parts = Math.max(1, Math.ceil(all.length / snapshotPartProducersMax));
-    for (let part = 0; part < parts; part += 1) {
-      const from = part * snapshotPartProducersMax;
-      push(socket, { type: "snapshot", version, part, parts, producers: all.slice(from, from + snapshotPartProducersMax) });
-    }
+    const parts = partsOf(producers);
+    for (const [part, some] of parts.entries()) push(socket, { type: "snapshot", version, part, parts: parts.length, producers: some });
   }
 
   #tellMaterial(socket: Socket): void {

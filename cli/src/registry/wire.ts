@@ -9,10 +9,11 @@ import { producerKinds } from "ransomeye-ingestion/protocol";
 import type { ProducerKind } from "ransomeye-pipeline";
 import { array, integer, object, oneOf, parseJson, refuse, text } from "./wire_fields.ts";
 
-/** Longest line either side accepts. A snapshot is cut into parts far below it. */
+/** Longest line either side accepts. */
 export const wireLineBytesMax: number = 1024 * 1024;
-/** Producers in one part of a snapshot. */
-export const snapshotPartProducersMax: number = 500;
+/** Producers, and bytes of theirs, in one line: a part of a snapshot, or of a list. One producer alone, with all certificates that it can be given, has fewer. */
+const partProducersMax = 500;
+const partBytesMax = wireLineBytesMax / 2;
 export const heartbeatMs: number = 1000;
 
 const statuses: readonly ProducerStatus[] = ["active", "suspended", "revoked"];
@@ -56,6 +57,22 @@ export interface EnrolResult {
   readonly ca: string;
   /** True if the batch key was known already and the same identity came back. */
   readonly known: boolean;
+}
+
+/** The producers in parts that a line can hold; one that is empty where there are none. */
+export function partsOf(producers: Iterable<WireProducer>): readonly (readonly WireProducer[])[] {
+  const parts: WireProducer[][] = [[]];
+  let bytes = 0;
+  for (const producer of producers) {
+    const size = Buffer.byteLength(JSON.stringify(producer));
+    if (bytes > 0 && (bytes + size > partBytesMax || parts.at(-1)?.length === partProducersMax)) {
+      parts.push([]);
+      bytes = 0;
+    }
+    parts.at(-1)?.push(producer);
+    bytes += size;
+  }
+  return parts;
 }
 
 /** Checks one pushed line. @throws CliError CLI_REGISTRY_PROTOCOL on anything unexpected. */

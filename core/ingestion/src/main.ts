@@ -155,6 +155,8 @@ class RunningGateway implements Gateway {
     const { trustDomain, registryFreshMsMax, sessionsMax, sessionFloorBytes, bufferBytesMax } = this.#settings;
     const { messageBytesMax } = limits;
     await this.#askPressure();
+    // Before the first producer: whoever looks at the gateways sees this process, and not what the one before it said last.
+    await this.#report(false);
     const transport = transportSettings(sessionsMax, config);
     const { words, messageMsMax, unreadMsMax } = transport;
     this.#listener = await listen(
