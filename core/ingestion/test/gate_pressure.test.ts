@@ -89,6 +89,128 @@ test("BP-6 step 4: a kind beyond its rate waits, is told so, and keeps no other 
   assert.ok(outstanding(world.gate.session(linux.session)?.account ?? never()).bytes >= frameBytes);
 });
 
+/** Sends all that its credit covers, in frames of this many bytes. */
+async function useUp(world: ModelWorld, producer: ModelProducer, lineBytes: number): Promise<void> {
+  for (;;) {
+    const free = outstanding(world.gate.session(producer.session)?.account ?? never());
+    if (free.bytes < lineBytes + 1024 || free.events < 1) return;
+    world.say(producer, producer.frame(1, lineBytes));
+    await world.answerAll();
+  }
+}
+
+for (const [what, config, reason] of [
+  [
+    "a kind's",
+    { kinds: { ...modelConfig.kinds, linux: { weight: 1, rateEventsPerSecondMax: 1e6, rateBytesPerSecondMax: 100_000 } } },
+    "kind_rate",
+  ],
+  ["the whole gate's", { totalRateBytesPerSecondMax: 100_000 }, "total_rate"],
+  ["a producer's", { rateBytesPerSecondMax: 100_000 }, "rate"],
+] as const) {
+  test(`BP-6 step 4: ${what} bucket that is empty fills with time, and who was told to wait is told that it is over`, async () => {
+    const world = new ModelWorld(9, config);
+    const producer = world.producer();
+    await world.join(producer);
+    const joinedMs = world.nowMs;
+    const spent = (): number => world.gate.session(producer.session)?.account.spentBytesTotal ?? never();
+    for (let nth = 0; nth < 4; nth += 1) {
+      wants(world, producer, 2 * mib);
+      pass(world, 100);
+      await useUp(world, producer, 100_000);
+    }
+    const burst = spent();
+    assert.ok(burst > 3 * 100_000 && burst <= 2 * frameBytes + 4096, `${burst} bytes at once: the burst`);
+    assert.equal(lastTold(producer), `throttled ${reason}`);
+    for (let second = 0; second < 30; second += 1) {
+      wants(world, producer, 2 * mib);
+      pass(world, 1000);
+      await useUp(world, producer, 100_000);
+    }
+    const seconds = (world.nowMs - joinedMs) / 1000;
+    assert.ok(spent() - burst > 20 * 100_000, `${spent()} bytes: it goes on, at its rate`);
+    assert.ok(spent() <= 2 * frameBytes + 4096 + seconds * 100_000, `${spent()} bytes in ${seconds} s: and at no more`);
+    wants(world, producer, 0);
+    pass(world, 10_000);
+    wants(world, producer, 1000);
+    assert.equal(lastTold(producer), "open ", "its wait is over, and it knows");
+  });
+}
+
+test("BP-8 while the gate is pressed as a whole, nobody is told of his own rate instead", async () => {
+  const world = new ModelWorld(10, { rateBytesPerSecondMax: 100_000 });
+  const producer = world.producer();
+  await world.join(producer);
+  world.busPressure = { ...world.busPressure, backlogMs: 20_000 };
+  pass(world, 1500);
+  for (let nth = 0; nth < 8; nth += 1) {
+    wants(world, producer, 2 * mib);
+    pass(world, 200);
+    await useUp(world, producer, 100_000);
+  }
+  assert.equal(lastTold(producer), "throttled engine_lag");
+});
+
+test("BP-8 who is paused is told when to ask again: as the bus says, and not before a second; who is not paused waits for nothing", async () => {
+  const world = new ModelWorld(11);
+  const producer = world.producer();
+  await world.join(producer);
+  const retry = (): number => {
+    const told = producer.heard.findLast(({ kind }) => kind === "throttle");
+    return told?.kind === "throttle" ? told.retryAfterMs : -1;
+  };
+  for (const [retryAfterMs, expectedMs] of [
+    [7000, 7000],
+    [10, 1000],
+  ] as const) {
+    world.busPressure = { ...world.busPressure, paused: "disk_floor", retryAfterMs };
+    pass(world, 1500);
+    assert.deepEqual([lastTold(producer), retry()], ["paused disk_floor", expectedMs]);
+    world.busPressure = { ...world.busPressure, paused: null };
+    pass(world, 1500);
+    assert.deepEqual([lastTold(producer), retry()], ["open ", 0]);
+  }
+});
+
+test("BP-10 appends that get no answer pause the gate, and the next one that does opens it", async () => {
+  const world = new ModelWorld(12);
+  const producer = world.producer();
+  await world.join(producer);
+  world.say(producer, producer.frame(1));
+  for (let failed = 0; failed < 3; failed += 1) {
+    while (world.pending[0]?.kind !== "append") {
+      await world.answer();
+      pass(world, 100);
+      assert.ok(world.nowMs < 60_000, "it is tried again");
+    }
+    const append = world.pending.shift();
+    assert.ok(append?.kind === "append");
+    world.step({ kind: "appendFailed", batch: append.batch.id, code: "BUS_UNAVAILABLE" });
+    assert.equal(lastTold(producer), failed === 0 ? "nothing" : "paused bus_unavailable");
+  }
+  pass(world, 5000);
+  await world.answerAll();
+  pass(world, 100);
+  assert.equal(lastTold(producer), "open ");
+});
+
+test("P-5 R-14 what is granted on demand never takes the floors of sessions that are yet to come", async () => {
+  const world = new ModelWorld(13, { sessionsMax: 1000, bufferBytesMax: 8 * mib });
+  const greedy = Array.from({ length: 20 }, () => world.producer());
+  for (const producer of greedy) await world.join(producer);
+  for (let nth = 0; nth < 20; nth += 1) {
+    for (const producer of greedy) wants(world, producer, 8 * mib);
+    pass(world, 200);
+  }
+  assert.ok(world.gate.figures().reservedBytes > 3 * mib, "they did get what there is");
+  for (let late = 20; late < 1000; late += 1) {
+    const producer = world.producer();
+    await world.join(producer);
+    assert.equal(producer.ended, undefined);
+    assert.equal(producer.creditBytesTotal, 4096);
+  }
+});
+
 test("BP-6 step 4: floors of idle sessions are no use of a rate", async () => {
   const slow = { weight: 1, rateEventsPerSecondMax: 1, rateBytesPerSecondMax: 100_000 };
   const world = new ModelWorld(8, { sessionsMax: 400, kinds: { ...modelConfig.kinds, linux: slow } });

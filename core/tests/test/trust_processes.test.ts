@@ -7,8 +7,10 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { recordingTelemetry, systemClock, systemRandom } from "ransomeye-kernel";
-import { keyIdOf, rawPublicKey } from "ransomeye-ingestion/protocol";
+import { keyIdOf, OCSF_VERSION, rawPublicKey } from "ransomeye-ingestion/protocol";
 import { enrolWithToken, openProducer, type Producer, type ProducerIdentity, renewIdentity, rotateBatchKey } from "ransomeye-sdk";
+import { numberedEvent } from "../src/crash/numbered_events.ts";
+import { numberedRows } from "../src/crash/numbered_rows.ts";
 import { openStream, revocationRun, startEnrolling } from "../src/revocation/revocation_run.ts";
 
 test("TB-3 R-13 a right that an operator takes away ends the open stream, each kind with its code", async () => {
@@ -105,4 +107,62 @@ test("TB-9 TB-13 a batch key is replaced under a running producer; what a key ha
   await next.drain("stored");
   assert.deepEqual(next.stats().frames, 0);
   await next.close();
+});
+
+test("TB-14 a machine that was away longer than the overlap sends what it kept, under its old key, once an operator extends it", async (t) => {
+  await using running = await startEnrolling(1);
+  const { system, registry, token } = running;
+  const gateway = { host: "127.0.0.1", port: (await system.runtime()).gateway.port };
+  const identityDir = join(system.dataDir, "away");
+  const { identity, name } = await enrolWithToken(registry, { directory: identityDir, token, kind: "linux" });
+  const key = keyIdOf(rawPublicKey(identity.batchKey));
+  const options = { lingerMs: 2, backoffBaseMs: 5, backoffCapMs: 100 };
+  const spoolDir = join(system.dataDir, "away-spool");
+  const telemetry = recordingTelemetry();
+  const open = async (): Promise<Producer> => {
+    const producer = await openProducer({ identity, gateway, spoolDir, options, clock: systemClock, random: systemRandom, telemetry });
+    t.after(() => producer.close());
+    return producer;
+  };
+
+  let handed = 0;
+  const send = (producer: Producer): ReturnType<Producer["send"]> =>
+    producer.send(numberedEvent(++handed, 0, OCSF_VERSION), { urgent: true });
+  const away = await open();
+  await send(away);
+  await rotateBatchKey(registry, identityDir);
+  // An overlap is of days. They pass behind the registry's back, which learns of it when it starts again, and the gateway from it.
+  const administrator = await system.administrator();
+  try {
+    const { rowCount } = await administrator.query(
+      "UPDATE registry.producer_keys SET retired_at = clock_timestamp() - interval '1 day' WHERE key_id = $1",
+      [Buffer.from(key, "hex")],
+    );
+    assert.equal(rowCount, 1);
+  } finally {
+    await administrator.end();
+  }
+  await system.kill("registry");
+  const refused = async (): Promise<unknown> => {
+    for (;;) {
+      try {
+        await send(away);
+      } catch (error) {
+        return (error as { code?: string }).code;
+      }
+    }
+  };
+  assert.equal(await refused(), "SDK_KEY_RETIRED");
+  await away.close();
+
+  const extended = await system.json<{ producer: string }>("producer", "extend-key", name, "--key", key.slice(0, 8), "--days", "1");
+  assert.equal(extended.producer, identity.producer);
+  const back = await open();
+  assert.equal((await send(back)).id, `${identity.producer}:1:${handed}`, "behind what it kept, in the same epoch");
+  await back.drain("stored");
+  await back.close();
+  const ledger = await system.json<{ balanced: boolean; stored: number }>("audit", "--wait-idle", "60");
+  assert.deepEqual([ledger.balanced, ledger.stored], [true, handed]);
+  const { stored, lost, duplicated, outOfOrder } = await numberedRows(system.dataDir, handed);
+  assert.deepEqual({ stored, lost, duplicated, outOfOrder }, { stored: handed, lost: 0, duplicated: 0, outOfOrder: 0 });
 });
