@@ -128,6 +128,26 @@ suite("bounds and backpressure", { concurrency: 8 }, () => {
     return flaky;
   }
 
+  test("BP-10 R-14 a lease runs from the question, not from its answer: a bus that takes longer than the lease has leased nothing", {
+    timeout,
+  }, async (t) => {
+    for (const lateMs of [0, 60_000]) {
+      let aheadMs = 0;
+      const clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + aheadMs };
+      const bus = openMemoryBus({ clock: systemClock });
+      const pressure = bus.pressure.bind(bus);
+      bus.pressure = async (question) => {
+        const answer = await pressure(question);
+        aheadMs += lateMs;
+        return answer;
+      };
+      const gate = await startTestGate(t, { bus, clock });
+      const { inFlightBytesMax, state, reason } = gate.gateway.figures();
+      if (lateMs === 0) assert.ok(inFlightBytesMax > 0 && state === "open");
+      else assert.deepEqual({ inFlightBytesMax, state, reason }, { inFlightBytesMax: 0, state: "paused", reason: "bus_unavailable" });
+    }
+  });
+
   test("P-1: an append without an answer is sent again; what had happened comes back as duplicate, and the receipt follows (FM-11)", {
     timeout,
   }, async (t) => {

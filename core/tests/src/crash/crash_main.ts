@@ -1,5 +1,5 @@
 /**
- * Why: `npm run test:crash -- --kill engine --runs 10 --events 500000 --seed 1 [--result FILE]` is how a stranger sees promise 1 (checks.md, main job).
+ * Why: `npm run test:crash -- --kill engine --runs 10 --events 500000 --seed 1 [--gateways N] [--result FILE]` is how a stranger sees promise 1 (checks.md, main job).
  * Enforces: prints lost, duplicated and out of order per run, the figures last; exits 1 where a run failed. A result is added to what the file holds, run by run,
  * so that many long runs can be made in parts, and an interrupted part keeps what it has.
  * Forbids: a run without a printed seed, and a system that does not come back passing for anything but a failed run.
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     kill: { type: "string", default: "all" },
     runs: { type: "string", default: "1" },
     events: { type: "string", default: "100000" },
+    gateways: { type: "string", default: "1" },
     seed: { type: "string", default: "1" },
     result: { type: "string" },
   },
@@ -31,6 +32,7 @@ if (victims.length === 0) {
 }
 const runs = positiveInteger("--runs", values.runs);
 const events = positiveInteger("--events", values.events);
+const gateways = positiveInteger("--gateways", values.gateways);
 const firstSeed = positiveInteger("--seed", values.seed);
 const path = values.result;
 const keep = path === undefined ? undefined : await openResult({ path, script: "test:crash", append: true, pageOf: crashPage });
@@ -50,18 +52,18 @@ process.exit(failures === 0 ? 0 : 1);
 
 async function recorded(victim: Victim, seed: number): Promise<CrashRecord> {
   try {
-    const verdict = await crashRun([victim], events, seed, OCSF_VERSION);
-    return { victim, seed, events, verdict, failure: null };
+    const verdict = await crashRun({ victims: [victim], events, seed, gateways, schemaVersion: OCSF_VERSION });
+    return { victim, seed, events, gateways, verdict, failure: null };
   } catch (error) {
-    return { victim, seed, events, verdict: null, failure: error instanceof Error ? error.message : String(error) };
+    return { victim, seed, events, gateways, verdict: null, failure: error instanceof Error ? error.message : String(error) };
   }
 }
 
 function told({ verdict, failure }: CrashRecord): string {
   if (verdict === null) return `came to no verdict: ${failure} FAILED`;
-  const { killedAtStored, stored, lost, duplicated, outOfOrder, balanced, seconds, passed } = verdict;
+  const { killed, killedAtStored, stored, lost, duplicated, outOfOrder, balanced, seconds, passed } = verdict;
   return (
-    `at ${killedAtStored.join()}: stored ${stored} lost ${lost} duplicated ${duplicated} out of order ${outOfOrder} ` +
+    `${killed.join()} at ${killedAtStored.join()}: stored ${stored} lost ${lost} duplicated ${duplicated} out of order ${outOfOrder} ` +
     `ledger ${balanced ? "balanced" : "NOT BALANCED"} ${seconds.toFixed(1)} s ${passed ? "ok" : "FAILED"}`
   );
 }

@@ -11,16 +11,18 @@ export interface CrashRecord {
   readonly victim: string;
   readonly seed: number;
   readonly events: number;
+  /** Missing in results from before there could be several. */
+  readonly gateways?: number;
   readonly verdict: CrashVerdict | null;
   readonly failure: string | null;
 }
 
 export function crashPage(parts: readonly Part<readonly CrashRecord[]>[]): Page {
   const runs = parts.flatMap(({ commit, figures }) => figures.map((record) => ({ ...record, commit })));
-  const victims = [...new Set(runs.map(({ victim }) => victim))];
+  const victims = [...new Set(runs.map(victimOf))];
   return {
     title: "Crash runs",
-    lead: "A shipper sends numbered events while a process of the system is killed with SIGKILL at a seeded moment; nobody helps the recovery. Afterwards the stored rows are counted in SQL, and the ledger is recounted.",
+    lead: "A shipper for each gateway sends numbered events while a process of the system is killed with SIGKILL at a seeded moment; nobody helps the recovery. Afterwards the stored rows are counted in SQL, and the ledger is recounted.",
     tables: [
       {
         caption: "By victim",
@@ -28,7 +30,7 @@ export function crashPage(parts: readonly Part<readonly CrashRecord[]>[]): Page 
         rows: victims.map((victim) =>
           sums(
             victim,
-            runs.filter((run) => run.victim === victim),
+            runs.filter((run) => victimOf(run) === victim),
           ),
         ),
       },
@@ -47,8 +49,8 @@ export function crashPage(parts: readonly Part<readonly CrashRecord[]>[]): Page 
           "commit",
           "verdict",
         ],
-        rows: runs.map(({ victim, seed, events, verdict, failure, commit }) => [
-          victim,
+        rows: runs.map(({ seed, events, verdict, failure, commit, ...run }) => [
+          victimOf(run),
           String(seed),
           String(events),
           ...(verdict === null
@@ -67,6 +69,12 @@ export function crashPage(parts: readonly Part<readonly CrashRecord[]>[]): Page 
       },
     ],
   };
+}
+
+/** What was killed, and of how many where there were several. */
+function victimOf({ victim, gateways = 1 }: Pick<CrashRecord, "victim" | "gateways">): string {
+  if (gateways === 1) return victim;
+  return victim === "gateway" ? `one of ${gateways} gateways` : `${victim}, with ${gateways} gateways`;
 }
 
 function sums(victim: string, runs: readonly CrashRecord[]): string[] {

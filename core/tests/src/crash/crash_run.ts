@@ -1,7 +1,8 @@
 /**
  * Why: promise 1 says "through kill -9 of anything"; this makes the sentence a run with a verdict (checks.md, main job).
- * Enforces: one shipper sends numbered events while processes of the system are killed at seeded moments; what is still to come is held back until then, so
- *   that every kill is in the middle; afterwards each number is one row, in order, and the ledger balances.
+ * Enforces: a shipper for each gateway sends numbered events while processes of the system are killed at seeded moments; what is still to come is held back
+ *   until then, so that every kill is in the middle, and of several gateways one dies that serves somebody; afterwards each number is one row, in its shipper's
+ *   order, and the ledger balances.
  * Forbids: helping the recovery. Nothing is restarted by hand but the supervisor itself, whose death is the one thing that nobody watches.
  */
 import { type Random, seededRandom, sleep, systemClock } from "ransomeye-kernel";
@@ -17,8 +18,21 @@ const KILL_WINDOW: readonly [number, number] = [0.1, 0.8];
 const AHEAD_SHARE = 0.1;
 const PROGRESS_POLL_MS = 20;
 
+/** What a run does. */
+export interface CrashPlan {
+  readonly victims: readonly Victim[];
+  readonly events: number;
+  readonly seed: number;
+  /** Gateways on one port, and shippers. */
+  readonly gateways: number;
+  /** The OCSF version that the events claim. */
+  readonly schemaVersion: string;
+}
+
 export interface CrashVerdict extends NumberedRows {
   readonly victims: readonly Victim[];
+  /** Names of the processes that were killed. */
+  readonly killed: readonly string[];
   readonly seed: number;
   /** How many events were stored when each victim was killed. */
   readonly killedAtStored: readonly number[];
@@ -35,33 +49,71 @@ interface Ledger {
 }
 
 /** One run: start, ship, kill one victim after the other, recover, count. Throws only where the system does not come back at all. */
-export async function crashRun(victims: readonly Victim[], events: number, seed: number, schemaVersion: string): Promise<CrashVerdict> {
+export async function crashRun({ victims, events, seed, gateways, schemaVersion }: CrashPlan): Promise<CrashVerdict> {
   const random = seededRandom(seed);
-  await using system = await RunningSystem.start();
+  await using system = await RunningSystem.start(gateways === 1 ? [] : ["--set", `gateway.processes=${gateways}`]);
+  const identities = await enrolled(system, gateways);
   const startedMs = systemClock.monotonicMs();
-  const { command: shipper, stdin } = system.spawnFed("ship", "-", "--wait", "stored", "--json");
-  const shipped = finished(shipper);
   const allowance = new Allowance();
-  const fed = feedNumberedEvents(stdin, events, seed, schemaVersion, allowance);
-  const over = (): boolean => shipper.exitCode !== null;
+  const shippers = identities.map((identity, i) => {
+    const { command, stdin } = system.spawnFed("ship", "-", "--wait", "stored", "--json", ...identity);
+    const fed = feedNumberedEvents(stdin, events, seed + i, schemaVersion, allowance, { first: i + 1, of: gateways });
+    return { command, fed, shipped: finished(command) };
+  });
+  const over = (): boolean => shippers.some(({ command }) => command.exitCode !== null);
   const killedAtStored: number[] = [];
+  const killed: string[] = [];
   for (const [index, victim] of victims.entries()) {
     const share = killShare(index, victims.length, random);
     allowance.raiseTo(Math.floor(events * (share + AHEAD_SHARE)));
-    killedAtStored.push(await killInTheMiddle(system, victim, Math.floor(events * share), random, over));
+    killedAtStored.push(await untilStored(system, Math.floor(events * share), over));
+    await sleep(systemClock, random.float() * PROGRESS_POLL_MS);
+    const name = gateways > 1 && victim === "gateway" ? await servingGateway(system, random) : undefined;
+    await system.kill(victim, name);
+    killed.push(name ?? victim);
     if (victim === "supervisor") await system.startAgain();
   }
 
   allowance.raiseTo(events);
-  await Promise.race([fed, shipped]);
-  const result = await shipped;
-  const summary = JSON.parse(result.stdout || "{}") as { accepted?: number };
+  const results = await Promise.all(shippers.map(({ fed, shipped }) => Promise.race([fed, shipped]).then(() => shipped)));
+  const shipped = results.reduce((sum, { stdout }) => sum + ((JSON.parse(stdout || "{}") as { accepted?: number }).accepted ?? 0), 0);
   const ledger = await system.json<Ledger>("audit", "--wait-idle", String(IDLE_WAIT_SECONDS));
   const seconds = (systemClock.monotonicMs() - startedMs) / 1_000;
   const rows = await numberedRows(system.dataDir, events);
-  const passed = result.exitCode === 0 && ledger.balanced && rows.lost === 0 && rows.duplicated === 0 && rows.outOfOrder === 0;
-  if (!passed) process.stderr.write(`${result.stderr}\n`);
-  return { victims, seed, killedAtStored, shipped: summary.accepted ?? 0, balanced: ledger.balanced, seconds, ...rows, passed };
+  const ended = results.every(({ exitCode }) => exitCode === 0);
+  const passed = ended && ledger.balanced && rows.lost === 0 && rows.duplicated === 0 && rows.outOfOrder === 0;
+  if (!passed) for (const { stderr } of results) process.stderr.write(`${stderr}\n`);
+  return { victims, killed, seed, killedAtStored, shipped, balanced: ledger.balanced, seconds, ...rows, passed };
+}
+
+/** Options of `ship` for so many shippers: one goes by itself, of several each has an identity of its own. */
+async function enrolled(system: RunningSystem, shippers: number): Promise<readonly (readonly string[])[]> {
+  if (shippers === 1) return [[]];
+  const identities: string[][] = [];
+  for (let at = 1; at <= shippers; at += 1) {
+    const name = `shipper-${at}`;
+    const { exitCode, stderr } = await system.run("producer", "enroll", name, "--kind", "linux");
+    if (exitCode !== 0) throw new Error(`${name} cannot be enrolled: ${stderr}`);
+    identities.push(["--producer", name]);
+  }
+  return identities;
+}
+
+/** One of the gateways that serve somebody, at random. They say how many within a second. */
+async function servingGateway(system: RunningSystem, random: Random): Promise<string> {
+  for (;;) {
+    const { children } = await system.runtime();
+    const serving: string[] = [];
+    for (const { role, name } of children) {
+      if (role !== "gateway") continue;
+      // One that has just been killed says nothing.
+      const said = await system.metrics(name).catch(() => "");
+      if (Number(/^\w*gateway_sessions(?:\{[^}]*\})? (\d+)/m.exec(said)?.[1] ?? 0) > 0) serving.push(name);
+    }
+    const chosen = serving[random.uint32() % Math.max(1, serving.length)];
+    if (chosen !== undefined) return chosen;
+    await sleep(systemClock, PROGRESS_POLL_MS);
+  }
 }
 
 /** The share of the file at which victim `index` of `count` dies: each has an equal part of the window. */
@@ -70,22 +122,14 @@ function killShare(index: number, count: number, random: Random): number {
   return from + ((to - from) * (index + random.float())) / count;
 }
 
-/** Waits until `threshold` events are stored, then kills. Returns how much was stored at that moment. */
-async function killInTheMiddle(
-  system: RunningSystem,
-  victim: Victim,
-  threshold: number,
-  random: Random,
-  over: () => boolean,
-): Promise<number> {
+/** Waits until `threshold` events are stored. Returns how many there are. */
+async function untilStored(system: RunningSystem, threshold: number, over: () => boolean): Promise<number> {
   let stored = 0;
   while (stored < threshold) {
-    if (over()) throw new Error(`the shipper ended before ${threshold} events were stored`);
+    if (over()) throw new Error(`a shipper ended before ${threshold} events were stored`);
     await sleep(systemClock, PROGRESS_POLL_MS);
     // The victim before this one may have been PostgreSQL: it is still recovering, and nothing is known meanwhile.
     stored = await storedRows(system.dataDir).catch(() => stored);
   }
-  await sleep(systemClock, random.float() * PROGRESS_POLL_MS);
-  await system.kill(victim);
   return stored;
 }

@@ -16,22 +16,31 @@ const CHUNK_RECORDS = 2_000;
 /** How many records may leave so far. */
 export class Allowance {
   #records = 0;
-  #wake: (() => void) | undefined;
+  #waiting: (() => void)[] = [];
 
   raiseTo(records: number): void {
     this.#records = Math.max(records, this.#records);
-    this.#wake?.();
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 
-  /** Waits until this record may leave; one waits at a time. */
+  /** Waits until this record may leave. */
   async covers(record: number): Promise<void> {
-    while (record > this.#records) await new Promise<void>((resolve) => (this.#wake = resolve));
+    while (record > this.#records) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 }
+
+/** A feeder's part of the records: every `of`th, from `first` on. */
+export interface RecordShare {
+  readonly first: number;
+  readonly of: number;
+}
+
+const ALL_RECORDS: RecordShare = Object.freeze({ first: 1, of: 1 });
 
 /**
  * Writes `records` OCSF process events, one a line, about 400 bytes each, numbered from 1 in `process.pid`, as far as they are allowed; then ends `out`.
  * @param schemaVersion the OCSF version that the events claim
+ * @param share which of them, where several feeders have a part each
  */
 export async function feedNumberedEvents(
   out: Writable,
@@ -39,12 +48,13 @@ export async function feedNumberedEvents(
   seed: number,
   schemaVersion: string,
   allowance: Allowance,
+  share: RecordShare = ALL_RECORDS,
 ): Promise<void> {
   const random = seededRandom(seed);
   let chunk: string[] = [];
-  for (let n = 1; n <= records; n++) {
+  for (let n = share.first; n <= records; n += share.of) {
     chunk.push(numberedEvent(n, random.uint32(), schemaVersion));
-    if (chunk.length === CHUNK_RECORDS || n === records) {
+    if (chunk.length === CHUNK_RECORDS || n + share.of > records) {
       await allowance.covers(n);
       if (!out.write(`${chunk.join("\n")}\n`)) await once(out, "drain");
       chunk = [];

@@ -147,16 +147,16 @@ export class RunningSystem implements AsyncDisposable {
     return openClient({ host, port, database, user: superuserName, password: secrets.passwords[superuserName] ?? "" }, "test");
   }
 
-  /** SIGKILLs one of this system's processes and returns its pid. */
-  async kill(victim: Victim): Promise<number> {
+  /** SIGKILLs one of this system's processes and returns its pid; `name` says which, where there are several of a kind. */
+  async kill(victim: Victim, name?: string): Promise<number> {
     const runtime = await this.runtime();
     const pid =
       victim === "supervisor"
         ? runtime.supervisor.pid
         : victim === "postgres"
           ? runtime.postgres?.pid
-          : runtime.children.find((child) => child.role === victim)?.pid;
-    if (pid === undefined) throw new Error(`runtime.json names no ${victim}`);
+          : runtime.children.find((child) => child.role === victim && (name === undefined || child.name === name))?.pid;
+    if (pid === undefined) throw new Error(`runtime.json names no ${name ?? victim}`);
     process.kill(pid, "SIGKILL");
     return pid;
   }
