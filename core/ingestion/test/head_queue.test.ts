@@ -10,7 +10,7 @@ import { gatewaySettings } from "../config/validation.ts";
 import { HeadQueue } from "../src/head_queue.ts";
 import { openSession } from "../src/session.ts";
 import { SessionBook } from "../src/session_book.ts";
-import { become, type Phase, type SessionContext } from "../src/session_state.ts";
+import { become, type Phase } from "../src/session_state.ts";
 import { ModelProducer, modelConfig } from "./gate_model.ts";
 
 const settings = gatewaySettings("model", modelConfig);
@@ -23,7 +23,7 @@ function bookOf(...sessions: readonly { readonly phase: Phase; readonly durable:
   const book = new SessionBook(settings);
   const names = sessions.map(({ phase, durable, stored }, i) => {
     const { identity } = new ModelProducer(seededRandom(i));
-    const opened = openSession(i + 1, identity, Buffer.alloc(32), undefined, { nowMs: 0, settings } as SessionContext);
+    const opened = openSession(i + 1, identity, Buffer.alloc(32), undefined, { nowMs: 0, settings });
     const reached = { phase, durable: { epoch: 1, seq: durable }, stored: { epoch: 1, seq: stored } };
     book.add(become(opened, reached).session);
     return identity.producer;

@@ -29,7 +29,7 @@ interface Pair {
   readonly peer: PeerStream;
   readonly heard: ClientMessage[];
   readonly broken: IngestCode[];
-  jump(ms: number): void;
+  readonly jump: (ms: number) => void;
 }
 
 /** One stream between a client and the shell. `turns` says when chunks have their turn. */
