@@ -8,6 +8,14 @@
  */
 import { grpcStatus as g, type IngestCodeSpec, spec } from "./code_spec.ts";
 
+/** How the log can know a frame already (R-2): the answer is the same for all of them, only the count tells them apart. */
+export type DuplicateCode =
+  | "INGEST_DUPLICATE"
+  | "INGEST_DUPLICATE_SESSION"
+  | "INGEST_DUPLICATE_RESTART"
+  | "INGEST_DUPLICATE_GATE"
+  | "INGEST_DUPLICATE_TRIMMED";
+
 /** Codes of frames and epochs, in the order of the way in. */
 export type FrameCode =
   | "INGEST_HEADER_MALFORMED"
@@ -18,17 +26,22 @@ export type FrameCode =
   | "INGEST_KEY_RETIRED"
   | "INGEST_SIGNATURE_INVALID"
   | "INGEST_PAYLOAD_MISMATCH"
-  | "INGEST_DUPLICATE"
+  | DuplicateCode
   | "INGEST_SEQUENCE_GAP"
   | "INGEST_EPOCH_NOT_OPEN"
   | "INGEST_EPOCH_FENCED"
   | "INGEST_EQUIVOCATION"
   | "INGEST_EPOCH_SIGNATURE"
+  | "INGEST_SESSION_REPLAYED"
   | "INGEST_EPOCH_CONFLICT"
   | "INGEST_EPOCH_LIMITED"
   | "INGEST_BUS_UNAVAILABLE"
   | "INGEST_DISPATCH_REVOKED"
   | "INGEST_DISPATCH_STALE";
+
+/** Nothing is stored again, the cumulative receipt is repeated, and nobody is accused: most of them are honest (FM-13). */
+const duplicate = (why: string): IngestCodeSpec =>
+  spec("ordering", "reject", g.ok, "resend", `the frame is durable already and is not stored again: ${why}`, "go on after the receipt, which is repeated");
 
 /** Their rows. */
 export const frameCodes: Readonly<Record<FrameCode, IngestCodeSpec>> = {
@@ -96,14 +109,11 @@ export const frameCodes: Readonly<Record<FrameCode, IngestCodeSpec>> = {
     "the payload is not the one whose hash was signed",
     "send the payload as it was signed",
   ),
-  INGEST_DUPLICATE: spec(
-    "ordering",
-    "reject",
-    g.ok,
-    "resend",
-    "the frame is durable already; nothing is stored again, the receipt is repeated",
-    "go on after the receipt",
-  ),
+  INGEST_DUPLICATE: duplicate("this very session has sent it before"),
+  INGEST_DUPLICATE_SESSION: duplicate("an earlier session at this gateway had sent it: a lost receipt, or a recording"),
+  INGEST_DUPLICATE_RESTART: duplicate("this gateway had accepted it before its last start"),
+  INGEST_DUPLICATE_GATE: duplicate("another gateway had accepted it"),
+  INGEST_DUPLICATE_TRIMMED: duplicate("retention has removed it since, and with it who had accepted it"),
   INGEST_SEQUENCE_GAP: spec(
     "ordering",
     "retry",
@@ -143,6 +153,14 @@ export const frameCodes: Readonly<Record<FrameCode, IngestCodeSpec>> = {
     "stop",
     "the request for an epoch is not signed by a key of this producer for this session",
     "sign the nonce of this session's Welcome",
+  ),
+  INGEST_SESSION_REPLAYED: spec(
+    "ordering",
+    "reject",
+    g.permissionDenied,
+    "stop",
+    "a key of this producer has signed the request for an epoch for another session: a recording is played again",
+    "sign the nonce of this session's Welcome; operator: whoever holds this certificate has recorded a session",
   ),
   INGEST_EPOCH_CONFLICT: spec(
     "ordering",

@@ -9,6 +9,8 @@ import type { IngestCodeSpec } from "./code_spec.ts";
 import { type ConnectionCode, connectionCodes } from "./connection_codes.ts";
 import { type FrameCode, frameCodes } from "./frame_codes.ts";
 
+export type { DuplicateCode } from "./frame_codes.ts";
+
 export { grpcStatus, type IngestCodeSpec } from "./code_spec.ts";
 
 /** Every code of the gateway. */

@@ -60,6 +60,8 @@ export interface OpenEpoch {
   readonly expectedEpoch: number;
   readonly keyId: Buffer;
   readonly signature: Buffer;
+  /** The nonce that was signed: this session's, or a gateway knows the request for one that was made for another. Empty from older software. */
+  readonly sessionNonce: Buffer;
 }
 
 /** Ends the session in order. */
@@ -204,6 +206,7 @@ const keyIdBytes = 8;
 const hashBytes = 32;
 const publicKeyBytes = 32;
 const signatureBytes = 64;
+const nonceBytesMax = 64;
 const versionsMax = 32;
 const nameBytesMax = 256;
 const messageTextBytesMax = 1024;
@@ -233,6 +236,7 @@ const openEpoch = messageCodec<OpenEpoch>("OpenEpoch", {
   expectedEpoch: uint64(1),
   keyId: bytes(2, keyIdBytes),
   signature: bytes(3, signatureBytes),
+  sessionNonce: bytes(4, nonceBytesMax),
 });
 
 const goodbye = messageCodec<Goodbye>("Goodbye", {
@@ -266,7 +270,7 @@ const welcome = messageCodec<Welcome>("Welcome", {
   lingerMs: uint32(7),
   creditBytesTotal: uint64(8),
   creditEventsTotal: uint64(9),
-  sessionNonce: bytes(10, 64),
+  sessionNonce: bytes(10, nonceBytesMax),
   receiptPublicKey: bytes(11, publicKeyBytes),
   clockUs: uint64(12),
   gateway: text(13, nameBytesMax),

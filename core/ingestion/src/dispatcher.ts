@@ -17,6 +17,8 @@ export interface Queued {
   readonly session: number;
   readonly frame: Trusted;
   readonly lineage: number;
+  /** An append of it got no answer: whether that one stored it nobody can say. */
+  readonly repeated?: true;
 }
 
 /** Frames to append in one transaction. */
@@ -182,7 +184,7 @@ export class Dispatcher {
     retryMs: (failures: number) => number,
   ): { readonly part: number; readonly frames: number; readonly failures: number } {
     const { lane, batch } = this.#close(id);
-    lane.queue = [...batch.entries, ...lane.queue];
+    lane.queue = [...batch.entries.map((entry): Queued => ({ ...entry, repeated: true })), ...lane.queue];
     lane.retryAtMs = nowMs + retryMs(lane.failures);
     lane.failures += 1;
     return { part: lane.part, frames: batch.entries.length, failures: lane.failures };

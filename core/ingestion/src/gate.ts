@@ -251,8 +251,9 @@ export class Gate {
       case "alarm":
         this.#effects.push(this.#alarms.report(producer, effect, this.#at.nowMs));
         return;
-      case "count":
-        if (effect.what === "duplicate") return this.transmissions.duplicate(effect.frames, effect.events, producer);
+      case "duplicate":
+        return this.transmissions.duplicate(effect.code, effect.frames, effect.events, producer);
+      case "accepted":
         this.transmissions.accept(effect.frames, effect.events);
         this.#effects.push(
           note(events.framesAccepted, { producer, frames: effect.frames }),
@@ -280,7 +281,7 @@ export class Gate {
     const bySession = new Map<number, Settled[]>();
     for (const { entry, outcome } of answered) {
       const results = bySession.get(entry.session) ?? [];
-      results.push({ frame: entry.frame, lineage: entry.lineage, outcome });
+      results.push({ frame: entry.frame, lineage: entry.lineage, outcome, repeated: entry.repeated === true });
       bySession.set(entry.session, results);
     }
     for (const [id, results] of bySession) this.#to(id, { kind: "settled", results });
@@ -380,6 +381,7 @@ export class Gate {
       nowMs: this.#at.nowMs,
       nowUs: this.#at.nowUs,
       settings: this.#settings,
+      incarnation: this.#ports.incarnation,
       checks: this.#ports.checks,
       entry: this.#ports.directory.lookup(producer),
       registryVersion: this.#ports.directory.version,

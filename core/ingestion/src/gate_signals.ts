@@ -19,6 +19,8 @@ import type { SessionSignal, Throttling } from "./session_state.ts";
 export interface GatePorts {
   readonly directory: Pick<ProducerDirectory, "version" | "lookup">;
   readonly checks: Checks;
+  /** Uuid of this process, by which the bus knows what it has accepted. */
+  readonly incarnation: string;
   /** For jitter of retries and come-backs only. */
   readonly random: Random;
   readonly receiptPublicKey: Buffer;

@@ -126,6 +126,7 @@ class RunningGateway implements Gateway {
     this.#gate = new Gate(this.#settings, {
       directory: registry,
       checks: realChecks,
+      incarnation: this.#incarnation,
       random,
       receiptPublicKey: rawPublicKey(receiptKey),
       seal: (producer: string, receipt: ReceiptFields) => signReceipt(producer, receipt, receiptKey),
@@ -278,7 +279,7 @@ class RunningGateway implements Gateway {
     const { frameLog, clock, telemetry, gatewayId } = this.#options;
     const startedMs = clock.monotonicMs();
     const frames = entries.map(({ frame }) => toAppend(frame));
-    frameLog.append(part, frames, { gateway: gatewayId, registryVersion }).then(
+    frameLog.append(part, frames, { gateway: gatewayId, incarnation: this.#incarnation, registryVersion }).then(
       (outcomes) => {
         const tookMs = clock.monotonicMs() - startedMs;
         telemetry.emit(events.framesAppended, { part, frames: frames.length, seconds: tookMs / 1000 });

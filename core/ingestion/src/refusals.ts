@@ -6,7 +6,7 @@
  *   authenticated. Memory is bounded by the number of codes.
  * Forbids: labels and log lines made of what a peer wrote.
  */
-import { INGEST_CODES, type IngestCode } from "../errors/ingest_errors.ts";
+import { type DuplicateCode, INGEST_CODES, type IngestCode } from "../errors/ingest_errors.ts";
 
 /** One code's refusals since the last flush. */
 export interface RefusalLine {
@@ -23,6 +23,7 @@ export class Transmissions {
   #eventsAccepted = 0;
   #framesDuplicate = 0;
   #eventsDuplicate = 0;
+  readonly #duplicates = new Map<DuplicateCode, number>();
   readonly #refused = new Map<IngestCode, number>();
   readonly #unlogged = new Map<IngestCode, { count: number; producer: string | undefined }>();
 
@@ -31,10 +32,11 @@ export class Transmissions {
     this.#eventsAccepted += events;
   }
 
-  duplicate(frames: number, events: number, producer: string): void {
+  duplicate(code: DuplicateCode, frames: number, events: number, producer: string): void {
     this.#framesDuplicate += frames;
     this.#eventsDuplicate += events;
-    this.#note("INGEST_DUPLICATE", frames, producer);
+    this.#duplicates.set(code, (this.#duplicates.get(code) ?? 0) + frames);
+    this.#note(code, frames, producer);
   }
 
   refuse(code: IngestCode, producer: string | undefined): void {
@@ -57,6 +59,7 @@ export class Transmissions {
       frames_duplicate: this.#framesDuplicate,
       events_duplicate: this.#eventsDuplicate,
     };
+    for (const [code, count] of this.#duplicates) totals[`duplicate_${code}`] = count;
     for (const [code, count] of this.#refused) totals[`refused_${code}`] = count;
     return totals;
   }

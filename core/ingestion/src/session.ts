@@ -8,13 +8,14 @@
  * Forbids: I/O, clocks, randomness.
  */
 import { noHead, type ProducerHead } from "ransomeye-pipeline";
-import { chooseVersion, openEpochBytes, protocolVersions, schemaVersions } from "../protocol/lib.ts";
+import { chooseVersion, protocolVersions, schemaVersions } from "../protocol/lib.ts";
 import type { Identity } from "../security/identity.ts";
-import { retiredKeyFault, signingKey } from "../security/signature.ts";
+import { retiredKeyFault } from "../security/signature.ts";
 import { standingFault } from "./auth.ts";
 import { type Account, grant, openAccount, outstanding } from "./buffer.ts";
 import { expectFrom } from "./ordering.ts";
 import { covered, fullBucket, refill, type Bucket, type Cost } from "./rate_limit.ts";
+import { openingFault } from "./replay.ts";
 import { headMessage, refuseAndEnd, takeFrame } from "./session_frame.ts";
 import { next, settle } from "./session_settle.ts";
 import {
@@ -65,6 +66,7 @@ export function openSession(
     durable: { epoch: 0, seq: 0 },
     durableHash: headOfNobody.hash,
     stored: { epoch: 0, seq: 0 },
+    acceptedFrom: undefined,
     inFlight: 0,
     account: openAccount(settings.sessionFloorBytes),
     bucket: bucket ?? fullBucket(settings.rate, nowMs),
@@ -191,19 +193,18 @@ const frame: Handler<"frame"> = (session, signal, context) => takeFrame(heard(se
 const demand: Handler<"demand"> = (session, { demand: asked }, context) =>
   become(heard(session, context), { want: { bytes: asked.bytes, events: asked.events } });
 
-/** A new epoch is asked for with a signature over this session's nonce, and only by a producer that has not been fenced. */
+/**
+ * A new epoch is asked for with a signature over this session's nonce, and only by a producer that has not been fenced (R-6). A recording is told
+ * before the fence: it names an old epoch by its nature, and its producer need not be a clone.
+ */
 const openEpoch: Handler<"openEpoch"> = (session, { request }, context) => {
-  if (session.fenced) return refuseAndEnd(session, "INGEST_EPOCH_FENCED", undefined);
-  const keyId = request.keyId.toString("hex");
-  const found = signingKey(context.entry, keyId, context.nowUs);
-  if (found.kind === "refused") return refuseAndEnd(session, found.code, undefined);
-  const signed = openEpochBytes(session.identity.producer, request.expectedEpoch, session.nonce);
-  if (!context.checks.verify(signed, request.signature, found.key.publicKey))
-    return refuseAndEnd(session, "INGEST_EPOCH_SIGNATURE", undefined);
+  const fault = openingFault(session, request, context);
+  if (session.fenced && fault !== "INGEST_SESSION_REPLAYED") return refuseAndEnd(session, "INGEST_EPOCH_FENCED", undefined);
+  if (fault !== undefined) return refuseAndEnd(session, fault, undefined);
   const opening = {
     producer: session.identity.producer,
     expectedEpoch: request.expectedEpoch,
-    keyId,
+    keyId: request.keyId.toString("hex"),
     registryVersion: context.registryVersion,
   };
   return next(become(heard(session, context), { phase: "sealing", opening }).session, []);

@@ -37,6 +37,7 @@ const context: SessionContext = {
   nowUs: 0,
   settings: gatewaySettings("gateway", { ...gateway, kinds: { dpi, linux, windows, honeypot } }),
   // Everything is genuine here: what is drawn is the conversation, not the checks.
+  incarnation: producer,
   checks: {
     verify: () => true,
     payloadHash: () => zeroHash,
@@ -73,7 +74,7 @@ const hello = {
   ...{ protocolVersions, schemaVersions, epoch: 0, nextSeq: 1, pendingBytes: 0, pendingEvents: 0, oldestPendingUs: 0 },
   ...{ agent: "", clockUs: 0, keyId: Buffer.alloc(8) },
 };
-const openEpoch = { expectedEpoch: 1, keyId: Buffer.from(keyId, "hex"), signature: Buffer.alloc(64) };
+const openEpoch = { expectedEpoch: 1, keyId: Buffer.from(keyId, "hex"), signature: Buffer.alloc(64), sessionNonce: zeroHash };
 
 /** A session in this phase; `inFlight` frames of it are not answered. */
 function sessionIn(phase: Phase, inFlight: number): Session {
@@ -105,7 +106,7 @@ function samples(): Samples {
   const position = { generation: "", part: 0, off: 1, hash: zeroHash, receivedUs: 0 };
   const answers: readonly AppendOutcome[] = [
     { kind: "accepted", position, receivedUs: 0, head },
-    { kind: "duplicate", head },
+    { kind: "duplicate", head, acceptedBy: null },
     { kind: "gap", head },
     { kind: "fenced", head },
     { kind: "equivocation", head },
@@ -139,7 +140,7 @@ function samples(): Samples {
       { kind: "epochAnswered", outcome: { kind: "stale_registry" } },
     ],
     busFailed: [{ kind: "busFailed" }],
-    settled: answers.map((outcome) => ({ kind: "settled", results: [{ frame: trusted, lineage: 0, outcome }] })),
+    settled: answers.map((outcome) => ({ kind: "settled", results: [{ frame: trusted, lineage: 0, outcome, repeated: false }] })),
     granted: [{ kind: "granted", cost: { bytes: 1, events: 1 } }],
     throttled: [{ kind: "throttled", throttling: { state: "paused", reason: "r", retryAfterMs: 1 } }],
     standing: [{ kind: "standing" }],

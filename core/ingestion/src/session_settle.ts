@@ -2,16 +2,18 @@
  * What a session does with the bus's answers.
  *
  * Why: a receipt is an obligation (promise 1), so this is the only place where one is made.
- * Enforces: a receipt follows an `accepted` or a `duplicate` and nothing else; both come out of a durable transaction (R-4). Answers to
- *   several frames make one cumulative receipt, which lists the invalid events among them within a bound. Fenced and equivocating
+ * Enforces: a receipt follows an `accepted` or a `duplicate` and nothing else; both come out of a durable transaction (R-4), and of which kind
+ *   a duplicate is changes its count and nothing more. Answers to several frames make one cumulative receipt, which lists the invalid events among them within a bound. Fenced and equivocating
  *   sessions end.
  * Forbids: a receipt from what the gate remembers, and an answer to a frame that was taken back already.
  */
 import { invariant } from "ransomeye-kernel";
+import type { DuplicateCode } from "../errors/ingest_errors.ts";
 import type { InvalidEvent, ReceiptFields } from "../protocol/lib.ts";
 import type { Trusted } from "../security/trust_enforcement.ts";
 import { release } from "./buffer.ts";
 import { expectFrom } from "./ordering.ts";
+import { knownAs } from "./replay.ts";
 import { headMessage, rejection } from "./session_frame.ts";
 import { become, finish, type Session, type SessionContext, type SessionEffect, type Settled, type Step } from "./session_state.ts";
 
@@ -21,8 +23,7 @@ interface Tally {
   acceptedEvents: number;
   acceptedBytes: number;
   invalidEvents: number;
-  duplicates: number;
-  duplicateEvents: number;
+  readonly duplicates: Map<DuplicateCode, { frames: number; events: number }>;
   receivedUs: number;
   readonly invalid: InvalidEvent[];
   invalidMore: number;
@@ -37,28 +38,31 @@ export function settle(before: Session, results: readonly Settled[], context: Se
     acceptedEvents: 0,
     acceptedBytes: 0,
     invalidEvents: 0,
-    duplicates: 0,
-    duplicateEvents: 0,
+    duplicates: new Map(),
     receivedUs: 0,
     invalid: [],
     invalidMore: 0,
   };
   let fatal: "INGEST_EPOCH_FENCED" | "INGEST_EQUIVOCATION" | "INGEST_DISPATCH_REVOKED" | undefined;
 
-  for (const { frame, lineage, outcome } of results) {
+  for (const result of results) {
+    const { frame, lineage, outcome } = result;
     invariant(session.inFlight > 0, "an answer belongs to a frame in flight");
     session = become(session, { inFlight: session.inFlight - 1, account: release(session.account, frame.cost.bytes) }).session;
     switch (outcome.kind) {
       case "accepted":
       case "duplicate": {
         const { head } = outcome;
+        const known = knownAs(session, result, context);
+        const { epoch, firstSeq } = frame.header;
         session = become(session, {
+          acceptedFrom: known === undefined || known === "INGEST_DUPLICATE" ? (session.acceptedFrom ?? { epoch, firstSeq }) : session.acceptedFrom,
           durable: { epoch: head.epoch, seq: head.seq },
           stored: { epoch: head.storedEpoch, seq: head.storedSeq },
           durableHash: head.hash,
         }).session;
         if (outcome.kind === "accepted") tally.receivedUs = outcome.receivedUs;
-        count(tally, outcome.kind, frame);
+        count(tally, known, frame);
         noteInvalid(tally, frame, context.settings.invalidPerReceiptMax);
         break;
       }
@@ -93,7 +97,7 @@ export function settle(before: Session, results: readonly Settled[], context: Se
     }
   }
 
-  if (tally.accepted + tally.duplicates > 0) effects.unshift(...receipt(session, tally, context));
+  if (tally.accepted + tally.duplicates.size > 0) effects.unshift(...receipt(session, tally, context));
   if (session.phase === "ended")
     return become(
       session,
@@ -114,16 +118,16 @@ export function next(session: Session, effects: readonly SessionEffect[]): Step 
   return become(session, {}, effects);
 }
 
-function count(tally: Tally, kind: "accepted" | "duplicate", frame: Trusted): void {
+function count(tally: Tally, known: DuplicateCode | undefined, frame: Trusted): void {
   const events = frame.header.kind === "gap" ? 0 : frame.header.count;
-  if (kind === "accepted") {
+  if (known === undefined) {
     tally.accepted += 1;
     tally.acceptedEvents += events;
     tally.acceptedBytes += frame.cost.bytes;
     for (const { line } of frame.invalid) tally.invalidEvents += line === undefined ? events : 1;
   } else {
-    tally.duplicates += 1;
-    tally.duplicateEvents += events;
+    const sofar = tally.duplicates.get(known) ?? { frames: 0, events: 0 };
+    tally.duplicates.set(known, { frames: sofar.frames + 1, events: sofar.events + events });
   }
 }
 
@@ -144,17 +148,14 @@ function receipt(session: Session, tally: Tally, context: SessionContext): reado
   const effects: SessionEffect[] = [];
   if (tally.accepted > 0) {
     effects.push({
-      kind: "count",
-      what: "accepted",
+      kind: "accepted",
       frames: tally.accepted,
       events: tally.acceptedEvents,
       invalid: tally.invalidEvents,
       bytes: tally.acceptedBytes,
     });
   }
-  if (tally.duplicates > 0) {
-    effects.push({ kind: "count", what: "duplicate", frames: tally.duplicates, events: tally.duplicateEvents, invalid: 0, bytes: 0 });
-  }
+  for (const [code, { frames, events }] of tally.duplicates) effects.push({ kind: "duplicate", code, frames, events });
   if (session.phase === "ended") return effects;
   const fields: ReceiptFields = {
     epoch: session.durable.epoch,

@@ -6,7 +6,7 @@
  * Forbids: I/O, clocks and randomness: time and nonces arrive with signals.
  */
 import type { AppendOutcome, FrameLink, OpenEpochOutcome, OpenEpochRequest, ProducerHead } from "ransomeye-pipeline";
-import type { IngestCode } from "../errors/ingest_errors.ts";
+import type { DuplicateCode, IngestCode } from "../errors/ingest_errors.ts";
 import type { Demand, Frame, Hello, OpenEpoch, ReceiptFields, ServerMessage, ThrottleState } from "../protocol/lib.ts";
 import type { Identity } from "../security/identity.ts";
 import type { Checks, Trusted } from "../security/trust_enforcement.ts";
@@ -15,6 +15,7 @@ import type { Account } from "./buffer.ts";
 import type { Expected } from "./ordering.ts";
 import type { DirectoryEntry } from "./ports.ts";
 import type { Bucket, Cost } from "./rate_limit.ts";
+import type { ChainPlace } from "./replay.ts";
 
 /**
  * greeting: authenticated, Hello awaited · resuming: the head is being read · streaming: frames flow · sealing: OpenEpoch was asked, it goes
@@ -48,6 +49,8 @@ export interface Session {
   /** Hash of the frame that ends at `durable`. */
   readonly durableHash: Buffer;
   readonly stored: { readonly epoch: number; readonly seq: number };
+  /** First frame that the bus accepted from this session: from there on a duplicate is this session's own. */
+  readonly acceptedFrom: ChainPlace | undefined;
   /** Frames handed to the dispatcher and not answered. */
   readonly inFlight: number;
   readonly account: Account;
@@ -76,6 +79,8 @@ export interface Settled {
   readonly frame: Trusted;
   readonly lineage: number;
   readonly outcome: AppendOutcome;
+  /** An append of it got no answer, so it was sent again. */
+  readonly repeated: boolean;
 }
 
 /** What can happen to a session. */
@@ -121,9 +126,9 @@ export type SessionEffect =
   | { readonly kind: "ping" }
   /** Frames of this producer that wait in the dispatcher lose their standing. */
   | { readonly kind: "discard" }
+  | { readonly kind: "duplicate"; readonly code: DuplicateCode; readonly frames: number; readonly events: number }
   | {
-      readonly kind: "count";
-      readonly what: "accepted" | "duplicate";
+      readonly kind: "accepted";
       readonly frames: number;
       readonly events: number;
       readonly invalid: number;
@@ -137,6 +142,8 @@ export interface SessionContext {
   readonly nowMs: number;
   readonly nowUs: number;
   readonly settings: GatewaySettings;
+  /** This life of the gate. */
+  readonly incarnation: string;
   readonly checks: Checks;
   readonly entry: DirectoryEntry | undefined;
   /** Version of the registry snapshot that `entry` stands in. */

@@ -14,7 +14,7 @@ import { openSession, step, transitions } from "../src/session.ts";
 import type { Phase, SessionContext, SignalKind } from "../src/session_state.ts";
 import { ed25519Sign, openEpochBytes } from "../protocol/lib.ts";
 import { gatewaySettings } from "../config/validation.ts";
-import { ModelProducer, modelConfig, ModelWorld } from "./gate_model.ts";
+import { ModelProducer, modelConfig, modelIncarnation, ModelWorld } from "./gate_model.ts";
 
 test("style 5: every phase answers every signal, and the same signals", () => {
   const phases: Phase[] = ["greeting", "resuming", "streaming", "sealing", "draining", "ended"];
@@ -116,7 +116,7 @@ test("R-6 an epoch is opened only when nothing is in flight", async () => {
   await world.join(producer);
   world.say(producer, producer.frame(1));
   const signature = ed25519Sign(openEpochBytes(producer.identity.producer, 1, producer.nonce), producer.key);
-  world.say(producer, { kind: "openEpoch", expectedEpoch: 1, keyId: Buffer.from(producer.keyId, "hex"), signature });
+  world.say(producer, { kind: "openEpoch", expectedEpoch: 1, keyId: Buffer.from(producer.keyId, "hex"), signature, sessionNonce: producer.nonce });
   assert.ok(!world.pending.some(({ kind }) => kind === "openEpoch"));
   await world.answer();
   assert.ok(world.pending.some(({ kind }) => kind === "openEpoch"));
@@ -266,7 +266,7 @@ test("P-1 P-3 P-5 on random histories: honest producers never overflow, receipts
               await world.bus.append(
                 effect.batch.part,
                 effect.batch.entries.map(({ frame }) => toAppend(frame)),
-                { gateway: "model", registryVersion: 1 },
+                { gateway: "model", incarnation: modelIncarnation, registryVersion: 1 },
               );
             world.step({ kind: "appendFailed", batch: effect.batch.id, code: "TEST" });
           }

@@ -105,6 +105,9 @@ export class ModelProducer {
   }
 }
 
+/** The one life of the model's gate. */
+export const modelIncarnation = "00000000-0000-4000-8000-00000000000a";
+
 /** A gate, a bus, and producers by session. */
 export class ModelWorld {
   readonly random: Random;
@@ -141,6 +144,7 @@ export class ModelWorld {
     this.gate = new Gate(gatewaySettings("model", { ...modelConfig, ...config }), {
       directory: { version: 1, lookup: (producer) => this.entries.get(producer) },
       checks: realChecks,
+      incarnation: modelIncarnation,
       random: this.random,
       receiptPublicKey: protocol.rawPublicKey(receiptKey),
       seal: (producer, receipt) => protocol.signReceipt(producer, receipt, receiptKey),
@@ -185,7 +189,7 @@ export class ModelWorld {
       const outcomes = await this.bus.append(
         part,
         entries.map(({ frame }) => toAppend(frame)),
-        { gateway: "model", registryVersion: effect.registryVersion },
+        { gateway: "model", incarnation: modelIncarnation, registryVersion: effect.registryVersion },
       );
       this.step({ kind: "appended", batch: id, outcomes });
     } else if (effect.kind === "readHeads") {
@@ -222,7 +226,7 @@ export class ModelWorld {
     producer.nonce = welcome.sessionNonce;
     if (welcome.head.epoch > 0) return;
     const signature = protocol.ed25519Sign(protocol.openEpochBytes(producer.identity.producer, 0, producer.nonce), producer.key);
-    this.say(producer, { kind: "openEpoch", expectedEpoch: 0, keyId: Buffer.from(producer.keyId, "hex"), signature });
+    this.say(producer, { kind: "openEpoch", expectedEpoch: 0, keyId: Buffer.from(producer.keyId, "hex"), signature, sessionNonce: producer.nonce });
     await this.answerAll();
     producer.epoch = 1;
   }

@@ -133,7 +133,7 @@ test("step 7: what the bus did not judge goes back to the front in its order, wi
   assert.ok(batch !== undefined);
   const paused: AppendOutcome = { kind: "paused", reason: "full", retryAfterMs: 500 };
   const gap: AppendOutcome = { kind: "gap", head: head(1, 0) };
-  const result = dispatcher.settle(batch.id, [paused, gap, gap, { kind: "duplicate", head: head(1, 2) }], 0, 50);
+  const result = dispatcher.settle(batch.id, [paused, gap, gap, { kind: "duplicate", head: head(1, 2), acceptedBy: null }], 0, 50);
   assert.deepEqual(
     result.answered.map(({ outcome }) => outcome.kind),
     ["duplicate"],
@@ -148,8 +148,12 @@ test("step 7: what the bus did not judge goes back to the front in its order, wi
   assert.ok(again !== undefined);
   assert.equal(dispatcher.fail(again.id, 500, () => 100).failures, 1);
   assert.deepEqual(
-    dispatcher.take(600, bytesMax)[0]?.entries.map(({ frame }) => frame.header.firstSeq),
-    [1, 3, 5],
+    dispatcher.take(600, bytesMax)[0]?.entries.map(({ frame, repeated }) => [frame.header.firstSeq, repeated]),
+    [
+      [1, true],
+      [3, true],
+      [5, true],
+    ],
   );
 });
 
@@ -163,7 +167,7 @@ test("step 7: appends are bounded in number, frames and bytes, and partitions ta
     order.push(batch.part);
     dispatcher.settle(
       batch.id,
-      batch.entries.map(() => ({ kind: "duplicate", head: head(1, 9) })),
+      batch.entries.map(() => ({ kind: "duplicate", head: head(1, 9), acceptedBy: null })),
       0,
       50,
     );

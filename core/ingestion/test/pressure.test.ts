@@ -218,6 +218,10 @@ test("BP-17 ING-8 what an honest producer can come to is no offence", () => {
   for (let i = 0; i < 1000; i += 1)
     for (const code of [
       "INGEST_DUPLICATE",
+      "INGEST_DUPLICATE_SESSION",
+      "INGEST_DUPLICATE_RESTART",
+      "INGEST_DUPLICATE_GATE",
+      "INGEST_DUPLICATE_TRIMMED",
       "INGEST_SEQUENCE_GAP",
       "INGEST_DRAINING",
       "INGEST_SESSION_REPLACED",

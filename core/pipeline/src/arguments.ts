@@ -3,7 +3,7 @@
  * Enforces: lengths of hashes and ids, safe integers, bounds of one call; the same for every adapter.
  * Forbids: judging. Whether a well-formed frame is next is `append_machine.ts`'s to say.
  */
-import type { FrameAppend, FrameKind, ProducerKind } from "./bus.ts";
+import type { AppendOptions, FrameAppend, FrameKind, ProducerKind } from "./bus.ts";
 import { BusError } from "./errors.ts";
 
 /** Bounds of one append call; a gate's own limits lie well below. */
@@ -32,8 +32,9 @@ export function checkProducer(producer: string): void {
   if (!uuidPattern.test(producer)) throw bad("a producer is a lower-case canonical uuid", {});
 }
 
-/** @throws BusError BUS_BAD_ARGUMENT for the first frame that is not well formed */
-export function checkFrames(frames: readonly FrameAppend[]): void {
+/** @throws BusError BUS_BAD_ARGUMENT for a gate without a well-formed incarnation, or the first frame that is not well formed */
+export function checkAppend(frames: readonly FrameAppend[], { incarnation }: AppendOptions): void {
+  if (!uuidPattern.test(incarnation)) throw bad("an incarnation is a lower-case canonical uuid", {});
   if (frames.length > appendFramesMax) throw bad("too many frames in one call", { frames: frames.length });
   for (const frame of frames) {
     const { link } = frame;

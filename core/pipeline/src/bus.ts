@@ -18,6 +18,7 @@
  *    the head that the ones before it have left. Two calls that race for one producer are serialised: exactly one is accepted.
  *  - One call is one durable transaction: `accepted` and `duplicate` are answered only after everything they state would survive
  *    a power cut (as far as the adapter's durability level reaches, R-5). A duplicate waits for the same barrier as a first append.
+ *  - An entry keeps which gate took it and which life of that gate; a `duplicate` says so. It is told beside the verdict and never changes one.
  *  - An append whose answer is lost (BUS_OUTCOME_UNKNOWN) may or may not have happened. Appending the same frames again settles
  *    it: what had been stored comes back as `duplicate`, the rest as `accepted`. The port never retries by itself.
  *  - A frame of a producer in the revoked set, or a call that carries a registry version older than the bus requires, is not
@@ -111,11 +112,21 @@ export interface ProducerHead {
   readonly storedSeq: number;
 }
 
+/** Who took a frame into the log: a gate, and which life of it. */
+export interface FrameAccepter {
+  readonly gateway: string;
+  /** Uuid of the process; null for an entry from before the log kept it, which no process that runs now has taken. */
+  readonly incarnation: string | null;
+}
+
 /** `head` is always the true head at the moment of the verdict; for a producer that has never opened an epoch: 0, 0, zeros, part -1. */
 export type AppendOutcome =
   | { readonly kind: "accepted"; readonly position: Position; readonly receivedUs: number; readonly head: ProducerHead }
-  /** Already in the log with this very hash, or so old that retention has removed it: its seqs are covered by `head`. */
-  | { readonly kind: "duplicate"; readonly head: ProducerHead }
+  /**
+   * Already in the log with this very hash, and `acceptedBy` says who took it; or so old that retention has removed it and with it who took
+   * it (null). Either way its seqs are covered by `head`.
+   */
+  | { readonly kind: "duplicate"; readonly head: ProducerHead; readonly acceptedBy: FrameAccepter | null }
   /** Ahead of the head, or of an epoch that has not been opened here: send again from the head. */
   | { readonly kind: "gap"; readonly head: ProducerHead }
   /** Of an epoch that has been sealed, and not in the log. */
@@ -132,6 +143,8 @@ export type AppendOutcome =
 export interface AppendOptions {
   /** Id of the gate, kept with the entry. */
   readonly gateway: string;
+  /** Uuid of the gate's process, kept with the entry: what a restart accepts is told from what was accepted before it. */
+  readonly incarnation: string;
   /** Version of the registry snapshot by which these frames were admitted (R-13). */
   readonly registryVersion: number;
 }

@@ -11,6 +11,7 @@ export type {
   BusPressure,
   EpochEnd,
   FrameAppend,
+  FrameAccepter,
   FrameAppender,
   FrameKind,
   FrameLink,

@@ -99,6 +99,24 @@ describe("append queue", () => {
     }
   });
 
+  test("FM-13 appends of different processes of a gate are never merged", async () => {
+    const { queue, calls, turn } = openQueue();
+    const lives = [producerId(1), producerId(1), producerId(2)];
+    const all = Promise.all(lives.map((incarnation) => queue.append(0, [frame()], { ...how, incarnation })));
+    for (let call = 0; call < 2; call++) {
+      await turn();
+      calls[call]?.settle();
+    }
+    await all;
+    assert.deepEqual(
+      calls.map(({ frames, options }) => [frames.length, options.incarnation]),
+      [
+        [2, producerId(1)],
+        [1, producerId(2)],
+      ],
+    );
+  });
+
   test("R-13 appends under different registry versions are never merged", async () => {
     const { queue, calls, turn } = openQueue();
     const all = Promise.all([7, 7, 8].map((registryVersion) => queue.append(0, [frame()], { ...how, registryVersion })));

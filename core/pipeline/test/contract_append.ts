@@ -27,6 +27,31 @@ export function appendContract(open: OpenSubject): void {
       assert.deepEqual(head?.hash, chain.end.hash);
     });
 
+    test("FM-13 a duplicate says which gate accepted it and which life of that gate, also when the epoch is over", async () => {
+      const { bus, other } = subject();
+      const chain = new Chain(producerId(9));
+      const part = await openChain(bus, chain);
+      const lives = [
+        { ...how, gateway: "gate-1", incarnation: producerId(901) },
+        { ...how, gateway: "gate-1", incarnation: producerId(902) },
+        { ...how, gateway: "gate-2", incarnation: producerId(903) },
+      ];
+      const frames = lives.map(() => chain.next(2));
+      for (const [index, life] of lives.entries()) {
+        assert.deepEqual(kinds(await (index === 1 ? other : bus).append(part, [frames[index] as FrameAppend], life)), ["accepted"]);
+      }
+      const accepters = async (by: (typeof lives)[number], again: readonly FrameAppend[]): Promise<unknown[]> =>
+        (await bus.append(part, again, by)).map((outcome) => outcome.kind === "duplicate" && outcome.acceptedBy);
+      const wanted = lives.map(({ gateway, incarnation }) => ({ gateway, incarnation }));
+      for (const life of lives) assert.deepEqual(await accepters(life, frames), wanted);
+      const fourth = chain.next(1);
+      const [first, second] = await bus.append(part, [fourth, fourth], lives[2] as (typeof lives)[number]);
+      assert.equal(first?.kind, "accepted");
+      assert.deepEqual(second?.kind === "duplicate" && second.acceptedBy, wanted[2], "within one call, too");
+      await openChain(bus, chain);
+      assert.deepEqual(await accepters({ ...how, gateway: "gate-3" }, frames), wanted);
+    });
+
     test("R-37 a frame ahead of the head is a gap and tells the head", async () => {
       const { bus } = subject();
       const chain = new Chain(producerId(2));
@@ -175,6 +200,7 @@ export function appendContract(open: OpenSubject): void {
       await assert.rejects(bus.append(part, [good, bad], how), (error) => hasCode(error, "BUS_BAD_ARGUMENT"));
       assert.deepEqual(kinds(await bus.append(part, [good], how)), ["accepted"]);
       await assert.rejects(bus.append(bus.partitions, [good], how), (error) => hasCode(error, "BUS_BAD_ARGUMENT"));
+      await assert.rejects(bus.append(part, [good], { ...how, incarnation: "" }), (error) => hasCode(error, "BUS_BAD_ARGUMENT"));
     });
   });
 }

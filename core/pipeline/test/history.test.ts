@@ -35,6 +35,8 @@ const move = fc.oneof(
       frames: frameMoves,
       version: often(9, 1),
       part: often(0, 1),
+      gateway: often("gate-1", "gate-2"),
+      life: fc.nat(1),
     }),
   },
   {
@@ -87,6 +89,8 @@ function comparable(outcome: AppendOutcome | OpenEpochOutcome): unknown {
     };
   if (outcome.kind === "opened") return { ...outcome, prev: { ...outcome.prev, hash: outcome.prev.hash.toString("hex") } };
   if (outcome.kind === "limited") return outcome.kind;
+  if (outcome.kind === "duplicate")
+    return { kind: outcome.kind, acceptedBy: outcome.acceptedBy, head: comparableHead(outcome.head) };
   return "head" in outcome ? { kind: outcome.kind, head: comparableHead(outcome.head) } : { ...outcome };
 }
 
@@ -150,9 +154,16 @@ test("R-2 R-6 R-7 R-13 the SQL functions and the pure machine answer every rando
                 });
               return frame;
             });
-            const [said, answered] = await both((bus) => bus.append(part, frames, { gateway: "gate", registryVersion: step.version }));
+            const { gateway, life, version } = step;
+            const options = { gateway, incarnation: producerId(900 + life), registryVersion: version };
+            const [said, answered] = await both((bus) => bus.append(part, frames, options));
             assert.deepEqual(answered.map(comparable), said.map(comparable));
             said.forEach(see);
+            for (const outcome of said) {
+              if (outcome.kind !== "duplicate" || outcome.acceptedBy === null) continue;
+              if (outcome.acceptedBy.gateway !== gateway) see({ kind: "of another gate" });
+              else if (outcome.acceptedBy.incarnation !== options.incarnation) see({ kind: "of another life" });
+            }
             for (const [index, outcome] of said.entries()) {
               const frame = frames[index] as FrameAppend;
               const player = players.find(({ id }) => id === frame.link.producer) as Player;
@@ -199,6 +210,8 @@ test("R-2 R-6 R-7 R-13 the SQL functions and the pure machine answer every rando
       "opened",
       "conflict",
       "limited",
+      "of another gate",
+      "of another life",
     ];
     assert.deepEqual(
       wanted.filter((kind) => !seen.has(kind)),

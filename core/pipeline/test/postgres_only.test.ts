@@ -27,9 +27,9 @@ const withSubject = subjectsOf(server);
 /** The arguments of bus.append for a bare connection. */
 function appendValues(part: number, frames: readonly FrameAppend[]): unknown[] {
   const { producers, numbers, blob } = encodeAppend(frames);
-  return [part, how.registryVersion, how.gateway, producers, numbers, blob];
+  return [part, how.registryVersion, how.gateway, how.incarnation, producers, numbers, blob];
 }
-const appendSql = "SELECT verdict FROM bus.append($1, $2, $3, $4::uuid[], $5::bigint[], $6)";
+const appendSql = "SELECT verdict FROM bus.append($1, $2, $3, $4, $5::uuid[], $6::bigint[], $7)";
 
 describe("durability (R-4)", () => {
   test("R-4 the bus refuses to open where synchronous_commit is off", () =>
@@ -214,11 +214,11 @@ describe("rights (R-12)", () => {
     withSubject(async ({ bus, gatePool }) => {
       const chain = new Chain(producerId(21));
       const part = await openChain(bus, chain);
-      const [, , , producers, numbers, blob] = appendValues(part, [chain.next(1)]);
+      const [, version, gateway, life, producers, numbers, blob] = appendValues(part, [chain.next(1)]);
       for (const values of [
-        [part, 7, "g", producers, "{1,2}", blob],
-        [part, 7, "g", producers, numbers, Buffer.concat([blob as Buffer, Buffer.from("x")])],
-        [999, 7, "g", producers, numbers, blob],
+        [part, version, gateway, life, producers, "{1,2}", blob],
+        [part, version, gateway, life, producers, numbers, Buffer.concat([blob as Buffer, Buffer.from("x")])],
+        [999, version, gateway, life, producers, numbers, blob],
       ]) {
         await assert.rejects(gatePool.query(appendSql, values), (error) => (error as { code?: string }).code === "RB001");
       }

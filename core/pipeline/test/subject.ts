@@ -18,7 +18,7 @@ export interface Subject {
 
 export type OpenSubject = (options?: { readonly epochOpeningsPerDayMax?: number }) => Promise<Subject>;
 
-export const how = { gateway: "gate-1", registryVersion: 7 } as const;
+export const how = { gateway: "gate-1", incarnation: "00000000-0000-4000-9000-000000000001", registryVersion: 7 } as const;
 export const keyId = "0123456789abcdef";
 
 /** A gate's question about pressure; each incarnation is a gate of its own. */

@@ -7,13 +7,14 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "ransomeye-kernel";
 import { advance, type ChainHead, judge, type Known, needsKnown, noHead, openEpoch, partitionOf, zeroHash } from "../append_machine.ts";
-import { checkFrames, checkPartition, checkProducer, frameBytes } from "../arguments.ts";
+import { checkAppend, checkPartition, checkProducer, frameBytes } from "../arguments.ts";
 import type {
   AppendOptions,
   AppendOutcome,
   BusControl,
   BusEntry,
   BusPressure,
+  FrameAccepter,
   FrameAppend,
   FrameLink,
   FrameLog,
@@ -48,12 +49,18 @@ interface Partition {
   receivedUs: number;
 }
 
+interface KeptFrame {
+  readonly firstSeq: number;
+  readonly hash: Buffer;
+  readonly acceptedBy: FrameAccepter;
+}
+
 interface Producer {
   head: ChainHead;
   openedUs: number[];
   stored: { epoch: number; seq: number };
   /** Frames still in the log, per epoch in the order of their seqs. */
-  readonly frames: Map<number, { readonly firstSeq: number; readonly hash: Buffer }[]>;
+  readonly frames: Map<number, KeptFrame[]>;
 }
 
 /** What the slowest group has not committed. */
@@ -102,23 +109,25 @@ export class MemoryLog implements FrameLog, Omit<BusControl, "rewind"> {
   async append(part: number, frames: readonly FrameAppend[], options: AppendOptions): Promise<AppendOutcome[]> {
     this.#assertOpen();
     checkPartition(part, this.partitions);
-    checkFrames(frames);
+    checkAppend(frames, options);
     const bytes = frames.reduce((sum, frame) => sum + frameBytes(frame), 0);
     const reason = this.#paused ?? (this.#heldBytes + bytes > this.#capacityBytesMax ? "full" : null);
     if (reason !== null) return frames.map(() => ({ kind: "paused", reason, retryAfterMs }));
     if (options.registryVersion < this.#versionMin) return frames.map(() => ({ kind: "stale_registry" }));
     const partition = this.#partition(part);
     const receivedUs = Math.max(partition.receivedUs, this.#clock.nowUs());
-    return frames.map((frame) => this.#appendOne(partition, part, frame, options.gateway, receivedUs));
+    return frames.map((frame) => this.#appendOne(partition, part, frame, options, receivedUs));
   }
 
-  #appendOne(partition: Partition, part: number, frame: FrameAppend, gateway: string, receivedUs: number): AppendOutcome {
+  #appendOne(partition: Partition, part: number, frame: FrameAppend, options: AppendOptions, receivedUs: number): AppendOutcome {
     const { link } = frame;
+    const { gateway, incarnation } = options;
     if (this.#revoked.has(link.producer)) return { kind: "revoked" };
     const producer = this.#producers.get(link.producer);
     const head = producer?.head ?? noHead;
-    const known: Known = producer !== undefined && needsKnown(head, link) ? knownFrame(producer, link) : { kind: "none" };
+    const known = producer !== undefined && needsKnown(head, link) ? knownFrame(producer, link) : nothingKnown;
     const verdict = judge(head, link, known, part);
+    if (verdict === "duplicate") return { kind: verdict, head: this.#headOf(producer), acceptedBy: known.acceptedBy };
     if (verdict !== "accepted" || producer === undefined)
       return { kind: verdict as Exclude<typeof verdict, "accepted">, head: this.#headOf(producer) };
     const off = partition.low.off + partition.entries.length + 1;
@@ -127,7 +136,7 @@ export class MemoryLog implements FrameLog, Omit<BusControl, "rewind"> {
     partition.receivedUs = receivedUs;
     this.#heldBytes += frameBytes(frame);
     const inEpoch = producer.frames.get(link.epoch) ?? [];
-    inEpoch.push({ firstSeq: link.firstSeq, hash: position.hash });
+    inEpoch.push({ firstSeq: link.firstSeq, hash: position.hash, acceptedBy: { gateway, incarnation } });
     producer.frames.set(link.epoch, inEpoch);
     producer.head = advance(head, { ...link, hash: position.hash });
     return { kind: "accepted", position, receivedUs, head: this.#headOf(producer) };
@@ -313,10 +322,13 @@ function tailOf(partition: Partition): number {
   return partition.low.off + partition.entries.length;
 }
 
-function knownFrame(producer: Producer, link: FrameLink): Known {
+type KnownFrame = Known & { readonly acceptedBy: FrameAccepter | null };
+const nothingKnown: KnownFrame = Object.freeze({ kind: "none", acceptedBy: null });
+
+function knownFrame(producer: Producer, link: FrameLink): KnownFrame {
   const before = producer.frames.get(link.epoch)?.findLast((frame) => frame.firstSeq <= link.firstSeq);
-  if (before === undefined) return { kind: "trimmed" };
-  return before.firstSeq === link.firstSeq ? { kind: "frame", hash: before.hash } : { kind: "none" };
+  if (before === undefined) return { kind: "trimmed", acceptedBy: null };
+  return before.firstSeq === link.firstSeq ? { kind: "frame", ...before } : nothingKnown;
 }
 
 /** A copy, for the caller may use its buffers again. */

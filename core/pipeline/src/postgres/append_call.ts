@@ -1,5 +1,5 @@
 /**
- * Why it exists: the arguments and the answer of `bus.append`, in the layout that 0002_bus.sql documents.
+ * Why it exists: the arguments and the answer of `bus.append`, in the layout that 0009_replay.sql documents.
  * Enforces: frames travel as one bytea (an array of them would go through hexadecimal text); verdicts come back as the port's unions.
  * Forbids: I/O.
  */
@@ -61,6 +61,9 @@ export interface AppendRow extends HeadRow {
   readonly retry_after_ms: number | null;
   readonly off: number | null;
   readonly received_us: number | null;
+  /** Who accepted what is a duplicate, where the entry is still there. */
+  readonly gateway: string | null;
+  readonly incarnation: string | null;
 }
 
 export function headOf(row: HeadRow): ProducerHead {
@@ -85,7 +88,10 @@ export function outcomeOf(row: AppendRow, frame: FrameAppend, part: number, gene
       if (off === null || receivedUs === null) break;
       return { kind: "accepted", position: { generation, part, off, receivedUs, hash: frame.link.hash }, receivedUs, head: headOf(row) };
     }
-    case "duplicate":
+    case "duplicate": {
+      const { gateway, incarnation } = row;
+      return { kind: "duplicate", head: headOf(row), acceptedBy: gateway === null ? null : { gateway, incarnation } };
+    }
     case "gap":
     case "fenced":
     case "equivocation":

@@ -106,7 +106,10 @@ export class AppendQueue {
       bytes += one.bytes;
       frames += one.frames.length;
       const fits = bytes <= this.#bounds.callBytesMax && frames <= this.#bounds.callFramesMax;
-      const alike = one.options.gateway === first.options.gateway && one.options.registryVersion === first.options.registryVersion;
+      const alike =
+        one.options.gateway === first.options.gateway &&
+        one.options.incarnation === first.options.incarnation &&
+        one.options.registryVersion === first.options.registryVersion;
       if (calls > 0 && !(fits && alike)) break;
       calls += 1;
       this.#queuedBytes -= one.bytes;

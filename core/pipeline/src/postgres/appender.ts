@@ -9,7 +9,7 @@
  */
 import type { Pool, PoolClient } from "ransomeye-db";
 import type { Clock, Telemetry } from "ransomeye-kernel";
-import { checkFrames, checkProducer } from "../arguments.ts";
+import { checkAppend, checkProducer } from "../arguments.ts";
 import type {
   AppendOptions,
   AppendOutcome,
@@ -40,7 +40,7 @@ export interface PostgresAppenderOptions {
   readonly callFramesMax?: number;
 }
 
-const appendSql = "SELECT * FROM bus.append($1, $2, $3, $4::uuid[], $5::bigint[], $6)";
+const appendSql = "SELECT * FROM bus.append($1, $2, $3, $4, $5::uuid[], $6::bigint[], $7)";
 const openEpochSql = "SELECT * FROM bus.open_epoch($1, $2, $3, $4)";
 const headsSql = "SELECT * FROM bus.heads_of($1::uuid[])";
 const pressureSql = "SELECT paused, retry_after_ms, backlog_entries, backlog_ms, in_flight_bytes, lease_ms FROM bus.pressure($1, $2, $3)";
@@ -84,7 +84,7 @@ class PostgresAppender implements FrameAppender {
   }
 
   async append(part: number, frames: readonly FrameAppend[], options: AppendOptions): Promise<AppendOutcome[]> {
-    checkFrames(frames);
+    checkAppend(frames, options);
     const settled = this.#queue.append(part, frames, options);
     this.#telemetry.set(busQueuedBytes, this.#queue.queuedBytes);
     return settled;
@@ -164,7 +164,7 @@ class PostgresAppender implements FrameAppender {
       const result = await client.query<AppendRow>({
         name: "bus_append",
         text: appendSql,
-        values: [part, options.registryVersion, options.gateway, producers, numbers, blob],
+        values: [part, options.registryVersion, options.gateway, options.incarnation, producers, numbers, blob],
       });
       const outcomes = frames.map((frame, index) => outcomeOf(result.rows[index] as AppendRow, frame, part, this.generation));
       this.#report(part, frames, outcomes, bytes, (this.#clock.monotonicMs() - startedMs) / 1000);
