@@ -94,7 +94,12 @@ const producer: ProducerLedger = {
   imbalance: 0,
   misplaced_epochs: 0,
 };
-const ledger: Ledger = { ...producer, balanced: true, refused: 0, refused_by_code: {}, gaps_by_reason: {}, producers: [producer] };
+const ledger: Ledger = {
+  ...producer,
+  balanced: true,
+  ...{ refused: 0, refused_by_code: {}, duplicates: 0, duplicates_by_code: {}, gaps_by_reason: {} },
+  producers: [producer],
+};
 
 test("the ledger's line keeps its verdict where a terminal is narrow", () => {
   assert.match(

@@ -282,8 +282,11 @@ suite("who may not enter", { concurrency: 8 }, () => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
     const { client, chain, say } = await gate.begin(who, certificate);
-    say(chain.openEpoch(Buffer.alloc(32)));
+    say({ ...chain.openEpoch(Buffer.alloc(32)), sessionNonce: Buffer.alloc(0) });
     await refusedWith(gate, client, "INGEST_EPOCH_SIGNATURE");
+    const named = await gate.begin(who, certificate);
+    named.say(named.chain.openEpoch(Buffer.alloc(32)));
+    await refusedWith(gate, named.client, "INGEST_SESSION_REPLAYED");
   });
 
   test("ING-7 a frame before Hello, and no version in common", { timeout }, async (t) => {

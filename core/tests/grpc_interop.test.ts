@@ -54,7 +54,8 @@ test("architecture part 4: a stock gRPC client completes Hello, OpenEpoch, Frame
   const welcome = await hear("welcome");
   const chain = new SyntheticChain(who);
   const request = chain.openEpoch(welcome["session_nonce"] as Buffer);
-  stream.write({ open_epoch: { expected_epoch: request.expectedEpoch, key_id: request.keyId, signature: request.signature } });
+  const { expectedEpoch, keyId, sessionNonce } = request;
+  stream.write({ open_epoch: { expected_epoch: expectedEpoch, key_id: keyId, signature: request.signature, session_nonce: sessionNonce } });
   const opened = await hear("epoch_opened");
   chain.opened(opened["epoch"] as number, { prevEpoch: 0, prevSeq: 0, prevHash: Buffer.alloc(32) });
   const { header, signature, payload } = chain.next(3).message;

@@ -11,6 +11,10 @@ import { plainHello } from "./src/gate/test_client.ts";
 import { startTestGate, until } from "./src/gate/test_gate.ts";
 import { signFrame, SyntheticChain, syntheticPayload } from "./synthetic_events.ts";
 
+/** The line of a metric page that says how often something was refused under a code. */
+const metricOf = (code: string, count: number): RegExp =>
+  new RegExp(`^ransomeye_gateway_refused_total\\{step="ordering",code="${code}"\\} ${count}$`, "m");
+
 suite("order and epochs", { concurrency: 8 }, () => {
   const timeout = 30_000;
 
@@ -53,7 +57,9 @@ suite("order and epochs", { concurrency: 8 }, () => {
     await until(() => gate.refused("INGEST_SEQUENCE_GAP") === 1);
   });
 
-  test("ING-7 a replayed sequence stores nothing, is counted, and earns the same cumulative receipt (FM-13)", { timeout }, async (t) => {
+  test("ING-7 FM-13 a frame that its own session sends again stores nothing, is counted, and earns the same receipt", {
+    timeout,
+  }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
     const { client, chain, say } = await gate.begin(who, certificate);
@@ -63,26 +69,90 @@ suite("order and epochs", { concurrency: 8 }, () => {
     await until(async () => (await gate.stored()) === 2);
     say(first.message);
     await until(() => gate.refused("INGEST_DUPLICATE") === 1);
+    assert.match(await gate.telemetry.metricsText(), metricOf("INGEST_DUPLICATE", 1));
     const receipts = client.heard.filter((message) => message.kind === "receipt");
     assert.equal(receipts.at(-1)?.durableSeq, 4, "never a step back");
     assert.equal(await gate.stored(), 2);
   });
 
-  test("ING-7 a replay of a whole session, after a gate restart, stores nothing (FM-13)", { timeout }, async (t) => {
+  const elsewhere: readonly (readonly [where: string, code: string, gatewayId: string | undefined])[] = [
+    ["in a later session", "INGEST_DUPLICATE_SESSION", undefined],
+    ["after a gate restart", "INGEST_DUPLICATE_RESTART", "gate-1"],
+    ["at another gate", "INGEST_DUPLICATE_GATE", "gate-2"],
+  ];
+  for (const [where, code, gatewayId] of elsewhere) {
+    test(`ING-7 FM-13 frames of a recorded session ${where} store nothing, and are counted as such`, { timeout }, async (t) => {
+      const gate = await startTestGate(t);
+      const { who, certificate } = await gate.enrol(1);
+      const { chain, say, client } = await gate.begin(who, certificate);
+      const frames = [chain.next(2), chain.next(2), chain.next(2)];
+      for (const { message } of frames) say(message);
+      await until(async () => (await gate.stored()) === 3);
+      client.close();
+      const again = gatewayId === undefined ? gate : await startTestGate(t, { bus: gate.bus, gatewayId });
+      const back = await again.enrol(1);
+      const replay = await again.begin(back.who, back.certificate);
+      assert.equal(replay.welcome.head.seq, 6, "the resume point is the bus's word");
+      for (const { message } of frames) replay.say(message);
+      await until(() => again.refused(code) === 3);
+      assert.match(await again.telemetry.metricsText(), metricOf(code, 3));
+      const receipts = replay.client.heard.filter((message) => message.kind === "receipt");
+      assert.equal(receipts.at(-1)?.durableSeq, 6, "the same receipt as ever");
+      assert.equal(await again.stored(), 3);
+      // What comes next is next, and sent twice it is this session's own.
+      const next = replay.chain.next(1).message;
+      replay.say(next);
+      replay.say(next);
+      await until(() => again.refused("INGEST_DUPLICATE") === 1);
+      assert.equal(await again.stored(), 4);
+      assert.equal(again.refused(code), 3);
+    });
+
+    test(`ING-7 FM-13 a recorded session whose opening is played again ${where} is told from a wrong signature`, { timeout }, async (t) => {
+      const gate = await startTestGate(t);
+      const { who, certificate } = await gate.enrol(1);
+      const first = gate.connect(certificate);
+      first.say(plainHello());
+      const { sessionNonce } = await first.next("welcome");
+      const chain = new SyntheticChain(who);
+      const opening = chain.openEpoch(sessionNonce);
+      first.say(opening);
+      const opened = await first.next("epochOpened");
+      chain.opened(opened.epoch, opened);
+      const frame = chain.next(2).message;
+      first.say(frame);
+      await first.next("receipt");
+      first.close();
+      const again = gatewayId === undefined ? gate : await startTestGate(t, { bus: gate.bus, gatewayId });
+      const thief = again.connect((await again.enrol(1)).certificate);
+      thief.say(plainHello());
+      await thief.next("welcome");
+      for (const message of [opening, frame]) thief.say(message);
+      assert.equal((await thief.ended).code, "INGEST_SESSION_REPLAYED");
+      await until(() => again.refused("INGEST_SESSION_REPLAYED") === 1);
+      assert.match(await again.telemetry.metricsText(), metricOf("INGEST_SESSION_REPLAYED", 1));
+      assert.equal(again.refused("INGEST_EPOCH_SIGNATURE"), 0);
+      assert.equal(await again.stored(), 1);
+      assert.equal((await again.bus.headsOf([who.producer])).get(who.producer)?.epoch, 1);
+    });
+  }
+
+  test("ING-7 FM-13 of a frame that retention has removed nobody says who accepted it; the receipt is the same", { timeout }, async (t) => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol(1);
-    const { chain, say, client } = await gate.begin(who, certificate);
-    const frames = [chain.next(2), chain.next(2), chain.next(2)];
-    for (const { message } of frames) say(message);
-    await until(async () => (await gate.stored()) === 3);
-    client.close();
-    const again = await startTestGate(t, { bus: gate.bus });
-    const back = await again.enrol(1);
-    const replay = await again.begin(back.who, back.certificate);
-    assert.equal(replay.welcome.head.seq, 6, "the resume point is the bus's word");
-    for (const { message } of frames) replay.say(message);
-    await until(() => again.refused("INGEST_DUPLICATE") === 3);
-    assert.equal(await again.stored(), 3);
+    const { client, chain, say } = await gate.begin(who, certificate);
+    const [first, second] = [chain.next(2).message, chain.next(2).message];
+    for (const message of [first, second]) {
+      say(message);
+      await client.next("receipt");
+    }
+    for (const { part, off } of await gate.bus.tails()) if (off > 0) await gate.bus.trim(part, 1);
+    for (const message of [first, second]) {
+      say(message);
+      assert.equal((await client.next("receipt")).durableSeq, 4);
+    }
+    await until(() => gate.refused("INGEST_DUPLICATE_TRIMMED") === 1 && gate.refused("INGEST_DUPLICATE") === 1);
+    assert.match(await gate.telemetry.metricsText(), metricOf("INGEST_DUPLICATE_TRIMMED", 1));
   });
 
   const lie: Partial<FrameFields> = { mappingVersion: 7 };

@@ -119,7 +119,7 @@ export class SyntheticChain {
   /** The request for the next epoch, signed over the session's nonce. */
   openEpoch(nonce: Buffer): Extract<ClientMessage, { kind: "openEpoch" }> {
     const signature = ed25519Sign(openEpochBytes(this.who.producer, this.epoch, nonce), this.who.batchKey);
-    return { kind: "openEpoch", expectedEpoch: this.epoch, keyId: Buffer.from(this.who.keyId, "hex"), signature };
+    return { kind: "openEpoch", expectedEpoch: this.epoch, keyId: Buffer.from(this.who.keyId, "hex"), signature, sessionNonce: nonce };
   }
 
   /** The fields of the next frame over a payload. */

@@ -5,7 +5,16 @@
  */
 import type { KeyObject } from "node:crypto";
 import { invariant } from "ransomeye-kernel";
-import { decodeHeader, ed25519Sign, keyIdOf, mustDecode, openEpochBytes, rawPublicKey, signHeader } from "ransomeye-ingestion/protocol";
+import {
+  decodeHeader,
+  ed25519Sign,
+  keyIdOf,
+  mustDecode,
+  type OpenEpoch,
+  openEpochBytes,
+  rawPublicKey,
+  signHeader,
+} from "ransomeye-ingestion/protocol";
 import type { SignedHeader } from "./spool_record.ts";
 
 /** Signs for one producer. */
@@ -39,8 +48,8 @@ export class BatchSigner {
   }
 
   /** What asks for a new epoch within a session. */
-  opening(expectedEpoch: number, sessionNonce: Buffer): { readonly keyId: Buffer; readonly signature: Buffer } {
+  opening(expectedEpoch: number, sessionNonce: Buffer): Omit<OpenEpoch, "expectedEpoch"> {
     const signature = ed25519Sign(openEpochBytes(this.#producer, expectedEpoch, sessionNonce), this.#key);
-    return { keyId: Buffer.from(this.#keyId, "hex"), signature };
+    return { keyId: Buffer.from(this.#keyId, "hex"), signature, sessionNonce };
   }
 }

@@ -202,6 +202,7 @@ export class GatewayDouble {
       });
     } else if (message.kind === "openEpoch") {
       const key = this.keys.get(message.keyId.toString("hex"));
+      if (!message.sessionNonce.equals(this.#nonce)) this.violations.push("another session's nonce");
       if (key === undefined || !ed25519Verify(openEpochBytes(producer, message.expectedEpoch, this.#nonce), message.signature, key))
         this.violations.push("epoch signature");
       const { epoch, seq, hash } = this.head;

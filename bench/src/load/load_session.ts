@@ -256,11 +256,10 @@ export class LoadSession {
       case "welcome": {
         this.lingerMs = message.lingerMs;
         this.#credit = { bytes: message.creditBytesTotal, events: message.creditEventsTotal };
-        const signature = ed25519Sign(
-          openEpochBytes(this.#identity.producer, message.head.epoch, message.sessionNonce),
-          this.#identity.batchKey,
-        );
-        this.#send({ kind: "openEpoch", expectedEpoch: message.head.epoch, keyId: Buffer.from(this.#keyId, "hex"), signature });
+        const { head, sessionNonce } = message;
+        const signature = ed25519Sign(openEpochBytes(this.#identity.producer, head.epoch, sessionNonce), this.#identity.batchKey);
+        const keyId = Buffer.from(this.#keyId, "hex");
+        this.#send({ kind: "openEpoch", expectedEpoch: head.epoch, keyId, signature, sessionNonce });
         return;
       }
       case "epochOpened":

@@ -18,14 +18,14 @@ export const auditCommand: CommandSpec = {
   aliases: ["ledger"],
   summary: "add up the ledger: every sequence number a producer signed is stored, dead-lettered, declared a gap or in flight",
   prose:
-    "`accepted` is what the bus has receipted, `stored` and `dead_lettered` are counted from the tables, `gaps` were declared by their producers (`spool_full`, `spool_age`: their own losses; `server_lost`: what a server had receipted and lost), `in_flight` is on the bus and not yet stored. `offered` is the producers' own signed count. Refused transmissions are counted beside the sum. `expired` is what retention has removed; it is contained in the other counts.",
+    "`accepted` is what the bus has receipted, `stored` and `dead_lettered` are counted from the tables, `gaps` were declared by their producers (`spool_full`, `spool_age`: their own losses; `server_lost`: what a server had receipted and lost), `in_flight` is on the bus and not yet stored. `offered` is the producers' own signed count. Refused transmissions are counted beside the sum, and so are `duplicates`: batches that came once more (a lost receipt, a reconnect, a replay), by where they had been accepted first. `expired` is what retention has removed; it is contained in the other counts.",
   options: [{ flags: "--wait-idle <seconds>", help: "first wait until nothing is in flight, at most this long" }],
   examples: [
     { line: "ransomeye audit", says: "The ledger of every producer, and whether it balances." },
     { line: "ransomeye audit --wait-idle 30 --json", says: "For a script: exit code 1 if anything is wrong." },
   ],
   json: `{"balanced": boolean, "idle": boolean, "offered": n, "accepted": n, "stored": n, "dead_lettered": n, "in_flight": n, "refused": n,
- "refused_by_code": {CODE: n}, "gaps": n, "gaps_by_reason": {REASON: n}, "expired": n, "imbalance": n, "misplaced_epochs": n,
+ "refused_by_code": {CODE: n}, "duplicates": n, "duplicates_by_code": {CODE: n}, "gaps": n, "gaps_by_reason": {REASON: n}, "expired": n, "imbalance": n, "misplaced_epochs": n,
  "producers": [{"producer": uuid, "name": string | null, "kind": string | null, "offered": n, "accepted": n, "stored": n, "dead_lettered": n,
    "gaps": n, "expired": n, "in_flight": n, "imbalance": n, "misplaced_epochs": n}]}`,
   exits: ["ok", "found", "usage", "config", "unreachable"],

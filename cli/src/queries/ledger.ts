@@ -37,6 +37,9 @@ export interface Ledger {
   /** Transmissions that gateways refused, by code; beside the sum, not in it. */
   readonly refused: number;
   readonly refused_by_code: Readonly<Record<string, number>>;
+  /** Batches that came once more and were not stored again, by where they had been accepted first; beside the sum, too. */
+  readonly duplicates: number;
+  readonly duplicates_by_code: Readonly<Record<string, number>>;
   readonly gaps: number;
   /** `server_lost`, `spool_full`, `spool_age`; `foreign` is whatever else a producer has written. */
   readonly gaps_by_reason: Readonly<Record<string, number>>;
@@ -52,17 +55,19 @@ const producersSql = `
     sum(in_flight)::bigint AS in_flight, sum(abs(imbalance))::bigint AS imbalance, (count(*) FILTER (WHERE misplaced <> 0))::bigint AS misplaced_epochs
   FROM views.ledger_producer GROUP BY producer_id, kind ORDER BY producer_id`;
 
-const refusedSql = `SELECT name, sum(value)::bigint AS value FROM views.transmissions WHERE starts_with(name, $1) GROUP BY name ORDER BY name`;
+const transmissionsSql = `SELECT name, sum(value)::bigint AS value FROM views.transmissions WHERE starts_with(name, $1) GROUP BY name ORDER BY name`;
 
 const gapsSql = `SELECT CASE WHEN reason = ANY($1) THEN reason ELSE 'foreign' END AS reason, sum(count)::bigint AS events FROM views.gaps GROUP BY 1 ORDER BY 1`;
 
-/** Prefix of the gateways' counters of refused transmissions; the code follows. */
+/** Prefixes of the gateways' counters of refused transmissions and of batches that they had already; the code follows. */
 export const refusedPrefix = "refused_";
+const duplicatePrefix = "duplicate_";
 
 /** Adds up the whole ledger. The cost grows with the rows stored: it counts them. */
 export async function readLedger(pool: Pool): Promise<Ledger> {
   const producers = (await pool.query<ProducerLedger>(producersSql)).rows;
-  const refusals = (await pool.query<{ name: string; value: number }>(refusedSql, [refusedPrefix])).rows;
+  const refusals = await transmissionsByCode(pool, refusedPrefix);
+  const duplicates = await transmissionsByCode(pool, duplicatePrefix);
   const gaps = (await pool.query<{ reason: string; events: number }>(gapsSql, [gapReasons])).rows;
   const sum = (
     column: "offered" | "accepted" | "stored" | "dead_lettered" | "gaps" | "expired" | "in_flight" | "imbalance" | "misplaced_epochs",
@@ -74,8 +79,10 @@ export async function readLedger(pool: Pool): Promise<Ledger> {
     stored: sum("stored"),
     dead_lettered: sum("dead_lettered"),
     in_flight: sum("in_flight"),
-    refused: refusals.reduce((total, { value }) => total + value, 0),
-    refused_by_code: Object.fromEntries(refusals.map(({ name, value }) => [name.slice(refusedPrefix.length), value])),
+    refused: total(refusals),
+    refused_by_code: refusals,
+    duplicates: total(duplicates),
+    duplicates_by_code: duplicates,
     gaps: sum("gaps"),
     gaps_by_reason: Object.fromEntries(gaps.map(({ reason, events }) => [reason, events])),
     expired: sum("expired"),
@@ -84,6 +91,13 @@ export async function readLedger(pool: Pool): Promise<Ledger> {
     producers,
   };
 }
+
+async function transmissionsByCode(pool: Pool, prefix: string): Promise<Record<string, number>> {
+  const { rows } = await pool.query<{ name: string; value: number }>(transmissionsSql, [prefix]);
+  return Object.fromEntries(rows.map(({ name, value }) => [name.slice(prefix.length), value]));
+}
+
+const total = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((sum, n) => sum + n, 0);
 
 /** Whether one producer's side of the ledger holds. */
 export function addsUp(ledger: Pick<ProducerLedger, "imbalance" | "misplaced_epochs" | "in_flight">): boolean {

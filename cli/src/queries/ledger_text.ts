@@ -43,8 +43,8 @@ export function ledgerText(ledger: Ledger, names: ReadonlyMap<string, string> = 
       ledger.balanced ? "balanced" : "NOT BALANCED",
     ],
   ].map((row) => row.map((cell) => (typeof cell === "number" ? formatCount(cell) : cell)));
-  const gaps = Object.entries(ledger.gaps_by_reason).map(([reason, count]) => `${reason} ${formatCount(count)}`);
-  const refused = Object.entries(ledger.refused_by_code).map(([code, count]) => `${code} ${formatCount(count)}`);
+  const gaps = byCode(ledger.gaps_by_reason);
+  const refused = byCode(ledger.refused_by_code);
   return [
     formatTable(["producer", "kind", "offered", "accepted", "stored", "dead-lettered", "gaps", "in flight", "ledger"], rows),
     "",
@@ -53,8 +53,17 @@ export function ledgerText(ledger: Ledger, names: ReadonlyMap<string, string> = 
       ? []
       : [`IN ${formatCount(ledger.misplaced_epochs)} EPOCHS SEQUENCE NUMBERS ARE MISSING AND OTHERS DOUBLED`]),
     ...(gaps.length === 0 ? [] : [`events that their producers declared lost: ${gaps.join(", ")}`]),
+    ...(ledger.duplicates === 0
+      ? []
+      : [
+          `batches sent once more, and not stored again: ${formatCount(ledger.duplicates)} (${byCode(ledger.duplicates_by_code).join(", ")})`,
+        ]),
     `refused beside it: ${formatCount(ledger.refused)}${refused.length === 0 ? "" : ` (${refused.join(", ")})`}${ledger.expired === 0 ? "" : `; removed by retention: ${formatCount(ledger.expired)}`}`,
   ].join("\n");
+}
+
+function byCode(counts: Readonly<Record<string, number>>): string[] {
+  return Object.entries(counts).map(([code, count]) => `${code} ${formatCount(count)}`);
 }
 
 /** Older figures than this are said to be so. */

@@ -18,7 +18,7 @@ async function scene(
   const opened = await bus.openEpoch({ producer: chain.producer, expectedEpoch: 0, keyId: "0011223344556677", registryVersion: 0 });
   if (opened.kind === "opened") chain.open(opened.epoch, opened.prev);
   const list = Array.from({ length: frames }, () => chain.frame());
-  await bus.append(0, list, { gateway: "gate", registryVersion: 0 });
+  await bus.append(0, list, { gateway: "gate", incarnation: producerId(99), registryVersion: 0 });
   const telemetry = recordingTelemetry();
   const tails = new TailWatch(bus, systemClock, telemetry);
   const once = new AbortController();

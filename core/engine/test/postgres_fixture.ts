@@ -19,7 +19,7 @@ import type { Probe } from "../src/probe.ts";
 import { RowBatch } from "../src/row_batch.ts";
 import { PostgresSink } from "../src/sink.ts";
 import type { CommitGroup, StoreRun } from "../src/sink_store.ts";
-import type { Chain } from "./frames.ts";
+import { type Chain, producerId } from "./frames.ts";
 
 export interface StoredEvent {
   readonly producer: string;
@@ -96,7 +96,8 @@ export class Fixture {
 
   /** Appends frames of one chain; all must be accepted. */
   async append(chain: Chain, frames: readonly FrameAppend[]): Promise<void> {
-    const outcomes = await this.bus.append(this.partOf(chain), frames, { gateway: "test", registryVersion: 0 });
+    const options = { gateway: "test", incarnation: producerId(99), registryVersion: 0 };
+    const outcomes = await this.bus.append(this.partOf(chain), frames, options);
     for (const outcome of outcomes) assert.equal(outcome.kind, "accepted", JSON.stringify(outcome));
   }
 

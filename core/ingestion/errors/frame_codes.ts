@@ -41,7 +41,14 @@ export type FrameCode =
 
 /** Nothing is stored again, the cumulative receipt is repeated, and nobody is accused: most of them are honest (FM-13). */
 const duplicate = (why: string): IngestCodeSpec =>
-  spec("ordering", "reject", g.ok, "resend", `the frame is durable already and is not stored again: ${why}`, "go on after the receipt, which is repeated");
+  spec(
+    "ordering",
+    "reject",
+    g.ok,
+    "resend",
+    `the frame is durable already and is not stored again: ${why}`,
+    "go on after the receipt, which is repeated",
+  );
 
 /** Their rows. */
 export const frameCodes: Readonly<Record<FrameCode, IngestCodeSpec>> = {

@@ -56,7 +56,8 @@ export function settle(before: Session, results: readonly Settled[], context: Se
         const known = knownAs(session, result, context);
         const { epoch, firstSeq } = frame.header;
         session = become(session, {
-          acceptedFrom: known === undefined || known === "INGEST_DUPLICATE" ? (session.acceptedFrom ?? { epoch, firstSeq }) : session.acceptedFrom,
+          acceptedFrom:
+            known === undefined || known === "INGEST_DUPLICATE" ? (session.acceptedFrom ?? { epoch, firstSeq }) : session.acceptedFrom,
           durable: { epoch: head.epoch, seq: head.seq },
           stored: { epoch: head.storedEpoch, seq: head.storedSeq },
           durableHash: head.hash,

@@ -116,7 +116,13 @@ test("R-6 an epoch is opened only when nothing is in flight", async () => {
   await world.join(producer);
   world.say(producer, producer.frame(1));
   const signature = ed25519Sign(openEpochBytes(producer.identity.producer, 1, producer.nonce), producer.key);
-  world.say(producer, { kind: "openEpoch", expectedEpoch: 1, keyId: Buffer.from(producer.keyId, "hex"), signature, sessionNonce: producer.nonce });
+  world.say(producer, {
+    kind: "openEpoch",
+    expectedEpoch: 1,
+    keyId: Buffer.from(producer.keyId, "hex"),
+    signature,
+    sessionNonce: producer.nonce,
+  });
   assert.ok(!world.pending.some(({ kind }) => kind === "openEpoch"));
   await world.answer();
   assert.ok(world.pending.some(({ kind }) => kind === "openEpoch"));

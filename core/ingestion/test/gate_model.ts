@@ -226,7 +226,13 @@ export class ModelWorld {
     producer.nonce = welcome.sessionNonce;
     if (welcome.head.epoch > 0) return;
     const signature = protocol.ed25519Sign(protocol.openEpochBytes(producer.identity.producer, 0, producer.nonce), producer.key);
-    this.say(producer, { kind: "openEpoch", expectedEpoch: 0, keyId: Buffer.from(producer.keyId, "hex"), signature, sessionNonce: producer.nonce });
+    this.say(producer, {
+      kind: "openEpoch",
+      expectedEpoch: 0,
+      keyId: Buffer.from(producer.keyId, "hex"),
+      signature,
+      sessionNonce: producer.nonce,
+    });
     await this.answerAll();
     producer.epoch = 1;
   }

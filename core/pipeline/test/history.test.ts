@@ -89,8 +89,7 @@ function comparable(outcome: AppendOutcome | OpenEpochOutcome): unknown {
     };
   if (outcome.kind === "opened") return { ...outcome, prev: { ...outcome.prev, hash: outcome.prev.hash.toString("hex") } };
   if (outcome.kind === "limited") return outcome.kind;
-  if (outcome.kind === "duplicate")
-    return { kind: outcome.kind, acceptedBy: outcome.acceptedBy, head: comparableHead(outcome.head) };
+  if (outcome.kind === "duplicate") return { kind: outcome.kind, acceptedBy: outcome.acceptedBy, head: comparableHead(outcome.head) };
   return "head" in outcome ? { kind: outcome.kind, head: comparableHead(outcome.head) } : { ...outcome };
 }
 

@@ -19,7 +19,7 @@ interface Both {
 /** Two gates over one bus; the producer has `before` durable through A when it comes to B. */
 async function both(t: TestContext, before: number): Promise<Both> {
   const a = await startTestGate(t);
-  const b = await startTestGate(t, { bus: a.bus });
+  const b = await startTestGate(t, { bus: a.bus, gatewayId: "gate-2" });
   const [mine, yours] = [await a.enrol(1), await b.enrol(1)];
   const atA = await a.begin(mine.who, mine.certificate);
   for (let n = 0; n < before; n++) {
@@ -47,7 +47,7 @@ suite("one producer at two gates", { concurrency: 4 }, () => {
     atA.say(atA.chain.next(2).message);
     assert.equal((await atA.client.next("receipt")).durableSeq, 6, "next is next, whoever takes it");
     assert.equal(await a.stored(), 3);
-    await until(() => a.refused("INGEST_DUPLICATE") === 1);
+    await until(() => a.refused("INGEST_DUPLICATE_GATE") === 1);
   });
 
   test("IF-5 ahead of the old gate's expectation: refused with the head that it knows, and going back heals", { timeout }, async (t) => {
@@ -64,10 +64,10 @@ suite("one producer at two gates", { concurrency: 4 }, () => {
     for (const { message } of frames) atA.say(message);
     atA.say(fifth.message);
     await until(async () => (await a.stored()) === 4);
-    await until(() => a.refused("INGEST_DUPLICATE") === 2);
+    await until(() => a.refused("INGEST_DUPLICATE_GATE") === 2);
   });
 
-  test("IF-5 behind at the new gate: what is late at the one is a duplicate at the other, each time behind the barrier of R-4", {
+  test("IF-5 FM-13 behind at the new gate: what is late at the one is a duplicate at the other, each time behind the barrier of R-4", {
     timeout,
   }, async (t) => {
     const { b, atA, atB } = await both(t, 1);
@@ -76,7 +76,7 @@ suite("one producer at two gates", { concurrency: 4 }, () => {
       at.say(third.message);
       assert.equal((await at.client.next("receipt")).durableSeq, 4);
     }
-    await until(() => b.refused("INGEST_DUPLICATE") === 2);
+    await until(() => b.refused("INGEST_DUPLICATE_GATE") === 2);
     assert.equal(await b.stored(), 2);
   });
 

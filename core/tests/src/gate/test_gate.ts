@@ -72,7 +72,7 @@ export interface TestGate {
   begin(who: SyntheticProducer, certificate: TestCertificate, hello?: Parameters<typeof plainHello>[0]): Promise<TestConversation>;
   /** Frames in the bus, all partitions. */
   stored(): Promise<number>;
-  /** Counted under a code since the start; waits until it is at least `atLeast` (the gate flushes its counters each second). */
+  /** Counted under a code since the start (the gate flushes its counters each second). */
   refused(code: string): number;
 }
 
@@ -95,6 +95,7 @@ export async function startTestGate(
     readonly bus?: MemoryBus;
     readonly clock?: Clock;
     readonly authorities?: readonly string[];
+    readonly gatewayId?: string;
   } = {},
 ): Promise<TestGate> {
   const ca = await createTestCa("test ca");
@@ -113,7 +114,7 @@ export async function startTestGate(
     listen: "127.0.0.1:0",
     tls: { key: server.key, cert: server.cert, ca: [ca.cert, ...(options.authorities ?? [])].join("\n") },
     receiptKey: syntheticKey(seededRandom("receipt key")),
-    gatewayId: "gate-1",
+    gatewayId: options.gatewayId ?? "gate-1",
     frameLog: bus,
     registry: directory,
     config: { ...testConfig, ...options.config },

@@ -22,9 +22,11 @@ export interface Knowledge {
   readonly random: Random;
   /** His own chain, ready to sign the next frame. */
   readonly chain: SyntheticChain;
-  /** His stored frames, oldest first, and the key that the registry has retired since. */
+  /** His frames that one gate has stored before its last start, oldest first; those that it has stored since; the session's opening. */
   readonly past: readonly SignedFrame[];
+  readonly recent: readonly SignedFrame[];
   readonly recordedOpening: ClientMessage;
+  /** The key that the registry has retired since. */
   readonly retired: SyntheticProducer;
   /** Somebody else, with his key: the worst case. */
   readonly victim: SyntheticProducer;
@@ -169,9 +171,24 @@ export const attacks: readonly Attack[] = [
   one("more events than credited", "INGEST_CREDIT_EXCEEDED", ({ chain }) => chain.peek(Buffer.from("{}\n".repeat(200)), 200).message),
   one("a second Hello", "INGEST_PROTOCOL_VIOLATION", () => hello()),
   { ...one("a frame before Hello", "INGEST_PROTOCOL_VIOLATION", (k) => next(k)), unannounced: true },
-  one("an epoch opened with the nonce of another session", "INGEST_EPOCH_SIGNATURE", (k) => k.chain.openEpoch(k.random.bytes(32))),
+  one("an epoch opened with a nonce that is not named", "INGEST_EPOCH_SIGNATURE", (k) => ({
+    ...k.chain.openEpoch(k.random.bytes(32)),
+    sessionNonce: Buffer.alloc(0),
+  })),
+  one("an epoch opened with another nonce than the one named", "INGEST_EPOCH_SIGNATURE", (k) => ({
+    ...k.chain.openEpoch(k.random.bytes(32)),
+    sessionNonce: k.random.bytes(32),
+  })),
+  one("an opening that another key has signed, for the nonce that it names", "INGEST_EPOCH_SIGNATURE", (k) => {
+    const opening = k.chain.openEpoch(k.random.bytes(32));
+    return {
+      ...opening,
+      signature: ed25519Sign(openEpochBytes(k.chain.who.producer, k.chain.epoch, opening.sessionNonce), k.victim.batchKey),
+    };
+  }),
+  one("an epoch opened with the nonce of another session", "INGEST_SESSION_REPLAYED", (k) => k.chain.openEpoch(k.random.bytes(32))),
   {
-    ...one("a whole recorded session", "INGEST_EPOCH_SIGNATURE", hello),
+    ...one("a whole recorded session", "INGEST_SESSION_REPLAYED", hello),
     make: ({ recordedOpening, past }) => [recordedOpening, ...past.map(({ message }) => message)],
   },
   one("equivocation: another history under a stored sequence", "INGEST_EQUIVOCATION", ({ past, chain, random }) => {
@@ -181,9 +198,9 @@ export const attacks: readonly Attack[] = [
     return chain.peek(other, fields.count, { ...fields, payloadHash, payloadBytes }).message;
   }),
   one("equivocation: a next frame that signs another past", "INGEST_EQUIVOCATION", (k) => next(k, { prevHash: k.random.bytes(32) })),
-  many("a replayed frame", "INGEST_DUPLICATE", replayed),
-  many("a replayed frame, after a restart of its gate", "INGEST_DUPLICATE", replayed, 0),
-  many("a replayed frame, at another gate", "INGEST_DUPLICATE", replayed, 1),
+  many("a replayed frame of an earlier session", "INGEST_DUPLICATE_SESSION", ({ recent, random }) => pick(recent, random).message, 0),
+  many("a replayed frame, after a restart of its gate", "INGEST_DUPLICATE_RESTART", replayed, 0),
+  many("a replayed frame, at another gate", "INGEST_DUPLICATE_GATE", replayed, 1),
   many("a sequence that skips some", "INGEST_SEQUENCE_GAP", (k) => {
     const skipped = 1 + (k.random.uint32() % 1_000_000);
     const firstSeq = k.chain.seq + 1 + skipped;

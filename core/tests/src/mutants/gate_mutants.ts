@@ -8,6 +8,8 @@ const hostileTests = "core/tests/dist";
 const bus = "core/pipeline/dist/src";
 const busTests = "core/pipeline/dist/test";
 const migration = "core/db/migrations/0002_bus.sql";
+/** The newest `bus.append`. */
+const appendMigration = "core/db/migrations/0009_replay.sql";
 const sdk = "agents/sdk/dist/src";
 
 /** A receipt for a frame that has only been queued. */
@@ -83,7 +85,7 @@ export const gateMutants: readonly Mutant[] = [
   {
     rule: "promise 3, R-2",
     bug: "bus.append takes a frame after a hole",
-    patches: [{ file: migration, find: "WHEN p_numbers[v_k + 2] > v_head.seq + 1 THEN 'gap'", replace: "WHEN false THEN 'gap'" }],
+    patches: [{ file: appendMigration, find: "WHEN p_numbers[v_k + 2] > v_head.seq + 1 THEN 'gap'", replace: "WHEN false THEN 'gap'" }],
     check: named(`${busTests}/history.test.js`, "R-2 R-6 R-7 R-13"),
   },
   {
@@ -131,7 +133,7 @@ export const gateMutants: readonly Mutant[] = [
     bug: "a gate with an outdated registry may append",
     patches: [
       {
-        file: migration,
+        file: appendMigration,
         find: "ELSIF p_registry_version < (SELECT r.version FROM bus.registry_version r) THEN",
         replace: "ELSIF false THEN",
       },

@@ -39,6 +39,7 @@ export class GateNode {
   #log: FrameLog;
   #sessions = new Map<number, Wire>();
   #nextSession = 1;
+  #incarnation = "";
 
   constructor(options: GateNodeOptions) {
     this.#options = options;
@@ -95,9 +96,11 @@ export class GateNode {
   #make(): Gate {
     const { name, scheduler, settings, directory } = this.#options;
     const receiptKey = Buffer.alloc(32, 5);
+    this.#incarnation = scheduler.random.uuid();
     const gate = new Gate(settings, {
       directory,
       checks: simChecks,
+      incarnation: this.#incarnation,
       random: scheduler.random,
       receiptPublicKey: receiptKey,
       seal: (_producer, receipt) => sign(receiptKey, receipt.chainHash),
@@ -108,7 +111,7 @@ export class GateNode {
       this.#signal({ kind: "tick", registryAgeMs: 0 });
       life.in(tickMs, "", tick);
     };
-    const incarnation = scheduler.random.uuid();
+    const incarnation = this.#incarnation;
     const press = (): void => {
       const askedMs = scheduler.nowMs;
       this.#log.pressure({ gateway: name, incarnation, wantBytes: settings.appendsMax * settings.appendBytesMax }).then(
@@ -157,7 +160,7 @@ export class GateNode {
           .append(
             part,
             entries.map(({ frame }) => toAppend(frame)),
-            { gateway: name, registryVersion: effect.registryVersion },
+            { gateway: name, incarnation: this.#incarnation, registryVersion: effect.registryVersion },
           )
           .then(
             (outcomes) => this.#signal({ kind: "appended", batch: id, outcomes }),

@@ -45,6 +45,7 @@ export function intrude(options: IntruderOptions): void {
         expectedEpoch,
         keyId,
         signature: sign(key.secret, openEpochBytes(id, expectedEpoch, message.sessionNonce)),
+        sessionNonce: message.sessionNonce,
       });
     }
     if (message.kind === "epochOpened") wire.up({ kind: "frame", ...forged(options, message.epoch) });

@@ -4,10 +4,13 @@
  *   none from nobody; the ledgers balance; credit stays within the buffer; nothing is receipted that is not durable.
  * Forbids: reading the state of a machine to decide what should have happened.
  */
-import type { GateFigures } from "ransomeye-ingestion";
-import type { BusEntry, FrameAppend, MemoryBus, Position } from "ransomeye-pipeline";
+import type { GateFigures, IngestCode } from "ransomeye-ingestion";
+import type { AppendOptions, AppendOutcome, BusEntry, FrameAppend, MemoryBus, Position } from "ransomeye-pipeline";
 import type { SettledFrame } from "ransomeye-sdk";
 import type { SimServer } from "./server.ts";
+
+/** Codes that no honest run comes to. */
+const accusations: ReadonlySet<string> = new Set<IngestCode>(["INGEST_SESSION_REPLAYED", "INGEST_EPOCH_SIGNATURE"]);
 
 /** A broken promise. */
 export class PromiseBroken extends Error {
@@ -26,7 +29,7 @@ interface Told {
 
 export class Oracle {
   readonly #producers = new Map<string, Told>();
-  readonly #durable = new Map<string, FrameAppend>();
+  readonly #durable = new Map<string, FrameAppend & { readonly by: Pick<AppendOptions, "gateway" | "incarnation"> }>();
   readonly #failures: string[] = [];
   promises = 0;
 
@@ -48,10 +51,17 @@ export class Oracle {
     handed.set(line, handed.size + 1);
   }
 
-  /** The server has made frames durable. */
-  appended(frames: readonly FrameAppend[], accepted: readonly boolean[]): void {
+  /** The server has made frames durable, or says who had. */
+  appended(frames: readonly FrameAppend[], outcomes: readonly AppendOutcome[], by: AppendOptions): void {
     for (const [i, frame] of frames.entries()) {
-      if (accepted[i] === true) this.#durable.set(`${frame.link.producer}:${frame.link.epoch}:${frame.link.firstSeq}`, frame);
+      const place = `${frame.link.producer}:${frame.link.epoch}:${frame.link.firstSeq}`;
+      const outcome = outcomes[i];
+      if (outcome?.kind === "accepted") this.#durable.set(place, { ...frame, by });
+      if (outcome?.kind !== "duplicate" || outcome.acceptedBy === null) continue;
+      const first = this.#durable.get(place)?.by;
+      const { gateway, incarnation } = outcome.acceptedBy;
+      if (first?.gateway !== gateway || first.incarnation !== incarnation)
+        this.fail(`${place} was not accepted by ${gateway} ${incarnation}`);
     }
   }
 
@@ -98,6 +108,8 @@ export class Oracle {
   gateNoted(gate: string, name: string, fields: Readonly<Record<string, unknown>>): void {
     if (name === "equivocation_found" && this.#producers.has(String(fields["producer"])))
       this.fail(`${gate}: an honest producer is said to equivocate: ${JSON.stringify(fields)}`);
+    if (name === "transmissions_refused" && accusations.has(String(fields["code"])) && this.#producers.has(String(fields["producer"])))
+      this.fail(`${gate}: an honest producer is accused: ${JSON.stringify(fields)}`);
   }
 
   engineTold(engine: string, name: string, fields: Readonly<Record<string, unknown>>): void {

@@ -291,7 +291,7 @@ export class ProducerNode {
     this.#save(() => {
       if (wire === undefined || wire !== this.#wire) return;
       const signature = sign(this.#options.key.secret, openEpochBytes(this.id, expectedEpoch, nonce));
-      wire.up({ kind: "openEpoch", expectedEpoch, keyId: Buffer.from(this.#options.key.keyId, "hex"), signature });
+      wire.up({ kind: "openEpoch", expectedEpoch, keyId: Buffer.from(this.#options.key.keyId, "hex"), signature, sessionNonce: nonce });
     });
   }
 

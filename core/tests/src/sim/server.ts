@@ -121,10 +121,7 @@ export class SimServer {
           async () => {
             const outcomes = await bus.append(part, frames, options);
             for (const outcome of outcomes) if (outcome.kind === "accepted") this.#tails[part] = outcome.position.off;
-            this.#oracle.appended(
-              frames,
-              outcomes.map((outcome) => outcome.kind === "accepted"),
-            );
+            this.#oracle.appended(frames, outcomes, options);
             return outcomes;
           },
         ),
