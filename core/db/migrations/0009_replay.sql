@@ -9,6 +9,21 @@
 
 ALTER TABLE bus.frames ADD COLUMN incarnation uuid;
 
+-- A day that was detached and not dropped may be attached again (ops.ensure_partitions), and then needs the same columns.
+SELECT ops.finish_detaches();
+DO $$
+DECLARE
+  v_day regclass;
+BEGIN
+  FOR v_day IN
+    SELECT c.oid FROM pg_class c
+    WHERE c.relnamespace = 'bus'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^frames_[0-9]{4}_[0-9]{2}_[0-9]{2}$'
+      AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'incarnation' AND NOT a.attisdropped)
+  LOOP
+    EXECUTE format('ALTER TABLE %s ADD COLUMN incarnation uuid', v_day);
+  END LOOP;
+END $$;
+
 ALTER TYPE bus.append_answer ADD ATTRIBUTE gateway text, ADD ATTRIBUTE incarnation uuid;
 
 DROP FUNCTION bus.append(int, bigint, text, uuid[], bigint[], bytea);
