@@ -22,9 +22,11 @@ export interface Knowledge {
   readonly random: Random;
   /** His own chain, ready to sign the next frame. */
   readonly chain: SyntheticChain;
-  /** His frames that one gate has stored before its last start, oldest first; those that it has stored since; the session's opening. */
+  /** His genuine frames, oldest first: those that one gate accepted before its last start, those since, and those of sessions that begin with one. */
   readonly past: readonly SignedFrame[];
   readonly recent: readonly SignedFrame[];
+  readonly own: readonly SignedFrame[];
+  /** The request that opened his epoch. */
   readonly recordedOpening: ClientMessage;
   /** The key that the registry has retired since. */
   readonly retired: SyntheticProducer;
@@ -42,6 +44,8 @@ export interface Attack {
   readonly gate?: 0 | 1;
   /** What is sent in place of Welcome's answer, as messages or as bytes. */
   readonly make: (known: Knowledge) => readonly (ClientMessage | Buffer)[];
+  /** The session sends a genuine frame first, the last of `own`. */
+  readonly genuineFirst?: boolean;
   /** Sent without saying Hello first. */
   readonly unannounced?: boolean;
 }
@@ -198,6 +202,11 @@ export const attacks: readonly Attack[] = [
     return chain.peek(other, fields.count, { ...fields, payloadHash, payloadBytes }).message;
   }),
   one("equivocation: a next frame that signs another past", "INGEST_EQUIVOCATION", (k) => next(k, { prevHash: k.random.bytes(32) })),
+  {
+    ...many("a frame that its own session repeats", "INGEST_DUPLICATE", hello),
+    make: ({ own }) => own.slice(-1).map(({ message }) => message),
+    genuineFirst: true,
+  },
   many("a replayed frame of an earlier session", "INGEST_DUPLICATE_SESSION", ({ recent, random }) => pick(recent, random).message, 0),
   many("a replayed frame, after a restart of its gate", "INGEST_DUPLICATE_RESTART", replayed, 0),
   many("a replayed frame, at another gate", "INGEST_DUPLICATE_GATE", replayed, 1),

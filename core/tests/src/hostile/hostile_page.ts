@@ -15,7 +15,7 @@ export function hostilePage(parts: readonly Part<HostileFigures>[]): Page {
   const runs = parts.map(({ figures }) => figures);
   return {
     title: "Hostile frames",
-    lead: "Attackers with valid certificates, enrolled keys and an honest past send forged, replayed and broken frames to two gateways on one PostgreSQL, one of which was restarted since that past. Accepted is what the bus, the rows and the ledger hold beyond the honest past.",
+    lead: "Attackers with valid certificates, enrolled keys and an honest past send forged, replayed and broken frames to two gateways on one PostgreSQL, one of which was restarted since that past. Accepted is what the bus, the rows and the ledger hold beyond the frames that they sent as honest producers.",
     tables: [
       {
         caption: "Runs",

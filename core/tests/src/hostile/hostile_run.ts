@@ -1,12 +1,11 @@
 /**
  * Why: one run of attackers against real gateways, judged by the bus.
  * Enforces: every attacker first leaves an honest past, one gate is started again, then each class of attack has its share of the frames; every
- *   frame that was sent is refused under a code that its class allows; afterwards heads, entries, rows and ledger are those of the honest past.
+ *   frame that was sent is refused under a code that its class allows; afterwards heads, entries, rows and ledger are those of the genuine frames.
  * Forbids: a frame that is counted as sent without having been, and one that is counted as refused because its connection broke.
  */
-import type { ClientMessage } from "ransomeye-ingestion/protocol";
+import { type ClientMessage, zeroHash } from "ransomeye-ingestion/protocol";
 import { seededRandom, sleep, systemClock } from "ransomeye-kernel";
-import type { ProducerHead } from "ransomeye-pipeline";
 import { type SignedFrame, SyntheticChain, syntheticProducer } from "../../synthetic_events.ts";
 import type { TestClient } from "../gate/test_client.ts";
 import { type Attack, attacks, hello, type Knowledge } from "./attacks.ts";
@@ -38,7 +37,6 @@ export interface HostileFigures {
 const attackers = 8;
 const pastFrames = 3;
 const recentFrames = 2;
-const honestFrames = pastFrames + recentFrames;
 const pastEvents = 2;
 /** Frames of one session, where a session survives them. */
 const perSession = 100;
@@ -46,7 +44,7 @@ const perSession = 100;
 const manyWeight = 30;
 
 interface Attacker extends Enrolled {
-  readonly known: Knowledge & { readonly recent: SignedFrame[] };
+  readonly known: Knowledge & { readonly recent: SignedFrame[]; readonly own: SignedFrame[] };
 }
 
 interface Tally {
@@ -63,7 +61,6 @@ export async function hostileRun(frames: number, seed: number, tell: (line: stri
     for (let i = 0; i < attackers; i += 1) honest.push(await prepare(system, seed, i));
     await system.startGate(0);
     for (const attacker of honest) await comeBack(system, attacker);
-    const before = await headsOf(system, honest);
     const tallies = new Map<Attack, Tally>(attacks.map((attack) => [attack, { sent: 0, wrong: 0, refused: new Map() }]));
     const unit = frames / attacks.reduce((sum, { ends }) => sum + (ends ? 1 : manyWeight), 0);
     for (const [attack, tally] of tallies) {
@@ -71,7 +68,7 @@ export async function hostileRun(frames: number, seed: number, tell: (line: stri
       await Promise.all(honest.map((attacker, i) => runShare(system, attack, attacker, share(wanted, i), tally)));
       tell(`${attack.name}: ${tally.sent} sent, ${[...tally.refused].map(([code, n]) => `${code} ${n}`).join(", ")}`);
     }
-    return await judge(system, honest, before, tallies, seed);
+    return await judge(system, honest, tallies, seed);
   } finally {
     await system.close();
   }
@@ -102,7 +99,7 @@ async function prepare(system: HostileSystem, seed: number, i: number): Promise<
   const past = Array.from({ length: pastFrames }, () => chain.next(pastEvents));
   await sendAll(client, past);
   const random = seededRandom(`hostile ${seed} ${i}`);
-  return { ...enrolled, known: { random, chain, past, recent: [], recordedOpening, retired, victim } };
+  return { ...enrolled, known: { random, chain, past, recent: [], own: [], recordedOpening, retired, victim } };
 }
 
 /** One more honest session, with the gate that has been started again. */
@@ -181,9 +178,15 @@ async function series(client: TestClient, attack: Attack, { known }: Attacker, w
     () => false,
   );
   if (!welcomed) return notAdmitted(client);
-  const messages = Array.from({ length: wanted }, () => attack.make(known)).flat();
-  client.say({ kind: "demand", bytes: messages.length * 2048, events: messages.length * (pastEvents + 1), oldestUs: 0 });
+  client.say({ kind: "demand", bytes: (wanted + 1) * 2048, events: (wanted + 1) * (pastEvents + 1), oldestUs: 0 });
   await client.next("credit");
+  if (attack.genuineFirst === true) {
+    const genuine = known.chain.next(pastEvents);
+    known.own.push(genuine);
+    client.say(genuine.message);
+    await client.next("receipt");
+  }
+  const messages = Array.from({ length: wanted }, () => attack.make(known)).flat();
   for (const what of messages) {
     say(client, what);
     tally.sent += 1;
@@ -208,28 +211,29 @@ function toldByCode(tallies: ReadonlyMap<Attack, Tally>): ReadonlyMap<string, nu
   return told;
 }
 
-async function headsOf(system: HostileSystem, honest: readonly Attacker[]): Promise<ReadonlyMap<string, ProducerHead>> {
-  return system.bus.headsOf(honest.map(({ who }) => who.producer));
-}
+const genuineOf = ({ known: { past, recent, own } }: Attacker): readonly SignedFrame[] => [...past, ...recent, ...own];
 
 async function judge(
   system: HostileSystem,
   honest: readonly Attacker[],
-  before: ReadonlyMap<string, ProducerHead>,
   tallies: ReadonlyMap<Attack, Tally>,
   seed: number,
 ): Promise<HostileFigures> {
   const faults: string[] = [];
-  const after = await headsOf(system, honest);
+  const heads = await system.bus.headsOf(honest.map(({ who }) => who.producer));
   let accepted = 0;
-  for (const [producer, head] of before) {
-    const now = after.get(producer);
-    if (now?.epoch === head.epoch && now.seq === head.seq && now.hash.equals(head.hash)) continue;
-    accepted += Math.max(1, (now?.seq ?? 0) - head.seq);
-    faults.push(`the head of ${producer} moved`);
+  let genuine = 0;
+  for (const attacker of honest) {
+    const frames = genuineOf(attacker);
+    genuine += frames.length;
+    const head = heads.get(attacker.who.producer);
+    const seq = frames.length * pastEvents;
+    if (head?.epoch === 1 && head.seq === seq && head.hash.equals(frames.at(-1)?.hash ?? zeroHash)) continue;
+    accepted += Math.max(1, (head?.seq ?? 0) - seq);
+    faults.push(`the head of ${attacker.who.producer} is not that of its genuine frames`);
   }
   const { frames, rows, imbalance } = await system.stored();
-  const [framesOver, rowsOver] = [frames - honest.length * honestFrames, rows - honest.length * honestFrames * pastEvents];
+  const [framesOver, rowsOver] = [frames - genuine, rows - genuine * pastEvents];
   if (framesOver !== 0) faults.push(`${framesOver} frames on the bus that nobody honest sent`);
   if (rowsOver !== 0) faults.push(`${rowsOver} rows that nobody honest sent`);
   if (imbalance !== 0) faults.push(`the ledger is out of balance by ${imbalance}`);
