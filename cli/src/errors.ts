@@ -3,7 +3,7 @@
  * Enforces: the closed table of CLI_* codes, and the one table of exit codes; each code names its exit.
  * Forbids: `process.exit` in commands (they return or throw, main.ts alone sets the exit code), and matching on messages.
  */
-import { type CodeTable, type ErrorOptions, hasCode, RansomeyeError } from "ransomeye-kernel";
+import { type CodeTable, type ErrorOptions, RansomeyeError } from "ransomeye-kernel";
 
 export interface ExitSpec {
   readonly code: number;
@@ -18,7 +18,7 @@ export const EXITS: Readonly<Record<ExitName, ExitSpec>> = {
   found: {
     code: 1,
     meaning:
-      "The command worked and found a problem: the ledger does not balance, a proof fails, a partition has stopped, doctor has a finding.",
+      "The command worked and found a problem, or was refused: the ledger does not balance, a proof fails, a partition has stopped, a producer is barred, doctor has a finding.",
   },
   usage: { code: 2, meaning: "The command line is wrong, or a named file cannot be opened." },
   config: { code: 3, meaning: "The configuration is not valid; every problem is listed with field and place." },
@@ -188,10 +188,27 @@ export class CliError extends RansomeyeError<CliCode> {
   }
 }
 
+/** Exits of other rooms' codes, where it is not that nobody answers. */
+const exitOfOthers: ReadonlyMap<string, ExitName> = new Map<string, ExitName>([
+  ["SDK_OPTIONS_INVALID", "usage"],
+  ["SDK_IDENTITY_INVALID", "usage"],
+  ["SDK_IDENTITY_EXPOSED", "found"],
+  ["SDK_SPOOL_LOCKED", "busy"],
+  ["SDK_SPOOL_CORRUPT", "found"],
+  ["SDK_SPOOL_FAILED", "found"],
+  ["SDK_DISK_FULL", "found"],
+  ["SDK_EPOCH_LIMIT", "found"],
+  ["SDK_FENCED", "found"],
+  ["SDK_REFUSED", "found"],
+  ["SDK_KEY_RETIRED", "found"],
+  ["SDK_ENROL_REFUSED", "found"],
+  ["SDK_ENROL_UNTRUSTED", "found"],
+  ["SHIP_CHECKPOINT", "found"],
+]);
+
 /** The exit name for whatever a command threw: ours by its table, configuration errors as such, anything else is a defect. */
 export function exitOf(error: unknown): ExitName {
   if (error instanceof CliError) return error.exit;
-  if (hasCode(error, "SDK_ENROL_REFUSED") || hasCode(error, "SDK_ENROL_UNTRUSTED")) return "found";
-  if (error instanceof RansomeyeError) return error.code.startsWith("CONFIG_") ? "config" : "unreachable";
-  return "defect";
+  if (!(error instanceof RansomeyeError)) return "defect";
+  return exitOfOthers.get(error.code) ?? (error.code.startsWith("CONFIG_") ? "config" : "unreachable");
 }

@@ -77,6 +77,27 @@ test("TB-5 a token admits one key once; asked again the same key gets the same i
   assert.deepEqual(await bench.ask({ op: "clones", all: false }), [], "a repeated request is no clone");
 });
 
+test("a refusal says what to do, and an address where no registry answers is named", async (t) => {
+  const bench = await startEnrolment(t, server);
+  const directory = bench.folder("told");
+  const token = await bench.token({ kind: "dpi" });
+  await assert.rejects(enrolWithToken(bench.agent, { directory, token, kind: "linux" }), (error: Error) => {
+    assert.match(error.message, /^ENROL_KIND: the token is for a producer of kind dpi; \S/);
+    return refusedWith("ENROL_KIND")(error);
+  });
+  const silent = createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+  const { port } = silent.address() as AddressInfo;
+  silent.close();
+  const nobody = { ...bench.agent, address: { host: "127.0.0.1", port } };
+  await assert.rejects(enrolWithToken(nobody, { directory, token, kind: "linux" }), {
+    code: "SDK_ENROL_UNREACHABLE",
+    message: new RegExp(`at 127\\.0\\.0\\.1:${String(port)} \\(.*ECONNREFUSED`),
+  });
+  const made = await bench.ask<{ server: string }>({ op: "token_create", name: "x", kind: "linux", uses: 1, seconds: 60 });
+  assert.equal(made.server, `${bench.address.host}:${String(bench.address.port)}`);
+});
+
 test("TB-5 of a token only a hash is kept; a wrong secret, an unknown, an expired, a revoked one and one of another kind have their codes", async (t) => {
   const bench = await startEnrolment(t, server);
   const attempt = (token: string): Promise<unknown> =>

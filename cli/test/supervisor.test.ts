@@ -1,12 +1,14 @@
 /** Back-off, lock, runtime file and log files. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { readFile, readdir, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { loadConfig, systemClock } from "ransomeye-kernel";
 import { temporaryDirectory } from "ransomeye-kernel/testing";
 import { CliError } from "../src/errors.ts";
 import { nextBackoff, stableRunMs } from "../src/supervisor/backoff.ts";
+import { Child, type ChildEnd } from "../src/supervisor/child.ts";
 import { createDataDir, dataDirAt } from "../src/supervisor/data_dir.ts";
 import { openGatewaySocket, splitAddress } from "../src/supervisor/gateway_address.ts";
 import { acquireLock } from "../src/supervisor/lock.ts";
@@ -122,4 +124,51 @@ test("port 0 becomes one port for a data directory as long as it is free; a take
   await assert.rejects(portOf(`127.0.0.1:${port}`), (error) => error instanceof CliError && error.code === "CLI_PORT_BUSY");
   assert.notEqual(await portOf("127.0.0.1:0"), port);
   server.close();
+});
+
+test("a log that cannot be turned over goes on in its file, and never in a stranger's", async () => {
+  const directory = await temporaryDirectory();
+  const path = join(directory, "role.log");
+  await mkdir(`${path}.1`);
+  await writeFile(join(`${path}.1`, "in_the_way"), "");
+  const log = new LogFile(path, 100);
+  log.line("x".repeat(90));
+  log.line("y".repeat(90));
+  // Had the log let go of its file, this one would have its number.
+  const other = new LogFile(join(directory, "other.log"));
+  log.line("z".repeat(90));
+  assert.match(await readFile(path, "utf8"), /^x+\ny+\nz+\n$/);
+  assert.equal(await readFile(join(directory, "other.log"), "utf8"), "");
+  log.close();
+  other.close();
+});
+
+test("R-22 a process that cannot be started is tried again like one that ended", async (t) => {
+  const directory = await temporaryDirectory();
+  const real = process.execPath;
+  t.after(() => {
+    process.execPath = real;
+  });
+  process.execPath = join(directory, "no_such_program");
+  const ends: ChildEnd[] = [];
+  const child = await new Promise<Child>((resolve) => {
+    const one: Child = new Child({
+      begin: {
+        ...{ type: "begin", role: "keeper", name: "keeper", config: loadConfig({ env: {}, flags: {} }), dataDir: directory },
+        ...{ socketDir: directory, registrySocket: join(directory, "r.sock"), embedded: true, gateway: { host: "127.0.0.1", port: 0 } },
+      },
+      logs: directory,
+      clock: systemClock,
+      backoff: { minMs: 1, maxMs: 1 },
+      onChange: () => undefined,
+      onCrash: (end) => {
+        ends.push(end);
+        if (ends.length === 3) resolve(one);
+      },
+      onLine: () => undefined,
+    });
+    one.start();
+  });
+  assert.ok(await child.drain(1000), "nothing is waited for that never was");
+  assert.match(ends[0]?.how ?? "", /^not started: .*ENOENT/);
 });

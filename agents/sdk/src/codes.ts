@@ -193,7 +193,7 @@ export const SDK_CODES: CodeTable<SdkCode> = Object.freeze({
     stage: "enrolment",
     disposition: "retry",
     meaning: "the registry cannot be reached, or breaks off",
-    next: "check address and network, and that enrolment.enabled is set on the server",
+    next: "check address and network: it is the server's enrolment.listen, not its gateway's; and that enrolment.enabled is set there",
   },
   SDK_ENROL_UNTRUSTED: {
     stage: "enrolment",
@@ -205,7 +205,7 @@ export const SDK_CODES: CodeTable<SdkCode> = Object.freeze({
     stage: "enrolment",
     disposition: "reject",
     meaning: "the registry refused, with a code of its own",
-    next: "read the registry's code in the message; the reference page says what to do",
+    next: "the message has the registry's code and what to do; the errors page tells more",
   },
 });
 

@@ -237,7 +237,7 @@ export class ProducerMachine {
   #throttled(throttle: Throttle, now: Now): void {
     this.#window.throttled(throttle, now.ms);
     // One more than asked for: a timer may fire a fraction of a millisecond early, and no other would follow.
-    if (throttle.state === "paused") this.#effects.push({ kind: "wake", afterMs: throttle.retryAfterMs + 1 });
+    if (throttle.state === "paused") this.#effects.push({ kind: "wake", afterMs: this.#window.pauseMs(now.ms) + 1 });
   }
 
   #goodbye({ code, message, comeBackAfterMs }: Goodbye): void {

@@ -11,10 +11,13 @@ import { connect as tlsConnect, type TLSSocket } from "node:tls";
 import type { Clock, Random } from "ransomeye-kernel";
 import {
   channelBinding,
+  ENROL_CODES,
+  type EnrolCode,
   enrolmentBodyBytesMax,
   enrolmentPaths,
   enrolmentWire,
   parseSpiffeId,
+  printable,
   signedTimeHolds,
   type WireShape,
 } from "ransomeye-ingestion/protocol";
@@ -137,7 +140,7 @@ function open(context: RegistryContext, trust: Partial<RegistryTrust>): Promise<
     });
     const timer = clock.setTimer(timeoutMs, () => socket.destroy(new Error(`no answer within ${timeoutMs} ms`)));
     const fail = (cause?: Error): void =>
-      reject(new SdkError("SDK_ENROL_UNREACHABLE", `the registry at ${address.host}:${address.port} cannot be reached`, { cause }));
+      reject(new SdkError("SDK_ENROL_UNREACHABLE", `no registry answers at ${placeOf(address)}${because(cause)}`, { cause }));
     socket.on("error", fail);
     socket.on("close", () => {
       timer.cancel();
@@ -167,7 +170,8 @@ function exchange<T>(
   const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
   const { host } = context.address;
   return new Promise((resolve, reject) => {
-    const fail = (cause: unknown): void => reject(new SdkError("SDK_ENROL_UNREACHABLE", "the registry broke off", { cause }));
+    const fail = (cause: unknown): void =>
+      reject(new SdkError("SDK_ENROL_UNREACHABLE", `whoever is at ${placeOf(context.address)} broke off${because(cause)}`, { cause }));
     // The connection's own bound ends it: a socket that was destroyed for being slow is an error here.
     socket.once("close", () => fail(undefined));
     const request = httpRequest(
@@ -188,7 +192,7 @@ function exchange<T>(
         response.on("error", fail);
         response.on("end", () => {
           try {
-            resolve(readAnswer(response.statusCode ?? 0, Buffer.concat(chunks), answer));
+            resolve(readAnswer(context, response.statusCode ?? 0, Buffer.concat(chunks), answer));
           } catch (error) {
             reject(error);
           }
@@ -200,7 +204,15 @@ function exchange<T>(
   });
 }
 
-function readAnswer<T>(status: number, bytes: Buffer, answer: WireShape<T>): T {
+function placeOf({ host, port }: RegistryAddress): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+function because(cause: unknown): string {
+  return cause instanceof Error ? ` (${printable(cause.message)})` : "";
+}
+
+function readAnswer<T>({ address }: RegistryContext, status: number, bytes: Buffer, answer: WireShape<T>): T {
   let json: unknown;
   try {
     json = JSON.parse(bytes.toString("utf8"));
@@ -214,8 +226,11 @@ function readAnswer<T>(status: number, bytes: Buffer, answer: WireShape<T>): T {
     const refusal = enrolmentWire.refusal.read(json);
     if (refusal !== undefined) {
       const { code, message, retryAfterMs } = refusal;
-      throw new SdkError("SDK_ENROL_REFUSED", `${code}: ${message}`, { fields: { code, retryAfterMs } });
+      // Its next step by our own table: what a server says is printed, and not obeyed.
+      const next = Object.hasOwn(ENROL_CODES, code) ? `; ${ENROL_CODES[code as EnrolCode].next}` : "";
+      const text = `${printable(code)}: ${printable(message)}${next}`;
+      throw new SdkError("SDK_ENROL_REFUSED", text, { fields: { code, retryAfterMs } });
     }
   }
-  throw new SdkError("SDK_ENROL_UNREACHABLE", `not an answer of a registry (HTTP ${status})`);
+  throw new SdkError("SDK_ENROL_UNREACHABLE", `what is at ${placeOf(address)} does not answer as a registry does (HTTP ${status})`);
 }

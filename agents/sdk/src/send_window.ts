@@ -22,6 +22,8 @@ interface Transmission {
 
 /** Rewinds without any progress after which the two sides do not understand each other. */
 const rewindsMax = 16;
+/** The longest that a gateway may pause a producer by one word, whatever it says. */
+const pauseMsMax = 3_600_000;
 const nothing: Cost = Object.freeze({ bytes: 0, events: 0 });
 
 /** The sending side of one session. */
@@ -68,11 +70,16 @@ export class SendWindow {
 
   throttled(throttle: Throttle, nowMs: number): void {
     this.#throttle = throttle.state;
-    this.#pausedUntilMs = nowMs + throttle.retryAfterMs;
+    this.#pausedUntilMs = nowMs + Math.min(throttle.retryAfterMs, pauseMsMax);
+  }
+
+  /** When to look again; 0 where it is not paused. */
+  pauseMs(nowMs: number): number {
+    return this.#throttle === "paused" ? Math.max(0, this.#pausedUntilMs - nowMs) : 0;
   }
 
   paused(nowMs: number): boolean {
-    return this.#throttle === "paused" && nowMs < this.#pausedUntilMs;
+    return this.pauseMs(nowMs) > 0;
   }
 
   /** Everything up to this sequence is durable. */

@@ -44,6 +44,19 @@ interface Found extends FoundRecord {
 const segmentPattern = /^(\d{12})\.seg$/;
 const mib = 1024 * 1024;
 
+/**
+ * How large segments become: a sixteenth of a small spool, so that what was stored leaves it soon; 8 MiB of most; and of one so large that it would hold thousands of
+ * files open, a thousandth.
+ */
+export function segmentBytesOf(spoolBytesMax: number): number {
+  const usual = Math.min(8 * mib, Math.max(mib / 4, Math.floor(spoolBytesMax / 16)));
+  return Math.min(segmentBytesMax, Math.max(usual, Math.ceil(spoolBytesMax / segmentsMax)));
+}
+
+const segmentsMax = 1024;
+/** A segment is read whole when the spool is opened. */
+const segmentBytesMax = 256 * mib;
+
 /** Opens, and where needed repairs, the spool of a producer. Rejects with SDK_SPOOL_LOCKED, SDK_SPOOL_CORRUPT or SDK_SPOOL_FAILED. */
 export async function openSpool(options: OpenSpoolOptions, listener: SpoolListener): Promise<OpenedSpool> {
   await mkdir(options.directory, { recursive: true, mode: 0o700 });
@@ -69,7 +82,7 @@ export async function openSpool(options: OpenSpoolOptions, listener: SpoolListen
     const spool = new Spool(
       {
         directory: options.directory,
-        segmentBytesMax: Math.min(8 * mib, Math.max(mib / 4, Math.floor(options.bytesMax / 16))),
+        segmentBytesMax: segmentBytesOf(options.bytesMax),
         cacheBytesMax: Math.min(16 * mib, Math.floor(options.bytesMax / 4)),
         openFile: options.openFile,
         clock: options.clock,

@@ -5,10 +5,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type Head, zeroHash } from "ransomeye-ingestion/protocol";
+import { timerMsMax } from "ransomeye-kernel";
 import { freshMachineState, ProducerMachine, type Signal } from "../src/lib.ts";
 import { producer, World } from "./model.ts";
 import { keyId } from "./model_keys.ts";
 import { costOf } from "../src/send_queue.ts";
+import { SendWindow } from "../src/send_window.ts";
 
 const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);
 
@@ -258,6 +260,17 @@ test("R-14 nothing is sent beyond the credit; what waits is told once and again 
   step({ kind: "message", message: { kind: "credit", bytesTotal: 10, eventsTotal: 1, lingerMs: 5 } });
   assert.equal(demands.length, 2);
   assert.equal((demands[0]?.bytes ?? 0) - (demands[1]?.bytes ?? 0), 10);
+});
+
+test("however long a gateway pauses, the shell can set the timer, and the pause is over when it strikes", () => {
+  const window = new SendWindow();
+  for (const retryAfterMs of [0, 100, 0xffff_ffff]) {
+    window.throttled({ state: "paused", reason: "disk", retryAfterMs }, 5);
+    const afterMs = window.pauseMs(5);
+    assert.ok(afterMs < timerMsMax, String(afterMs));
+    assert.equal(window.paused(5), afterMs > 0);
+    assert.equal(window.paused(5 + afterMs), false);
+  }
 });
 
 test("PAUSED is respected until its time is over; Goodbye's time is honoured", () => {

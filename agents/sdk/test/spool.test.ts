@@ -14,7 +14,7 @@ import { payloadHash } from "ransomeye-ingestion/protocol";
 import { type OpenProducer, openProducer, type OpenSpoolFile, type Producer, saveIdentity, type SdkError } from "../src/lib.ts";
 import { openSpoolFile } from "../src/spool_files.ts";
 import { lockSpool } from "../src/spool_lock.ts";
-import { type OpenedSpool, openSpool } from "../src/spool_open.ts";
+import { type OpenedSpool, openSpool, segmentBytesOf } from "../src/spool_open.ts";
 import { type BatchRecord, decodeRecord } from "../src/spool_record.ts";
 import { GatewayDouble, producer, settings, testIdentity } from "./gateway_double.ts";
 
@@ -397,4 +397,13 @@ test("X-6 kill -9 at any moment: what was confirmed is in the spool, and each ev
   assert.ok(numbers.length >= count && numbers.length >= confirmed);
   assert.equal(gateway.head.epoch, 1, "no state was lost");
   assert.deepEqual(gateway.violations, []);
+});
+
+test("a spool of any size holds a bounded number of files open, and reads no more than a bounded one whole", () => {
+  const mib = 1024 * 1024;
+  for (const spoolMib of [1, 64, 1024, 8192, 65_536, 1_048_576]) {
+    const segment = segmentBytesOf(spoolMib * mib);
+    assert.ok(segment >= mib / 4 && segment <= 256 * mib);
+    assert.ok((spoolMib * mib) / segment <= 4096, `${String(spoolMib)} MiB`);
+  }
 });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { depthOf, Fields, keepExactNumbers, toInteger } from "../src/mapping/json.ts";
+import { addValue, depthOf, Fields, type Json, keepExactNumbers, toInteger, withoutNuls } from "../src/mapping/json.ts";
 
 test("numbers beyond 2^53 and beyond a double's range become texts, everything else stays", () => {
   const parse = (text: string): unknown => JSON.parse(keepExactNumbers(text));
@@ -69,4 +69,30 @@ test("depth is counted no further than asked", () => {
     [depthOf(1, 5), depthOf({}, 5), depthOf({ a: [{}] }, 5), depthOf(JSON.parse("[".repeat(90_000) + "]".repeat(90_000)), 60)],
     [0, 1, 3, 61],
   );
+});
+
+test("a text without end is one text, so that a damaged record costs one look at each of its bytes", () => {
+  const damaged = '{"a":1e5,"b":"\\" 12345678901234567 \\" 12345678901234567';
+  assert.equal(keepExactNumbers(damaged), damaged);
+  assert.equal(keepExactNumbers(`${damaged}\\`), `${damaged}\\`);
+  // With a new beginning at each quote this would take a quarter of an hour.
+  const quotes = `{"a":1e5,"b":"${'\\"'.repeat(512 * 1024)}`;
+  assert.equal(keepExactNumbers(quotes), quotes);
+});
+
+test("of a name that is repeated all values are kept, in one list that grows; any name is a name", () => {
+  const object: Json = {};
+  addValue(object, "a", 0);
+  addValue(object, "a", 1);
+  const list = object["a"];
+  for (let i = 2; i < 200_000; i += 1) addValue(object, "a", i);
+  assert.equal(object["a"], list, "the list is not copied");
+  assert.equal((list as number[]).length, 200_000);
+  addValue(object, "__proto__", "x");
+  assert.deepEqual(Object.keys(object), ["a", "__proto__"]);
+});
+
+test("NULs are taken from the end, and a run of them that ends nothing costs one look", () => {
+  assert.deepEqual(["", "\0\0", "a\0b\0", "a"].map(withoutNuls), ["", "", "a\0b", "a"]);
+  assert.equal(withoutNuls(`${"\0".repeat(1024 * 1024)}a`).length, 1024 * 1024 + 1);
 });

@@ -1,6 +1,7 @@
 // Why: most of what an endpoint says is Windows events, in many coats; each kind must land in its class with its columns filled.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { eventDataFromXml } from "../src/mapping/windows/record.ts";
 import { type Event, eventOf } from "./helpers.ts";
 
 const uid = (event: Event): string => `${event["class_uid"]}/${event["activity_id"]}`;
@@ -356,4 +357,14 @@ test("times: UtcTime before all others, local NXLog times by the collector's own
   assert.equal((await eventOf({ ...nxlog, EventReceivedTime: undefined })).event["time"], Date.UTC(2020, 8, 22, 14, 53, 1));
   const wrong = await eventOf(sysmon(5, { ...process, "@timestamp": "2021-06-11T09:07:15.635Z", TimeCreated: "2021-06-11T09:07:15.635Z" }));
   assert.equal(wrong.event["time"], Date.UTC(2021, 5, 12, 1, 7, 15, 633));
+});
+
+test("XML inside JSON: a field that comes twice is a list, whatever it is called, and what stands for no character stays as it is written", () => {
+  const xml =
+    '<EventData><Data Name="a">1</Data><Data Name="a">2 &amp;&#x41;</Data><Data Name="__proto__">x</Data><Data Name="b">&no;&#0;</Data></EventData>';
+  assert.deepEqual(Object.entries(eventDataFromXml(xml) ?? {}), [
+    ["a", ["1", "2 &A"]],
+    ["__proto__", "x"],
+    ["b", "&no;&#0;"],
+  ]);
 });

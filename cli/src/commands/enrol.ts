@@ -4,8 +4,9 @@
  * was interrupted may be repeated.
  * Forbids: an identity that replaces another one.
  */
-import { readFile } from "node:fs/promises";
 import { X509Certificate } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { basename, dirname, resolve } from "node:path";
 import { producerKinds } from "ransomeye-ingestion/protocol";
 import { parseAddress } from "ransomeye-kernel";
 import { enrolWithToken, loadIdentity, type ProducerIdentity, type RegistryContext, renewIdentity, rotateBatchKey } from "ransomeye-sdk";
@@ -26,16 +27,23 @@ export const enrolCommand: CommandSpec = {
     { flags: "--server <host:port>", help: "the registry's enrolment address" },
     { flags: "--token-file <file>", help: "where the token stands; - reads it from standard input" },
     { flags: "--kind <kind>", help: "what this machine is", choices: producerKinds },
-    { flags: "--identity <dir>", help: "the folder of the identity" },
+    {
+      flags: "--identity <dir>",
+      help: "the folder of the identity, of its own: identities/NAME in the data directory of the agent that will use it",
+    },
     { flags: "--renew", help: "renew the certificate of the identity in --identity instead" },
     { flags: "--rotate-key", help: "replace the batch key of the identity in --identity instead" },
   ],
   examples: [
     {
-      line: "ransomeye enrol --server siem.example:7444 --token-file token --kind linux --identity /var/lib/ransomeye/identity",
+      line: "ransomeye enrol --server siem.example:7444 --token-file token --kind linux --identity /var/lib/ransomeye/identities/web-3",
       says: "Once, on the machine.",
     },
-    { line: "ransomeye enrol --renew --identity /var/lib/ransomeye/identity", says: "From a timer, where no agent runs." },
+    {
+      line: "ransomeye agent /var/log/syslog --data-dir /var/lib/ransomeye --producer web-3 --gateway siem.example:7443",
+      says: "Then it sends.",
+    },
+    { line: "ransomeye enrol --renew --identity /var/lib/ransomeye/identities/web-3", says: "From a timer, where no agent runs." },
   ],
   json: `{"producer": uuid, "kind": string, "directory": string, "known": boolean, "not_after": ISO 8601, "old_key_until": ISO 8601 | null}`,
   exits: ["ok", "found", "usage", "config", "unreachable"],
@@ -43,22 +51,42 @@ export const enrolCommand: CommandSpec = {
     const directory = textOption(options, "identity");
     if (directory === undefined) throw new CliError("CLI_USAGE", "--identity is needed");
     if (options["renew"] === true || options["rotateKey"] === true) return change(context, directory, options);
-    const address = parseAddress(textOption(options, "server") ?? "");
+    const address = serverOption(options);
     const kind = producerKinds.find((known) => known === options["kind"]);
     const tokenFile = textOption(options, "tokenFile");
     if (address === undefined || kind === undefined || tokenFile === undefined)
       throw new CliError("CLI_USAGE", "--server host:port, --token-file and --kind are needed");
     if (await hasIdentity(directory)) throw new CliError("CLI_USAGE", `there is an identity in ${directory}; renew it with --renew`);
     const token = tokenFile === "-" ? await readStdin(context) : await readTokenFile(tokenFile);
-    const { identity, name, known } = await enrolWithToken({ ...context, address, timeoutMs }, { directory, token, kind });
+    const registry: RegistryContext = { clock: context.clock, random: context.random, address, timeoutMs };
+    const { identity, name, known } = await enrolWithToken(registry, { directory, token, kind });
     show(context, directory, identity, { head: `enrolled   ${terminalSafe(name)} (${kind})`, known });
+    context.note(nextStep(resolve(directory)));
     return "ok";
   },
 };
 
+/** `--server`, undefined where it is not given. @throws CliError CLI_USAGE */
+function serverOption(options: OptionValues): RegistryContext["address"] | undefined {
+  const text = textOption(options, "server");
+  const address = text === undefined ? undefined : parseAddress(text);
+  if (text !== undefined && address === undefined) throw new CliError("CLI_USAGE", `--server ${text}: host:port was expected`);
+  return address;
+}
+
+/** `ship` and the agent know identities by name, in the folder of a data directory. */
+function nextStep(directory: string): string {
+  const [name, folder, dataDir] = [basename(directory), basename(dirname(directory)), dirname(dirname(directory))];
+  return folder === "identities"
+    ? `next: ransomeye agent PATH… --data-dir ${dataDir} --producer ${name} --gateway HOST:PORT`
+    : "next: put it into a data directory as identities/NAME, then: ransomeye agent PATH… --producer NAME --gateway HOST:PORT";
+}
+
 async function change(context: CommandContext, directory: string, options: OptionValues): Promise<"ok"> {
+  if (options["renew"] === true && options["rotateKey"] === true) throw new CliError("CLI_USAGE", "--renew or --rotate-key, one at a time");
+  const given = serverOption(options);
   const { enrolment } = await loadIdentity(directory);
-  const address = parseAddress(textOption(options, "server") ?? "") ?? enrolment;
+  const address = given ?? enrolment;
   if (address === undefined) throw new CliError("CLI_USAGE", "this identity was not enrolled over the network; say --server host:port");
   const registry: RegistryContext = { clock: context.clock, random: context.random, address, timeoutMs };
   if (options["rotateKey"] === true) {

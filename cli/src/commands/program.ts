@@ -23,6 +23,8 @@ export async function runProgram(specs: readonly CommandSpec[], argv: readonly s
   return exit;
 }
 
+const helpHint = "(run with --help for the options and examples)";
+
 type Run = (spec: CommandSpec, args: readonly string[], options: OptionValues) => Promise<void>;
 
 /** The commander program of a table. */
@@ -30,7 +32,7 @@ export function buildProgram(specs: readonly CommandSpec[], version: string, run
   const program = new Command("ransomeye")
     .description("Carries signed security events into PostgreSQL and proves that none was lost.")
     .version(version)
-    .showHelpAfterError("(run with --help for the options and examples)")
+    .showHelpAfterError(helpHint)
     .exitOverride();
   program.addHelpText(
     "after",
@@ -67,6 +69,7 @@ function buildCommand(spec: CommandSpec, name: string, run: Run): Command {
   const command = new Command(name)
     .summary(spec.summary)
     .description(spec.prose === undefined ? spec.summary : `${spec.summary}\n\n${spec.prose}`)
+    .showHelpAfterError(helpHint)
     .exitOverride();
   for (const alias of spec.aliases ?? []) command.alias(alias);
   for (const argument of (spec.args ?? "").split(" ").filter((part) => part !== "")) command.addArgument(new Argument(argument));

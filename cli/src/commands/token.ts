@@ -29,7 +29,8 @@ export const tokenCreateCommand: CommandSpec = {
     { line: "ransomeye producer token create --name ws-12 --kind windows > token", says: "A file to take to that machine." },
     { line: "ransomeye producer token create --name rack7 --kind linux --uses 40 --ttl 2h", says: "For a batch of servers." },
   ],
-  json: `{"token": string, "id": hex, "name": string, "kind": string, "uses_max": n, "expires": ISO 8601}`,
+  json: `{"token": string, "id": hex, "name": string, "kind": string, "uses_max": n, "expires": ISO 8601, "server": string | null}
+server: where the system listens for agents; null where it does not.`,
   exits: ["ok", "found", "usage", "config", "unreachable"],
   async run(context, _args, options) {
     const kind = producerKinds.find((known) => known === options["kind"]);
@@ -42,12 +43,17 @@ export const tokenCreateCommand: CommandSpec = {
       readonly token: string;
       readonly id: string;
       readonly expires_us: number;
+      readonly server: string | null;
     };
-    const { enrolment } = await context.config();
-    if (!enrolment.enabled)
-      context.note("enrolment.enabled is not set: nobody can use this token before it is, and the system was started again");
+    const { server } = made;
+    context.note(
+      server === null
+        ? "the system does not listen for agents: nobody can use this token before enrolment.enabled is set, and the system was started again"
+        : `on the machine: ransomeye enrol --server HOST:PORT --token-file FILE --kind ${kind} --identity DIR (agents are listened for on ${server})`,
+    );
     context.note(`good until ${formatTimeUs(made.expires_us)}, for ${uses} ${uses === 1 ? "machine" : "machines"}; it is not shown again`);
-    context.result({ token: made.token, id: made.id, name, kind, uses_max: uses, expires: formatTimeUs(made.expires_us) }, made.token);
+    const expires = formatTimeUs(made.expires_us);
+    context.result({ token: made.token, id: made.id, name, kind, uses_max: uses, expires, server }, made.token);
     return "ok";
   },
 };

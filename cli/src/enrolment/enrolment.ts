@@ -57,6 +57,7 @@ export async function openEnrolment(o: {
   const { listen, connectionsMax } = config;
   const { telemetry, lifetime } = o;
   const listener = await listenForAgents({ listen, connectionsMax, material: await issue(), limits, desk, clock, telemetry, lifetime });
+  o.registry.listensAt = `${listener.host.includes(":") ? `[${listener.host}]` : listener.host}:${listener.port}`;
   const refresh = async (): Promise<void> => {
     if (made.roots !== trust.roots || made.notAfterUs - renewBeforeUs <= clock.nowUs()) listener.reload(await issue());
   };

@@ -63,6 +63,8 @@ export class Registry implements RegistryDesk {
   readonly #clones: CloneStore;
   readonly #admissions: Admissions;
   readonly #listeners = new Set<Listener>();
+  /** Where agents enrol over the network; null where they cannot. */
+  listensAt: string | null = null;
   #producers = new Map<string, WireProducer>();
   #version = 0;
   /** Least version that gateways need in order to append: that of the last change that took a right away. */
@@ -228,6 +230,7 @@ export class Registry implements RegistryDesk {
       kind: o.kind,
       uses_max: o.uses,
       expires_us: expiresUs,
+      server: this.listensAt,
     };
   }
 

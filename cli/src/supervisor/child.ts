@@ -90,23 +90,38 @@ export class Child {
   }
 
   start(): void {
-    const heap = [`--max-old-space-size=${heapMibMax[this.role]}`, `--heap-growing-percent=${heapGrowingPercent}`];
-    const child = spawn(process.execPath, [...heap, entryPoint, "role", this.role, "--data-dir", this.#o.begin.dataDir], {
-      detached: true,
-      stdio: ["ignore", "pipe", "pipe", "ipc"],
-      env: childEnvironment(),
-    });
-    this.#process = child;
     this.#startedMs = this.#o.clock.monotonicMs();
+    let child: ChildProcess;
+    try {
+      child = this.#spawn();
+    } catch (error) {
+      // No memory for a process now: the next attempt comes after the pause, as after any end.
+      this.#ended(`not started: ${error instanceof Error ? error.message : String(error)}`);
+      return;
+    }
+    this.#process = child;
     this.#startTime = child.pid === undefined ? "" : (processStartTime(child.pid) ?? "");
     this.#failure = undefined;
     for (const stream of [child.stdout, child.stderr]) if (stream !== null) splitLines(stream, (line) => this.#line(line));
     child.on("message", (message: UpMessage) => this.#said(message));
-    child.on("error", (error) => this.#line(JSON.stringify({ level: "error", event: "process_error", reason: error.message })));
+    child.on("error", (error) => {
+      this.#line(JSON.stringify({ level: "error", event: "process_error", reason: error.message }));
+      // What was never started has no exit.
+      if (child.pid === undefined) this.#ended(`not started: ${error.message}`);
+    });
     child.once("exit", (code, signal) => this.#ended(signal === null ? `exit code ${code}` : `signal ${signal}`));
     this.#send(this.#o.begin);
     this.#o.onBegin?.();
     this.#o.onChange();
+  }
+
+  #spawn(): ChildProcess {
+    const heap = [`--max-old-space-size=${heapMibMax[this.role]}`, `--heap-growing-percent=${heapGrowingPercent}`];
+    return spawn(process.execPath, [...heap, entryPoint, "role", this.role, "--data-dir", this.#o.begin.dataDir], {
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+      env: childEnvironment(),
+    });
   }
 
   /** Lets a gateway hold so many connections, and hands it the socket to listen on where it needs one (R-24). */

@@ -25,23 +25,32 @@ export class LogFile {
   /** Writes one line. A disk that is full costs log lines, never the process. */
   line(text: string): void {
     const bytes = Buffer.from(`${text}\n`);
-    try {
-      if (this.#bytes + bytes.length > this.#bytesMax) this.#turnOver();
+    // ENOSPC and the like: the supervisor's own work must go on, and a file that cannot be turned over is better than no log.
+    if (this.#bytes + bytes.length > this.#bytesMax) attempt(() => this.#turnOver());
+    attempt(() => {
       writeSync(this.#fd, bytes);
       this.#bytes += bytes.length;
-    } catch {
-      // ENOSPC and the like: the supervisor's own work must go on.
-    }
+    });
   }
 
   close(): void {
     closeSync(this.#fd);
   }
 
+  /** The old file is closed last: where one of these fails, lines still go to a file of ours, and not to whoever has its number next. */
   #turnOver(): void {
-    closeSync(this.#fd);
     renameSync(this.#path, `${this.#path}.1`);
-    this.#fd = openSync(this.#path, "a", 0o600);
+    const fd = openSync(this.#path, "a", 0o600);
+    closeSync(this.#fd);
+    this.#fd = fd;
     this.#bytes = 0;
+  }
+}
+
+function attempt(work: () => void): void {
+  try {
+    work();
+  } catch {
+    // Nobody is left to tell.
   }
 }

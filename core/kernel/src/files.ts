@@ -16,6 +16,8 @@ let writes = 0;
 export async function writeFileAtomic(path: string, data: string | Uint8Array, mode: number): Promise<void> {
   writes += 1;
   const temporary = `${path}.${process.pid}.${writes}.tmp`;
+  // One of this name is a predecessor's that was killed: in a container every process has the same id.
+  await rm(temporary, { force: true });
   try {
     const file = await open(temporary, "wx", mode);
     try {

@@ -48,3 +48,11 @@ test("the machine's facts are plausible", async () => {
   const disk = await diskFacts(tmpdir());
   assert.ok(disk.freeBytes <= disk.totalBytes);
 });
+
+test("what a predecessor with our process id left half written is no obstacle", async () => {
+  const path = join(await temporaryDirectory(), "state");
+  // In a container every process has the same id, and its writes have the same numbers.
+  for (let n = 1; n <= 200; n += 1) await writeFile(`${path}.${process.pid}.${n}.tmp`, "half");
+  await writeFileAtomic(path, "whole", 0o600);
+  assert.equal(await readFile(path, "utf8"), "whole");
+});

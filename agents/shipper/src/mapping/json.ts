@@ -16,11 +16,25 @@ export function some(object: Json): Json | undefined {
   return undefined;
 }
 
-/** Sets a value that a text names; of one that comes twice all are kept, as a list. Any name is a name, `__proto__` too. */
+/**
+ * Sets a value that a text names; of one that comes twice all are kept, as a list. Any name is a name, `__proto__` too. A list that is there grows in its place:
+ * a text may repeat one name a hundred thousand times, and copying the list each time would stand still on it.
+ */
 export function addValue(object: Json, name: string, value: unknown): void {
   const before = Object.hasOwn(object, name) ? object[name] : undefined;
-  const all = before === undefined ? value : Array.isArray(before) ? [...(before as unknown[]), value] : [before, value];
+  if (Array.isArray(before)) {
+    before.push(value);
+    return;
+  }
+  const all = before === undefined ? value : [before, value];
   Object.defineProperty(object, name, { value: all, enumerable: true, configurable: true, writable: true });
+}
+
+/** The text without the NULs at its end. Not by `/\0+$/`, which begins anew at every NUL of a run that does not end the text. */
+export function withoutNuls(text: string): string {
+  let end = text.length;
+  while (end > 0 && text.charCodeAt(end - 1) === 0) end -= 1;
+  return text.slice(0, end);
 }
 
 /** A view on one object of a record, from which fields are taken. What is taken is set to `undefined`, which JSON.stringify leaves out. */
@@ -155,7 +169,8 @@ export function depthOf(value: unknown, max: number): number {
 export function keepExactNumbers(text: string): string {
   // Most records have none; a number stands behind a colon, comma or bracket. Texts that look so only cost the careful way below.
   if (!/(?:^|[:,[])\s*-?(?:\d{16}|\d+(?:\.\d+)?[eE])/.test(text)) return text;
-  return text.replace(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g, (token) => {
+  // A text that has no end reaches to the end of the record: where it failed, it would be tried anew at each quote in it, over all that follows.
+  return text.replace(/"(?:[^"\\]|\\[^])*(?:"|\\?$)|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g, (token) => {
     if (token.charCodeAt(0) === 0x22) return token;
     const number = Number(token);
     const whole = !/[.eE]/.test(token);

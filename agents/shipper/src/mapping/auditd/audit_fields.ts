@@ -3,7 +3,7 @@
 // Forbids: guessing which values are hexadecimal: the fields that may be are listed, everything else is left as it is written.
 
 import { isUtf8 } from "node:buffer";
-import { addValue, type Json } from "../json.ts";
+import { addValue, type Json, withoutNuls } from "../json.ts";
 
 /** Fields that hold text of unknown origin: in quotes where it is harmless, else as upper-case hexadecimal digits. */
 const encoded: ReadonlySet<string> = new Set(
@@ -17,8 +17,11 @@ const encoded: ReadonlySet<string> = new Set(
 const argument = /^a\d+$/;
 const argumentPart = /^a\d+\[\d+\]$/;
 
-/** A name and a value, at the beginning of a word: in braces (an address that was resolved), in quotes of either kind, or up to the next space. */
-const pair = /(?<![^\s\x1d(,'"])([A-Za-z_][A-Za-z0-9_-]*(?:\[\d+\])?)=(\{[^}]*\}|"[^"]*"|'[^']*'|[^\s\x1d]*)/g;
+/**
+ * A name and a value, at the beginning of a word: in braces (an address that was resolved, which has none in it: an open one is given up at the next), in quotes of
+ * either kind, or up to the next space.
+ */
+const pair = /(?<![^\s\x1d(,'"])([A-Za-z_][A-Za-z0-9_-]*(?:\[\d+\])?)=(\{[^{}]*\}|"[^"]*"|'[^']*'|[^\s\x1d]*)/g;
 
 const hexText = /^(?:[0-9A-F]{2})+$/;
 
@@ -40,7 +43,7 @@ function valueOf(name: string, value: string, type: string): string | string[] {
   if (quote === '"' || quote === "'") return value.slice(1, value.length > 1 && value.at(-1) === quote ? -1 : undefined);
   const text = (encoded.has(name) || (type === "EXECVE" && argument.test(name)) ? decoded(value) : undefined) ?? value;
   // A title is its arguments with a NUL behind each; rules' keys are joined by the byte 1.
-  if (name === "proctitle") return text.replace(/\0+$/, "").replaceAll("\0", " ");
+  if (name === "proctitle") return withoutNuls(text).replaceAll("\0", " ");
   return name === "key" && text.includes("\u0001") ? text.split("\u0001") : text;
 }
 

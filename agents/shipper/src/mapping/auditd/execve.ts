@@ -23,7 +23,9 @@ export function mergedExecve(records: readonly Json[]): Json {
       if (found === null || typeof value !== "string") addValue(merged, name, value);
       else {
         const argument = found[1] as string;
-        parts.set(argument, [...(parts.get(argument) ?? []), [Number(found[2]), value]]);
+        const known = parts.get(argument) ?? [];
+        if (known.length === 0) parts.set(argument, known);
+        known.push([Number(found[2]), value]);
       }
     }
   }

@@ -3,7 +3,7 @@
 // Forbids: taking a byte order for granted: the family tells it.
 
 import { hexBytes } from "./audit_fields.ts";
-import type { Json } from "../json.ts";
+import { type Json, withoutNuls } from "../json.ts";
 
 /** Linux' numbers of address families. */
 const unix = 1;
@@ -18,7 +18,7 @@ function ipv6Text(bytes: Buffer): string {
 
 /** A path ends at its first NUL; an abstract name begins with one, which is written as `@`. */
 function unixPath(bytes: Buffer): string {
-  if (bytes[0] === 0) return `@${bytes.subarray(1).toString("utf8").replace(/\0+$/, "").replaceAll("\0", "@")}`;
+  if (bytes[0] === 0) return `@${withoutNuls(bytes.subarray(1).toString("utf8")).replaceAll("\0", "@")}`;
   const end = bytes.indexOf(0);
   return bytes.toString("utf8", 0, end < 0 ? bytes.length : end);
 }

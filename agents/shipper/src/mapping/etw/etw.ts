@@ -7,25 +7,10 @@ import { basePart, type Draft } from "../draft.ts";
 import type { Json } from "../json.ts";
 import type { MapOptions } from "../map_record.ts";
 import { actorOf, deviceNamed, processOf } from "../ocsf_parts.ts";
+import { levelSeverity } from "../windows/levels.ts";
 import { keywordsMask } from "./keywords.ts";
 import { providerOf } from "./providers.ts";
 import { type EtwRecord, etwRecord, nameIn } from "./record.ts";
-
-/** ETW's levels as OCSF severities; 0 is "always", which says nothing of weight. */
-const levels: Readonly<Record<string, number>> = {
-  "0": 1,
-  "1": 5,
-  "2": 4,
-  "3": 3,
-  "4": 1,
-  "5": 1,
-  critical: 5,
-  error: 4,
-  warning: 3,
-  information: 1,
-  informational: 1,
-  verbose: 1,
-};
 
 const noActivity = "00000000-0000-0000-0000-000000000000";
 
@@ -43,7 +28,7 @@ export function mapEtw(record: Json, { host }: MapOptions): Draft | undefined {
   return {
     ...part,
     activityName: part.activityName ?? view.eventName ?? `event ${view.eventId ?? "without id"}`,
-    severityId: level === undefined ? 1 : (levels[level.toLowerCase()] ?? 0),
+    severityId: levelSeverity(level),
     timeUs: view.timeUs,
     product: { name: "Windows", vendor_name: "Microsoft", feature: { name: "ETW" } },
     metadata: {

@@ -2,8 +2,10 @@
 // Enforces: one view on all of them: channel, event id, host, time, and the event's own data fields.
 // Forbids: throwing anything away: what the view does not take stays in the record.
 
-import { asObject, Fields, type Json, toInteger } from "../json.ts";
+import { addValue, asObject, Fields, type Json, toInteger } from "../json.ts";
+import { levelSeverity } from "./levels.ts";
 import { windowsTime } from "./time.ts";
+import { withoutReferences } from "./xml.ts";
 
 /** A Windows event, whatever wrote it down. */
 export interface WindowsRecord {
@@ -27,28 +29,14 @@ export interface WindowsRecord {
   rest(): Json | undefined;
 }
 
-/** Windows levels and NXLog's severity values as OCSF severities. */
-const levels: Readonly<Record<string, number>> = {
-  "0": 1,
-  "1": 5,
-  "2": 4,
-  "3": 3,
-  "4": 1,
-  "5": 1,
-  critical: 5,
-  error: 4,
-  warning: 3,
-  information: 1,
-  info: 1,
-  verbose: 1,
-};
+/** NXLog's severity values as OCSF severities. */
 const severityValues: Readonly<Record<string, number>> = { "1": 1, "2": 1, "3": 3, "4": 4, "5": 5 };
 
 function severity(system: Fields): number {
   const nxlog = system.peek("SeverityValue");
   if (nxlog !== undefined) return severityValues[String(nxlog)] ?? 0;
   const level = system.peek("Level") ?? system.peek("level") ?? system.peek("LevelDisplayName");
-  return level === undefined ? 1 : (levels[String(level).toLowerCase()] ?? 0);
+  return levelSeverity(level);
 }
 
 /** Keywords of an audit's success and failure, as mask and in words. */
@@ -62,25 +50,14 @@ function auditStatus(system: Fields): 1 | 2 | undefined {
   return said.some((word) => auditSuccess.has(word)) ? 1 : undefined;
 }
 
-const entities: Readonly<Record<string, string>> = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'" };
-
-function unescapeXml(text: string): string {
-  return text.replace(
-    /&(?:(lt|gt|amp|quot|apos)|#(\d{1,7})|#x([0-9a-fA-F]{1,6}));/g,
-    (whole, name?: string, decimal?: string, hex?: string) => {
-      if (name !== undefined) return entities[name] as string;
-      const code = decimal === undefined ? Number.parseInt(hex as string, 16) : Number(decimal);
-      return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
-    },
-  );
-}
+const unescapeXml = (text: string): string => withoutReferences(text, (written) => written);
 
 /** `<Data Name="x">value</Data>` pairs of an EventData element; undefined where the text holds none. */
 export function eventDataFromXml(xml: string): Json | undefined {
   const data: Json = {};
   let found = false;
   for (const [, name, value] of xml.matchAll(/<Data\s+Name=["']([^"'<>]*)["']\s*(?:\/>|>([^<]*)<\/Data>)/g)) {
-    data[unescapeXml(name as string)] = unescapeXml(value ?? "");
+    addValue(data, unescapeXml(name as string), unescapeXml(value ?? ""));
     found = true;
   }
   return found ? data : undefined;

@@ -31,14 +31,21 @@ const entities: Readonly<Record<string, string>> = { lt: "<", gt: ">", amp: "&",
  */
 function resolved(text: string): string | undefined {
   let whole = true;
-  const plain = text.replace(reference, (_, name?: string, decimal?: string, hex?: string) => {
-    const code = decimal === undefined ? Number.parseInt(hex ?? "", 16) : Number(decimal);
-    if (name !== undefined && Object.hasOwn(entities, name)) return entities[name] as string;
-    if (code > 0 && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff)) return String.fromCodePoint(code);
+  const plain = withoutReferences(text, () => {
     whole = false;
     return "";
   });
   return whole ? plain : undefined;
+}
+
+/** Text with the characters that its references stand for; `otherwise` says what becomes of one that stands for none. */
+export function withoutReferences(text: string, otherwise: (reference: string) => string): string {
+  return text.replace(reference, (written, name?: string, decimal?: string, hex?: string) => {
+    const code = decimal === undefined ? Number.parseInt(hex ?? "", 16) : Number(decimal);
+    if (name !== undefined && Object.hasOwn(entities, name)) return entities[name] as string;
+    if (code > 0 && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff)) return String.fromCodePoint(code);
+    return otherwise(written);
+  });
 }
 
 function attributesOf(text: string): Record<string, string> | undefined {
