@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFile, copyFile, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { appendFile, copyFile, readdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -215,60 +215,6 @@ test("ENOSPC makes the spool wait, with a code; when there is room everything is
     assert.equal(again.cutBytes, 0);
     await done(again);
   }
-});
-
-test("a disk that fails to flush ends the producer: what was not durable is never confirmed", async (t) => {
-  const directory = await temporaryDirectory();
-  const failing: OpenSpoolFile = async (path, create) => ({
-    ...(await openSpoolFile(path, create)),
-    sync: () => Promise.reject(Object.assign(new Error("io"), { code: "EIO" })),
-  });
-  const one = await openFor(t, settings(identity, 9, directory, { openFile: failing }));
-  await assert.rejects(one.sendMany([Buffer.from("{}")]), (error) => hasCode(error, "SDK_SPOOL_FAILED"));
-  assert.equal(one.stats().stopped, "SDK_SPOOL_FAILED");
-  await one.close();
-});
-
-test("a producer that stops answers every call, also one whose lines wait in the open frame", async (t) => {
-  const failing: OpenSpoolFile = async (path, create) => ({
-    ...(await openSpoolFile(path, create)),
-    sync: () => Promise.reject(Object.assign(new Error("io"), { code: "EIO" })),
-  });
-  const one = await openFor(t, settings(identity, 9, await temporaryDirectory(), { openFile: failing, lingerMs: 60_000 }));
-  const calls = [one.sendMany([Buffer.from("{}")], { urgent: true }), one.sendMany([Buffer.from("{}")]), one.send("{}")];
-  for (const call of calls) await assert.rejects(call, (error) => hasCode(error, "SDK_SPOOL_FAILED"));
-  await one.close();
-});
-
-test("whatever becomes of the last state, a spool that is closed has no file open; one that could not be opened is free", async () => {
-  const directory = await temporaryDirectory();
-  let files = 0;
-  const counting: OpenSpoolFile = async (path, create) => {
-    const file = await openSpoolFile(path, create);
-    files += 1;
-    return { ...file, close: () => file.close().then(() => void (files -= 1)) };
-  };
-  const identityDir = join(await temporaryDirectory(), "identity");
-  await saveIdentity(identityDir, identity);
-  const unusable = { ...settings({ ...identity, tlsCertPem: "none" }, 9, directory, { openFile: counting }), identityDir };
-  await assert.rejects(openProducer(unusable));
-  const one = await openProducer(settings(identity, 9, directory, { openFile: counting }));
-  await one.sendMany([Buffer.from("{}")]);
-  assert.equal(files, 1);
-  await rm(directory, { recursive: true });
-  await assert.rejects(one.close());
-  assert.equal(files, 0);
-});
-
-test("a spool that is closed on a full disk says so to whoever still waits", async (t) => {
-  const full: OpenSpoolFile = async (path, create) => ({
-    ...(await openSpoolFile(path, create)),
-    sync: () => Promise.reject(Object.assign(new Error("no space left on device"), { code: "ENOSPC" })),
-  });
-  const one = await openFor(t, settings(identity, 9, await temporaryDirectory(), { openFile: full }));
-  const call = assert.rejects(one.sendMany([Buffer.from("{}")], { urgent: true }), (error) => hasCode(error, "SDK_DISK_FULL"));
-  await one.close();
-  await call;
 });
 
 test("a spool has one process: a second is refused, a dead one's lock is taken over, whatever its pid is now", async (t) => {
