@@ -97,11 +97,9 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     await heard(peer, pingAnswered);
   }
 
-  /** Time passes for a peer that answers the ping which a silence brings, until the gate has certainly taken the answer. */
-  async function passes(clock: JumpingClock, peer: RawPeer, ms: number): Promise<void> {
-    clock.jump(ms);
-    await heard(peer, frameType.ping);
-    peer.pong();
+  /** Time passes for a peer that is alive: its own pings are signs of life. */
+  async function passes(clock: JumpingClock, peer: RawPeer): Promise<void> {
+    clock.jump(25_000);
     await taken(peer);
   }
 
@@ -116,7 +114,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     await taken(peer);
     while (!peer.socket.destroyed) {
       peer.send(data(Buffer.alloc(1)));
-      await passes(clock, peer, 25_000);
+      await passes(clock, peer);
     }
     await endsWith(gate, peer, "INGEST_SLOW_WRITER");
   });
@@ -130,7 +128,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     peer.request();
     peer.send(data(messageBytes(plainHello())));
     await taken(peer);
-    while (!peer.socket.destroyed) await passes(clock, peer, 25_000);
+    while (!peer.socket.destroyed) await passes(clock, peer);
     await endsWith(gate, peer, "INGEST_SLOW_READER");
   });
 
@@ -168,7 +166,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     peer.request();
     peer.send(data(messageBytes(plainHello())));
     await heard(peer, frameType.data);
-    clock.jump(25_000);
+    clock.jump(65_000);
     await heard(peer, frameType.ping);
     clock.jump(25_000);
     await endsWith(gate, peer, "INGEST_PEER_SILENT");

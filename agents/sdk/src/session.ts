@@ -32,7 +32,7 @@ export interface SessionOptions {
   readonly offsetUs: number | undefined;
   /** From the call to the first message of the gateway. */
   readonly connectMs: number;
-  /** Between pings, and for the answer to one. */
+  /** Between pings while there is something to say, and for the answer to one; a quiet session pings a few times less often. */
   readonly pingMs: number;
   readonly clock: Clock;
 }
@@ -56,6 +56,10 @@ export class Session {
   #deadline: Timer;
   #ping: Timer | undefined;
   #connected = false;
+  /** Something was sent since the peer last answered a ping. */
+  #spoken = false;
+  /** Times that a ping was left out since then. */
+  #quiet = 0;
   #over = false;
   #status: { readonly code: string; readonly message: string } | undefined;
 
@@ -89,6 +93,7 @@ export class Session {
     stream.cork();
     for (const part of grpcParts(clientMessage.encode(message))) stream.write(part);
     stream.uncork();
+    this.#spoken = true;
     return !stream.writableNeedDrain;
   }
 
@@ -177,10 +182,15 @@ export class Session {
     }
   }
 
-  /** Half-open connections look alive from this side: only an answer counts. */
+  /** Half-open connections look alive from this side: only an answer counts. Where nothing was said, nothing can be lost, and the pings of a whole
+   *  quiet fleet would keep its gateways busy. */
   #schedulePing(): void {
     const { clock, pingMs } = this.#options;
     this.#ping = clock.setTimer(pingMs, () => {
+      this.#quiet += 1;
+      if (!this.#spoken && this.#quiet < quietPings) return this.#schedulePing();
+      this.#spoken = false;
+      this.#quiet = 0;
       this.#ping = clock.setTimer(pingMs, () => this.#end("SDK_PEER_SILENT", `no answer to a ping within ${pingMs} ms`));
       this.#http.ping((error) => {
         if (error !== null || this.#over) return;
@@ -205,6 +215,8 @@ export class Session {
 }
 
 const politeMs = 2_000;
+/** A quiet session pings once in so many times. */
+const quietPings = 3;
 
 /** Why this certificate is not a gateway of ours; undefined where it is. */
 export function serverIdentityFault(certificate: Pick<PeerCertificate, "subjectaltname">, trustDomain: string): SdkError | undefined {

@@ -84,6 +84,7 @@ export class GatewayDouble {
   readonly hellos: Extract<ClientMessage, { kind: "hello" }>[] = [];
   readonly violations: string[] = [];
   frames = 0;
+  pings = 0;
   /** Called with every frame before it is judged; "hold" swallows it. */
   onFrame: ((header: FrameHeader, double: GatewayDouble) => "hold" | "cut" | undefined) | undefined;
   /** Called with every message; true: do not answer it. */
@@ -120,6 +121,9 @@ export class GatewayDouble {
     this.#server.on("session", (session) => {
       this.#sessions.add(session);
       session.on("error", () => undefined);
+      session.on("ping", () => {
+        this.pings += 1;
+      });
       session.on("close", () => this.#sessions.delete(session));
     });
     this.#server.on("sessionError", () => undefined);

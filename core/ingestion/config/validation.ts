@@ -146,7 +146,7 @@ export function gatewaySettings(gatewayId: string, config: GatewayConfig, limits
     frameCostBytesMax,
     invalidPerReceiptMax: limits.invalidPerReceiptMax,
     helloMsMax: 10_000,
-    pingAfterMs: 20_000,
+    pingAfterMs: 60_000,
     pongMsMax: 20_000,
     creditUnusedMsMax: 120_000,
     storedPollMs: 250,

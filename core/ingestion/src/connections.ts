@@ -47,8 +47,8 @@ export interface ConnectionPorts {
 
 /** Time between two looks. */
 export const lookMs = 100;
-/** Connections in one look: all of twenty thousand within a second, for a millisecond or two each time. */
-const perLookMax = 2000;
+/** In how many looks each connection is looked at once: a tenth of them at a time takes a millisecond or two of twenty thousand. */
+const looksPerRound = 10;
 
 /** All connections of one listener. */
 export class Connections {
@@ -140,7 +140,7 @@ export class Connections {
   /** Looks at the next of them. */
   look(): void {
     const nowMs = this.#ports.clock.monotonicMs();
-    for (let left = Math.min(perLookMax, this.#open.size); left > 0; left -= 1) {
+    for (let left = Math.ceil(this.#open.size / looksPerRound); left > 0; left -= 1) {
       let next = this.#round.next();
       if (next.done === true) {
         this.#round = this.#open.values();

@@ -183,7 +183,10 @@ export class Gate {
     this.#keep(entry, session);
     for (const effect of effects) this.#carry(entry, effect);
     if (entry.session.phase === "ended") this.#retire(entry);
-    else this.#desk.note(entry.session);
+    else {
+      this.#desk.note(entry.session);
+      this.#heads.note(entry.session);
+    }
   }
 
   #toAll(signal: SessionSignal, sessionsMax = Number.MAX_SAFE_INTEGER): void {
@@ -269,7 +272,9 @@ export class Gate {
   #retire(entry: Entry): void {
     const { id, identity, bucket } = entry.session;
     this.#desk.forget(id);
-    if (this.#book.retire(entry)) this.#leftRates.leave(identity.producer, bucket);
+    if (!this.#book.retire(entry)) return;
+    this.#heads.forget(identity.producer);
+    this.#leftRates.leave(identity.producer, bucket);
   }
 
   #appended({ batch, outcomes }: Extract<GateSignal, { kind: "appended" }>): void {
@@ -300,7 +305,7 @@ export class Gate {
     const { nowMs } = this.#at;
     this.#linger.tick(peersWaited === true);
     this.#desk.refresh();
-    this.#heads.poll(this.#book, nowMs);
+    this.#heads.poll(nowMs);
     this.#checkRegistry(registryAgeMs);
     for (const id of this.#book.due(nowMs)) this.#to(id, { kind: "tick" });
     if (nowMs - this.#secondMs < second) return;
@@ -318,7 +323,7 @@ export class Gate {
   #checkRegistry(ageMs: number): void {
     const { end, said } = this.#registry.check(ageMs, this.#book.size);
     this.#effects.push(...said);
-    for (const id of this.#book.liveIds().slice(0, end)) this.#to(id, { kind: "registryStale" });
+    if (end > 0) this.#toAll({ kind: "registryStale" }, end);
   }
 
   /** The state that producers are told, from the buffer's level, the bus and the engine. */

@@ -7,12 +7,14 @@
  * Forbids: caching an answer.
  */
 import type { GatewaySettings } from "../config/validation.ts";
-import type { SessionBook } from "./session_book.ts";
+import type { Session } from "./session_state.ts";
 
 /** The queue. Deterministic. */
 export class HeadQueue {
   readonly #settings: Pick<GatewaySettings, "headsPerReadMax" | "storedPollMs">;
   readonly #wanted = new Set<string>();
+  /** Those whose durable frames are not all in rows. */
+  readonly #behind = new Set<string>();
   #reading = false;
   #polledMs = 0;
 
@@ -24,16 +26,22 @@ export class HeadQueue {
     this.#wanted.add(producer);
   }
 
+  /** Notes a live session whose state has changed. */
+  note(session: Session): void {
+    if (isBehind(session)) this.#behind.add(session.identity.producer);
+    else this.#behind.delete(session.identity.producer);
+  }
+
+  /** The producer has no session any more. */
+  forget(producer: string): void {
+    this.#behind.delete(producer);
+  }
+
   /** From time to time: producers whose frames are durable and not yet in rows. */
-  poll(book: SessionBook, nowMs: number): void {
+  poll(nowMs: number): void {
     if (nowMs - this.#polledMs < this.#settings.storedPollMs) return;
     this.#polledMs = nowMs;
-    for (const [producer, id] of book.liveProducers()) {
-      const session = book.session(id);
-      if (session?.phase !== "streaming" && session?.phase !== "draining") continue;
-      const { durable, stored } = session;
-      if (durable.epoch !== stored.epoch || durable.seq !== stored.seq) this.#wanted.add(producer);
-    }
+    for (const producer of this.#behind) this.#wanted.add(producer);
   }
 
   /** The next question, if one may be asked now. */
@@ -53,4 +61,11 @@ export class HeadQueue {
   answered(): void {
     this.#reading = false;
   }
+}
+
+/** Whether frames are durable that are not in rows. An epoch without frames has nothing to store: what counts is the end of the one before. */
+function isBehind({ phase, durable, stored, expected }: Session): boolean {
+  if (phase !== "streaming" && phase !== "draining") return false;
+  const last = durable.seq > 0 ? durable : expected.prev;
+  return stored.epoch < last.epoch || (stored.epoch === last.epoch && stored.seq < last.seq);
 }

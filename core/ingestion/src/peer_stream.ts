@@ -58,6 +58,8 @@ export class PeerStream {
   #receivedBytes = 0;
   #sentBytes = 0;
   #wordsDueMs = 0;
+  /** The peer has sent a ping of its own since it was last to be asked for a sign of life. */
+  #pinged = false;
   /** Since when a message is incomplete. */
   #partSinceMs: number | undefined;
   /** What the peer had read when it was last looked at, and since when that is so. */
@@ -93,6 +95,9 @@ export class PeerStream {
       stream.pause();
     });
     stream.on("end", () => this.#lost());
+    stream.session?.on("ping", () => {
+      this.#pinged = true;
+    });
   }
 
   /** Writes a message. Several within one turn leave as one. */
@@ -162,10 +167,15 @@ export class PeerStream {
     this.#events?.broken(code);
   }
 
-  /** Asks the peer for a sign of life. */
+  /** Asks the peer for a sign of life, unless it has given one: where both sides ping, one of them is enough. */
   ping(): void {
     const { session } = this.#stream;
     if (session === undefined || session.destroyed) return;
+    if (this.#pinged) {
+      this.#pinged = false;
+      this.#events?.ponged();
+      return;
+    }
     session.ping((error) => {
       if (error === null) this.#events?.ponged();
     });

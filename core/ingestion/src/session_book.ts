@@ -13,8 +13,8 @@ import { type Account, BufferLedger, outstanding } from "./buffer.ts";
 import { type RateUse, SharedRates } from "./rate_limit.ts";
 import type { Session } from "./session_state.ts";
 
-/** Each live session is looked at once in so many steps of time. */
-const slots = 10;
+/** Live sessions are looked at in turn, each once in so many steps of time: five seconds, for their deadlines are tens of seconds away. */
+const slots = 50;
 const slotMs = 100;
 
 /** A session and its receive window. */
@@ -31,6 +31,8 @@ export class SessionBook {
   readonly #entries = new Map<number, Entry>();
   /** The live session of each producer. */
   readonly #live = new Map<string, number>();
+  /** Live sessions by the step of time in which they are looked at. */
+  readonly #slots: readonly Set<number>[] = Array.from({ length: slots }, () => new Set());
   #slot = 0;
 
   constructor(settings: GatewaySettings) {
@@ -70,21 +72,19 @@ export class SessionBook {
     return [...this.#live.values()];
   }
 
-  /** Sessions to look at now: each once a second, a tenth of them at a time, for thousands at once would keep everybody else waiting. */
+  /** Sessions to look at now: a part of them at a time, for thousands at once would keep everybody else waiting. */
   due(nowMs: number): readonly number[] {
     const slot = Math.floor(nowMs / slotMs);
-    const passed = Math.min(slots, slot - this.#slot);
+    const ids: number[] = [];
+    for (let passed = Math.max(this.#slot + 1, slot - slots + 1); passed <= slot; passed += 1) ids.push(...this.#slotOf(passed));
     this.#slot = slot;
-    return passed <= 0 ? [] : this.liveIds().filter((id) => (((slot - id) % slots) + slots) % slots < passed);
-  }
-
-  liveProducers(): Iterable<readonly [producer: string, session: number]> {
-    return this.#live;
+    return ids;
   }
 
   add(session: Session): void {
     this.#entries.set(session.id, { session, windowBytes: idleWindowBytes });
     this.#live.set(session.identity.producer, session.id);
+    this.#slotOf(session.id).add(session.id);
     this.#move(session, undefined, session.account);
   }
 
@@ -108,10 +108,15 @@ export class SessionBook {
   /** An ended session. Returns whether it was its producer's live one. */
   retire({ session }: Entry): boolean {
     const { id, identity, account } = session;
+    this.#slotOf(id).delete(id);
     const wasLive = this.#live.get(identity.producer) === id;
     if (wasLive) this.#live.delete(identity.producer);
     if (session.inFlight === 0 && this.#entries.delete(id)) this.#move(session, account, undefined);
     return wasLive;
+  }
+
+  #slotOf(number: number): Set<number> {
+    return this.#slots[number % slots] as Set<number>;
   }
 
   #move({ identity }: Session, before: Account | undefined, after: Account | undefined): void {

@@ -131,6 +131,43 @@ test("R-6 an epoch is opened only when nothing is in flight", async () => {
   assert.ok(opened?.kind === "epochOpened" && opened.epoch === 2 && opened.prevSeq === 1);
 });
 
+test("R-5 a head is asked for again while frames wait for their rows, and only then", async () => {
+  const world = new ModelWorld(8);
+  const producer = world.producer();
+  await world.join(producer);
+  const asked = (seconds: number): boolean => {
+    for (let tenth = 0; tenth < seconds * 10; tenth += 1) {
+      world.nowMs += 100;
+      world.step({ kind: "tick", registryAgeMs: 0 });
+      if (world.pending.some(({ kind }) => kind === "readHeads")) return true;
+    }
+    return false;
+  };
+  assert.ok(!asked(10), "an epoch without frames has nothing to store");
+  world.say(producer, producer.frame(2));
+  await world.answerAll();
+  assert.ok(asked(1));
+  const stored = async (storedSeq: number): Promise<void> => {
+    const asks = world.pending.shift();
+    assert.ok(asks?.kind === "readHeads");
+    const head = (await world.bus.headsOf([producer.identity.producer])).get(producer.identity.producer);
+    assert.ok(head !== undefined);
+    world.step({
+      kind: "headsRead",
+      asked: asks.producers,
+      heads: new Map([[producer.identity.producer, { ...head, storedEpoch: 1, storedSeq }]]),
+    });
+  };
+  await stored(1);
+  assert.ok(asked(1), "one of two events is a row");
+  await stored(2);
+  assert.ok(!asked(10), "all is stored");
+  assert.deepEqual(
+    producer.heard.flatMap((message) => (message.kind === "stored" ? [message.seq] : [])),
+    [1, 2],
+  );
+});
+
 test("deadlines: Hello, a silent peer, and credit that nobody uses (IF-11)", async () => {
   const world = new ModelWorld(5);
   const mute = world.producer();
