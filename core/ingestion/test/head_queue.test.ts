@@ -9,26 +9,22 @@ import { seededRandom } from "ransomeye-kernel";
 import { gatewaySettings } from "../config/validation.ts";
 import { HeadQueue } from "../src/head_queue.ts";
 import { openSession } from "../src/session.ts";
-import { SessionBook } from "../src/session_book.ts";
 import { become, type Phase } from "../src/session_state.ts";
 import { ModelProducer, modelConfig } from "./gate_model.ts";
 
 const settings = gatewaySettings("model", modelConfig);
 
-/** A book with one session for each of these: its phase, and how far its frames are durable and in rows. */
-function bookOf(...sessions: readonly { readonly phase: Phase; readonly durable: number; readonly stored: number }[]): {
-  readonly book: SessionBook;
-  readonly names: readonly string[];
-} {
-  const book = new SessionBook(settings);
-  const names = sessions.map(({ phase, durable, stored }, i) => {
+/** Notes one session for each of these: its phase, and how far its frames are durable and in rows. */
+function noteAll(
+  heads: HeadQueue,
+  ...sessions: readonly { readonly phase: Phase; readonly durable: number; readonly stored: number }[]
+): readonly string[] {
+  return sessions.map(({ phase, durable, stored }, i) => {
     const { identity } = new ModelProducer(seededRandom(i));
     const opened = openSession(i + 1, identity, Buffer.alloc(32), undefined, { nowMs: 0, settings });
-    const reached = { phase, durable: { epoch: 1, seq: durable }, stored: { epoch: 1, seq: stored } };
-    book.add(become(opened, reached).session);
+    heads.note(become(opened, { phase, durable: { epoch: 1, seq: durable }, stored: { epoch: 1, seq: stored } }).session);
     return identity.producer;
   });
-  return { book, names };
 }
 
 /** All that is asked, question by question. */
@@ -52,24 +48,28 @@ test("who was asked about is not asked about again, in bounded questions one aft
 });
 
 test("R-5 whose durable frames are not in rows yet is asked about, whoever has all in rows or no open stream is not", () => {
-  const { book, names } = bookOf(
+  const heads = new HeadQueue({ headsPerReadMax: 100, storedPollMs: 250 });
+  const names = noteAll(
+    heads,
     { phase: "streaming", durable: 5, stored: 3 },
     { phase: "streaming", durable: 5, stored: 5 },
     { phase: "draining", durable: 2, stored: 0 },
     { phase: "greeting", durable: 2, stored: 0 },
     { phase: "resuming", durable: 2, stored: 0 },
   );
-  const heads = new HeadQueue({ headsPerReadMax: 100, storedPollMs: 250 });
-  heads.poll(book, 1000);
+  heads.poll(1000);
   assert.deepEqual(questions(heads), [[names[0], names[2]]]);
+  for (const name of names) heads.forget(name);
+  heads.poll(2000);
+  assert.deepEqual(questions(heads), [], "who has left waits for nothing");
 });
 
 test("R-5 rows are asked for now and then, not at every tick", () => {
-  const { book } = bookOf({ phase: "streaming", durable: 5, stored: 3 });
   const heads = new HeadQueue({ headsPerReadMax: 100, storedPollMs: 250 });
+  noteAll(heads, { phase: "streaming", durable: 5, stored: 3 });
   let asked = 0;
   for (let nowMs = 1000; nowMs < 2000; nowMs += 10) {
-    heads.poll(book, nowMs);
+    heads.poll(nowMs);
     asked += questions(heads).length;
   }
   assert.equal(asked, 4);
