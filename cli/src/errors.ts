@@ -43,6 +43,7 @@ export type CliCode =
   | "CLI_EVENT_NOT_FOUND"
   | "CLI_RUN_NOT_FOUND"
   | "CLI_FILE"
+  | "CLI_DISK"
   | "CLI_REGISTRY_REFUSED"
   | "CLI_REGISTRY_PROTOCOL"
   | "CLI_PORT_BUSY"
@@ -119,6 +120,12 @@ export const CLI_CODES: CodeTable<CliCode> = {
     next: "Ship without --resume; that starts a new run.",
   },
   CLI_FILE: { stage: "ship", disposition: "reject", meaning: "A file cannot be read or written.", next: "Check its name and permissions." },
+  CLI_DISK: {
+    stage: "command",
+    disposition: "retry",
+    meaning: "The disk has no room, or fails.",
+    next: "Free disk space, or look after the disk; then repeat the command.",
+  },
   CLI_REGISTRY_REFUSED: {
     stage: "registry",
     disposition: "reject",
@@ -141,7 +148,7 @@ export const CLI_CODES: CodeTable<CliCode> = {
     stage: "start",
     disposition: "fatal",
     meaning: "A private file or directory can be read by others, or belongs to somebody else.",
-    next: "Run `ransomeye doctor`; it names each path and the mode it needs.",
+    next: "Give this user the path, closed to others, or name another folder with --data-dir; `ransomeye doctor` looks at every path.",
   },
   CLI_REFUSED: {
     stage: "supervise",
@@ -170,6 +177,7 @@ const exitOfCode: Readonly<Record<CliCode, ExitName>> = {
   CLI_EVENT_NOT_FOUND: "not_found",
   CLI_RUN_NOT_FOUND: "not_found",
   CLI_FILE: "usage",
+  CLI_DISK: "found",
   CLI_REGISTRY_REFUSED: "found",
   CLI_REGISTRY_PROTOCOL: "unreachable",
   CLI_PORT_BUSY: "busy",
@@ -186,6 +194,21 @@ export class CliError extends RansomeyeError<CliCode> {
     super(CLI_CODES, code, message, options);
     this.exit = exitOfCode[code];
   }
+}
+
+const diskCodes: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EIO", "EROFS"]);
+
+/** A failed system call is the machine's matter, or the operator's, and no defect of ours; anything else stays what it is. */
+export function ours(error: unknown): unknown {
+  const code = systemCode(error);
+  if (code === undefined || error instanceof RansomeyeError) return error;
+  return new CliError(diskCodes.has(code) ? "CLI_DISK" : "CLI_FILE", (error as Error).message, { cause: error });
+}
+
+/** The name of a failed system call's error; undefined for any other. */
+export function systemCode(error: unknown): string | undefined {
+  const { code, syscall } = (error instanceof Error ? error : {}) as NodeJS.ErrnoException;
+  return syscall === undefined ? undefined : code;
 }
 
 /** Exits of other rooms' codes, where it is not that nobody answers. */

@@ -6,7 +6,7 @@
 import { ConfigError, RansomeyeError } from "ransomeye-kernel";
 import { runProgram } from "./commands/program.ts";
 import { commandTable } from "./commands/table.ts";
-import { EXITS, exitOf } from "./errors.ts";
+import { EXITS, exitOf, ours, systemCode } from "./errors.ts";
 import { terminalSafe } from "./terminal/terminal_safe.ts";
 import { version } from "./version.ts";
 
@@ -14,7 +14,8 @@ import { version } from "./version.ts";
 export async function main(argv: readonly string[]): Promise<number> {
   try {
     return EXITS[await runProgram(commandTable, argv, version)].code;
-  } catch (error) {
+  } catch (thrown) {
+    const error = ours(thrown);
     process.stderr.write(`${describe(error, argv.includes("--json"))}\n`);
     return EXITS[exitOf(error)].code;
   }
@@ -39,8 +40,11 @@ function describe(error: unknown, json: boolean): string {
     : terminalSafe(String(error));
 }
 
+/** An error's words; where a system call is behind it that they do not name, its error as well. */
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const code = systemCode(error.cause);
+  return code === undefined || error.message.includes(code) ? error.message : `${error.message} (${code})`;
 }
 
 /** Whoever reads us may have seen enough (`| head`): what is said then is lost, and the work goes on. */

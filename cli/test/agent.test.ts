@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import "reflect-metadata";
 import { type ChildProcess, spawn } from "node:child_process";
 import { createPublicKey } from "node:crypto";
-import { access, appendFile, mkdir, writeFile } from "node:fs/promises";
+import { access, appendFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -15,6 +15,7 @@ import { producerSpiffeId } from "ransomeye-ingestion/protocol";
 import { sleep, systemClock, systemRandom } from "ransomeye-kernel";
 import { temporaryDirectory } from "ransomeye-kernel/testing";
 import { createEnrolmentRequest, saveIdentity } from "ransomeye-sdk";
+import { exitOf, ours } from "../src/errors.ts";
 import { createRoot, openAuthority } from "../src/registry/authority.ts";
 
 const bin = fileURLToPath(new URL("../../bin/ransomeye.js", import.meta.url));
@@ -109,4 +110,34 @@ test("an agent that cannot go on ends, and tells what kept it", async (t) => {
   await appendFile(log, line);
   assert.notEqual(await one.code, 0);
   assert.match(one.said(), /follow\.json/);
+});
+
+test("SIGTERM ends an agent whose spool is full while no gateway answers, within its bound; it goes on at the next start", async (t) => {
+  const { dataDir, log, agent } = await host();
+  await writeFile(log, line.repeat(60_000));
+  const status = join(dataDir, "agent.json");
+  for (let life = 0; life < 2; life += 1) {
+    await rm(status, { force: true });
+    const one = run(t, dataDir, ...agent, "--set", "agent.spool_bytes_max=16 MiB");
+    // The spool is full, and a part of the file is not read.
+    await until(async () => {
+      const { spool_bytes: spooled, lag_bytes: behind } = JSON.parse(await readFile(status, "utf8").catch(() => "{}")) as Record<
+        string,
+        number
+      >;
+      return (spooled ?? 0) > 4 * 1024 * 1024 && (behind ?? 0) > 0;
+    });
+    one.child.kill("SIGTERM");
+    assert.equal(await one.code, 0, one.said());
+    assert.match(one.said(), /is read again at the next start/);
+  }
+});
+
+test("a failed system call is told as what it is, with the file, and is no defect", () => {
+  const failed = (code: string): Error => Object.assign(new Error(`${code}: no`), { code, syscall: "write" });
+  assert.deepEqual(
+    ["ENOSPC", "EACCES"].map((code) => exitOf(ours(failed(code)))),
+    ["found", "usage"],
+  );
+  assert.equal(exitOf(ours(new TypeError("x is not a function"))), "defect");
 });

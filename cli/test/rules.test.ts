@@ -4,8 +4,9 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { loadConfig, fieldTable } from "ransomeye-kernel";
+import { loadConfig, fieldTable, systemClock } from "ransomeye-kernel";
 import { temporaryDirectory } from "ransomeye-kernel/testing";
+import { RecordReader } from "ransomeye-shipper";
 import { commentedConfig } from "../src/commands/init.ts";
 import { parseTime } from "../src/commands/time.ts";
 import { CLI_CODES, CliError, EXITS, exitOf } from "../src/errors.ts";
@@ -177,4 +178,26 @@ test("R-24 status has a line for each gateway that should run, whatever it has s
       ["gateway-3", "silent", 0],
     ],
   );
+});
+
+test("AG-7 the smallest spool of an agent takes what one reading of the densest log becomes", () => {
+  const spec = fieldTable.get("agent.spool_bytes_max");
+  const min = spec?.type === "bytes" ? spec.min : "";
+  const spoolBytesMin = Number(/^(\d+) MiB$/.exec(min)?.[1]) * 1024 * 1024;
+  for (const [format, line] of [
+    ["syslog", "<1>Jan  1 00:00:00 a b\n"],
+    ["auditd", "type=A msg=audit(1.000:1): msg='a=1'\n"],
+    ["suricata_eve", '{"event_type":"a","timestamp":"2026-01-05T10:00:00Z"}\n'],
+    ["osquery", '{"name":"a","hostIdentifier":"b","unixTime":1,"columns":{},"action":"added"}\n'],
+  ] as const) {
+    const reader = new RecordReader({ name: format, format, clock: systemClock });
+    reader.push(Buffer.from(line.repeat(Math.floor((256 * 1024) / line.length))));
+    const items = reader.takeBatch()?.items ?? [];
+    const bytes = items.reduce((sum, item) => sum + (item.kind === "event" ? item.line.length + 1 : 0), 0);
+    assert.ok(
+      items.some(({ kind }) => kind === "event"),
+      format,
+    );
+    assert.ok(bytes <= spoolBytesMin / 2, `${format}: ${String(bytes)}`);
+  }
 });

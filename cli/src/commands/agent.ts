@@ -5,7 +5,7 @@
  */
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { type Clock, createTelemetry, Lifetime, limits, serveMetrics, sleep, type Telemetry } from "ransomeye-kernel";
+import { type Clock, createTelemetry, Lifetime, limits, serveMetrics, sleep, type Telemetry, type Timer } from "ransomeye-kernel";
 import { Follower, type FollowSource, formatNames, matching } from "ransomeye-shipper";
 import { AgentLanes, agentName } from "../agent/agent_lanes.ts";
 import { agentSources } from "../agent/agent_sources.ts";
@@ -97,16 +97,20 @@ async function runAgent(context: CommandContext, paths: readonly string[], optio
     const read = { raw: options["raw"] !== false, telemetry };
     const follower = new Follower({ sources, handover, read, pollMs, rotateWaitMs, scanMs: scanEveryMs, clock, telemetry });
     const telling = tellAlways({ dataDir, follower, lanes, handover, clock }, AbortSignal.any([stop.signal, told.signal]));
+    const bound = new DrainBound(stop.signal, agent.drainMsMax, clock, lanes);
     try {
-      await follower.run(stop.signal);
+      await follower.run(stop.signal).finally(() => follower.close());
+      await handover.close();
+      await drain(lanes, agent.drainMsMax, clock);
+    } catch (error) {
+      if (!bound.reached) throw error;
+      context.note("what was read and found no room in the spool is read again at the next start");
     } finally {
+      bound.end();
       // Also where following has failed: a status that goes on would say that all is well.
       told.abort(new Error("the agent ends"));
       await telling;
-      await follower.close();
     }
-    await handover.close();
-    await drain(lanes, agent.drainMsMax, clock);
   } finally {
     stop.release();
     try {
@@ -169,6 +173,31 @@ async function tellAlways({ dataDir, follower, lanes, handover, clock }: Told, s
       )
       .catch(() => undefined);
     await sleep(clock, statusEveryMs, signal).catch(() => undefined);
+  }
+}
+
+/**
+ * What waits for room, in a full spool while the gateway is away or on a full disk, would wait for ever: some time after the signal nobody waits any more. The position
+ * of what was not spooled has not moved, so nothing is lost by it.
+ */
+class DrainBound {
+  reached = false;
+  #timer: Timer | undefined;
+
+  constructor(stopped: AbortSignal, drainMsMax: number, clock: Clock, lanes: Lanes) {
+    const begin = (): void => {
+      this.#timer = clock.setTimer(drainMsMax, () => {
+        this.reached = true;
+        // Who waits is told; whoever closes next hears the same.
+        lanes.close().catch(() => undefined);
+      });
+    };
+    if (stopped.aborted) begin();
+    else stopped.addEventListener("abort", begin, { once: true });
+  }
+
+  end(): void {
+    this.#timer?.cancel();
   }
 }
 

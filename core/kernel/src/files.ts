@@ -30,9 +30,16 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
-    throw error;
+    throw named(error, path);
   }
   await syncDirectory(dirname(path));
+}
+
+/** The error of a system call with the file that it is about: a write knows a number only. */
+function named(error: unknown, path: string): unknown {
+  const { code, syscall, message } = error as NodeJS.ErrnoException;
+  if (!(error instanceof Error) || code === undefined || syscall === undefined) return error;
+  return Object.assign(new Error(`${path} cannot be written: ${message}`, { cause: error }), { code, syscall, path });
 }
 
 /** Makes the names in a directory durable: files created, renamed or removed in it. */

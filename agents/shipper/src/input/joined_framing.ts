@@ -19,8 +19,8 @@ export interface LineKey {
 
 /** Records that may wait, complete ones behind an incomplete one included. Lines of one record lie close together even on busy hosts. */
 const pendingMax = 1024;
-/** Bytes that may wait. */
-const pendingBytesMax: number = 8 * 1024 * 1024;
+/** Bytes that may wait. What waits may be handed out at once, and has to fit into a spool. */
+const pendingBytesMax: number = 2 * 1024 * 1024;
 /**
  * Once lines are this much newer than when a record last grew, and so many have come, it will not grow any more. auparse waits as long; the lines are
  * for records that a forwarder has put behind those of a later event on a quiet host.

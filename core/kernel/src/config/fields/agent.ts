@@ -9,11 +9,11 @@ export const agentFields = {
   "agent.spool_bytes_max": {
     type: "bytes",
     default: "64 MiB",
-    min: "1 MiB",
+    min: "16 MiB",
     max: "1 TiB",
     reloadable: false,
     prose:
-      "Bytes that each of the agent's spools may hold. A full spool makes the agent read no further: the followed files are the buffer, so it need not be large, and what waits in it costs memory too.",
+      "Bytes that each of the agent's spools may hold. A full spool makes the agent read no further: the followed files are the buffer, so it need not be large, and what waits in it costs memory too. One reading of a file becomes one write, which has to fit into half of it.",
   },
   "agent.poll_ms": {
     type: "integer",
