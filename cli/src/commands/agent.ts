@@ -99,7 +99,7 @@ async function runAgent(context: CommandContext, paths: readonly string[], optio
     const telling = tellAlways({ dataDir, follower, lanes, handover, clock }, AbortSignal.any([stop.signal, told.signal]));
     const bound = new DrainBound(stop.signal, agent.drainMsMax, clock, lanes);
     try {
-      await follower.run(stop.signal).finally(() => follower.close());
+      await follower.run(stop.signal);
       await handover.close();
       await drain(lanes, agent.drainMsMax, clock);
     } catch (error) {
@@ -110,6 +110,7 @@ async function runAgent(context: CommandContext, paths: readonly string[], optio
       // Also where following has failed: a status that goes on would say that all is well.
       told.abort(new Error("the agent ends"));
       await telling;
+      await follower.close();
     }
   } finally {
     stop.release();
