@@ -12,11 +12,14 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { producerSpiffeId } from "ransomeye-ingestion/protocol";
-import { sleep, systemClock, systemRandom } from "ransomeye-kernel";
+import { recordingTelemetry, sleep, systemClock, systemRandom } from "ransomeye-kernel";
 import { temporaryDirectory } from "ransomeye-kernel/testing";
-import { createEnrolmentRequest, saveIdentity } from "ransomeye-sdk";
+import { createEnrolmentRequest, saveIdentity, SdkError } from "ransomeye-sdk";
+import { AgentLanes } from "../src/agent/agent_lanes.ts";
 import { exitOf, ours } from "../src/errors.ts";
 import { createRoot, openAuthority } from "../src/registry/authority.ts";
+import type { Lanes } from "../src/ship/lanes.ts";
+import { dataDirAt } from "../src/supervisor/data_dir.ts";
 
 const bin = fileURLToPath(new URL("../../bin/ransomeye.js", import.meta.url));
 const producer = "0190a0b0-c0d0-7000-8000-0000000000ab";
@@ -140,4 +143,24 @@ test("a failed system call is told as what it is, with the file, and is no defec
     ["found", "usage"],
   );
   assert.equal(exitOf(ours(new TypeError("x is not a function"))), "defect");
+});
+
+test("an agent ends where its producer has stopped for good, also when there is nothing to read", async () => {
+  const dataDir = dataDirAt(await temporaryDirectory());
+  const stopped = new SdkError("SDK_REFUSED", "INGEST_PRODUCER_REVOKED: the producer is revoked");
+  let over = false;
+  const lanes = {
+    laneNamed: () => Promise.resolve({}),
+    openCursorOf: () => undefined,
+    refuseStopped(): void {
+      if (over) throw stopped;
+    },
+  } as unknown as Lanes;
+  const ends = new AbortController();
+  const o = { lanes, dataDir, producer: "web", clock: systemClock, telemetry: recordingTelemetry(), stopped: ends.signal };
+  const handover = await AgentLanes.open(o);
+  await handover.rest();
+  over = true;
+  await assert.rejects(handover.rest(), stopped);
+  assert.equal(exitOf(stopped), "found");
 });

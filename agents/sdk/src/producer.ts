@@ -61,6 +61,8 @@ export interface ProducerStats extends MachineStats {
   readonly stalled: SdkCode | undefined;
   /** Why the producer has stopped for good. */
   readonly stopped: SdkCode | undefined;
+  /** Why the last session ended, or could not begin, in words; undefined while there is one. */
+  readonly away: string | undefined;
 }
 
 interface Drain {
@@ -205,8 +207,13 @@ export class Producer {
   }
 
   stats(): ProducerStats {
-    const { stats, stalled, stopped } = this.#runner;
-    return { ...stats, spoolBytes: this.#opened.spool.bytes, waitingCalls: this.#admission.waiting, stalled, stopped: stopped?.code };
+    const { stats, stalled, stopped, away } = this.#runner;
+    return { ...stats, spoolBytes: this.#opened.spool.bytes, waitingCalls: this.#admission.waiting, stalled, stopped: stopped?.code, away };
+  }
+
+  /** Why the producer has stopped for good, with all that was said about it. */
+  get stopped(): SdkError | undefined {
+    return this.#runner.stopped;
   }
 
   /** Spools what was handed over, says goodbye, writes the state, lets go of the spool. What has no receipt yet is sent by the next producer on this spool. */

@@ -46,6 +46,7 @@ export class Runner {
   #callOpen = false;
   #stalled: SdkCode | undefined;
   #stopped: SdkError | undefined;
+  #away: string | undefined;
   /** The batch that an `append` effect without payload of its own is about. */
   #handed: Sealed | undefined;
   #handedIndex = 0;
@@ -82,6 +83,11 @@ export class Runner {
 
   get stalled(): SdkCode | undefined {
     return this.#stalled;
+  }
+
+  /** Why there is no session; undefined while there is one, and before the first attempt. */
+  get away(): string | undefined {
+    return this.#away;
   }
 
   get stopped(): SdkError | undefined {
@@ -348,8 +354,9 @@ export class Runner {
       this.#keeper.receipted(message);
     }
     this.signal({ kind: "message", message });
-    if (message.kind === "welcome")
-      this.#context.telemetry.emit(sessionOpened, { ...this.#who, gateway: message.gateway.slice(0, 64), epoch: message.head.epoch });
+    if (message.kind !== "welcome") return;
+    this.#away = undefined;
+    this.#context.telemetry.emit(sessionOpened, { ...this.#who, gateway: message.gateway.slice(0, 64), epoch: message.head.epoch });
   }
 
   #disconnect(code: SdkCode, detail: string): void {
@@ -363,6 +370,7 @@ export class Runner {
 
   #closed(code: SdkCode, detail: string): void {
     this.#session = undefined;
+    this.#away = `${code}: ${detail}`.slice(0, limits.logTextBytesMax);
     this.#credentials.ended(code);
     this.signal({ kind: "disconnected", code, detail });
   }

@@ -267,3 +267,15 @@ test("the example in the header of lib.ts runs", async (t) => {
   await run({ identityDir, host: "127.0.0.1", port, spoolDir, lines: lines(1, 3), line: Buffer.from('{"n":4}') });
   assert.deepEqual(gateway.lines, texts(4));
 });
+
+test("why there is no session is told until there is one, and why a producer has stopped for ever", async (t) => {
+  const { gateway, producer, port } = await setUp(t);
+  await producer.sendMany(lines(1, 1));
+  await producer.drain("receipt");
+  assert.equal(producer.stats().away, undefined);
+  gateway.close();
+  await until(() => /^SDK_\w+: \S/.test(producer.stats().away ?? ""));
+  assert.equal(producer.stopped, undefined);
+  await gateway.listen(port);
+  await until(() => producer.stats().away === undefined);
+});

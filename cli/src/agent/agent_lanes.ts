@@ -110,6 +110,8 @@ export class AgentLanes implements Handover, LaneListener {
   }
 
   async rest(): Promise<void> {
+    // With nothing to read nobody else would notice, perhaps for days.
+    this.#o.lanes.refuseStopped();
     for (const lane of this.#positioned.values()) await lane.rest();
   }
 

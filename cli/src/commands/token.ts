@@ -90,6 +90,8 @@ export const tokenRevokeCommand: CommandSpec = {
   json: `{"id": hex}`,
   exits: ["ok", "found", "usage", "config", "unreachable"],
   async run(context, [id = ""]) {
+    if (!/^[0-9a-f]{16}$/.test(id))
+      throw new CliError("CLI_USAGE", `${id} is no token's id: 16 hexadecimal digits, as \`producer token list\` shows them`);
     await ask(context, { op: "token_revoke", id });
     context.result({ id }, `token ${terminalSafe(id)} is revoked`);
     return "ok";

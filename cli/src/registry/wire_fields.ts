@@ -23,15 +23,19 @@ export function array(value: unknown): unknown[] {
 }
 
 export function integer(value: unknown, name: string): number {
-  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : refuse(name);
+  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : refuseField(name);
 }
 
 export function text(value: unknown, pattern: RegExp, name: string): string {
-  return typeof value === "string" && pattern.test(value) ? value : refuse(name);
+  return typeof value === "string" && pattern.test(value) ? value : refuseField(name);
 }
 
 export function oneOf<T extends string>(value: unknown, allowed: readonly T[], name: string): T {
-  return allowed.find((item) => item === value) ?? refuse(name);
+  return allowed.find((item) => item === value) ?? refuseField(name);
+}
+
+function refuseField(name: string): never {
+  return refuse(`${name} is missing, or not of the form that is asked for`);
 }
 
 /** @throws CliError CLI_REGISTRY_PROTOCOL */

@@ -107,12 +107,19 @@ export class Lanes {
     return [...this.#open.values()].reduce((sum, { producer }) => sum + producer.stats().spoolBytes, 0);
   }
 
+  /** Throws why a producer has stopped for good, where one has: nothing that is read from then on would be sent. @throws SdkError */
+  refuseStopped(): void {
+    for (const { producer } of this.#open.values()) if (producer.stopped !== undefined) throw producer.stopped;
+  }
+
   /** What a person should know while nothing moves: who is not connected, or held back by the gateway. */
   obstacle(): string | undefined {
     for (const { name, producer } of this.#open.values()) {
-      const { phase, throttle, unsettledFrames, stalled, stopped } = producer.stats();
-      if (stopped !== undefined) return `${name} has stopped: ${stopped}: ${SDK_CODES[stopped].meaning}; ${SDK_CODES[stopped].next}`;
+      const { phase, throttle, unsettledFrames, stalled, away } = producer.stats();
+      const { stopped } = producer;
+      if (stopped !== undefined) return `${name} has stopped: ${stopped.code}: ${stopped.message}; ${stopped.next}`;
       if (stalled !== undefined) return `${name} waits: ${SDK_CODES[stalled].meaning}; ${SDK_CODES[stalled].next}`;
+      if (away !== undefined) return `${name} is not connected to the gateway (${away}); what is spooled is sent when it is`;
       if (unsettledFrames === 0) continue;
       if (phase !== "streaming") return `${name} is not connected to the gateway; what is spooled is sent when it is`;
       if (throttle === "paused") return "the gateway has paused its producers";
