@@ -3,9 +3,8 @@
  * Enforces: each offers its share at its rate whether the gate keeps up or not, in frames of what has come since the last; every receipt is timed.
  * Forbids: slowing down when the gate does: a producer's events do not wait for their turn to happen.
  */
-import { seededRandom, systemClock } from "ransomeye-kernel";
-import { eventLines } from "../load/events.ts";
-import { LinePool } from "../load/line_pool.ts";
+import { seededRandom } from "ransomeye-kernel";
+import { eventPool } from "../load/line_pool.ts";
 import { LoadSession } from "../load/load_session.ts";
 import { settle } from "../load/settle.ts";
 import { fromWire, type WireIdentity } from "../load/wire_identity.ts";
@@ -36,11 +35,7 @@ const frameMsMin = 200;
 const frameEventsMax = 400;
 const finishMsMax = 60_000;
 const random = seededRandom("honest");
-const make = eventLines(2, () => Math.floor(systemClock.nowUs() / 1_000));
-const pool = new LinePool(
-  Array.from({ length: 4_000 }, (_, n) => make(n)),
-  random,
-);
+const pool = eventPool(2, 4_000, random);
 
 const sessions: LoadSession[] = [];
 const sealedUs: number[] = [];

@@ -4,12 +4,11 @@
  *   where credit is short. The rate is raised over a ramp, since a fleet does not wake up in one instant.
  * Forbids: hiding what queues: the backlog is part of the answer.
  */
-import { seededRandom, systemClock } from "ransomeye-kernel";
+import { seededRandom } from "ransomeye-kernel";
 import { type Percentiles, percentiles } from "../stats.ts";
-import { eventLines } from "../load/events.ts";
 import { LoadSession } from "../load/load_session.ts";
 import { settle } from "../load/settle.ts";
-import { LinePool } from "../load/line_pool.ts";
+import { eventPool } from "../load/line_pool.ts";
 import { fromWire, type WireIdentity } from "../load/wire_identity.ts";
 import { serveQuestions, sharedClockUs } from "../load/worker.ts";
 
@@ -38,17 +37,12 @@ export interface FleetAnswer {
 
 const openAtOnce = 32;
 const tickMs = 5;
-const poolLines = 8_000;
 const finishMsMax = 240_000;
 /** Of the full rate, at the first moment of the ramp. */
 const rampShareMin = 0.005;
 
 const random = seededRandom("fleet");
-const make = eventLines(1, () => Math.floor(systemClock.nowUs() / 1_000));
-const pool = new LinePool(
-  Array.from({ length: poolLines }, (_, n) => make(n)),
-  random,
-);
+const pool = eventPool(1, 8_000, random);
 
 const sessions: LoadSession[] = [];
 const dueUs: number[] = [];

@@ -3,7 +3,17 @@
  * Enforces: whole lines, consecutive ones, another stretch each time.
  * Forbids: copies.
  */
-import type { Random } from "ransomeye-kernel";
+import { type Random, systemClock } from "ransomeye-kernel";
+import { eventLines } from "./events.ts";
+
+/** A pool of events as producer `seed` makes them, dated now. */
+export function eventPool(seed: number, lines: number, random: Random): LinePool {
+  const make = eventLines(seed, () => Math.floor(systemClock.nowUs() / 1_000));
+  return new LinePool(
+    Array.from({ length: lines }, (_, n) => make(n)),
+    random,
+  );
+}
 
 /** Lines in one buffer. */
 export class LinePool {

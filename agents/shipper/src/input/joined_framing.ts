@@ -4,8 +4,9 @@
 // Forbids: clocks: age is the time that the lines themselves tell, or the time that is told through `flushPending`.
 
 import { oversizeKeptBytes } from "./bounded_bytes.ts";
-import type { Framing, FramingOptions, FramingPoint, Piece } from "./framing.ts";
-import { isBlank, LineCutter, type RawLine } from "./line_cutter.ts";
+import type { FramingOptions, FramingPoint, Piece } from "./framing.ts";
+import { LineBased } from "./line_based.ts";
+import { isBlank, type RawLine } from "./line_cutter.ts";
 
 /** What a line says of the record it belongs to. */
 export interface LineKey {
@@ -58,10 +59,9 @@ interface Join {
 }
 
 /** Joins lines by key. A line without key is a record by itself. */
-export class JoinedFraming implements Framing {
+export class JoinedFraming extends LineBased {
   readonly #options: FramingOptions;
   readonly #keyOf: (line: RawLine) => LineKey | undefined;
-  readonly #cutter: LineCutter;
   /** In the order of their first lines. */
   readonly #queue: Join[] = [];
   /** Those that may still grow. */
@@ -73,41 +73,29 @@ export class JoinedFraming implements Framing {
   readonly #handedOut: Map<string, number>;
 
   constructor(options: FramingOptions, keyOf: (line: RawLine) => LineKey | undefined) {
+    super(options);
     this.#options = options;
     this.#keyOf = keyOf;
     this.#records = options.start.record;
     const { newestUs, handedOut } = options.start.prelude === "" ? nothingKnown : (JSON.parse(options.start.prelude) as Prelude);
     this.#newestUs = newestUs;
     this.#handedOut = new Map(handedOut);
-    this.#cutter = new LineCutter(options.recordBytesMax, options.start, (line) => this.#takeLine(line));
-  }
-
-  get offset(): number {
-    return this.#cutter.offset;
-  }
-
-  get line(): number {
-    return this.#cutter.line;
   }
 
   get resumePoint(): FramingPoint {
     const oldest = this.#queue[0];
-    const { byteOffset, line } = oldest ?? { byteOffset: this.#cutter.lineOffset, line: this.#cutter.line };
+    const { byteOffset, line } = oldest ?? { byteOffset: this.cutter.lineOffset, line: this.line };
     const newestUs = oldest === undefined ? this.#newestUs : oldest.begunUs;
     const prelude: Prelude = { newestUs, handedOut: [...this.#handedOut].filter(([, lastOffset]) => lastOffset >= byteOffset) };
     return { byteOffset, line, record: this.#records, prelude: JSON.stringify(prelude) };
   }
 
-  push(chunk: Buffer): void {
-    this.#cutter.push(chunk);
-  }
-
-  end(): void {
-    this.#cutter.end();
+  override end(): void {
+    super.end();
     while (this.#queue.length > 0) this.#handOut();
   }
 
-  flushPending(nowMs: number): void {
+  override flushPending(nowMs: number): void {
     // A record that grew since the last call grew at most now: it is handed out late rather than early.
     for (const join of this.#queue) join.grownMs ??= nowMs;
     while (
@@ -117,7 +105,7 @@ export class JoinedFraming implements Framing {
       this.#handOut();
   }
 
-  #takeLine(line: RawLine): void {
+  protected override takeLine(line: RawLine): void {
     if (!isBlank(line)) this.#place(line);
     while (this.#queue[0] !== undefined && this.#isDue(this.#queue[0])) this.#handOut();
   }
@@ -173,7 +161,7 @@ export class JoinedFraming implements Framing {
   #isDue(join: Join): boolean {
     return (
       join.complete ||
-      aged(join, this.#newestUs, this.#cutter.line - 1) ||
+      aged(join, this.#newestUs, this.line - 1) ||
       this.#queue.length > pendingMax ||
       this.#queueBytes > pendingBytesMax
     );
@@ -200,7 +188,7 @@ export class JoinedFraming implements Framing {
     const next = this.#queue[0]?.byteOffset;
     if (join.key !== undefined && next !== undefined && join.lastOffset > next) this.#handedOut.set(join.key, join.lastOffset);
     if (this.#handedOut.size === 0) return;
-    const safe = next ?? this.#cutter.lineOffset;
+    const safe = next ?? this.cutter.lineOffset;
     for (const [key, lastOffset] of this.#handedOut) if (lastOffset < safe) this.#handedOut.delete(key);
   }
 }

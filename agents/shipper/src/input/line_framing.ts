@@ -2,42 +2,26 @@
 // Enforces: every line that is not blank is one record.
 // Forbids: looking into lines.
 
-import type { Framing, FramingOptions, FramingPoint } from "./framing.ts";
-import { isBlank, LineCutter } from "./line_cutter.ts";
+import type { FramingOptions, FramingPoint } from "./framing.ts";
+import { LineBased } from "./line_based.ts";
+import { isBlank, type RawLine } from "./line_cutter.ts";
 
 /** One record a line. */
-export class LineFraming implements Framing {
-  readonly #cutter: LineCutter;
+export class LineFraming extends LineBased {
+  readonly #take: FramingOptions["take"];
   #records: number;
 
   constructor(options: FramingOptions) {
+    super(options);
+    this.#take = options.take;
     this.#records = options.start.record;
-    this.#cutter = new LineCutter(options.recordBytesMax, options.start, (line) => {
-      if (!isBlank(line)) options.take({ ...line, record: ++this.#records });
-    });
-  }
-
-  get offset(): number {
-    return this.#cutter.offset;
-  }
-
-  get line(): number {
-    return this.#cutter.line;
   }
 
   get resumePoint(): FramingPoint {
-    return { byteOffset: this.#cutter.lineOffset, line: this.#cutter.line, record: this.#records, prelude: "" };
+    return { byteOffset: this.cutter.lineOffset, line: this.line, record: this.#records, prelude: "" };
   }
 
-  push(chunk: Buffer): void {
-    this.#cutter.push(chunk);
-  }
-
-  end(): void {
-    this.#cutter.end();
-  }
-
-  flushPending(): void {
-    // A line waits for nothing but its end.
+  protected override takeLine(line: RawLine): void {
+    if (!isBlank(line)) this.#take({ ...line, record: ++this.#records });
   }
 }
