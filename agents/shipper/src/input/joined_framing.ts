@@ -160,10 +160,7 @@ export class JoinedFraming extends LineBased {
 
   #isDue(join: Join): boolean {
     return (
-      join.complete ||
-      aged(join, this.#newestUs, this.line - 1) ||
-      this.#queue.length > pendingMax ||
-      this.#queueBytes > pendingBytesMax
+      join.complete || aged(join, this.#newestUs, this.line - 1) || this.#queue.length > pendingMax || this.#queueBytes > pendingBytesMax
     );
   }
 
