@@ -26,7 +26,7 @@ export const flag = { ack: 1, endStream: 1, endHeaders: 4, padded: 8 } as const;
 /** Under this an answer to our ping is heard: it is no type of a frame. */
 export const pingAnswered = 0x106;
 
-const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const frameHeaderBytes = 9;
 
 /** One frame. */
@@ -39,6 +39,9 @@ export function rawFrame(type: number, flags: number, stream: number, payload: U
   frame.set(payload, frameHeaderBytes);
   return frame;
 }
+
+/** What a client says first: the preface and its settings, which change nothing. */
+export const http2Preface: Buffer = Buffer.concat([preface, rawFrame(frameType.settings, 0, 0)]);
 
 /** A header field as HPACK writes one that it neither knows nor keeps (RFC 7541, 6.2.2); names and values below 127 bytes. */
 export function headerField(name: string, value: string): Buffer {
@@ -103,7 +106,7 @@ export class RawPeer {
       this.socket.once("secureConnect", resolve);
       void this.ended.then((error) => reject(new Error(error ?? "closed")));
     });
-    this.send(Buffer.concat([Buffer.from(preface), rawFrame(frameType.settings, 0, 0, settings)]));
+    this.send(Buffer.concat([preface, rawFrame(frameType.settings, 0, 0, settings)]));
   }
 
   /** Opens stream 1 with a request. */

@@ -74,6 +74,8 @@ export interface TestGate {
   stored(): Promise<number>;
   /** Counted under a code since the start (the gate flushes its counters each second). */
   refused(code: string): number;
+  /** The codes that have been counted. */
+  refusals(): string[];
 }
 
 /** A conversation that can send frames. */
@@ -172,6 +174,9 @@ export async function startTestGate(
       let frames = 0;
       for (const { off } of await bus.tails()) frames += off;
       return frames;
+    },
+    refusals() {
+      return telemetry.events.filter(({ name }) => name === "transmissions_refused").map(({ fields }) => String(fields["code"]));
     },
     refused(code) {
       let count = 0;

@@ -1,0 +1,112 @@
+/**
+ * Why: a flood that is ended in time still wins where it leaves something behind: a connection, a buffer, a little memory each time.
+ * Enforces: below HTTP/2, in TLS itself, floods end as well; an ended connection closes whatever its other side does; and whatever a flood was made of, the
+ *   gate holds afterwards what it held before.
+ * Forbids: production data, timed assertions, and the size of the process as a measure: it depends on Node's version and the machine's load.
+ */
+import assert from "node:assert/strict";
+import { suite, test, type TestContext } from "node:test";
+import type { ConnectionOptions } from "node:tls";
+import { limits } from "ransomeye-kernel";
+import { floods, runFlood } from "./src/gate/floods.ts";
+import { JumpingClock } from "./src/gate/jumping_clock.ts";
+import { flag, frameType, http2Preface, pingAnswered, rawFrame, RawPeer, requestBlock } from "./src/gate/raw_http2.ts";
+import { RawTls } from "./src/gate/raw_tls.ts";
+import { retainedBytes } from "./src/gate/retained_memory.ts";
+import { startTestGate, type TestGate, until } from "./src/gate/test_gate.ts";
+
+const timeout = 60_000;
+const mib = 1024 * 1024;
+
+/** Key updates beside an honest start of HTTP/2, until the gate ends the connection. */
+async function floodKeys(gate: TestGate, seed: string, asks: boolean, beside: Buffer | undefined): Promise<void> {
+  const { certificate } = await gate.enrol(seed);
+  const peer = await RawTls.open({ port: gate.gateway.address.port, ca: gate.ca.cert, certificate });
+  try {
+    await peer.send(peer.data(http2Preface));
+    while (!peer.over) {
+      const records = Array.from({ length: 100 }, () => [peer.keyUpdate(asks), ...(beside === undefined ? [] : [peer.data(beside)])]);
+      await peer.send(Buffer.concat(records.flat()));
+    }
+    await peer.ended;
+  } finally {
+    peer.close();
+  }
+}
+
+suite("what a flood leaves behind", { concurrency: 4 }, () => {
+  const ping = rawFrame(frameType.ping, 0, 0, Buffer.alloc(8));
+  for (const [what, asks, beside] of [
+    ["one after the other", false, undefined],
+    ["each of which asks for another", true, undefined],
+    ["between pings, each of which asks for another", true, ping],
+  ] as const) {
+    test(`TL-8 flood: TLS key updates, ${what}`, { timeout }, async (t) => {
+      const gate = await startTestGate(t);
+      const honest = await gate.enrol("honest");
+      const { client, chain, say } = await gate.begin(honest.who, honest.certificate);
+      await floodKeys(gate, "flooder", asks, beside);
+      await until(() => gate.refused("INGEST_TRANSPORT_FLOOD") === 1);
+      say(chain.next(1).message);
+      assert.equal((await client.next("receipt")).durableSeq, 1);
+      await until(() => gate.gateway.door().connections === 1);
+    });
+  }
+
+  async function openPeer(t: TestContext, gate: TestGate, seed: string, tls: ConnectionOptions = {}): Promise<RawPeer> {
+    const { certificate } = await gate.enrol(seed);
+    const peer = new RawPeer({ port: gate.gateway.address.port, ca: gate.ca.cert, certificate, tls });
+    t.after(() => peer.close());
+    await peer.open();
+    return peer;
+  }
+
+  test("TL-7 a connection that is ended closes, also where its peer reads nothing and never closes (FM-16)", { timeout }, async (t) => {
+    const clock = new JumpingClock();
+    const gate = await startTestGate(t, { clock });
+    // An option of `tls.connect` that its types do not know.
+    const peer = await openPeer(t, gate, "stays", { allowHalfOpen: true } as ConnectionOptions);
+    await until(() => peer.heard.has(frameType.settings));
+    peer.socket.pause();
+    clock.jump(11_000);
+    await until(() => gate.refused("INGEST_HELLO_TIMEOUT") === 1);
+    await until(() => gate.gateway.door().connections === 0);
+    assert.equal(peer.socket.destroyed, false, "it has noticed nothing");
+  });
+
+  test("TL-9 a connection that keeps making requests is ended by their number, long before their bytes", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const peer = await openPeer(t, gate, "asks");
+    for (const stream of [1, 3, 5, 7, 9]) {
+      assert.equal(peer.socket.destroyed, false, `before stream ${stream}`);
+      peer.heard.clear();
+      peer.send(rawFrame(frameType.headers, flag.endHeaders, stream, requestBlock("/other")));
+      peer.send(ping);
+      await until(() => (peer.heard.has(frameType.headers) && peer.heard.has(pingAnswered)) || peer.socket.destroyed);
+    }
+    await peer.ended;
+    await until(() => gate.refused("INGEST_REQUESTS_MAX") === 1);
+    assert.equal(gate.refused("INGEST_PATH_UNKNOWN"), 4);
+  });
+});
+
+test("TL-16 no flood leaves memory behind, and none is given more than its floor while it lasts", { timeout: 120_000 }, async (t) => {
+  const gate = await startTestGate(t, { config: { quarantineMsMin: 1, quarantineMsMax: 1 } });
+  const target = { port: gate.gateway.address.port, ca: gate.ca.cert };
+  const certificates = await Promise.all(floods.map(async ({ name }) => (await gate.enrol(name)).certificate));
+  const round = async (): Promise<void> => {
+    const keys = floodKeys(gate, "keys", true, undefined);
+    await Promise.all(floods.map((flood, i) => runFlood(flood, { ...target, certificate: certificates[i] })));
+    await keys;
+    await until(() => gate.gateway.door().connections === 0 && gate.gateway.figures().sessions === 0);
+  };
+  // What is compiled, cached or remembered by code is there after the first of them.
+  for (let warm = 0; warm < 2; warm += 1) await round();
+  const before = await retainedBytes();
+  for (let rounds = 0; rounds < 4; rounds += 1) await round();
+  const more = (await retainedBytes()) - before;
+  assert.ok(more < mib, `${more} bytes more after ${4 * (floods.length + 1)} floods`);
+  const { reservedBytes, reservedBytesPeak, heldBytes } = gate.gateway.figures();
+  assert.deepEqual({ reservedBytes, heldBytes }, { reservedBytes: 0, heldBytes: 0 });
+  assert.ok(reservedBytesPeak <= (floods.length + 1) * limits.sessionFloorBytes, `${reservedBytesPeak} bytes reserved`);
+});
