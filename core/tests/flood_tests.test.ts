@@ -7,12 +7,14 @@
 import assert from "node:assert/strict";
 import { suite, test, type TestContext } from "node:test";
 import type { ConnectionOptions } from "node:tls";
+import { clientMessage, grpcParts } from "ransomeye-ingestion/protocol";
 import { limits } from "ransomeye-kernel";
 import { floods, runFlood } from "./src/gate/floods.ts";
 import { JumpingClock } from "./src/gate/jumping_clock.ts";
 import { flag, frameType, http2Preface, pingAnswered, rawFrame, RawPeer, requestBlock } from "./src/gate/raw_http2.ts";
 import { RawTls } from "./src/gate/raw_tls.ts";
 import { retainedBytes } from "./src/gate/retained_memory.ts";
+import { plainHello } from "./src/gate/test_client.ts";
 import { startTestGate, type TestGate, until } from "./src/gate/test_gate.ts";
 
 const timeout = 60_000;
@@ -61,17 +63,27 @@ suite("what a flood leaves behind", { concurrency: 4 }, () => {
     return peer;
   }
 
-  test("TL-7 a connection that is ended closes, also where its peer reads nothing and never closes (FM-16)", { timeout }, async (t) => {
+  test("TL-7 a connection that is ended closes, also where its peer reads nothing more and never closes (FM-16)", {
+    timeout,
+  }, async (t) => {
     const clock = new JumpingClock();
     const gate = await startTestGate(t, { clock });
     // An option of `tls.connect` that its types do not know.
-    const peer = await openPeer(t, gate, "stays", { allowHalfOpen: true } as ConnectionOptions);
-    await until(() => peer.heard.has(frameType.settings));
-    peer.socket.pause();
-    clock.jump(11_000);
+    const stays = { allowHalfOpen: true } as ConnectionOptions;
+    const [silent, talks] = [await openPeer(t, gate, "silent", stays), await openPeer(t, gate, "talks", stays)];
+    const hello = rawFrame(frameType.data, 0, 1, Buffer.concat(grpcParts(clientMessage.encode(plainHello()))));
+    talks.request();
+    talks.send(hello);
+    await until(() => talks.heard.has(frameType.data) && silent.heard.has(frameType.settings));
+    for (const { socket } of [silent, talks]) socket.pause();
+    talks.send(hello);
+    await until(() => gate.refused("INGEST_PROTOCOL_VIOLATION") === 1);
+    while (gate.gateway.door().connections > 0) {
+      clock.jump(3000);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
     await until(() => gate.refused("INGEST_HELLO_TIMEOUT") === 1);
-    await until(() => gate.gateway.door().connections === 0);
-    assert.equal(peer.socket.destroyed, false, "it has noticed nothing");
+    for (const { socket } of [silent, talks]) assert.equal(socket.destroyed, false, "it has noticed nothing");
   });
 
   test("TL-9 a connection that keeps making requests is ended by their number, long before their bytes", { timeout }, async (t) => {

@@ -44,3 +44,7 @@ test("BP-12 R-14 after two rounds of renewals the shares are max-min fair", () =
     }),
   );
 });
+
+test("BP-12 R-14 a budget that has become smaller than what others hold gives nothing, and takes nothing", () => {
+  assert.equal(leaseBytes(1000, [{ wantBytes: 5000, bytes: 3000 }], 2000), 0);
+});

@@ -87,7 +87,7 @@ export const floods: readonly Flood[] = [
   of("empty DATA", rawFrame(frameType.data, 0, 1)),
   // On a slow machine the zeros are a whole message, and none of ours, before the next look at the connection.
   ofData("DATA of one byte", rawFrame(frameType.data, 0, 1, Buffer.alloc(1)), ["INGEST_MESSAGE_MALFORMED"], [longMessage]),
-  ofData("padding", padded, ["INGEST_WORDS_FLOOD"], [longMessage]),
+  ofData("padding", padded, ["INGEST_WORDS_FLOOD", "INGEST_MESSAGE_MALFORMED"], [longMessage]),
   ofData("empty messages", message([]), ["INGEST_WORDS_FLOOD", "INGEST_MESSAGE_MALFORMED"]),
   ofData("words", message(clientMessage.encode({ kind: "demand", bytes: 1, events: 1, oldestUs: 0 })), ["INGEST_WORDS_FLOOD"]),
 ];

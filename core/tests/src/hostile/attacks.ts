@@ -26,6 +26,8 @@ export interface Knowledge {
   readonly past: readonly SignedFrame[];
   readonly recent: readonly SignedFrame[];
   readonly own: readonly SignedFrame[];
+  /** His frames of the epoch before, which the opening of this one has sealed. */
+  readonly sealed: readonly SignedFrame[];
   /** The request that opened his epoch. */
   readonly recordedOpening: ClientMessage;
   /** The key that the registry has retired since. */
@@ -42,8 +44,10 @@ export interface Attack {
   readonly ends: boolean;
   /** Which gate: the one that has been restarted since the honest past, or the other. */
   readonly gate?: 0 | 1;
-  /** What is sent in place of Welcome's answer, as messages or as bytes. */
-  readonly make: (known: Knowledge) => readonly (ClientMessage | Buffer)[];
+  /** What is sent in place of Welcome's answer, as messages or as bytes; the nonce is that Welcome's. */
+  readonly make: (known: Knowledge, nonce: Buffer) => readonly (ClientMessage | Buffer)[];
+  /** The epoch that its Hello speaks of; 0 is none. */
+  readonly helloEpoch?: number;
   /** The session sends a genuine frame first, the last of `own`. */
   readonly genuineFirst?: boolean;
   /** Sent without saying Hello first. */
@@ -86,11 +90,15 @@ function malleated(signature: Buffer): Buffer {
   return Buffer.concat([signature.subarray(0, 32), half]);
 }
 
-const one = (name: string, code: IngestCode | readonly IngestCode[], make: (known: Knowledge) => ClientMessage | Buffer): Attack => ({
+const one = (
+  name: string,
+  code: IngestCode | readonly IngestCode[],
+  make: (known: Knowledge, nonce: Buffer) => ClientMessage | Buffer,
+): Attack => ({
   name,
   codes: typeof code === "string" ? [code] : code,
   ends: true,
-  make: (known) => [make(known)],
+  make: (known, nonce) => [make(known, nonce)],
 });
 const many = (name: string, code: IngestCode, make: (known: Knowledge) => ClientMessage, gate?: 0 | 1): Attack => ({
   ...one(name, code, make),
@@ -99,6 +107,30 @@ const many = (name: string, code: IngestCode, make: (known: Knowledge) => Client
 });
 
 const replayed = ({ past, random }: Knowledge): ClientMessage => pick(past, random).message;
+
+/** The epoch of `sealed`, and the one that attackers are in. */
+export const epochs = { sealed: 1, current: 2 } as const;
+
+/** What a clone sends that has not heard of the epoch in force: the next frame of the one before, validly signed and linked. */
+function behind(known: Knowledge): FrameMessage {
+  const { fields, hash } = pick(known.sealed.slice(-1), known.random);
+  const prevSeq = fields.firstSeq + fields.count - 1;
+  return next(known, {
+    epoch: epochs.sealed,
+    firstSeq: prevSeq + 1,
+    offered: prevSeq + 2,
+    prevEpoch: epochs.sealed,
+    prevSeq,
+    prevHash: hash,
+  });
+}
+
+/** Another history under a stored sequence. */
+function rewritten({ chain, random }: Knowledge, { fields }: SignedFrame): FrameMessage {
+  const other = syntheticPayload(1_000_000 + (random.uint32() % 1_000_000), fields.count);
+  const { payloadHash, payloadBytes } = chain.fields(other, fields.count);
+  return chain.peek(other, fields.count, { ...fields, payloadHash, payloadBytes }).message;
+}
 
 /** Every class. */
 export const attacks: readonly Attack[] = [
@@ -192,24 +224,32 @@ export const attacks: readonly Attack[] = [
   }),
   one("an epoch opened with the nonce of another session", "INGEST_SESSION_REPLAYED", (k) => k.chain.openEpoch(k.random.bytes(32))),
   {
-    ...one("a whole recorded session", "INGEST_SESSION_REPLAYED", hello),
+    ...one("a whole recorded session", "INGEST_SESSION_REPLAYED", () => hello()),
     make: ({ recordedOpening, past }) => [recordedOpening, ...past.map(({ message }) => message)],
   },
-  one("equivocation: another history under a stored sequence", "INGEST_EQUIVOCATION", ({ past, chain, random }) => {
-    const { fields } = pick(past, random);
-    const other = syntheticPayload(1_000_000 + (random.uint32() % 1_000_000), fields.count);
-    const { payloadHash, payloadBytes } = chain.fields(other, fields.count);
-    return chain.peek(other, fields.count, { ...fields, payloadHash, payloadBytes }).message;
-  }),
+  one("equivocation: another history under a stored sequence", "INGEST_EQUIVOCATION", (k) => rewritten(k, pick(k.past, k.random))),
   one("equivocation: a next frame that signs another past", "INGEST_EQUIVOCATION", (k) => next(k, { prevHash: k.random.bytes(32) })),
   {
-    ...many("a frame that its own session repeats", "INGEST_DUPLICATE", hello),
+    ...many("a frame that its own session repeats", "INGEST_DUPLICATE", () => hello()),
     make: ({ own }) => own.slice(-1).map(({ message }) => message),
     genuineFirst: true,
   },
   many("a replayed frame of an earlier session", "INGEST_DUPLICATE_SESSION", ({ recent, random }) => pick(recent, random).message, 0),
   many("a replayed frame, after a restart of its gate", "INGEST_DUPLICATE_RESTART", replayed, 0),
   many("a replayed frame, at another gate", "INGEST_DUPLICATE_GATE", replayed, 1),
+  one("the next frame of a sealed epoch", "INGEST_EPOCH_FENCED", behind),
+  { ...one("the next frame of a sealed epoch that Hello speaks of", "INGEST_EPOCH_FENCED", behind), helloEpoch: epochs.sealed },
+  one("another history in a sealed epoch", "INGEST_EPOCH_FENCED", (k) => rewritten(k, pick(k.sealed, k.random))),
+  many("a replayed frame of a sealed epoch", "INGEST_DUPLICATE_GATE", ({ sealed, random }) => pick(sealed, random).message, 1),
+  {
+    ...one("an epoch opened by who speaks of a sealed one", "INGEST_EPOCH_FENCED", ({ chain }, nonce) => chain.openEpoch(nonce)),
+    helloEpoch: epochs.sealed,
+  },
+  one("an epoch opened behind a sealed one", "INGEST_EPOCH_CONFLICT", ({ chain }, nonce) => ({
+    ...chain.openEpoch(nonce),
+    expectedEpoch: epochs.sealed,
+    signature: ed25519Sign(openEpochBytes(chain.who.producer, epochs.sealed, nonce), chain.who.batchKey),
+  })),
   many("a sequence that skips some", "INGEST_SEQUENCE_GAP", (k) => {
     const skipped = 1 + (k.random.uint32() % 1_000_000);
     const firstSeq = k.chain.seq + 1 + skipped;
@@ -222,12 +262,12 @@ export const attacks: readonly Attack[] = [
 ];
 
 /** As in `plainHello`, fixed here because attackers repeat it byte for byte. */
-export function hello(): ClientMessage {
+export function hello(epoch = 0): ClientMessage {
   return {
     kind: "hello",
     protocolVersions: [1],
     schemaVersions: [1],
-    epoch: 0,
+    epoch,
     nextSeq: 1,
     pendingBytes: 0,
     pendingEvents: 0,

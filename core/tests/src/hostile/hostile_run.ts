@@ -8,7 +8,7 @@ import { type ClientMessage, zeroHash } from "ransomeye-ingestion/protocol";
 import { seededRandom, sleep, systemClock } from "ransomeye-kernel";
 import { type SignedFrame, SyntheticChain, syntheticProducer } from "../../synthetic_events.ts";
 import type { TestClient } from "../gate/test_client.ts";
-import { type Attack, attacks, hello, type Knowledge } from "./attacks.ts";
+import { type Attack, attacks, epochs, hello, type Knowledge } from "./attacks.ts";
 import { type Enrolled, HostileSystem } from "./hostile_system.ts";
 
 /** What came of one class. */
@@ -35,6 +35,7 @@ export interface HostileFigures {
 }
 
 const attackers = 8;
+const sealedFrames = 2;
 const pastFrames = 3;
 const recentFrames = 2;
 const pastEvents = 2;
@@ -92,14 +93,20 @@ async function prepare(system: HostileSystem, seed: number, i: number): Promise<
   const client = system.connect(0, enrolled.certificate);
   client.say(hello());
   const { sessionNonce } = await client.next("welcome");
-  const recordedOpening = chain.openEpoch(sessionNonce);
-  client.say(recordedOpening);
-  const opened = await client.next("epochOpened");
-  chain.opened(opened.epoch, opened);
-  const past = Array.from({ length: pastFrames }, () => chain.next(pastEvents));
-  await sendAll(client, past);
+  const epochOf = async (frames: number): Promise<{ readonly opening: ClientMessage; readonly sent: readonly SignedFrame[] }> => {
+    const opening = chain.openEpoch(sessionNonce);
+    client.say(opening);
+    const opened = await client.next("epochOpened");
+    chain.opened(opened.epoch, opened);
+    const sent = Array.from({ length: frames }, () => chain.next(pastEvents));
+    await sendAll(client, sent);
+    return { opening, sent };
+  };
+  const { sent: sealed } = await epochOf(sealedFrames);
+  const { opening: recordedOpening, sent: past } = await epochOf(pastFrames);
+  client.close();
   const random = seededRandom(`hostile ${seed} ${i}`);
-  return { ...enrolled, known: { random, chain, past, recent: [], own: [], recordedOpening, retired, victim } };
+  return { ...enrolled, known: { random, chain, past, recent: [], own: [], sealed, recordedOpening, retired, victim } };
 }
 
 /** One more honest session, with the gate that has been started again. */
@@ -109,6 +116,7 @@ async function comeBack(system: HostileSystem, { certificate, known }: Attacker)
   await client.next("welcome");
   known.recent.push(...Array.from({ length: recentFrames }, () => known.chain.next(pastEvents)));
   await sendAll(client, known.recent);
+  client.close();
 }
 
 async function sendAll(client: TestClient, frames: readonly SignedFrame[]): Promise<void> {
@@ -116,7 +124,6 @@ async function sendAll(client: TestClient, frames: readonly SignedFrame[]): Prom
     client.say(message);
     await client.next("receipt");
   }
-  client.close();
 }
 
 async function runShare(system: HostileSystem, attack: Attack, attacker: Attacker, wanted: number, tally: Tally): Promise<void> {
@@ -145,15 +152,14 @@ function say(client: TestClient, what: ClientMessage | Buffer): void {
 
 /** One attack that ends its session. Returns the hostile frames sent: none where the session did not come to be. */
 async function once(client: TestClient, attack: Attack, { known }: Attacker, tally: Tally): Promise<number> {
+  let nonce: Buffer = Buffer.alloc(0);
   if (attack.unannounced !== true) {
-    client.say(hello());
-    const welcomed = await client.next("welcome").then(
-      () => true,
-      () => false,
-    );
-    if (!welcomed) return notAdmitted(client);
+    client.say(hello(attack.helloEpoch));
+    const welcome = await client.next("welcome").catch(() => undefined);
+    if (welcome === undefined) return notAdmitted(client);
+    nonce = welcome.sessionNonce;
   }
-  for (const what of attack.make(known)) say(client, what);
+  for (const what of attack.make(known, nonce)) say(client, what);
   // The answer is the Goodbye; a receipt would be an accepted frame. Whatever comes first: nothing is waited out.
   const answer = await client.next("goodbye", "receipt").catch(() => undefined);
   const code = answer?.kind === "goodbye" ? answer.code : (answer?.kind ?? (await client.ended).code);
@@ -172,12 +178,9 @@ async function notAdmitted(client: TestClient): Promise<number> {
 
 /** Many frames through one session: each is answered by a Reject, a duplicate by its receipt again. */
 async function series(client: TestClient, attack: Attack, { known }: Attacker, wanted: number, tally: Tally): Promise<number> {
-  client.say(hello());
-  const welcomed = await client.next("welcome").then(
-    () => true,
-    () => false,
-  );
-  if (!welcomed) return notAdmitted(client);
+  client.say(hello(attack.helloEpoch));
+  const welcome = await client.next("welcome").catch(() => undefined);
+  if (welcome === undefined) return notAdmitted(client);
   client.say({ kind: "demand", bytes: (wanted + 1) * 2048, events: (wanted + 1) * (pastEvents + 1), oldestUs: 0 });
   await client.next("credit");
   if (attack.genuineFirst === true) {
@@ -186,7 +189,7 @@ async function series(client: TestClient, attack: Attack, { known }: Attacker, w
     client.say(genuine.message);
     await client.next("receipt");
   }
-  const messages = Array.from({ length: wanted }, () => attack.make(known)).flat();
+  const messages = Array.from({ length: wanted }, () => attack.make(known, welcome.sessionNonce)).flat();
   for (const what of messages) {
     say(client, what);
     tally.sent += 1;
@@ -211,6 +214,7 @@ function toldByCode(tallies: ReadonlyMap<Attack, Tally>): ReadonlyMap<string, nu
   return told;
 }
 
+/** His genuine frames of the epoch in force. */
 const genuineOf = ({ known: { past, recent, own } }: Attacker): readonly SignedFrame[] => [...past, ...recent, ...own];
 
 async function judge(
@@ -225,10 +229,10 @@ async function judge(
   let genuine = 0;
   for (const attacker of honest) {
     const frames = genuineOf(attacker);
-    genuine += frames.length;
+    genuine += attacker.known.sealed.length + frames.length;
     const head = heads.get(attacker.who.producer);
     const seq = frames.length * pastEvents;
-    if (head?.epoch === 1 && head.seq === seq && head.hash.equals(frames.at(-1)?.hash ?? zeroHash)) continue;
+    if (head?.epoch === epochs.current && head.seq === seq && head.hash.equals(frames.at(-1)?.hash ?? zeroHash)) continue;
     accepted += Math.max(1, (head?.seq ?? 0) - seq);
     faults.push(`the head of ${attacker.who.producer} is not that of its genuine frames`);
   }
