@@ -38,10 +38,17 @@ export interface EnrolmentBench {
   folder(name: string): string;
   /** What the audit trail says, oldest first. */
   audit(): Promise<readonly string[]>;
+  /** What the listener does now and then: looks whether its certificate is due. */
+  refresh(): Promise<void>;
 }
 
 /** Starts one; it ends with the test. */
-export async function startEnrolment(t: Pick<TestContext, "after">, server: TestServer, aheadUs = 0): Promise<EnrolmentBench> {
+export async function startEnrolment(
+  t: Pick<TestContext, "after">,
+  server: TestServer,
+  aheadUs = 0,
+  flags: Readonly<Record<string, string>> = {},
+): Promise<EnrolmentBench> {
   let shiftUs = aheadUs;
   const clock: Clock = { ...systemClock, nowUs: () => systemClock.nowUs() + shiftUs };
   const database = await server.database();
@@ -73,6 +80,7 @@ export async function startEnrolment(t: Pick<TestContext, "after">, server: Test
       "enrolment.enabled": "true",
       "enrolment.listen": "127.0.0.1:0",
       "enrolment.source_requests_per_minute_max": "10000",
+      ...flags,
     },
   });
   const enrolment = await openEnrolment({ config, registry, trust, trustDomain: domain, clock, telemetry, lifetime });
@@ -96,6 +104,7 @@ export async function startEnrolment(t: Pick<TestContext, "after">, server: Test
       return made.token;
     },
     folder: (name) => join(agents, name),
+    refresh: () => enrolment.refresh(),
     async audit() {
       const { rows } = await database.pool.query<{ action: string }>("SELECT action FROM registry.audit ORDER BY id");
       return rows.map(({ action }) => action);
