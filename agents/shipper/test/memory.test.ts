@@ -17,6 +17,8 @@ const collectGarbage = runInNewContext("gc") as () => void;
 /** What is still held after a collection: resident memory would say how lazy this machine's collector is, and not what the reader keeps. */
 function heldBytes(): number {
   collectGarbage();
+  // What the first has found, buffers above all, is swept and discounted in the background; the second waits for that.
+  collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }

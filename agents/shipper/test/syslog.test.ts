@@ -162,7 +162,7 @@ test("any line gives a valid event with its original, or a reason", async () => 
   await fc.assert(
     fc.asyncProperty(fc.array(fc.oneof(word, fc.string({ maxLength: 5 })), { maxLength: 12 }), end, async (words, last) => {
       const line = (words.join("") + last).replaceAll(/[\r\n]/g, " ");
-      const { events, invalid } = await sorted(`x${line}\n<13>1 2026-01-01T00:00:00Z ${line}\nDec 31 23:59:58 ${line}\n`, {
+      const { events, invalid } = await sorted(`log ${line}\n<13>1 2026-01-01T00:00:00Z ${line}\nDec 31 23:59:58 ${line}\n`, {
         clock,
         format: "syslog",
       });
