@@ -86,6 +86,23 @@ suite("what a flood leaves behind", { concurrency: 4 }, () => {
     for (const { socket } of [silent, talks]) assert.equal(socket.destroyed, false, "it has noticed nothing");
   });
 
+  test("TL-17 a peer that sends more than its window holds is refused by a code, like any other", { timeout }, async (t) => {
+    const gate = await startTestGate(t, { config: { quarantineMsMin: 1, quarantineMsMax: 1 } });
+    const words = floods.find(({ name }) => name === "words");
+    assert.ok(words !== undefined);
+    const attempts = 8;
+    for (let nth = 0; nth < attempts; nth += 1) {
+      const peer = await openPeer(t, gate, `outruns ${nth}`);
+      for (const bytes of words.first()) peer.send(bytes);
+      await until(() => peer.heard.has(frameType.data));
+      // All at once: the library sees that it is too much before the gate sees that it is too many.
+      peer.send(Buffer.concat(Array.from({ length: 60 }, words.next)));
+      await peer.ended;
+    }
+    // Whichever bound it came to first: no end goes uncounted.
+    await until(() => words.codes.reduce((sum, code) => sum + gate.refused(code), 0) >= attempts);
+  });
+
   test("TL-9 a connection that keeps making requests is ended by their number, long before their bytes", { timeout }, async (t) => {
     const gate = await startTestGate(t);
     const peer = await openPeer(t, gate, "asks");

@@ -222,7 +222,9 @@ export class PeerStream {
     const events = this.#events;
     this.#over = true;
     this.#events = undefined;
-    events?.lost();
+    // Whoever sends more than the window holds is reset by the library, which tells nobody.
+    if (this.#stream.rstCode === constants.NGHTTP2_FLOW_CONTROL_ERROR) events?.broken("INGEST_TRANSPORT_VIOLATION");
+    else events?.lost();
   }
 }
 
