@@ -246,5 +246,6 @@ export function refuseRequest(stream: ServerHttp2Stream, code: IngestCode): void
     { ":status": 200, "content-type": contentType, "grpc-status": String(grpc), "grpc-message": encodeURIComponent(`${code}: ${meaning}`) },
     { endStream: true },
   );
-  stream.close(constants.NGHTTP2_NO_ERROR);
+  // What the peer still sends is of no interest (RFC 9113, 8.1). Not at once: Node 22 and later would reset before the answer has left.
+  setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
 }

@@ -58,6 +58,9 @@ const padded = rawFrame(frameType.data, flag.padded, 1, Buffer.concat([Buffer.fr
 /** The prefix of a message that fits the allowance for words and takes long to come at a byte a frame. */
 const longMessage = rawFrame(frameType.data, 0, 1, Buffer.from([0, 0, 0, 16, 0]));
 
+/** Under which code a newer nghttp2 ends what has no effect, when it comes too fast. */
+const glitches = "INGEST_TRANSPORT_VIOLATION";
+
 /** Every flood. */
 export const floods: readonly Flood[] = [
   ofStreams("stream opens", someHeaders, ["INGEST_REQUESTS_MAX", "INGEST_TRANSPORT_FLOOD"]),
@@ -80,9 +83,9 @@ export const floods: readonly Flood[] = [
   of("PING answers nobody asked for", rawFrame(frameType.ping, flag.ack, 0, eight), ["INGEST_TRANSPORT_VIOLATION"]),
   of("SETTINGS", rawFrame(frameType.settings, 0, 0, Buffer.from([0, 3, 0, 0, 0, 9]))),
   of("empty SETTINGS", rawFrame(frameType.settings, 0, 0)),
-  of("PRIORITY", rawFrame(frameType.priority, 0, 1, Buffer.from([0, 0, 0, 3, 5]))),
+  of("PRIORITY", rawFrame(frameType.priority, 0, 1, Buffer.from([0, 0, 0, 3, 5])), ["INGEST_TRANSPORT_FLOOD", glitches]),
   of("WINDOW_UPDATE", rawFrame(frameType.windowUpdate, 0, 0, Buffer.from([0, 0, 0, 1])), ["INGEST_TRANSPORT_FLOOD"]),
-  of("frames of unknown types", rawFrame(0x42, 0, 0, Buffer.alloc(10))),
+  of("frames of unknown types", rawFrame(0x42, 0, 0, Buffer.alloc(10)), ["INGEST_TRANSPORT_FLOOD", glitches]),
   of("GOAWAY", rawFrame(frameType.goaway, 0, 0, eight), ["INGEST_TRANSPORT_FLOOD"]),
   of("empty DATA", rawFrame(frameType.data, 0, 1)),
   // On a slow machine the zeros are a whole message, and none of ours, before the next look at the connection.

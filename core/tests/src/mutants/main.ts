@@ -7,6 +7,7 @@
 import { parseArgs } from "node:util";
 import { openResult } from "../results/result_file.ts";
 import { agentMutants } from "./agent_mutants.ts";
+import { boundsMutants } from "./bounds_mutants.ts";
 import { engineMutants } from "./engine_mutants.ts";
 import { flushMutants } from "./flush_mutants.ts";
 import { gateMutants } from "./gate_mutants.ts";
@@ -33,6 +34,7 @@ const all = [
   ...linuxFormatMutants,
   ...trustMutants,
   ...pressureMutants,
+  ...boundsMutants,
   ...replayMutants,
 ];
 const chosen = all.filter(({ rule, bug }) => words.length === 0 || words.some((word) => `${rule} ${bug}`.includes(word)));
