@@ -115,7 +115,9 @@ test("an agent that cannot go on ends, and tells what kept it", async (t) => {
   assert.match(one.said(), /follow\.json/);
 });
 
-test("SIGTERM ends an agent whose spool is full while no gateway answers, within its bound; it goes on at the next start", async (t) => {
+test("SIGTERM ends an agent whose spool is full while no gateway answers, within its bound; it goes on at the next start", {
+  timeout: 60_000,
+}, async (t) => {
   const { dataDir, log, agent } = await host();
   await writeFile(log, line.repeat(60_000));
   const status = join(dataDir, "agent.json");

@@ -19,6 +19,7 @@ import { netFormatMutants } from "./net_format_mutants.ts";
 import { namedBugs } from "./mutant.ts";
 import { mutantsPage } from "./mutants_page.ts";
 import { pressureMutants } from "./pressure_mutants.ts";
+import { readingMutants } from "./reading_mutants.ts";
 import { replayMutants } from "./replay_mutants.ts";
 import { trustMutants } from "./trust_mutants.ts";
 
@@ -36,6 +37,7 @@ const all = [
   ...pressureMutants,
   ...boundsMutants,
   ...replayMutants,
+  ...readingMutants,
 ];
 const chosen = all.filter(({ rule, bug }) => words.length === 0 || words.some((word) => `${rule} ${bug}`.includes(word)));
 const notPlanted = namedBugs.filter((name) => !all.some(({ named }) => named === name));
