@@ -3,9 +3,8 @@
  * Enforces: a real connection, session and epoch for each; small frames now and then, at moments spread over the interval.
  * Forbids: reconnecting: who was lost is counted as lost.
  */
-import { seededRandom, systemClock } from "ransomeye-kernel";
-import { eventLines } from "../load/events.ts";
-import { LinePool } from "../load/line_pool.ts";
+import { seededRandom } from "ransomeye-kernel";
+import { eventPool } from "../load/line_pool.ts";
 import { LoadSession } from "../load/load_session.ts";
 import { settle } from "../load/settle.ts";
 import { fromWire, type WireIdentity } from "../load/wire_identity.ts";
@@ -35,11 +34,7 @@ const openMsMax = 30_000;
 const tickMs = 20;
 const finishMsMax = 120_000;
 const random = seededRandom("crowd");
-const make = eventLines(4, () => Math.floor(systemClock.nowUs() / 1_000));
-const pool = new LinePool(
-  Array.from({ length: 500 }, (_, n) => make(n)),
-  random,
-);
+const pool = eventPool(4, 500, random);
 
 const sessions: LoadSession[] = [];
 const dueUs: number[] = [];

@@ -6,9 +6,8 @@ import { earlyReceipt } from "./gate_mutants.ts";
 const migration = "core/db/migrations/0002_bus.sql";
 const sdk = "agents/sdk/dist/src";
 
-const sync = "                await segment.file.sync();\n";
-const commit = "                this.#committed(group, segment);\n";
-const tell = "                this.#tell(group);\n";
+const flushed = "await segment.file.sync();\n            this.#committed(group, segment);";
+const told = "this.#queuedBytes -= bytes;\n        this.#tell(group);";
 
 export const flushMutants: readonly Mutant[] = [
   {
@@ -40,8 +39,8 @@ export const flushMutants: readonly Mutant[] = [
     rule: "R-6, X-6",
     bug: "flush order: what is spooled is told before its flush",
     patches: [
-      { file: `${sdk}/spool.js`, find: `${sync}${commit}`, replace: commit },
-      { file: `${sdk}/spool.js`, find: tell, replace: `${tell}${sync}` },
+      { file: `${sdk}/spool.js`, find: flushed, replace: "this.#committed(group, segment); this.#tell(group); await segment.file.sync();" },
+      { file: `${sdk}/spool.js`, find: told, replace: "this.#queuedBytes -= bytes;" },
     ],
     check: flushOrder(promised.spooledSettles),
   },

@@ -168,9 +168,9 @@ export const gateMutants: readonly Mutant[] = [
     bug: "the producer forgets frames at their receipt instead of when they are stored",
     patches: [
       {
-        file: `${sdk}/producer_machine.js`,
-        find: "        this.#stored(receipt.storedEpoch, receipt.storedSeq);",
-        replace: "        this.#stored(receipt.epoch, receipt.durableSeq);",
+        file: `${sdk}/settlement.js`,
+        find: "this.stored(receipt.storedEpoch, receipt.storedSeq)",
+        replace: "this.stored(receipt.epoch, receipt.durableSeq)",
       },
     ],
     check: named("agents/sdk/dist/test/producer_machine.test.js", "R-5"),

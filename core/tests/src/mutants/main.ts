@@ -6,41 +6,14 @@
  */
 import { parseArgs } from "node:util";
 import { openResult } from "../results/result_file.ts";
-import { agentMutants } from "./agent_mutants.ts";
-import { boundsMutants } from "./bounds_mutants.ts";
-import { engineMutants } from "./engine_mutants.ts";
-import { flushMutants } from "./flush_mutants.ts";
-import { gateMutants } from "./gate_mutants.ts";
-import { gatesMutants } from "./gates_mutants.ts";
-import { hardeningMutants } from "./hardening_mutants.ts";
+import { allMutants } from "./all_mutants.ts";
 import { hunt } from "./hunt.ts";
-import { linuxFormatMutants } from "./linux_format_mutants.ts";
-import { netFormatMutants } from "./net_format_mutants.ts";
 import { namedBugs } from "./mutant.ts";
 import { mutantsPage } from "./mutants_page.ts";
-import { pressureMutants } from "./pressure_mutants.ts";
-import { readingMutants } from "./reading_mutants.ts";
-import { replayMutants } from "./replay_mutants.ts";
-import { trustMutants } from "./trust_mutants.ts";
 
 const { values, positionals: words } = parseArgs({ options: { result: { type: "string" } }, allowPositionals: true });
-const all = [
-  ...hardeningMutants,
-  ...gateMutants,
-  ...gatesMutants,
-  ...engineMutants,
-  ...flushMutants,
-  ...agentMutants,
-  ...netFormatMutants,
-  ...linuxFormatMutants,
-  ...trustMutants,
-  ...pressureMutants,
-  ...boundsMutants,
-  ...replayMutants,
-  ...readingMutants,
-];
-const chosen = all.filter(({ rule, bug }) => words.length === 0 || words.some((word) => `${rule} ${bug}`.includes(word)));
-const notPlanted = namedBugs.filter((name) => !all.some(({ named }) => named === name));
+const chosen = allMutants.filter(({ rule, bug }) => words.length === 0 || words.some((word) => `${rule} ${bug}`.includes(word)));
+const notPlanted = namedBugs.filter((name) => !allMutants.some(({ named }) => named === name));
 const path = values.result;
 const keep = path === undefined ? undefined : await openResult({ path, script: "mutants", append: false, pageOf: mutantsPage });
 const print = (line: string): void => void process.stdout.write(`${line}\n`);

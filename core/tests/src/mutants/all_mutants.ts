@@ -1,0 +1,31 @@
+/** Why: the command plants every bug, and the tests look whether each still fits the code it was written for; both need one list. Enforces: one list. */
+import type { Mutant } from "./mutant.ts";
+import { agentMutants } from "./agent_mutants.ts";
+import { boundsMutants } from "./bounds_mutants.ts";
+import { engineMutants } from "./engine_mutants.ts";
+import { flushMutants } from "./flush_mutants.ts";
+import { gateMutants } from "./gate_mutants.ts";
+import { gatesMutants } from "./gates_mutants.ts";
+import { hardeningMutants } from "./hardening_mutants.ts";
+import { linuxFormatMutants } from "./linux_format_mutants.ts";
+import { netFormatMutants } from "./net_format_mutants.ts";
+import { pressureMutants } from "./pressure_mutants.ts";
+import { readingMutants } from "./reading_mutants.ts";
+import { replayMutants } from "./replay_mutants.ts";
+import { trustMutants } from "./trust_mutants.ts";
+
+export const allMutants: readonly Mutant[] = [
+  ...hardeningMutants,
+  ...gateMutants,
+  ...gatesMutants,
+  ...engineMutants,
+  ...flushMutants,
+  ...agentMutants,
+  ...netFormatMutants,
+  ...linuxFormatMutants,
+  ...trustMutants,
+  ...pressureMutants,
+  ...boundsMutants,
+  ...replayMutants,
+  ...readingMutants,
+];
