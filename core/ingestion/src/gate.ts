@@ -383,8 +383,7 @@ export class Gate {
 
   #context({ producer, kind }: Identity): SessionContext {
     return {
-      nowMs: this.#at.nowMs,
-      nowUs: this.#at.nowUs,
+      ...this.#at,
       settings: this.#settings,
       incarnation: this.#ports.incarnation,
       checks: this.#ports.checks,
@@ -392,6 +391,7 @@ export class Gate {
       registryVersion: this.#ports.directory.version,
       lingerMs: this.#linger.msFor(this.#settings.kinds[kind].weight),
       pressure: this.#pressure.now,
+      pausedUntilMs: this.#pressure.pausedUntilMs(this.#at.nowMs),
       receiptPublicKey: this.#ports.receiptPublicKey,
       seal: this.#ports.seal,
     };

@@ -49,6 +49,7 @@ export class Pressure {
   #lease: InFlightLease = Object.freeze({ bytes: 0, untilMs: 0 });
   #appendMeanMs = 0;
   #updatedMs = 0;
+  #pausedUntilMs = Number.NEGATIVE_INFINITY;
   #now: Throttling = Object.freeze({ state: "open", reason: "", retryAfterMs: 0 });
 
   constructor(settings: Pick<GatewaySettings, "bufferBytesMax" | "appendMsMax" | "busBacklogFramesMax" | "engineLagMsMax">) {
@@ -57,6 +58,11 @@ export class Pressure {
 
   get now(): Throttling {
     return this.#now;
+  }
+
+  /** Until when the gate was last paused; `nowMs` while it is. */
+  pausedUntilMs(nowMs: number): number {
+    return this.#now.state === "paused" ? nowMs : this.#pausedUntilMs;
   }
 
   /** Bytes that may be on their way to the bus now (R-14); none once the lease has run out. */
@@ -85,6 +91,7 @@ export class Pressure {
   /** The state at these levels; true when it has changed. */
   update(levels: GateLevels, nowMs: number): boolean {
     const { state, reason } = this.#worst(levels, nowMs);
+    this.#pausedUntilMs = this.pausedUntilMs(nowMs);
     const { state: before, reason: toldReason } = this.#now;
     if (state === before && reason === toldReason) return false;
     this.#now = Object.freeze({ state, reason, retryAfterMs: state === "open" ? 0 : Math.max(this.#bus?.retryAfterMs ?? 0, retryMsMin) });

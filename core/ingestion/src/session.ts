@@ -109,9 +109,10 @@ const tick: Handler<"tick"> = (session, _signal, context) => {
     return refuseAndEnd(session, "INGEST_HELLO_TIMEOUT", undefined);
   if (session.pingedMs !== undefined && nowMs - session.pingedMs > settings.pongMsMax)
     return refuseAndEnd(session, "INGEST_PEER_SILENT", undefined);
-  const unused =
-    outstanding(session.account).bytes > settings.sessionFloorBytes && nowMs - session.creditMovedMs > settings.creditUnusedMsMax;
-  if (unused) return refuseAndEnd(session, "INGEST_CREDIT_UNUSED", undefined);
+  // While the gate is paused nobody gets what he lacks for his next frame: that the rest lies idle is the gate's doing (BP-17).
+  const unusedMs = nowMs - Math.max(session.creditMovedMs, context.pausedUntilMs);
+  if (outstanding(session.account).bytes > settings.sessionFloorBytes && unusedMs > settings.creditUnusedMsMax)
+    return refuseAndEnd(session, "INGEST_CREDIT_UNUSED", undefined);
   if (session.pingedMs === undefined && nowMs - session.heardMs > settings.pingAfterMs)
     return become(session, { pingedMs: nowMs }, [{ kind: "ping" }]);
   return stay(session);

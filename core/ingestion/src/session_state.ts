@@ -150,6 +150,8 @@ export interface SessionContext {
   readonly registryVersion: number;
   readonly lingerMs: number;
   readonly pressure: Throttling;
+  /** Until when the gate was last paused; now, while it is. Before the first pause: long ago. */
+  readonly pausedUntilMs: number;
   readonly receiptPublicKey: Buffer;
   /** Signs a receipt for this producer. */
   readonly seal: (producer: string, receipt: ReceiptFields) => Buffer;

@@ -77,6 +77,14 @@ export const pressureMutants: readonly Mutant[] = [
     check: named(`${tests}/gate_pressure.test.js`, "BP-14 a fleet that is sent away"),
   },
   {
+    rule: "BP-17",
+    bug: "credit that lies idle through a pause is held against its producer",
+    patches: [
+      { file: `${gate}/session.js`, find: "Math.max(session.creditMovedMs, context.pausedUntilMs)", replace: "session.creditMovedMs" },
+    ],
+    check: named(`${tests}/gate_pressure.test.js`, "BP-17 credit that lies idle"),
+  },
+  {
     rule: "BP-18",
     bug: "a quarantined producer is let in again at once",
     patches: [{ file: `${gate}/gate.js`, find: "if (quarantinedMs > 0)", replace: "if (false)" }],
