@@ -1,11 +1,11 @@
 /** The demo fleet's events and script. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkEvent, ROW_FLAGS, deriveRow, newRowColumns } from "ransomeye-ingestion/protocol";
+import { checkEvent, holdFinding, ROW_FLAGS, deriveRow, newRowColumns } from "ransomeye-ingestion/protocol";
 import { limits, seededRandom } from "ransomeye-kernel";
 import { ordinaryEvent } from "../src/demo/noise.ts";
 import { DemoScript } from "../src/demo/script.ts";
-import { ransomwareStory } from "../src/demo/story.ts";
+import { type Chapter, ransomwareStory } from "../src/demo/story.ts";
 import type { DemoEvent } from "../src/demo/world.ts";
 
 const timeUs = 1_700_000_000_123_000;
@@ -44,4 +44,15 @@ test("R-33 the rate holds on average, and a pause is not made up for by a burst"
   for (let ms = 200; ms <= 120_000; ms += 200) count += script.step(ms, timeUs).events.length;
   assert.ok(Math.abs(count - 12_000) <= 1, `${count} events in two minutes`);
   assert.ok(script.step(3_600_000, timeUs).events.length <= 200);
+});
+
+test("R-15 the story has a detection, and nothing of its noise is one", () => {
+  const lines = (chapter: Chapter): Buffer[] => chapter.events(timeUs).map(({ line }) => line);
+  const detected = ransomwareStory(seededRandom(1)).filter((chapter) => holdFinding(lines(chapter)));
+  assert.deepEqual(
+    detected.map(({ name }) => name),
+    ["shadow copies deleted"],
+  );
+  const random = seededRandom("noise");
+  assert.equal(holdFinding(Array.from({ length: 2000 }, () => ordinaryEvent(random, timeUs).line)), false);
 });

@@ -18,7 +18,7 @@
  * const spooled = await producer.sendMany(lines, { cursor: "line 42 of input.json" });
  * const { invalid } = await spooled.receipt;
  *
- * // One event: resolves at its receipt. A detection does not wait for others.
+ * // One event: resolves at its receipt. A detection does not wait for others.
  * const { id } = await producer.send(line, { urgent: true });
  *
  * await producer.drain("receipt");

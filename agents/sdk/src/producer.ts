@@ -1,10 +1,10 @@
 /**
  * Why: what an application sees of the SDK: lines in, durable places and receipts out.
  * Enforces: bounds on lines and calls; callers wait for room instead of losing anything (promise 5); lines are sealed by size and by the linger that the
- *   gateway tells (R-15), at once where a caller says urgent.
+ *   gateway tells, and without it where a caller says urgent (R-15).
  * Forbids: looking into the lines. An event that is not valid is the gateway's finding, and comes back in the receipt.
  */
-import { type Clock, limits, type Random, type Telemetry, type Timer } from "ransomeye-kernel";
+import { type Clock, limits, type Random, type Telemetry } from "ransomeye-kernel";
 import { Admission } from "./admission.ts";
 import { Batcher, type Sealed } from "./batcher.ts";
 import { Call, CallBook, type Delivery, type DeliverySummary } from "./calls.ts";
@@ -16,6 +16,7 @@ import type { Effect, MachineStats } from "./machine_types.ts";
 import { type ProducerOptions, type ResolvedOptions, resolveOptions, schemaVersion } from "./options.ts";
 import { frameOverheadBytes } from "./send_queue.ts";
 import { Runner } from "./runner.ts";
+import { SealTimer } from "./seal_timer.ts";
 import { type OpenedSpool, openSpool } from "./spool_open.ts";
 import { cursorBytesMax } from "./spool_record.ts";
 
@@ -33,7 +34,7 @@ export interface OpenProducer {
 }
 
 export interface SendOptions {
-  /** Do not wait for more lines: detections skip the linger (R-15). */
+  /** Do not wait for more lines: detections skip the linger (R-15). Only where they come in a flood they gather, for a tenth of it at most. */
   readonly urgent?: boolean;
 }
 
@@ -115,8 +116,7 @@ export class Producer {
   readonly #admission: Admission;
   readonly #keeper: IdentityKeeper | undefined;
   #drains: Drain[] = [];
-  #lingerMs: number;
-  #linger: Timer | undefined;
+  readonly #sealTimer: SealTimer;
   #closing: Promise<void> | undefined;
 
   /** Use `openProducer`. */
@@ -126,7 +126,7 @@ export class Producer {
     this.#settings = settings;
     this.#options = options;
     this.#opened = opened;
-    this.#lingerMs = options.lingerMs;
+    this.#sealTimer = new SealTimer(clock, options.lingerMs, () => this.flush());
     this.#batcher = new Batcher({ frameBytesMax, frameEventsMax, schemaVersion, mappingVersion }, (sealed) => this.#sealed(sealed));
     this.#admission = new Admission((bytes) => this.#hasRoom(bytes, 1));
     this.#keeper = keeperOf(settings, options, (renewed) => this.#runner.renewed(renewed));
@@ -134,9 +134,7 @@ export class Producer {
       settled: (effect) => this.#settled(effect),
       spooled: (through) => this.#calls.spooled(through),
       progressed: () => this.#progressed(),
-      linger: (ms) => {
-        this.#lingerMs = Math.min(ms, lingerMsMax);
-      },
+      linger: (ms) => this.#sealTimer.linger(ms),
       stopped: (error) => this.#stopped(error),
     });
     adopt(this.#runner);
@@ -172,8 +170,6 @@ export class Producer {
 
   /** Seals the open frame without waiting for more lines. */
   flush(): void {
-    this.#linger?.cancel();
-    this.#linger = undefined;
     this.#batcher.flush();
   }
 
@@ -247,8 +243,8 @@ export class Producer {
     return this.#admission.enter(bytes, () => {
       const call = new Call(this.#settings.identity.producer, lines.length);
       this.#batcher.add(call, lines, bytes, options);
-      if (options.urgent === true || this.#closing !== undefined) this.flush();
-      else if (this.#batcher.count > 0) this.#linger ??= this.#settings.clock.setTimer(this.#lingerMs, () => this.flush());
+      if (this.#closing !== undefined) this.flush();
+      else if (this.#batcher.count > 0) this.#sealTimer.joined(options.urgent === true);
       return call;
     });
   }
@@ -281,6 +277,7 @@ export class Producer {
   }
 
   #sealed(sealed: Sealed): void {
+    this.#sealTimer.cancel();
     const index = this.#runner.append(sealed, this.#batcher.count);
     this.#calls.add(index, sealed.parts);
   }
@@ -320,7 +317,7 @@ export class Producer {
   }
 
   #stopped(error: SdkError): void {
-    this.#linger?.cancel();
+    this.#sealTimer.cancel();
     this.#admission.fail(error);
     this.#batcher.fail(error);
     for (const drain of this.#drains.splice(0)) drain.fail(error);
@@ -355,8 +352,6 @@ function keeperOf(
   return new IdentityKeeper(kept, renewed);
 }
 
-/** R-15: what a gateway may ask for at most. */
-const lingerMsMax = 60_000;
 const lineFeed = 10;
 /** The share of the spool that must be free again before lines are taken behind a loss. */
 const losingShare = 3 / 4;

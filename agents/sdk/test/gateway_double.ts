@@ -70,6 +70,8 @@ export interface DoubleOptions {
   readonly receiptKey?: KeyObject;
   /** Of the gateway's certificate. */
   readonly dates?: readonly [string, string];
+  /** Told in the Welcome; 2 where a test does not care. */
+  readonly lingerMs?: number;
 }
 
 /** A gateway of one producer. */
@@ -94,6 +96,7 @@ export class GatewayDouble {
   credit: { bytes: number; events: number } = { bytes: 64 * 1024 * 1024, events: 10_000_000 };
   receiptKey: KeyObject;
   forgeReceipts = false;
+  readonly #lingerMs: number;
   #server: Http2SecureServer;
   #sessions: Set<ServerHttp2Session> = new Set();
   #stream: ServerHttp2Stream | undefined;
@@ -102,6 +105,7 @@ export class GatewayDouble {
 
   constructor(identity: ProducerIdentity, options: DoubleOptions = {}) {
     this.admit(identity);
+    this.#lingerMs = options.lingerMs ?? 2;
     this.receiptKey = options.receiptKey ?? generateKeyPairSync("ed25519").privateKey;
     const issuer = options.issuer ?? authority;
     const tls = issue(
@@ -196,7 +200,7 @@ export class GatewayDouble {
         storedEpoch: 0,
         storedSeq: 0,
         limits: { frameBytesMax: 262_144, frameEventsMax: 4096, lineBytesMax: 131_072 },
-        lingerMs: 2,
+        lingerMs: this.#lingerMs,
         creditBytesTotal: this.credit.bytes,
         creditEventsTotal: this.credit.events,
         sessionNonce: this.#nonce,

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { gatewaySpiffeId } from "ransomeye-ingestion/protocol";
-import { hasCode, sleep, systemClock } from "ransomeye-kernel";
+import { type Clock, hasCode, sleep, systemClock } from "ransomeye-kernel";
 import { temporaryDirectory } from "ransomeye-kernel/testing";
 import { openProducer, type Producer, type ProducerOptions, saveIdentity } from "../src/lib.ts";
 import { issue } from "./certificates.ts";
@@ -278,4 +278,28 @@ test("why there is no session is told until there is one, and why a producer has
   assert.equal(producer.stopped, undefined);
   await gateway.listen(port);
   await until(() => producer.stats().away === undefined);
+});
+
+test("BP-16 R-15 a detection skips the gateway's linger, and takes along what waits for it", { timeout: 30_000 }, async (t) => {
+  const { gateway, producer: first, port, spoolDir } = await setUp(t, {}, { lingerMs: 60_000 });
+  await first.close();
+  const lingering: number[] = [];
+  let passedMs = 0;
+  const clock: Clock = {
+    ...systemClock,
+    monotonicMs: () => systemClock.monotonicMs() + passedMs,
+    // The linger never ends, so whatever is sent did not wait for it.
+    setTimer: (ms, fire) => (ms < 60_000 ? systemClock.setTimer(ms, fire) : { cancel: () => undefined, at: lingering.push(ms) }),
+  };
+  const producer = await openProducer({ ...settings(identity, port, spoolDir), clock });
+  t.after(() => producer.close());
+  // Its receipt comes behind the Welcome that tells the linger.
+  await producer.send('{"n":1}', { urgent: true });
+  const plain = producer.send('{"n":2}');
+  assert.deepEqual([gateway.frames, lingering], [1, [60_000]]);
+  // An urgent frame may follow another one after a tenth of the linger.
+  passedMs = 6000;
+  await producer.send('{"n":3}', { urgent: true });
+  assert.equal((await plain).id, `${producerId}:1:2`);
+  assert.deepEqual([gateway.lines, gateway.frames], [texts(3), 2]);
 });

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { sleep } from "ransomeye-kernel";
 import type { ProducerKind } from "ransomeye-pipeline";
 import { openProducer, type Producer } from "ransomeye-sdk";
-import { producerKinds } from "ransomeye-ingestion/protocol";
+import { holdFinding, producerKinds } from "ransomeye-ingestion/protocol";
 import { DemoScript } from "../demo/script.ts";
 import { demoTold } from "../events.ts";
 import { ensureIdentity } from "../ship/identities.ts";
@@ -37,7 +37,7 @@ export const demoRole: Role = async (context) => {
         [...producers].map(async ([kind, producer]) => {
           const lines = events.filter((event) => event.kind === kind).map((event) => event.line);
           // Waits while the spool is full: a fleet that is not heard gets slower, it loses nothing.
-          if (lines.length > 0) await producer.sendMany(lines);
+          if (lines.length > 0) await producer.sendMany(lines, { urgent: holdFinding(lines) });
         }),
       );
       await sleep(clock, stepMs, ended.signal).catch(() => undefined);

@@ -1,11 +1,11 @@
 /**
  * Why it exists: the records of one identity go through one open producer; this counts what becomes of them.
- * Enforces: handed over in order, a bounded amount ahead of the disk; every line handed over ends up accepted or invalid, by its receipt.
+ * Enforces: a detection is handed over as one, and waits for nothing else (R-15); all is handed over in order, a bounded amount ahead of the disk; every line handed over ends up accepted or invalid, by its receipt.
  * Forbids: waiting for each batch's flush, which would make the disk's latency the speed limit.
  */
 import type { Place } from "ransomeye-shipper";
 import type { Producer } from "ransomeye-sdk";
-import { invalidName } from "ransomeye-ingestion/protocol";
+import { holdFinding, invalidName } from "ransomeye-ingestion/protocol";
 
 /** Bytes that may be on their way to the spool at once. */
 const aheadBytesMax = 8 * 1024 * 1024;
@@ -68,7 +68,7 @@ export class Lane {
     if (this.#failed !== undefined) throw this.#failed;
     const bytes = lines.reduce((sum, line) => sum + line.length, 0);
     this.#aheadBytes += bytes;
-    const spooled = this.#producer.sendMany(lines, about).then(
+    const spooled = this.#producer.sendMany(lines, { ...about, urgent: holdFinding(lines) }).then(
       ({ receipt }) => {
         this.#aheadBytes -= bytes;
         this.#await(receipt, origin);

@@ -28,6 +28,7 @@ export * from "./event_objects.ts";
 export * from "./event_schema.ts";
 export * from "./invalid_codes.ts";
 export * from "./event_check.ts";
+export { holdFinding } from "./findings.ts";
 export { jsonFault, printable } from "./json_fault.ts";
 export { lineEnd, parseLine, splitLines, unparsed, type LineSplit } from "./line_parse.ts";
 export * from "./validation.ts";

@@ -28,8 +28,9 @@ async function send(order: Order): Promise<void> {
       const underWay = new Set<Promise<void>>();
       for (let call = 0; call < order.callsPerProducer; call++) {
         const token = tokenOf(index, call);
-        const one = producer
-          .sendMany(linesOf(index, call), { urgent: true })
+        const handedOver = producer.sendMany(linesOf(index, call));
+        producer.flush();
+        const one = handedOver
           .then(({ receipt }) => {
             mark("spooled", token);
             return receipt;

@@ -13,6 +13,7 @@ import { pressureMutants } from "./pressure_mutants.ts";
 import { readingMutants } from "./reading_mutants.ts";
 import { replayMutants } from "./replay_mutants.ts";
 import { trustMutants } from "./trust_mutants.ts";
+import { urgentMutants } from "./urgent_mutants.ts";
 
 export const allMutants: readonly Mutant[] = [
   ...hardeningMutants,
@@ -28,4 +29,5 @@ export const allMutants: readonly Mutant[] = [
   ...boundsMutants,
   ...replayMutants,
   ...readingMutants,
+  ...urgentMutants,
 ];
