@@ -173,6 +173,9 @@ suite("order and epochs", { concurrency: 8 }, () => {
     assert.equal(alarms.length, 1);
     assert.equal(alarms[0]?.level, "error");
     await until(() => gate.refused("INGEST_EQUIVOCATION") === 1);
+    const page = await gate.telemetry.metricsText();
+    assert.match(page, metricOf("INGEST_EQUIVOCATION", 1));
+    assert.match(page, /^ransomeye_gateway_equivocations_total 1$/m);
     assert.equal(await gate.stored(), 1);
   });
 

@@ -7,10 +7,13 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { INGEST_CODES } from "ransomeye-ingestion";
 import { limits, systemClock } from "ransomeye-kernel";
-import { type FrameAppend, type MemoryBus, openMemoryBus } from "ransomeye-pipeline";
+import { type FrameAppend, type GateReport, type MemoryBus, openMemoryBus } from "ransomeye-pipeline";
+import { JumpingClock } from "./src/gate/jumping_clock.ts";
+import { SilentBus } from "./src/gate/silent_bus.ts";
+import { Spender } from "./src/gate/spender.ts";
 import { plainHello } from "./src/gate/test_client.ts";
 import { startTestGate, until } from "./src/gate/test_gate.ts";
-import { syntheticEvent, syntheticPayload } from "./synthetic_events.ts";
+import { syntheticEvent, syntheticPayload, syntheticProducer } from "./synthetic_events.ts";
 
 suite("bounds and backpressure", { concurrency: 8 }, () => {
   const timeout = 60_000;
@@ -90,7 +93,7 @@ suite("bounds and backpressure", { concurrency: 8 }, () => {
     assert.equal((await client.ended).code, "INGEST_SESSIONS_MAX");
   });
 
-  test("P-5: while the bus is paused producers are told so, frames are kept, no credit is given; afterwards all of it is stored once (FM-4)", {
+  test("P-5: while the bus is paused producers are told so, frames are kept, no credit is given; afterwards all of it is stored once (FM-10)", {
     timeout,
   }, async (t) => {
     const gate = await startTestGate(t);
@@ -192,17 +195,137 @@ suite("bounds and backpressure", { concurrency: 8 }, () => {
     assert.deepEqual([stored.epoch, stored.seq], [1, 2]);
   });
 
+  test("BP-17 BP-18 ING-8 a producer that keeps breaking its credit is quarantined: closed, refused with a time, alarmed, counted, listed; then let in again (FM-1)", {
+    timeout,
+  }, async (t) => {
+    const clock = new JumpingClock();
+    const gate = await startTestGate(t, { clock });
+    const { certificate } = await gate.enrol("flooder");
+    const honest = await gate.enrol("honest");
+    const neighbour = await gate.begin(honest.who, honest.certificate);
+    const unpaid = Buffer.alloc(5);
+    unpaid.writeUInt32BE(200_000, 1);
+    /** One session: Hello, and a message that no credit covers. */
+    const breakIn = async (): Promise<{ readonly code: string; readonly comeBackAfterMs: number }> => {
+      const client = gate.connect(certificate);
+      client.say(plainHello());
+      const answer = await client.next("welcome", "goodbye");
+      if (answer.kind === "welcome") client.sayRaw(unpaid);
+      const { code, comeBackAfterMs } = answer.kind === "goodbye" ? answer : await client.next("goodbye");
+      await client.ended;
+      return { code, comeBackAfterMs };
+    };
+    const codes: string[] = [];
+    let last = await breakIn();
+    for (; last.code === "INGEST_CREDIT_EXCEEDED"; last = await breakIn()) codes.push(last.code);
+    assert.equal(last.code, "INGEST_QUARANTINED");
+    assert.ok(codes.length >= 9, `after ${codes.length} breaks, and not at the first`);
+    assert.ok(
+      last.comeBackAfterMs > 5000 && last.comeBackAfterMs <= 65_000,
+      `${last.comeBackAfterMs} ms: more than whoever else is sent away`,
+    );
+
+    const { producer } = syntheticProducer("flooder");
+    const alarms = gate.telemetry.events.filter(({ name }) => name === "producer_quarantined");
+    assert.deepEqual(
+      alarms.map(({ level, fields }) => [level, fields["producer"], fields["code"]]),
+      [["error", producer, "INGEST_CREDIT_EXCEEDED"]],
+    );
+    const listed = gate.gateway.figures().quarantined;
+    assert.deepEqual(
+      listed.map((one) => [one.producer, one.code, one.untilUs - one.sinceUs]),
+      [[producer, "INGEST_CREDIT_EXCEEDED", 60_000_000]],
+    );
+    const page = (): Promise<string> => gate.telemetry.metricsText();
+    assert.match(await page(), /^ransomeye_gateway_quarantines_total\{code="INGEST_CREDIT_EXCEEDED"\} 1$/m);
+    await until(async () => /^ransomeye_gateway_quarantined 1$/m.test(await page()));
+    await until(() => gate.refused("INGEST_QUARANTINED") > 0 && gate.refused("INGEST_CREDIT_EXCEEDED") >= codes.length);
+
+    neighbour.say(neighbour.chain.next(2).message);
+    assert.equal((await neighbour.client.next("receipt")).durableSeq, 2, "nobody else pays for it");
+    clock.jump(60_000);
+    assert.equal((await breakIn()).code, "INGEST_CREDIT_EXCEEDED", "its time is over, and its sheet is clean");
+    await until(async () => /^ransomeye_gateway_quarantined 0$/m.test(await page()));
+  });
+
+  test("P-2 P-3 P-5 a hundred thousand events as fast as credit allows: each stored once and in order, the buffer within its bound", {
+    timeout,
+  }, async (t) => {
+    const [producers, frames, events] = [8, 25, 500];
+    const gate = await startTestGate(t);
+    const conversations = await Promise.all(
+      Array.from({ length: producers }, async (_, seed) => {
+        const { who, certificate } = await gate.enrol(seed);
+        return gate.begin(who, certificate);
+      }),
+    );
+    await Promise.all(
+      conversations.map(async (conversation) => {
+        const { chain, client } = conversation;
+        const spender = new Spender(conversation);
+        for (let left = frames; left > 0; left -= 1)
+          assert.equal(await spender.send(events, syntheticPayload(chain.seq, events), left), "sent");
+        await until(() => client.heard.some((message) => message.kind === "receipt" && message.durableSeq === frames * events));
+      }),
+    );
+    const next = new Map(conversations.map(({ chain }) => [chain.who.producer, 1]));
+    for (const { part, off } of await gate.bus.tails()) {
+      const entries = await gate.bus.read(part, null, { framesMax: producers * frames, bytesMax: Number.MAX_SAFE_INTEGER });
+      assert.equal(entries.length, off);
+      for (const { link, payload } of entries) {
+        assert.equal(link.firstSeq, next.get(link.producer), "the next of its producer");
+        assert.ok(payload.equals(syntheticPayload(link.firstSeq - 1, link.count)), "and what it sent");
+        next.set(link.producer, link.firstSeq + link.count);
+      }
+    }
+    assert.deepEqual(
+      [...next.values()],
+      conversations.map(() => frames * events + 1),
+    );
+    const { heldBytes, reservedBytesPeak, bufferBytesMax } = gate.gateway.figures();
+    assert.ok(heldBytes === 0 && reservedBytesPeak <= bufferBytesMax, `${reservedBytesPeak} of ${bufferBytesMax} bytes`);
+    assert.match(await gate.telemetry.metricsText(), /^ransomeye_gateway_events_accepted_total\{kind="linux"\} 100000$/m);
+    assert.deepEqual(gate.refusals(), []);
+  });
+
   test("drain: frames in flight are receipted, then Goodbye with a time to come back; counters say that the end was clean", {
     timeout,
   }, async (t) => {
-    const gate = await startTestGate(t);
+    const silent = new SilentBus();
+    const reports: GateReport[] = [];
+    const report = silent.bus.report.bind(silent.bus);
+    silent.bus.report = async (said) => {
+      reports.push(said);
+      return report(said);
+    };
+    const gate = await startTestGate(t, { bus: silent.bus });
     const { who, certificate } = await gate.enrol(1);
     const { client, chain, say } = await gate.begin(who, certificate);
+    silent.fallSilent();
     say(chain.next(2).message);
-    await client.next("receipt");
-    await gate.gateway.drain();
-    const goodbye = await client.next("goodbye");
-    assert.equal(goodbye.code, "INGEST_DRAINING");
+    say(chain.next(3).message);
+    await until(() => gate.gateway.figures().framesUnanswered === 2);
+    const drained = gate.gateway.drain();
+    assert.ok(
+      client.heard.every(({ kind }) => kind !== "goodbye"),
+      "not before its frames are answered",
+    );
+    silent.speak();
+    await drained;
+    const { code, comeBackAfterMs } = await client.next("goodbye");
+    assert.equal(code, "INGEST_DRAINING");
+    assert.ok(comeBackAfterMs >= 0 && comeBackAfterMs <= 5000, `${comeBackAfterMs} ms`);
+    const receipts = client.heard.flatMap((message) => (message.kind === "receipt" ? [message.durableSeq] : []));
+    assert.equal(receipts.at(-1), 5, "both frames, before the last word");
     assert.equal((await client.ended).code, "INGEST_DRAINING");
+
+    const last = reports.at(-1);
+    assert.deepEqual([last?.ended, last?.sessions], [true, 0], "the last report is one of an end");
+    assert.deepEqual(last?.counters, { frames_accepted: 2, events_accepted: 5, frames_duplicate: 0, events_duplicate: 0 });
+    assert.deepEqual(
+      gate.telemetry.events.filter(({ name }) => name === "gateway_drained").map(({ fields }) => fields),
+      [{ sessions: 0, unanswered_frames: 0 }],
+    );
+    assert.match(await gate.telemetry.metricsText(), /^ransomeye_gateway_sessions_ended_total\{code="INGEST_DRAINING"\} 1$/m);
   });
 });

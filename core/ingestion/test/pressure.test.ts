@@ -40,6 +40,7 @@ test("BP-8 every signal throttles and pauses at its own value, and the reason na
   assert.equal(told(heard({ backlogEntries: 1000 }), quiet), "paused bus_lag");
   assert.equal(told(heard({ paused: "disk_floor" }), quiet), "paused disk_floor", "the bus's own word comes first");
   assert.equal(told(heard({ backlogMs: 30_000 }), { ...quiet, heldBytes: 500 }), "paused engine_lag", "the worst signal decides");
+  assert.equal(told(heard({ backlogEntries: 700 }), { ...quiet, heldBytes: 800 }), "paused buffer", "whichever comes first");
 });
 
 test("BP-9 a signal that falls back opens by steps, and another one does not hide it", () => {

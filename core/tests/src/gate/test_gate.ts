@@ -66,10 +66,15 @@ export interface TestGate {
     seed: number | string,
     leaf?: Partial<LeafOptions>,
   ): Promise<{ readonly who: SyntheticProducer; readonly certificate: TestCertificate }>;
-  /** Connects with a certificate, or without. */
-  connect(certificate?: TestCertificate): TestClient;
+  /** Connects with a certificate, or without; to the gate, or to the port of somebody between. */
+  connect(certificate?: TestCertificate, port?: number): TestClient;
   /** Connects, says Hello, opens an epoch where there is none. */
-  begin(who: SyntheticProducer, certificate: TestCertificate, hello?: Parameters<typeof plainHello>[0]): Promise<TestConversation>;
+  begin(
+    who: SyntheticProducer,
+    certificate: TestCertificate,
+    hello?: Parameters<typeof plainHello>[0],
+    port?: number,
+  ): Promise<TestConversation>;
   /** Frames in the bus, all partitions. */
   stored(): Promise<number>;
   /** Counted under a code since the start (the gate flushes its counters each second). */
@@ -130,8 +135,8 @@ export async function startTestGate(
     for (const client of clients) client.close();
     await lifetime.destroy();
   });
-  const connect = (certificate?: TestCertificate): TestClient => {
-    const client = new TestClient({ port: gateway.address.port, ca: ca.cert, cert: certificate?.cert, key: certificate?.key });
+  const connect = (certificate?: TestCertificate, port = gateway.address.port): TestClient => {
+    const client = new TestClient({ port, ca: ca.cert, cert: certificate?.cert, key: certificate?.key });
     clients.push(client);
     return client;
   };
@@ -148,8 +153,8 @@ export async function startTestGate(
       return { who, certificate: await ca.leaf({ names, ...leaf }) };
     },
     connect,
-    async begin(who, certificate, hello = {}) {
-      const client = connect(certificate);
+    async begin(who, certificate, hello = {}, port?: number) {
+      const client = connect(certificate, port);
       client.say(plainHello(hello));
       const welcome = await client.next("welcome");
       const chain = new SyntheticChain(who);

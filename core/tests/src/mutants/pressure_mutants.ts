@@ -3,6 +3,7 @@ import { type Mutant, named } from "./mutant.ts";
 
 const gate = "core/ingestion/dist/src";
 const tests = "core/ingestion/dist/test";
+const listener = "core/tests/dist";
 const migration = "core/db/migrations/0007_pressure.sql";
 
 export const pressureMutants: readonly Mutant[] = [
@@ -11,6 +12,18 @@ export const pressureMutants: readonly Mutant[] = [
     bug: "all kinds weigh the same",
     patches: [{ file: `${gate}/backpressure.js`, find: "a.has / a.claim.weight - b.has / b.claim.weight", replace: "a.has - b.has" }],
     check: named(`${tests}/backpressure.test.js`, "BP-3 R-14 weights"),
+  },
+  {
+    rule: "BP-4",
+    bug: "small claims pass a large one that has no room yet",
+    patches: [
+      {
+        file: `${gate}/backpressure.js`,
+        find: "if (cost > free)\n            break;",
+        replace: "if (cost > free) {\n            waiting.shift();\n            continue;\n        }",
+      },
+    ],
+    check: named(`${tests}/backpressure.test.js`, "BP-4 R-14 a large claim"),
   },
   {
     rule: "BP-6",
@@ -23,6 +36,18 @@ export const pressureMutants: readonly Mutant[] = [
     bug: "credit that sessions hold does not count against the shared rates",
     patches: [{ file: `${gate}/rate_limit.js`, find: "share.unusedBytes += is.unused.bytes - was.unused.bytes;", replace: "" }],
     check: named(`${tests}/pressure.test.js`, "BP-6 step 4: whatever sessions do"),
+  },
+  {
+    rule: "BP-8",
+    bug: "the last signal decides, not the worst",
+    patches: [{ file: `${gate}/pressure.js`, find: "if (worse[next] <= worse[state])", replace: `if (next === "open")` }],
+    check: named(`${tests}/pressure.test.js`, "BP-8 every signal throttles"),
+  },
+  {
+    rule: "BP-8",
+    bug: "what the buffer holds is not looked at",
+    patches: [{ file: `${gate}/pressure.js`, find: "heldBytes / (bufferPauseRatio * bufferBytesMax)", replace: "0" }],
+    check: named(`${tests}/pressure.test.js`, "BP-8 every signal throttles"),
   },
   {
     rule: "BP-9",
@@ -77,6 +102,36 @@ export const pressureMutants: readonly Mutant[] = [
     check: named(`${tests}/gate_pressure.test.js`, "BP-14 a fleet that is sent away"),
   },
   {
+    rule: "BP-15, R-15",
+    bug: "one burst makes a whole fleet sluggish",
+    patches: [{ file: `${gate}/backpressure.js`, find: "Math.min(4, Math.max(0.8, ", replace: "Math.min(1e9, Math.max(0.8, " }],
+    check: named(`${tests}/backpressure.test.js`, "BP-15 R-15 linger grows"),
+  },
+  {
+    rule: "BP-15, R-15",
+    bug: "a gate that has no time to read does not notice that it drowns",
+    patches: [{ file: `${gate}/linger.js`, find: "small && this.#waits >= this.#ticks * drowningRatio", replace: "false" }],
+    check: named(`${tests}/backpressure.test.js`, "BP-15 R-15 where the gate"),
+  },
+  {
+    rule: "BP-16, R-15",
+    bug: "every kind gathers for the same time",
+    patches: [{ file: `${gate}/linger.js`, find: "Math.round(this.#ms / weight)", replace: "Math.round(this.#ms)" }],
+    check: named(`${tests}/gate_pressure.test.js`, "BP-16 R-15 under load"),
+  },
+  {
+    rule: "R-15",
+    bug: "what waits at producers is no load",
+    patches: [{ file: `${gate}/linger.js`, find: "(waitingEvents * this.#frames)", replace: "(0 * this.#frames)" }],
+    check: named(`${tests}/backpressure.test.js`, "R-15 frames that wait at producers"),
+  },
+  {
+    rule: "R-15",
+    bug: "a linger that has grown is told with the next grant only",
+    patches: [{ file: `${gate}/session.js`, find: `phase !== "streaming" || (lingerMs`, replace: `true || (lingerMs` }],
+    check: named(`${tests}/gate.test.js`, "R-15 a linger that has become"),
+  },
+  {
     rule: "BP-17",
     bug: "credit that lies idle through a pause is held against its producer",
     patches: [
@@ -89,5 +144,17 @@ export const pressureMutants: readonly Mutant[] = [
     bug: "a quarantined producer is let in again at once",
     patches: [{ file: `${gate}/gate.js`, find: "if (quarantinedMs > 0)", replace: "if (false)" }],
     check: named(`${tests}/gate_pressure.test.js`, "BP-18 ING-8 a producer that keeps"),
+  },
+  {
+    rule: "BP-18",
+    bug: "who is quarantined is shown to nobody",
+    patches: [{ file: `${gate}/gate.js`, find: "quarantined: this.#quarantine.list(this.#at.nowMs)", replace: "quarantined: []" }],
+    check: named(`${listener}/overload_tests.test.js`, "BP-17 BP-18 ING-8 a producer that keeps"),
+  },
+  {
+    rule: "R-19",
+    bug: "a gateway's last report does not say that it is the last",
+    patches: [{ file: `${gate}/main.js`, find: "await this.#report(true);", replace: "await this.#report(false);" }],
+    check: named(`${listener}/overload_tests.test.js`, "drain: frames in flight are receipted"),
   },
 ];
