@@ -143,6 +143,9 @@ suite("who may not enter", { concurrency: 8 }, () => {
     assert.equal((await second.client.ended).code, "INGEST_REGISTRY_STALE");
     const goodbye = second.client.heard.at(-1);
     assert.ok(goodbye?.kind === "goodbye" && goodbye.comeBackAfterMs < 0xffff_ffff, "told when to come back");
+    const alarms = gate.telemetry.events.filter(({ name }) => name === "registry_stale");
+    assert.deepEqual([alarms.length, alarms[0]?.level], [1, "error"], "said once");
+    assert.match(await gate.telemetry.metricsText(), /^ransomeye_gateway_registry_silences_total 1$/m);
   });
 
   test("ING-7 no TLS session is ever resumed: tickets give a full handshake", { timeout }, async (t) => {

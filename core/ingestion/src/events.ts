@@ -164,12 +164,18 @@ export const registryStale: Def<{ age_ms: number; sessions: number }> = defineEv
   name: "registry_stale",
   level: "error",
   help: "The registry has been silent for too long: no new sessions, and open ones are being ended.",
+  counter: {
+    name: "gateway_registry_silences_total",
+    help: "Times that the registry was silent for so long that open sessions were ended.",
+    labels: [],
+  },
 });
 
 export const clockDrifted: Def<{ drift_ms: number }> = defineEvent({
   name: "clock_drifted",
   level: "error",
   help: "This gateway's clock and the bus's clock differ by more than two seconds.",
+  counter: { name: "gateway_clock_drifts_total", help: "Alarms of a clock that differs from the bus's, one a minute at most.", labels: [] },
 });
 
 const gauge = (name: string, help: string, unit: string, labels: readonly string[] = []): GaugeDefinition =>

@@ -199,4 +199,18 @@ export const gateMutants: readonly Mutant[] = [
     patches: [{ file: "core/ingestion/dist/protocol/event_scan.js", find: "textKind = held.escaped;", replace: "textKind = held.ascii;" }],
     check: named("core/ingestion/dist/test/event_scan.test.js", "scanner and parser agree about whatever"),
   },
+  {
+    rule: "R-16",
+    bug: "only a clock that runs ahead is noticed",
+    patches: [
+      { file: `${gate}/main.js`, find: "Math.abs(clock.nowUs() - accepted.receivedUs)", replace: "(clock.nowUs() - accepted.receivedUs)" },
+    ],
+    check: named(`${hostileTests}/clock_tests.test.js`, "R-16 R-27 FM-17"),
+  },
+  {
+    rule: "R-27",
+    bug: "a registry that has been silent for too long ends sessions and alarms nobody",
+    patches: [{ file: `${gate}/registry_watch.js`, find: "stale && !this.#stale ?", replace: "false ?" }],
+    check: named(`${hostileTests}/auth_failure_tests.test.js`, "R-13 an open session ends"),
+  },
 ];
