@@ -1,6 +1,7 @@
 /**
  * Why it exists: what an installation serves with and whom it believes changes while it runs; the registry's process is where that happens.
- * Enforces: files first, then the word to the gateways; a gateway's certificate is renewed long before it ends; the end of an overlap is kept.
+ * Enforces: files first, then the word to the gateways; a gateway's certificate is renewed long before it ends, and what ends all the same is
+ * told, above all where renewing it fails; the end of an overlap is kept.
  * Forbids: two writers: one registry process runs.
  */
 import { X509Certificate } from "node:crypto";
@@ -28,7 +29,8 @@ export interface TrustPlace {
 /** What one installation serves with, and whom it believes. */
 export class InstallationTrust implements Trust {
   readonly #o: TrustPlace;
-  readonly #told = { gateway: Number.POSITIVE_INFINITY, root: Number.POSITIVE_INFINITY };
+  /** Which end was told last, and the least of its thresholds: another certificate has all of them before it. */
+  readonly #told = { gateway: { endUs: 0, days: 0 }, root: { endUs: 0, days: 0 } };
   #revision = "";
   #gatewayNotAfterUs = 0;
 
@@ -71,8 +73,19 @@ export class InstallationTrust implements Trust {
     await this.refresh();
   }
 
-  /** Renews what is due. Resolves with true when gateways have something new to read. */
+  /** Renews what is due, and warns of what was not renewed. Resolves with true when gateways have something new to read. */
   async refresh(): Promise<boolean> {
+    try {
+      return await this.#renew();
+    } finally {
+      const { rootUs, gatewayUs } = this.notAfter;
+      // There is none before the first one was read.
+      if (gatewayUs > 0) this.#warn("gateway", gatewayUs);
+      this.#warn("root", rootUs);
+    }
+  }
+
+  async #renew(): Promise<boolean> {
     const { secrets, keeper, trustDomain, names, clock } = this.#o;
     await ensureGatewayKeys(secrets, keeper, trustDomain, names, clock);
     const { revision, notAfterUs } = await readGatewayMaterial(secrets);
@@ -82,19 +95,13 @@ export class InstallationTrust implements Trust {
     return isNew;
   }
 
-  /** Says what ends soon, each at its thresholds. */
-  warn(): void {
-    const { rootUs, gatewayUs } = this.notAfter;
-    this.#warn("gateway", gatewayUs);
-    this.#warn("root", rootUs);
-  }
-
   #warn(what: "gateway" | "root", endUs: number): void {
     const days = (endUs - this.#o.clock.nowUs()) / dayUs;
     const reached = warnDays[what].filter((threshold) => days <= threshold);
     const least = Math.min(...reached);
-    if (reached.length === 0 || least >= this.#told[what]) return;
-    this.#told[what] = least;
+    const told = this.#told[what];
+    if (reached.length === 0 || (told.endUs === endUs && least >= told.days)) return;
+    this.#told[what] = { endUs, days: least };
     this.#o.telemetry.emit(certificateEnding, { what, days: Math.max(0, Math.floor(days)) });
   }
 }

@@ -38,7 +38,6 @@ export const registryRole: Role = async (context) => {
   const round = async (): Promise<void> => {
     if (await trust.refresh()) registry.materialChanged();
     if (trust.retiring !== undefined && trust.retiring.retiresUs <= clock.nowUs()) await registry.retireAuthority();
-    trust.warn();
     await enrolment?.refresh();
   };
   let timer: Timer;
@@ -50,7 +49,6 @@ export const registryRole: Role = async (context) => {
         .finally(again);
     });
   };
-  trust.warn();
   again();
   lifetime.defer("trust rounds", () => timer.cancel());
 };

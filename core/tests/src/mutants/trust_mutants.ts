@@ -168,4 +168,34 @@ export const trustMutants: readonly Mutant[] = [
     patches: [{ file: `${protocol}/ed25519_keys.js`, find: `isPrimeOrder(raw) ? undefined`, replace: "raw.length === 32 ? undefined" }],
     check: named("core/ingestion/dist/test/ed25519_cases.test.js", "TB-12"),
   },
+  {
+    rule: "TB-7, FM-18",
+    bug: "an agent whose renewals fail says nothing of the end",
+    patches: [{ file: `${sdk}/identity_keeper.js`, find: "telemetry.emit(certificateEnding,", replace: "void (certificateEnding," }],
+    check: named("agents/sdk/dist/test/certificate_warnings.test.js", "FM-18 TB-7"),
+  },
+  {
+    rule: "TB-7, FM-18",
+    bug: "who was warned of one certificate is not warned of the next",
+    patches: [
+      {
+        file: `${sdk}/identity_keeper.js`,
+        find: "this.#unit = this.#o.random.float();\n            this.#told = Number.POSITIVE_INFINITY;",
+        replace: "this.#unit = this.#o.random.float();",
+      },
+    ],
+    check: named("agents/sdk/dist/test/certificate_warnings.test.js", "FM-18 TB-7"),
+  },
+  {
+    rule: "TB-4, FM-18",
+    bug: "where the gateway's certificate cannot be renewed, its end is not told either",
+    patches: [{ file: `${cli}/registry/installation_trust.js`, find: "if (gatewayUs > 0)", replace: "if (false)" }],
+    check: named("cli/dist/test/trust_warnings.test.js", "FM-18 TB-4 a gateway's certificate that cannot"),
+  },
+  {
+    rule: "TB-4, FM-18",
+    bug: "an end is told once for all certificates to come",
+    patches: [{ file: `${cli}/registry/installation_trust.js`, find: "told.endUs === endUs && ", replace: "" }],
+    check: named("cli/dist/test/trust_warnings.test.js", "FM-18 TB-4 a gateway's certificate that"),
+  },
 ];
