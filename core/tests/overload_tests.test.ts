@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { INGEST_CODES } from "ransomeye-ingestion";
+import type { ServerMessage } from "ransomeye-ingestion/protocol";
 import { limits, systemClock } from "ransomeye-kernel";
 import { type FrameAppend, type GateReport, type MemoryBus, openMemoryBus } from "ransomeye-pipeline";
 import { JumpingClock } from "./src/gate/jumping_clock.ts";
@@ -48,6 +49,30 @@ suite("bounds and backpressure", { concurrency: 8 }, () => {
     prefix.writeUInt32BE(200_000, 1);
     client.sayRaw(prefix);
     assert.equal((await client.ended).code, "INGEST_CREDIT_EXCEEDED");
+  });
+
+  test("BP-5 R-14 the window that a peer is given follows its credit: floor and first credit, as far as more covers, and back once it is idle", {
+    timeout,
+  }, async (t) => {
+    const clock = new JumpingClock();
+    const gate = await startTestGate(t, { clock });
+    const { who, certificate } = await gate.enrol(1);
+    const { client, chain, say, welcome, credit } = await gate.begin(who, certificate);
+    const windowIs = (bytes: number): Promise<void> => until(() => client.session.remoteSettings.initialWindowSize === bytes);
+    await windowIs(welcome.creditBytesTotal + limits.sessionFloorBytes);
+    const payload = syntheticPayload(0, 250);
+    await credit(payload.length, 250);
+    await windowIs(65_536);
+    assert.ok(payload.length >= 65_536 - limits.sessionFloorBytes, "which its credit covers");
+    say(chain.next(250, payload).message);
+    await client.next("receipt");
+    clock.jump(6000);
+    await windowIs(2 * limits.sessionFloorBytes);
+    for (let nth = 0; nth < 20; nth += 1) {
+      say(chain.next(9).message);
+      await client.next("receipt");
+    }
+    assert.equal(await gate.stored(), 21, "what its floor covers passes through a window of that size");
   });
 
   test("BP an oversized message", { timeout }, async (t) => {
@@ -206,14 +231,12 @@ suite("bounds and backpressure", { concurrency: 8 }, () => {
     const unpaid = Buffer.alloc(5);
     unpaid.writeUInt32BE(200_000, 1);
     /** One session: Hello, and a message that no credit covers. */
-    const breakIn = async (): Promise<{ readonly code: string; readonly comeBackAfterMs: number }> => {
+    const breakIn = async (): Promise<Extract<ServerMessage, { kind: "goodbye" }>> => {
       const client = gate.connect(certificate);
       client.say(plainHello());
       const answer = await client.next("welcome", "goodbye");
       if (answer.kind === "welcome") client.sayRaw(unpaid);
-      const { code, comeBackAfterMs } = answer.kind === "goodbye" ? answer : await client.next("goodbye");
-      await client.ended;
-      return { code, comeBackAfterMs };
+      return answer.kind === "goodbye" ? answer : await client.next("goodbye");
     };
     const codes: string[] = [];
     let last = await breakIn();

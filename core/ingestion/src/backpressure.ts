@@ -7,6 +7,7 @@
  *   The time that producers gather events before they sign is set here, so that a quiet fleet does not send a frame per event.
  * Forbids: taking granted credit back, giving credit nobody asked for, and any drop policy: at the bound the answer is slower, never lost.
  */
+import { limits } from "ransomeye-kernel";
 import type { ThrottleState } from "../protocol/lib.ts";
 
 /** Levels between which the states change, as shares of the value at which a signal pauses. */
@@ -143,13 +144,13 @@ export function nextLingerMs(lingerMs: number, framesPerSecond: number, framesPe
   return Math.round(Math.min(lingerMsMax, Math.max(lingerMsMin, lingerMs * factor)));
 }
 
+/** The window of a session that has its floor only: the floor, and the first credit that covers no more. It can announce no longer message. */
+export const idleWindowBytes: number = 2 * limits.sessionFloorBytes;
+
 /** HTTP/2 receive windows: small while a session has its floor only, larger while it has credit to fill them with (R-14). */
-export const windowStepsBytes: readonly [number, ...number[]] = [16_384, 65_536, 262_144];
+export const windowStepsBytes: readonly number[] = [idleWindowBytes, 16_384, 65_536, 262_144];
 
-/** The window of a session that has its floor only. */
-export const idleWindowBytes: number = windowStepsBytes[0];
-
-/** Without traffic for this long a window shrinks again. Between frames it stays: each change costs a SETTINGS round trip. */
+/** Without traffic for this long a window shrinks again. Between frames it stays: each change costs a SETTINGS round trip (decision 0014). */
 export const windowIdleMs = 5000;
 
 /** The largest step that unused credit and the floor cover; not below `currentBytes` while the session is busy. */

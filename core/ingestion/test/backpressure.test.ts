@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import fc from "fast-check";
-import { lingerMsMax, nextLingerMs, nextPressure, shareCredit, windowBytes } from "../src/backpressure.ts";
+import { limits } from "ransomeye-kernel";
+import { idleWindowBytes, lingerMsMax, nextLingerMs, nextPressure, shareCredit, windowBytes, windowIdleMs } from "../src/backpressure.ts";
 import { BufferLedger, grant, hold, openAccount, outstanding, release, reservation } from "../src/buffer.ts";
 import { Linger } from "../src/linger.ts";
 import { covered, fullBucket, refill, spend, waitMs } from "../src/rate_limit.ts";
@@ -176,11 +177,27 @@ test("BP-15 R-15 where the gate has no time to read, small frames grow and full 
   }
 });
 
-test("BP-5 R-14 a window never exceeds credit and floor when it grows, and shrinks only when idle", () => {
-  assert.equal(windowBytes(4096, 16_384, 0), 16_384);
-  assert.equal(windowBytes(70_000, 16_384, 0), 65_536);
-  assert.equal(windowBytes(4096, 262_144, 100), 262_144);
-  assert.equal(windowBytes(4096, 262_144, 5000), 16_384);
+test("BP-5 R-14 a window opens no further than credit and floor cover, stays while its session is busy, and closes when it is idle", () => {
+  const { sessionFloorBytes } = limits;
+  assert.equal(idleWindowBytes, 2 * sessionFloorBytes, "floor, and first credit");
+  assert.equal(windowBytes(70_000, idleWindowBytes, 0), 65_536);
+  assert.equal(windowBytes(idleWindowBytes, 262_144, windowIdleMs - 1), 262_144);
+  assert.equal(windowBytes(idleWindowBytes, 262_144, windowIdleMs), idleWindowBytes);
+  const used = fc.record({
+    creditBytes: fc.integer({ min: sessionFloorBytes, max: 600_000 }),
+    idleMs: fc.integer({ min: 0, max: 10_000 }),
+  });
+  fc.assert(
+    fc.property(fc.array(used, { maxLength: 50 }), (uses) => {
+      let window = idleWindowBytes;
+      for (const { creditBytes, idleMs } of uses) {
+        const next = windowBytes(creditBytes + sessionFloorBytes, window, idleMs);
+        const covered = creditBytes + sessionFloorBytes;
+        if (next > window || idleMs >= windowIdleMs) assert.ok(next <= covered, `${next} of ${covered}`);
+        window = next;
+      }
+    }),
+  );
 });
 
 test("BP-1 P-5: floors + granted + held stay within the buffer, and the ledger says so when they would not", () => {

@@ -26,6 +26,18 @@ export const pressureMutants: readonly Mutant[] = [
     check: named(`${tests}/backpressure.test.js`, "BP-4 R-14 a large claim"),
   },
   {
+    rule: "BP-5, R-14",
+    bug: "a window opens by time and not by credit",
+    patches: [{ file: `${gate}/backpressure.js`, find: "if (step <= coveredBytes)", replace: "if (true)" }],
+    check: named(`${tests}/backpressure.test.js`, "BP-5 R-14 a window opens"),
+  },
+  {
+    rule: "BP-5, R-14",
+    bug: "a window that was once large stays so",
+    patches: [{ file: `${gate}/backpressure.js`, find: "idleMs >= windowIdleMs ?", replace: "false ?" }],
+    check: named(`${tests}/backpressure.test.js`, "BP-5 R-14 a window opens"),
+  },
+  {
     rule: "BP-6",
     bug: "a kind's rate is not looked at when credit is shared",
     patches: [{ file: `${gate}/backpressure.js`, find: "if (cost > left) {", replace: "if (false) {" }],
