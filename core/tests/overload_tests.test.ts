@@ -94,7 +94,9 @@ suite("bounds and backpressure", { concurrency: 8 }, () => {
     const { who, certificate } = await gate.enrol(1);
     const { client, chain, say, credit } = await gate.begin(who, certificate);
     for (let i = 0; i < 8; i += 1) {
-      const line = syntheticEvent(i, { raw_data: "x".repeat(limits.lineBytesMax - 1024) });
+      const { lineBytesMax, jsonStringBytesMax } = limits;
+      const texts = { raw_data: "x".repeat(jsonStringBytesMax), message: "x".repeat(lineBytesMax - jsonStringBytesMax - 1024) };
+      const line = syntheticEvent(i, texts);
       const payload = Buffer.from(`${line}\n${line}\n`);
       await credit(payload.length + 1024, 2);
       say(chain.next(2, payload).message);

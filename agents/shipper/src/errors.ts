@@ -80,7 +80,8 @@ export const SHIP_CODES: CodeTable<ShipCode> = {
   SHIP_EVENT_TOO_LARGE: {
     stage: record,
     disposition: "reject",
-    meaning: "the event of a record is longer than line_bytes_max, also with unmapped left to raw_data",
+    meaning:
+      "the event of a record is beyond a bound of the event schema (line, keys, strings, depth), also with unmapped left to raw_data",
     next: "shorten the record at its source, or ship it with --no-raw",
   },
   SHIP_FORMAT_UNKNOWN: {

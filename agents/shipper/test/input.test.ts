@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { recordingTelemetry } from "ransomeye-kernel";
+import { limits, recordingTelemetry } from "ransomeye-kernel";
 import { detectKind, fitsKind, formatNames, originalOf, readRecords, SHIP_CODES } from "../src/lib.ts";
 import { chunks, readAll, refused, sorted } from "./helpers.ts";
 
@@ -174,7 +174,7 @@ test("without raw_data nothing is lost but the bytes", async () => {
   assert.deepEqual(events[0]?.["unmapped"], { n: 0 });
 });
 
-test("an event too long with its unmapped fields leaves them to raw_data; longer still it is invalid", async () => {
+test("FMT-12 an event too long with its unmapped fields leaves them to raw_data; longer still it is invalid", async () => {
   const record = (size: number): string => `{"timestamp":"2024-01-01T00:00:00Z","event_type":"stats","x":"${"y".repeat(size)}"}\n`;
   const { events } = await sorted(record(80_000));
   assert.deepEqual([events[0]?.["unmapped"], events[0]?.["metadata"]["labels"]], [undefined, ["unmapped:raw_data"]]);
@@ -182,6 +182,35 @@ test("an event too long with its unmapped fields leaves them to raw_data; longer
     (await sorted(record(200_000))).invalid.map(({ code }) => code),
     ["SHIP_EVENT_TOO_LARGE"],
   );
+});
+
+test("FMT-12 an event with too many keys leaves its unmapped fields to raw_data; without raw_data, and with a string that is too long, it is invalid", async () => {
+  const keys = (count: number): string => Array.from({ length: count }, (_, n) => `"k${n}":${n}`).join();
+  const record = `{"timestamp":"2024-01-01T00:00:00Z","event_type":"stats","stats":{${keys(limits.jsonKeysMax)}}}\n`;
+  const { events } = await sorted(record);
+  assert.deepEqual([events[0]?.["unmapped"], events[0]?.["metadata"]["labels"]], [undefined, ["unmapped:raw_data"]]);
+  assert.equal(originalOf(events[0] ?? {})?.toString(), record.trimEnd());
+  const text = `{"timestamp":"2024-01-01T00:00:00Z","event_type":"stats","x":"${"y".repeat(limits.jsonStringBytesMax + 1)}"}\n`;
+  const reasons = [
+    ...(await sorted(record, { raw: false })).invalid,
+    ...(await sorted(text)).invalid,
+    ...(await sorted(text, { raw: false })).invalid,
+  ].map(({ code, message }) => `${code} ${message.split(":")[0]}`);
+  assert.deepEqual(reasons, [
+    "SHIP_EVENT_TOO_LARGE EVENT_TOO_MANY_KEYS",
+    "SHIP_EVENT_TOO_LARGE EVENT_STRING_TOO_LONG",
+    "SHIP_EVENT_TOO_LARGE EVENT_STRING_TOO_LONG",
+  ]);
+});
+
+test("FMT-12 a record that is too deep is not parsed", async (t) => {
+  const of = (levels: number): string =>
+    `{"timestamp":"2024-01-01T00:00:00Z","event_type":"stats","x":${"[".repeat(levels)}${"]".repeat(levels)}}\n`;
+  const parse = t.mock.method(JSON, "parse");
+  const deep = await readAll(of(60), { format: "suricata_eve" });
+  assert.deepEqual([deep[0]?.kind === "invalid" && deep[0].code, parse.mock.callCount()], ["SHIP_RECORD_TOO_DEEP", 0]);
+  // What is not too deep for a record is not too deep for its event.
+  assert.equal((await readAll(of(59), { format: "suricata_eve" }))[0]?.kind, "event");
 });
 
 test("native events go through byte for byte; invalid ones are named with the schema's reason", async () => {

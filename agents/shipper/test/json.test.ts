@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { addValue, depthOf, Fields, type Json, keepExactNumbers, toInteger, withoutNuls } from "../src/mapping/json.ts";
+import { addValue, Fields, type Json, keepExactNumbers, toInteger, withoutNuls } from "../src/mapping/json.ts";
 
 test("numbers beyond 2^53 and beyond a double's range become texts, everything else stays", () => {
   const parse = (text: string): unknown => JSON.parse(keepExactNumbers(text));
@@ -62,13 +62,6 @@ test("fields are taken once, only in the type asked for; the rest is what nobody
   assert.deepEqual([fields.onlyText("k"), fields.onlyText("l"), fields.texts("k")], [undefined, "one", ["a", "b"]]);
   assert.deepEqual(JSON.parse(JSON.stringify(fields.rest())), { c: "-", d: "", e: "no", f: { h: "y" }, __proto__x: 1 });
   assert.equal(new Fields({}).rest(), undefined);
-});
-
-test("depth is counted no further than asked", () => {
-  assert.deepEqual(
-    [depthOf(1, 5), depthOf({}, 5), depthOf({ a: [{}] }, 5), depthOf(JSON.parse("[".repeat(90_000) + "]".repeat(90_000)), 60)],
-    [0, 1, 3, 61],
-  );
 });
 
 test("a text without end is one text, so that a damaged record costs one look at each of its bytes", () => {

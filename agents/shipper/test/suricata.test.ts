@@ -217,6 +217,18 @@ test("unknown types with addresses are network activity, without any base events
   assert.deepEqual([uid(stats.event), stats.event["activity_name"], stats.event["unmapped"]], ["0/99", "stats", { stats: { uptime: 1 } }]);
 });
 
+test("FMT-14 a timestamp with any offset is that instant; one without is UTC, to the microsecond", async () => {
+  for (const [timestamp, us] of [
+    ["2024-04-25T03:06:32.258446+0530", Date.UTC(2024, 3, 24, 21, 36, 32) * 1000 + 258_446],
+    ["2024-04-25T03:06:32.258446-07:00", Date.UTC(2024, 3, 25, 10, 6, 32) * 1000 + 258_446],
+    ["2024-04-25T03:06:32.258446", Date.UTC(2024, 3, 25, 3, 6, 32) * 1000 + 258_446],
+    ["2024-04-25T03:06:32", Date.UTC(2024, 3, 25, 3, 6, 32) * 1000],
+  ] as const) {
+    const { event, row } = await eventOf({ ...base, timestamp, event_type: "flow", flow: { pkts_toserver: 1 } });
+    assert.deepEqual([row.eventTimeUs, event["metadata"].original_time], [us, timestamp]);
+  }
+});
+
 test("a record without time is invalid, odd values stay in unmapped", async () => {
   const { timestamp: _, ...timeless } = base;
   const items = await readAll(`${JSON.stringify({ ...timeless, event_type: "smb" })}\n`);

@@ -339,7 +339,7 @@ test("coats: winlogbeat, evtx_dump, Azure Monitor with XML inside, NXLog", async
   assert.deepEqual([azure.event["process"].cmd_line, azure.event["unmapped"].EventData], ['x "<A&', { Empty: "" }]);
 });
 
-test("times: UtcTime before all others, local NXLog times by the collector's own zone, negative keywords exact", async () => {
+test("times: UtcTime before all others, local NXLog times by the collector's own zone", async () => {
   const nxlog = {
     EventID: 4634,
     Channel: "Security",

@@ -1,6 +1,6 @@
 // Why: what a parsed event lacks is said here, in words and with its place. The scanner (event_scan.ts) only says that nothing is lacking; this decides.
-// Enforces: types, required fields, ranges, consistent uids and the depth bound, in one walk over what the event holds.
-// Forbids: regular expressions, exceptions, and allocation for a valid event. What the table does not know is only measured for depth.
+// Enforces: types, required fields, ranges and consistent uids, in one walk over what the table knows of the event.
+// Forbids: regular expressions, exceptions, allocation for a valid event, and bounds: they hold of the bytes, before there is an event (event_bounds.ts).
 //
 // Rejected: a general JSON Schema validator (with patterns it costs more than JSON.parse) and generated source text (nothing here evals).
 
@@ -78,7 +78,6 @@ let faultDetail = "";
 
 const ok = 0;
 type Outcome = typeof ok | InvalidCode;
-const tooDeep = INVALID_CODES.EVENT_TOO_DEEP.number;
 const wrongType = INVALID_CODES.EVENT_FIELD_TYPE.number;
 const missing = INVALID_CODES.EVENT_FIELD_MISSING.number;
 const outOfRange = INVALID_CODES.EVENT_FIELD_RANGE.number;
@@ -89,21 +88,7 @@ function fail(code: InvalidCode, name: string, detail: string): InvalidCode {
   return code;
 }
 
-/** Measures what the table does not know. */
-function checkDepth(value: object, depthLeft: number): Outcome {
-  if (depthLeft === 0) return fail(tooDeep, "", "nested deeper than json_depth_max");
-  if (Array.isArray(value)) {
-    for (const item of value) if (typeof item === "object" && item !== null && checkDepth(item, depthLeft - 1) !== ok) return tooDeep;
-    return ok;
-  }
-  for (const name in value) {
-    const item: unknown = (value as Record<string, unknown>)[name];
-    if (typeof item === "object" && item !== null && checkDepth(item, depthLeft - 1) !== ok) return tooDeep;
-  }
-  return ok;
-}
-
-function checkValue(field: FieldPlan, name: string, value: unknown, depthLeft: number): Outcome {
+function checkValue(field: FieldPlan, name: string, value: unknown): Outcome {
   switch (field.type) {
     case basic.string:
       return typeof value === "string" ? ok : fail(wrongType, name, "is not a string");
@@ -112,21 +97,20 @@ function checkValue(field: FieldPlan, name: string, value: unknown, depthLeft: n
     case basic.boolean:
       return typeof value === "boolean" ? ok : fail(wrongType, name, "is not true or false");
     case basic.any:
-      return typeof value === "object" && value !== null ? checkDepth(value, depthLeft) : ok;
+      return ok;
     case basic.object: {
       if (typeof value !== "object" || value === null || Array.isArray(value)) return fail(wrongType, name, "is not an object");
-      const outcome = checkObject(field.plan as Plan, value as Record<string, unknown>, depthLeft);
+      const outcome = checkObject(field.plan as Plan, value as Record<string, unknown>);
       if (outcome !== ok) faultPath.push(name);
       return outcome;
     }
   }
 }
 
-function checkList(field: FieldPlan, name: string, value: unknown, depthLeft: number): Outcome {
+function checkList(field: FieldPlan, name: string, value: unknown): Outcome {
   if (!Array.isArray(value)) return fail(wrongType, name, "is not a list");
-  if (depthLeft === 0) return fail(tooDeep, name, "nested deeper than json_depth_max");
   for (let i = 0; i < value.length; i++) {
-    const outcome = checkValue(field, "", value[i], depthLeft - 1);
+    const outcome = checkValue(field, "", value[i]);
     if (outcome !== ok) {
       faultPath.push(`${name}[${i}]`);
       return outcome;
@@ -135,20 +119,16 @@ function checkList(field: FieldPlan, name: string, value: unknown, depthLeft: nu
   return ok;
 }
 
-function checkObject(plan: Plan, value: Record<string, unknown>, depthLeft: number): Outcome {
-  if (depthLeft === 0) return fail(tooDeep, "", "nested deeper than json_depth_max");
+function checkObject(plan: Plan, value: Record<string, unknown>): Outcome {
   const fields = plan.fields;
   let seen = 0;
   for (const name in value) {
     const item = value[name];
     const field = fields.get(name);
-    if (field === undefined) {
-      if (typeof item === "object" && item !== null && checkDepth(item, depthLeft - 1) !== ok) return tooDeep;
-    } else if (item !== null && item !== undefined) {
-      const outcome = field.list ? checkList(field, name, item, depthLeft - 1) : checkValue(field, name, item, depthLeft - 1);
-      if (outcome !== ok) return outcome;
-      seen |= field.bits;
-    }
+    if (field === undefined || item === null || item === undefined) continue;
+    const outcome = field.list ? checkList(field, name, item) : checkValue(field, name, item);
+    if (outcome !== ok) return outcome;
+    seen |= field.bits;
   }
   return (seen & plan.required) === plan.required ? ok : missingField(plan, seen);
 }
@@ -194,10 +174,10 @@ function fault(code: InvalidCode): EventFault {
 }
 
 /**
- * Checks one parsed value against a version of the schema. `null` means valid. A field that is `null` or
+ * Checks one parsed value, which has kept its bounds, against a version of the schema. `null` means valid. A field that is `null` or
  * `undefined` (in an event that is still being built) counts as absent. Never throws for a JSON value; never changes the event.
  */
-export function checkEvent(event: unknown, jsonDepthMax: number, schema: EventSchema = newestSchema): EventFault | null {
+export function checkEvent(event: unknown, schema: EventSchema = newestSchema): EventFault | null {
   if (typeof event !== "object" || event === null || Array.isArray(event)) {
     return {
       code: INVALID_CODES.EVENT_NOT_OBJECT.number,
@@ -216,7 +196,7 @@ export function checkEvent(event: unknown, jsonDepthMax: number, schema: EventSc
           : "class_uid is not an integer";
     return { code: INVALID_CODES.EVENT_CLASS_UNKNOWN.number, reason: detail };
   }
-  let outcome = checkObject(plan, fields, jsonDepthMax);
+  let outcome = checkObject(plan, fields);
   if (outcome === ok) outcome = checkRules(fields, classUid as number, schema);
   return outcome === ok ? null : fault(outcome);
 }

@@ -1,13 +1,18 @@
 // Why: parsing JSON into objects, only to look at them and throw them away, was the largest part of what an event cost at the gate and in the engine.
 //   One walk over the bytes checks a line against the schema and notes where its columns lie.
-// Enforces: `true` only where the parser and the checker together would say valid, and slots that hold what the parser would have given: both are held
-//   to it by property tests. Everything unusual is `false`, which means "not sure", never "invalid": the caller parses, and the parser decides.
+// Enforces: "valid" only where bounds, parser and checker together would say so, and slots that hold what the parser would have given: both are held
+//   to it by property tests. Everything unusual is "not sure", never "invalid": the caller parses, and the parser decides.
 // Forbids: verdicts of its own, copies, and looking beyond the line feed that ends the line.
 
+import type { JsonBounds } from "./event_bounds.ts";
 import { classes, ranges } from "./event_schema.ts";
 import { basic } from "./event_plan.ts";
 import { type EventValues, held, slot } from "./event_values.ts";
 import { eventScanPlan, type FieldOrder, isQuoted, nameHash, type ScanRules, type ScanField, type ScanPlan } from "./scan_plan.ts";
+
+/** What a scan can say of a line: nothing; that it is JSON and keeps its bounds; that it is a valid event. */
+export const scanned = { unsure: 0, bounded: 1, valid: 2 } as const;
+type Scanned = (typeof scanned)[keyof typeof scanned];
 
 /** Answer of a step that is not sure; every other answer is the position behind what it read. */
 const unsure = -1;
@@ -38,6 +43,10 @@ const plain: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) => (byte < 
 let textKind: number = held.nothing;
 /** Bits of the fields that the outermost object had. */
 let topBits = 0;
+/** Keys that the event may still have; below zero the scan is not sure. */
+let keysLeft = 0;
+/** Bytes that a string of the event may have. */
+let stringBytesMax = 0;
 
 function skipSpace(bytes: Uint8Array, from: number): number {
   let at = from;
@@ -55,7 +64,8 @@ function skipString(bytes: Uint8Array, from: number): number {
     byte = bytes[++at] as number;
   }
   textKind = high < 0x80 ? held.ascii : held.utf8;
-  return byte === quote ? at + 1 : byte === backslash ? skipEscaped(bytes, at) : unsure;
+  const to = byte === quote ? at + 1 : byte === backslash ? skipEscaped(bytes, at) : unsure;
+  return to - from - 2 > stringBytesMax ? unsure : to;
 }
 
 /** The rest of a string from its first backslash. */
@@ -123,7 +133,7 @@ function skipWord(bytes: Uint8Array, from: number, word: string): number {
   return from + word.length;
 }
 
-/** Any value, of which only the grammar and the depth matter. */
+/** Any value, of which only the grammar and the bounds matter. */
 function skipValue(bytes: Uint8Array, from: number, depthLeft: number): number {
   switch (bytes[from]) {
     case quote:
@@ -148,7 +158,7 @@ function skipObject(bytes: Uint8Array, from: number, depthLeft: number): number 
   let at = skipSpace(bytes, from + 1);
   if (bytes[at] === closeBrace) return at + 1;
   for (;;) {
-    if (bytes[at] !== quote) return unsure;
+    if (bytes[at] !== quote || --keysLeft < 0) return unsure;
     at = skipString(bytes, at);
     if (at === unsure) return unsure;
     at = skipSpace(bytes, at);
@@ -183,6 +193,7 @@ function scanObject(plan: ScanPlan, bytes: Uint8Array, from: number, depthLeft: 
   let at = skipSpace(bytes, from + 1);
   let last: FieldOrder = plan.order;
   while (bytes[at] === quote) {
+    if (--keysLeft < 0) return unsure;
     let field = last.next;
     if (field !== undefined && isQuoted(field.name, bytes, at + 1)) at += field.name.length + 1;
     else {
@@ -191,7 +202,7 @@ function scanObject(plan: ScanPlan, bytes: Uint8Array, from: number, depthLeft: 
       let byte = bytes[at] as number;
       for (; plain[byte] === 1; byte = bytes[++at] as number) hash = nameHash(hash, byte);
       // An escape may spell a name that the table knows.
-      if (byte !== quote) return unsure;
+      if (byte !== quote || at - nameStart > stringBytesMax) return unsure;
       field = plan.find(bytes, nameStart, at, hash);
       if (field !== undefined) last.next = field;
     }
@@ -290,16 +301,19 @@ function scanList(field: ScanField, bytes: Uint8Array, from: number, depthLeft: 
 }
 
 /**
- * Walks the line [start, end) of `bytes`, which are known to be UTF-8, and fills `values`. True: the line is a valid event and the slots are its own.
- * False: not sure; the slots hold nothing of use. A finding's evidence and a line without a line feed behind it are not scanned.
+ * Walks the line [start, end) of `bytes`, which are known to be UTF-8, and fills `values`, which are the event's own where it is valid and else of no use.
+ * A finding with evidence is at most bounded. A line without a line feed behind it is not scanned.
  */
-export function scanEvent(bytes: Buffer, start: number, end: number, jsonDepthMax: number, rules: ScanRules, values: EventValues): boolean {
-  if (bytes[end] !== lineFeed) return false;
+export function scanEvent(bytes: Buffer, start: number, end: number, bounds: JsonBounds, rules: ScanRules, values: EventValues): Scanned {
+  if (bytes[end] !== lineFeed) return scanned.unsure;
+  keysLeft = bounds.jsonKeysMax;
+  stringBytesMax = bounds.jsonStringBytesMax;
   values.clear(bytes);
   const open = skipSpace(bytes, start);
-  if (bytes[open] !== openBrace) return false;
-  const close = scanObject(eventScanPlan, bytes, open, jsonDepthMax, values);
-  return close !== unsure && skipSpace(bytes, close) === end && followsRules(values, rules);
+  if (bytes[open] !== openBrace) return scanned.unsure;
+  const close = scanObject(eventScanPlan, bytes, open, bounds.jsonDepthMax, values);
+  if (close === unsure || skipSpace(bytes, close) !== end) return scanned.unsure;
+  return followsRules(values, rules) ? scanned.valid : scanned.bounded;
 }
 
 /** What the plan cannot say; the same rules as the checker's. */

@@ -36,7 +36,7 @@ export const INVALID_CODES = {
     number: 4,
     stage: "validate",
     disposition: "dead_letter",
-    meaning: "objects and arrays lie inside one another deeper than json_depth_max",
+    meaning: "objects and lists lie inside one another deeper than json_depth_max",
     next: "flatten the event, or carry the inner part as text",
   },
   EVENT_TOO_LONG: {
@@ -87,6 +87,20 @@ export const INVALID_CODES = {
     disposition: "dead_letter",
     meaning: "metadata.version names another major version of OCSF",
     next: "send OCSF 1.x",
+  },
+  EVENT_TOO_MANY_KEYS: {
+    number: 12,
+    stage: "validate",
+    disposition: "dead_letter",
+    meaning: "the objects of the event have more keys together than json_keys_max",
+    next: "split the event, or carry the inner part as text",
+  },
+  EVENT_STRING_TOO_LONG: {
+    number: 13,
+    stage: "validate",
+    disposition: "dead_letter",
+    meaning: "a string, or a key, is longer than json_string_bytes_max",
+    next: "shorten the text; keep long texts elsewhere and refer to them",
   },
   PAYLOAD_LINE_COUNT: {
     number: 100,

@@ -27,6 +27,7 @@ export * from "./versioning.ts";
 export * from "./event_objects.ts";
 export * from "./event_schema.ts";
 export * from "./invalid_codes.ts";
+export { boundsFault, type EventLimits, lineBoundsFault, type JsonBounds } from "./event_bounds.ts";
 export * from "./event_check.ts";
 export { holdFinding } from "./findings.ts";
 export { jsonFault, printable } from "./json_fault.ts";

@@ -7,7 +7,7 @@ import { limits } from "ransomeye-kernel";
 import { type ColumnText, safeText, TextBytes } from "./column_text.ts";
 import { canonicalDomain, canonicalHash, canonicalIp, parseInstantUs } from "./canonical.ts";
 import { ranges } from "./event_schema.ts";
-import { scanEvent } from "./event_scan.ts";
+import { scanEvent, scanned } from "./event_scan.ts";
 import { anyVersionRules } from "./scan_plan.ts";
 import { EventValues, type ProcessSlots, slot } from "./event_values.ts";
 import { parseLine, unparsed } from "./line_parse.ts";
@@ -279,7 +279,7 @@ export function deriveRow(event: unknown, receivedUs: number, out: RowColumns): 
 
 /** The same from the line [start, end) of a payload, with a line feed behind it. False where the line is not JSON, or not UTF-8. */
 export function deriveLine(payload: Buffer, start: number, end: number, receivedUs: number, out: RowColumns<ColumnText>): boolean {
-  if (!scanEvent(payload, start, end, limits.jsonDepthMax, anyVersionRules, values)) {
+  if (scanEvent(payload, start, end, limits, anyVersionRules, values) !== scanned.valid) {
     const event = parseLine(payload, start, end);
     if (event === unparsed) return false;
     values.take(event);

@@ -13,7 +13,16 @@ const rules: readonly (readonly [string, string])[] = [
     "Line",
     `A payload of \`count\` events is exactly \`count\` lines, each ended by a line feed; otherwise the whole signed batch is one dead letter. A line is UTF-8, at most ${limits.lineBytesMax} bytes, and one JSON object. A carriage return before the line feed is white space.`,
   ],
-  ["Depth", `Objects and arrays lie at most ${limits.jsonDepthMax} levels inside one another, the event itself being the first.`],
+  ["Depth", `Objects and lists lie at most ${limits.jsonDepthMax} levels inside one another, the event itself being the first.`],
+  ["Keys", `All objects of an event together have at most ${limits.jsonKeysMax} keys; one that comes twice counts twice.`],
+  [
+    "String bytes",
+    `A string has at most ${limits.jsonStringBytesMax} bytes between its quotes, counted as they are written: \`\\u0041\` is six. A key is a string.`,
+  ],
+  [
+    "What holds first",
+    "The bounds hold while a line is read: what breaks one is not parsed, whatever else is wrong with it. First its bytes and UTF-8, then depth, keys and strings, whichever comes first in the line; then JSON, then the schema.",
+  ],
   [
     "Required and known fields",
     "A required field must be there; a known field must have its type. `null` counts as absent. At least one of the fields named under an object must be there.",

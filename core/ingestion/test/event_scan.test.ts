@@ -1,17 +1,19 @@
-// Why: the scanner saves the parser's work and must never say anything else than the parser. Whatever it is sure of is compared with what JSON.parse,
+// Why: the scanner saves the parser's work and must never say anything else than the parser. Whatever it is sure of is compared with what the bounds, JSON.parse,
 // the checker and the normaliser make of the same line: for lines made from the schema's own table, with all that can be wrong with them, and for lines
 // with broken bytes.
 import assert from "node:assert/strict";
 import { isUtf8 } from "node:buffer";
 import { test } from "node:test";
-import { type Random, seededRandom } from "ransomeye-kernel";
+import { limits, type Random, seededRandom } from "ransomeye-kernel";
 import {
   baseFields,
+  boundsFault,
   checkEvent,
   classes,
   type ColumnText,
   deriveLine,
   deriveRow,
+  type JsonBounds,
   newestSchema,
   newRowColumns,
   objects,
@@ -20,25 +22,28 @@ import {
   schemas,
   TextBytes,
 } from "../protocol/lib.ts";
-import { scanEvent } from "../protocol/event_scan.ts";
+import { scanEvent, scanned } from "../protocol/event_scan.ts";
 import { EventValues } from "../protocol/event_values.ts";
 import { scanRules } from "../protocol/scan_plan.ts";
 import { baseEvent, payloadOf, sampleEvents } from "./event_samples.ts";
 
-const jsonDepthMax = 64;
 const receivedUs = 1_700_000_000_000_000;
 const values = new EventValues();
 
-/** Asserts that scanner and parser agree about a line; whether the scanner was sure. */
-function agree(line: Buffer): boolean {
+/** Asserts that scanner and parser agree about a line within some bounds; whether the scanner was sure that it is valid. */
+function agree(line: Buffer, bounds: JsonBounds = limits): boolean {
   const payload = Buffer.concat([Buffer.from("}\n"), line, Buffer.from("\n{")]);
   const end = 2 + line.length;
   const event = parseLine(payload, 2, end);
   const known = isUtf8(line);
-  const sure = known && scanEvent(payload, 2, end, jsonDepthMax, scanRules(newestSchema), values);
+  const sure = known && scanEvent(payload, 2, end, bounds, scanRules(newestSchema), values) === scanned.valid;
   for (const schema of schemas) {
-    if (known && scanEvent(payload, 2, end, jsonDepthMax, scanRules(schema), values))
-      assert.equal(checkEvent(event, jsonDepthMax, schema), null, `version ${schema.version} is sure of ${line.toString()}`);
+    const said = known ? scanEvent(payload, 2, end, bounds, scanRules(schema), values) : scanned.unsure;
+    if (said !== scanned.unsure) {
+      assert.notEqual(event, undefined, `version ${schema.version} takes for JSON ${line.toString()}`);
+      assert.equal(boundsFault(payload, 2, end, bounds), null, `version ${schema.version} finds within bounds ${line.toString()}`);
+    }
+    if (said === scanned.valid) assert.equal(checkEvent(event, schema), null, `version ${schema.version} is sure of ${line.toString()}`);
   }
   const derived: RowColumns<ColumnText> = newRowColumns();
   assert.equal(deriveLine(payload, 2, end, receivedUs, derived), event !== undefined);
@@ -64,6 +69,35 @@ test("scanner and parser agree about whatever can be made from the schema", () =
   // Else the comparison would be about nothing.
   assert.ok(sure > lines / 5 && sure < lines, `${sure} of ${lines} were scanned`);
 });
+
+test("IF-13 scanner and bounds agree wherever the bounds lie", () => {
+  const random = seededRandom("bounds");
+  let [within, beyond] = [0, 0];
+  for (let n = 0; n < 20_000; n++) {
+    const line = Buffer.from(new Writer(random).event());
+    const bounds = {
+      jsonDepthMax: 1 + (random.uint32() % 8),
+      jsonKeysMax: 1 + (random.uint32() % 60),
+      jsonStringBytesMax: stringBytes(random),
+    };
+    if (agree(line, bounds)) within++;
+    else if (agree(line)) {
+      beyond++;
+      assert.notEqual(
+        boundsFault(line, 0, line.length, bounds),
+        null,
+        `the scan finds beyond ${JSON.stringify(bounds)}: ${line.toString()}`,
+      );
+    }
+  }
+  assert.ok(within > 200 && beyond > 200, `${within} within their bounds, ${beyond} beyond`);
+});
+
+/** Any bound that the schema's own names keep, now and then one that the texts below just reach. */
+function stringBytes(random: Random): number {
+  const exact = [64, 1_400, 1_500, 1_499];
+  return random.float() < 0.5 ? (exact[random.uint32() % exact.length] as number) : 32 + (random.uint32() % 2_000);
+}
 
 test("scanner and parser agree about broken bytes", () => {
   const random = seededRandom("bytes");
@@ -102,6 +136,11 @@ test("what is unusual is left to the parser: repeated names, escaped names, numb
   assert.equal(agree(Buffer.from(event.replace('"port":7', `"port":7,"x":${"[".repeat(62)}${"]".repeat(62)}`))), true);
 });
 
+test("a finding's evidence is left to the parser, its bounds are not looked at twice", () => {
+  const finding = payloadOf(sampleEvents.filter((event) => event["class_uid"] === 2004).slice(0, 1));
+  assert.equal(scanEvent(finding, 0, finding.length - 1, limits, scanRules(newestSchema), values), scanned.bounded);
+});
+
 test("ranges and uids are the checker's, on either side", () => {
   const with_ = (change: object): string => JSON.stringify({ ...baseEvent(0, 0), ...change });
   for (const [small, value, valid] of [
@@ -128,7 +167,7 @@ test("ranges and uids are the checker's, on either side", () => {
 test("a line that no line feed ends is not scanned, and never read beyond", () => {
   const line = payloadOf([baseEvent(0, 0, { message: "a\\b" })]).subarray(0, -1);
   for (let end = 0; end <= line.length; end++)
-    assert.equal(scanEvent(Buffer.from(line.subarray(0, end)), 0, end, jsonDepthMax, scanRules(newestSchema), values), false);
+    assert.equal(scanEvent(Buffer.from(line.subarray(0, end)), 0, end, limits, scanRules(newestSchema), values), scanned.unsure);
 });
 
 /** Writes events from the schema's table, with everything that can be wrong or odd about them, now and then. */

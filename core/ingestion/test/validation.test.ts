@@ -14,7 +14,7 @@ import {
 } from "../protocol/lib.ts";
 import { baseEvent, payloadOf, sampleEvents, type Json } from "./event_samples.ts";
 
-const limits = { lineBytesMax: 4096, jsonDepthMax: 64 };
+const limits = { lineBytesMax: 4096, jsonDepthMax: 64, jsonKeysMax: 200, jsonStringBytesMax: 2048 };
 
 function verdicts(lines: readonly (string | Json)[]): string[] {
   const check = validatePayload(payloadOf(lines), lines.length, newestSchema, limits);
@@ -70,11 +70,19 @@ test("time must lie within the years 1900 to 2200; a time in seconds is valid an
     assert.match(at(time)[0] ?? "", /EVENT_FIELD_RANGE time/);
 });
 
-test("unknown fields are kept and only measured; null counts as absent", () => {
+test("unknown fields are kept, whatever they hold within the bounds; null counts as absent", () => {
   assert.deepEqual(verdicts([baseEvent(0, 0, { brand_new: { a: [1] }, message: null, device: null })]), []);
 });
 
-test("depth beyond json_depth_max is refused in known, unknown and unmapped places, and 100,000 levels cost no stack", () => {
+/** The same event twice, open at its end: one that the scan is sure of, one that only the parser is. */
+function openEvents(): readonly string[] {
+  const plain = JSON.stringify(baseEvent(0, 0)).slice(0, -1);
+  const odd = plain.replace('"severity_id":1', '"severity_id":1.0');
+  assert.notEqual(odd, plain);
+  return [plain, odd];
+}
+
+test("IF-13 depth beyond json_depth_max is refused in known, unknown and unmapped places, and 100,000 levels cost no stack", () => {
   const nested = (levels: number): string => "[".repeat(levels) + "]".repeat(levels);
   const base = JSON.stringify(baseEvent(0, 0)).slice(0, -1);
   const of = (text: string): string => verdicts([`${base},${text}}`])[0] ?? "valid";
@@ -88,8 +96,62 @@ test("depth beyond json_depth_max is refused in known, unknown and unmapped plac
   const deep = JSON.stringify(sampleEvents[4]).slice(0, -1);
   assert.match(verdicts([`${deep},"process":${parent}}`])[0] ?? "", /EVENT_TOO_DEEP/);
   const far = Buffer.from(`{"class_uid":0,"x":${nested(100_000)}}\n`);
-  const check = validatePayload(far, 1, newestSchema, { lineBytesMax: 1 << 20, jsonDepthMax: 64 });
+  const check = validatePayload(far, 1, newestSchema, { ...limits, lineBytesMax: 1 << 20 });
   assert.equal(check.kind === "lines" && check.invalid[0]?.code, INVALID_CODES.EVENT_TOO_DEEP.number);
+});
+
+test("IF-13 keys beyond json_keys_max are refused: in one object, in many, where nothing is known, and the same one again and again", () => {
+  const valuesOf: readonly ((keys: number) => string)[] = [
+    (keys) => `{${Array.from({ length: keys }, (_, n) => `"k${n}":${n}`).join(",")}}`,
+    (keys) => `{${Array(keys).fill('"k":0').join()}}`,
+    (keys) => `[${Array(keys).fill('{"k":0}').join()}]`,
+    (keys) => `[${Array(keys).fill('{"k:\\":,{":"a:b"}').join()}]`,
+  ];
+  for (const event of openEvents()) {
+    const left = limits.jsonKeysMax - [...event.matchAll(/":/g)].length - 1;
+    for (const value of valuesOf) {
+      assert.deepEqual(verdicts([`${event},"x":${value(left)}}`]), []);
+      assert.deepEqual(verdicts([`${event},"x":${value(left + 1)}}`]), ["0 EVENT_TOO_MANY_KEYS more than 200 keys"]);
+      assert.deepEqual(verdicts([`${event},"unmapped":${value(left + 1)}}`]), ["0 EVENT_TOO_MANY_KEYS more than 200 keys"]);
+    }
+  }
+});
+
+test("IF-13 strings beyond json_string_bytes_max are refused: a text, a name, an unknown value, and escapes count as they are written", () => {
+  const most = limits.jsonStringBytesMax;
+  const [letters, escapes] = ["x".repeat(most), `${"\\u0041".repeat(340)}${"x".repeat(8)}`];
+  const quotes = '\\"'.repeat(most / 2);
+  const umlauts = "\u00fc".repeat(most / 2);
+  for (const text of [letters, escapes, quotes, umlauts]) {
+    assert.equal(Buffer.byteLength(text), most);
+    for (const member of [(s: string) => `"message":"${s}"`, (s: string) => `"x":["${s}"]`, (s: string) => `"${s}":0`]) {
+      for (const event of openEvents()) {
+        assert.deepEqual(verdicts([`${event},${member(text)}}`]), []);
+        assert.deepEqual(verdicts([`${event},${member(`${text}x`)}}`]), ["0 EVENT_STRING_TOO_LONG a string of more than 2048 bytes"]);
+      }
+    }
+  }
+});
+
+test("IF-13 what is beyond a bound is never parsed, JSON or not", (t) => {
+  const parse = t.mock.method(JSON, "parse");
+  const event = JSON.stringify(baseEvent(0, 0));
+  const [deep, keys, string] = ["[".repeat(65), '"k":0,'.repeat(201), `"${"x".repeat(2049)}`];
+  const closed = [`"x":${deep}${"]".repeat(65)}}`, `${keys}"k":0}`, `"x":${string}"}`].map((member) => `${event.slice(0, -1)},${member}`);
+  const open = [`{"x":${deep}`, `{${keys}`, `{"x":${string}`, `${" ".repeat(4096)}{}`];
+  const codes = verdicts([...closed, ...open]).map((verdict) => verdict.split(" ")[1]);
+  const inOrder = ["EVENT_TOO_DEEP", "EVENT_TOO_MANY_KEYS", "EVENT_STRING_TOO_LONG"];
+  assert.deepEqual(codes, [...inOrder, ...inOrder, "EVENT_TOO_LONG"]);
+  assert.equal(parse.mock.callCount(), 0);
+  // The first bound in the line is the one that is named.
+  assert.match(verdicts([`{"x":${string}",${keys}"y":${deep}`])[0] ?? "", /EVENT_STRING_TOO_LONG/);
+  assert.match(verdicts([`{${keys}"y":${deep}`])[0] ?? "", /EVENT_TOO_MANY_KEYS/);
+  assert.equal(parse.mock.callCount(), 0);
+});
+
+test("a string without an end and brackets without a beginning are no JSON, whatever they might have held", () => {
+  for (const line of ['{"x":"', `{"x":"${"[{:".repeat(600)}`, '{"x":"\\', `${"]}".repeat(90)}${"[".repeat(90)}`])
+    assert.match(verdicts([line])[0] ?? "", /EVENT_NOT_JSON/, line);
 });
 
 test("a line longer than line_bytes_max is invalid without being parsed", () => {
@@ -217,7 +279,7 @@ test("checkEvent never throws and never changes what it checks", () => {
     fc.property(fc.constantFrom(...sampleEvents), fc.dictionary(known, value, { maxKeys: 3 }), (sample, change) => {
       const text = JSON.stringify({ ...sample, ...change });
       const event: unknown = JSON.parse(text);
-      checkEvent(event, 64);
+      checkEvent(event);
       assert.equal(JSON.stringify(event), text);
     }),
   );

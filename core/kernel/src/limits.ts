@@ -17,6 +17,10 @@ export interface Limits {
   readonly lineBytesMax: number;
   /** Levels of objects and arrays inside one another; V8 itself would follow a hundred thousand. */
   readonly jsonDepthMax: number;
+  /** Names in one event, in all of its objects together: what a parser makes of a line grows with them, and no source writes more than some hundreds. */
+  readonly jsonKeysMax: number;
+  /** Bytes of one string of an event as it is written, escapes included and quotes not; a name is a string. The longest is an original in `raw_data`. */
+  readonly jsonStringBytesMax: number;
   /** Bytes of one gRPC message: a full frame with header, signature and field tags. */
   readonly messageBytesMax: number;
   /** Buffer bytes that every open session may count on (R-14). */
@@ -45,6 +49,8 @@ export const limits: Limits = Object.freeze({
   frameHeaderBytesMax: 512,
   lineBytesMax: 128 * kib,
   jsonDepthMax: 64,
+  jsonKeysMax: 4096,
+  jsonStringBytesMax: 96 * kib,
   messageBytesMax: 260 * kib,
   sessionFloorBytes: 4 * kib,
   columnTextBytesMax: 1 * kib,
@@ -58,6 +64,9 @@ export const limits: Limits = Object.freeze({
 /** Room in a message beside payload and header: a 64-byte signature and the protobuf tags. */
 const messageSlackBytes = 1 * kib;
 
+/** The shortest name with its value and what parts it from the next, `"":0,`. */
+const keyBytesMin = 5;
+
 /** Throws a DefectError that names the relation which does not hold. Runs when the kernel is loaded; exported so that tests can break it. */
 export function assertLimits(l: Limits): void {
   for (const [name, value] of Object.entries(l)) invariant(Number.isSafeInteger(value) && value > 0, `limit ${name} is ${value}`);
@@ -65,7 +74,9 @@ export function assertLimits(l: Limits): void {
   invariant(l.frameEventsMax * 2 <= l.frameBytesMax, "frameEventsMax * 2 <= frameBytesMax: a full frame has two bytes for each event");
   invariant(l.frameBytesMax + l.frameHeaderBytesMax + messageSlackBytes <= l.messageBytesMax, "a full frame fits messageBytesMax");
   invariant(l.sessionFloorBytes <= l.frameBytesMax, "sessionFloorBytes <= frameBytesMax: the floor is less than a frame");
-  invariant(l.columnTextBytesMax <= l.lineBytesMax, "columnTextBytesMax <= lineBytesMax: a column is cut from a line");
+  invariant(l.jsonStringBytesMax < l.lineBytesMax, "jsonStringBytesMax < lineBytesMax: else the line alone would bound a string");
+  invariant(l.jsonKeysMax * keyBytesMin <= l.lineBytesMax, "jsonKeysMax keys fit a line: else the line alone would bound them");
+  invariant(l.columnTextBytesMax <= l.jsonStringBytesMax, "columnTextBytesMax <= jsonStringBytesMax: a column is cut from a string");
   invariant(l.invalidPerReceiptMax <= l.frameEventsMax, "invalidPerReceiptMax <= frameEventsMax");
   invariant(l.spoolBytesMax >= 4 * l.messageBytesMax, "spoolBytesMax >= 4 * messageBytesMax: a spool holds a few full frames");
   invariant(l.frameBytesMax < 2 ** 31, "frameBytesMax fits int4, the type of byte_offset");

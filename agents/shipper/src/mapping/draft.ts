@@ -4,8 +4,16 @@
 // Forbids: an event without time, and shortening anything in silence.
 
 import { isUtf8 } from "node:buffer";
-import { checkEvent, classes, formatInstantUs, invalidName, OCSF_VERSION, ranges } from "ransomeye-ingestion/protocol";
-import { limits } from "ransomeye-kernel";
+import {
+  checkEvent,
+  classes,
+  type EventFault,
+  formatInstantUs,
+  invalidName,
+  lineBoundsFault,
+  OCSF_VERSION,
+  ranges,
+} from "ransomeye-ingestion/protocol";
 import type { RecordCode } from "../errors.ts";
 import { type Format, formats } from "../formats.ts";
 import type { Json } from "./json.ts";
@@ -41,7 +49,7 @@ export type Mapped =
 
 /** Marks an event whose raw_data is base64: the record was not UTF-8. */
 const base64Label = "raw_data:base64";
-/** Marks an event that was too long with its unmapped fields; they stand in raw_data alone. */
+/** Marks an event that was beyond a bound with its unmapped fields; they stand in raw_data alone. */
 const unmappedLabel = "unmapped:raw_data";
 
 function envelope(draft: Draft, format: Format, original: Buffer, keepRaw: boolean): Json {
@@ -100,32 +108,28 @@ const other = 99;
 export function finish(draft: Draft, format: Format, original: Buffer, keepRaw: boolean): Mapped {
   const frame = envelope(draft, format, original, keepRaw);
   let event = eventOf(draft, draft.classUid, draft.activityId, frame);
-  let fault = checkEvent(event, limits.jsonDepthMax);
+  let fault = checkEvent(event);
   if (fault !== null && draft.classUid !== 0) {
     // The record lacks what its class requires. Nothing that was mapped is lost: as unmapped fields it needs no type.
     const name = draft.activityName ?? classes[draft.classUid]?.name;
     const base: Draft = { ...draft, activityName: name, fields: {}, unmapped: { ...draft.unmapped, mapped: draft.fields } };
     event = eventOf(base, 0, other, frame);
-    fault = checkEvent(event, limits.jsonDepthMax);
+    fault = checkEvent(event);
   }
-  if (fault !== null) {
-    const code = invalidName(fault.code) === "EVENT_TOO_DEEP" ? "SHIP_RECORD_TOO_DEEP" : "SHIP_EVENT_INVALID";
-    return { kind: "invalid", code, message: `${invalidName(fault.code)}: ${fault.reason}` };
-  }
+  if (fault !== null) return invalid("SHIP_EVENT_INVALID", fault);
   let line = Buffer.from(JSON.stringify(event));
-  if (line.length > limits.lineBytesMax && keepRaw) {
+  let beyond = lineBoundsFault(line);
+  if (beyond !== null && keepRaw) {
     const metadata = frame["metadata"] as Json;
     const labels = [...((metadata["labels"] as string[] | undefined) ?? []), unmappedLabel];
     line = Buffer.from(JSON.stringify({ ...event, unmapped: undefined, metadata: { ...metadata, labels } }));
+    beyond = lineBoundsFault(line);
   }
-  if (line.length > limits.lineBytesMax) {
-    return {
-      kind: "invalid",
-      code: "SHIP_EVENT_TOO_LARGE",
-      message: `the event has ${line.length} bytes, at most ${limits.lineBytesMax} are taken`,
-    };
-  }
-  return { kind: "event", line };
+  return beyond === null ? { kind: "event", line } : invalid("SHIP_EVENT_TOO_LARGE", beyond);
+}
+
+function invalid(code: RecordCode, { code: why, reason }: EventFault): Mapped {
+  return { kind: "invalid", code, message: `${invalidName(why)}: ${reason}` };
 }
 
 /** The original record of an event that a reader made, byte for byte; undefined if it was shipped without. */

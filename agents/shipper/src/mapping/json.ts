@@ -149,19 +149,6 @@ export function toInteger(value: unknown): number | undefined {
   return Number.isSafeInteger(number) ? number : undefined;
 }
 
-/** Levels of nesting of a value, counted no further than `max + 1`. */
-export function depthOf(value: unknown, max: number): number {
-  if (typeof value !== "object" || value === null) return 0;
-  if (max === 0) return 1;
-  let deepest = 0;
-  for (const name in value) {
-    const depth = depthOf((value as Json)[name], max - 1);
-    if (depth > deepest) deepest = depth;
-    if (deepest >= max) break;
-  }
-  return deepest + 1;
-}
-
 /**
  * Writes numbers that a double cannot hold exactly (integers beyond 2^53, exponents beyond its range) as texts, so that they survive the way
  * through JSON.parse. `text` must be JSON; anything else comes back changed or not, and is no JSON either way.

@@ -4,7 +4,7 @@
 // Forbids: mapping what is not an object, or too deep to be walked.
 
 import { isUtf8 } from "node:buffer";
-import { invalidName, jsonFault, printable, validateLine } from "ransomeye-ingestion/protocol";
+import { boundsFault, invalidName, type JsonBounds, jsonFault, printable, validateLine } from "ransomeye-ingestion/protocol";
 import { type Clock, limits } from "ransomeye-kernel";
 import { type RecordCode, ShipError } from "../errors.ts";
 import type { Format } from "../formats.ts";
@@ -14,7 +14,7 @@ import { mapAudit } from "./auditd/auditd.ts";
 import { type Draft, finish, type Mapped } from "./draft.ts";
 import { mapEtw } from "./etw/etw.ts";
 import { mapFalco } from "./falco/falco.ts";
-import { asObject, depthOf, type Json, keepExactNumbers } from "./json.ts";
+import { asObject, type Json, keepExactNumbers } from "./json.ts";
 import { mapOsquery } from "./osquery/osquery.ts";
 import { mapSuricata } from "./suricata/suricata.ts";
 import { mapTetragon } from "./tetragon/tetragon.ts";
@@ -39,8 +39,12 @@ export interface MapOptions {
   readonly raw?: boolean;
 }
 
-/** Levels that a record may have; its event puts a few around it. */
-const recordDepthMax: number = limits.jsonDepthMax - 4;
+/** What a record is held to before it is parsed. Its event puts a few levels around it; keys and strings are the event's matter, which may leave them to `raw_data`. */
+const recordBounds: JsonBounds = {
+  jsonDepthMax: limits.jsonDepthMax - 4,
+  jsonKeysMax: Number.POSITIVE_INFINITY,
+  jsonStringBytesMax: Number.POSITIVE_INFINITY,
+};
 
 /** How a format's records are read and what is made of them. */
 interface FormatMapping {
@@ -81,13 +85,12 @@ const mappings: Readonly<Record<Exclude<Format, "ocsf_ndjson">, FormatMapping>> 
 
 /** A JSON object of no more levels than an event may carry. */
 function jsonRecord({ bytes }: RawRecord): Json | Fault {
+  const tooDeep = boundsFault(bytes, 0, bytes.length, recordBounds);
+  if (tooDeep !== null) return new Fault("SHIP_RECORD_TOO_DEEP", tooDeep.reason);
   const record = parseJson(bytes);
   if (record === undefined) return new Fault("SHIP_RECORD_NOT_JSON", jsonFault(bytes.toString("utf8")));
   const object = asObject(record);
-  if (object === undefined) return new Fault("SHIP_RECORD_NOT_OBJECT", "the record is not an object");
-  if (depthOf(object, recordDepthMax) > recordDepthMax)
-    return new Fault("SHIP_RECORD_TOO_DEEP", `the record has more than ${recordDepthMax} levels`);
-  return object;
+  return object ?? new Fault("SHIP_RECORD_NOT_OBJECT", "the record is not an object");
 }
 
 /** A row under its header. Without one no row of the input can be read, so the input ends. */

@@ -14,6 +14,7 @@ import { readingMutants } from "./reading_mutants.ts";
 import { replayMutants } from "./replay_mutants.ts";
 import { trustMutants } from "./trust_mutants.ts";
 import { urgentMutants } from "./urgent_mutants.ts";
+import { validationMutants } from "./validation_mutants.ts";
 
 export const allMutants: readonly Mutant[] = [
   ...hardeningMutants,
@@ -30,4 +31,5 @@ export const allMutants: readonly Mutant[] = [
   ...replayMutants,
   ...readingMutants,
   ...urgentMutants,
+  ...validationMutants,
 ];
