@@ -2,15 +2,19 @@
  * Why: what a system promises it must also deny, loudly, when it no longer holds: an operator asks `audit` and `status`.
  * Enforces: on a real system, one event lost and another doubled (which no count can see) makes `audit` and `status` fail; a partition whose
  * history was rewritten is shown by `status`, goes on after `reconcile`, and stays stopped while rows and log contradict each other; a paused bus is
- * shown; each process serves its metrics.
+ * shown, and so is who is refused for flooding and whose identity seems to be in use twice; each process serves its metrics.
  * Forbids: alarms that only ever stay silent.
  */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
+import { loadIdentity } from "ransomeye-sdk";
 import { writeNumberedEvents } from "../src/crash/numbered_events.ts";
+import { plainHello, TestClient } from "../src/gate/test_client.ts";
 import { RunningSystem } from "../src/harness/running_system.ts";
 
 const EVENTS = 500;
@@ -83,6 +87,77 @@ test("R-33 a bus that takes nothing is no quiet one: status says why, and fails 
   } finally {
     await administrator.end();
   }
+});
+
+test("BP-18 ING-8 who floods a gateway is named by status, with the offence and the end of it", async () => {
+  await using system = await RunningSystem.start(["--set", "gateway.quarantine_ms_min=600000"]);
+  assert.equal((await system.run("producer", "enroll", "flooder", "--kind", "linux")).exitCode, 0);
+  const { producer, tlsCertPem: cert, tlsKeyPem: key, caPem: ca } = await loadIdentity(join(system.dataDir, "identities", "flooder"));
+  const { port } = (await system.runtime()).gateway;
+  assert.equal((await system.run("status")).exitCode, 0);
+  // Who is welcomed and says Hello again breaks the conversation.
+  let ended: string;
+  do {
+    const client = new TestClient({ port, ca, cert, key });
+    client.say(plainHello());
+    client.say(plainHello());
+    ended = (await client.ended).code;
+    client.session.destroy();
+  } while (ended === "INGEST_PROTOCOL_VIOLATION");
+  assert.equal(ended, "INGEST_QUARANTINED");
+  // The gateway reports once a second.
+  const shown = await until(
+    () => system.run("status"),
+    ({ stdout }) => stdout.includes("QUARANTINE"),
+  );
+  assert.equal(shown.exitCode, FOUND);
+  const line = new RegExp(`^QUARANTINE ${producer} at gateway-1 until (\\S+): INGEST_(?:PROTOCOL_VIOLATION|RECONNECT_FLOOD)$`, "m").exec(
+    shown.stdout,
+  );
+  const { quarantine } = await system.json<{ quarantine: { producer: string; gateway: string; since_us: number; until_us: number }[] }>(
+    "status",
+  );
+  assert.deepEqual(
+    quarantine.map((one) => [one.producer, one.gateway, one.until_us > one.since_us]),
+    [[producer, "gateway-1", true]],
+  );
+  assert.equal(Date.parse(line?.[1] ?? ""), Math.floor((quarantine[0]?.until_us ?? 0) / 1000), shown.stdout);
+});
+
+test("TB-8 R-6 an identity that seems to be in use twice is shown with its evidence until an operator has settled it", async () => {
+  await using system = await RunningSystem.start();
+  assert.equal((await system.run("producer", "enroll", "twin", "--kind", "linux")).exitCode, 0);
+  const { producer } = await loadIdentity(join(system.dataDir, "identities", "twin"));
+  assert.deepEqual(await system.run("producer", "clones"), {
+    exitCode: 0,
+    stdout: "no identity is suspected of being in use twice\n",
+    stderr: "",
+  });
+  // As a gateway tells it; the address is a stranger's word.
+  const gateway = connect((await system.runtime()).registrySocket);
+  await once(gateway, "connect");
+  const suspicion = { producer, evidence: "address_flapping", detail: "192.0.2.7 and \u001b[2J192.0.2.8" };
+  for (let times = 1; times <= 2; times += 1) gateway.write(`${JSON.stringify({ op: "suspect", suspicion })}\n`);
+  type Clones = { clones: { producer: string; name: string; evidence: string; times: number; resolution: string | null }[] };
+  const clones = (...more: string[]): Promise<Clones> => system.json<Clones>("producer", "clones", ...more);
+  const { clones: found } = await until(clones, (answer) => answer.clones[0]?.times === 2);
+  gateway.destroy();
+  assert.deepEqual(
+    found.map((one) => [one.producer, one.name, one.evidence, one.resolution]),
+    [[producer, "twin", "address_flapping", null]],
+  );
+  const shown = await system.run("producer", "clones");
+  assert.equal(shown.exitCode, FOUND);
+  assert.match(shown.stdout, new RegExp(`twin +${producer} +address_flapping +2 `));
+  assert.match(shown.stdout, /twin: sessions alternate between two addresses; 192\.0\.2\.7 and [^\u001b]*192\.0\.2\.8/);
+  assert.match(shown.stdout, /next: ransomeye producer suspend \| revoke \| accept-clone PRODUCER/);
+
+  assert.equal((await system.run("producer", "accept-clone", "twin", "--reason", "moves between networks")).exitCode, 0);
+  assert.deepEqual([(await clones()).clones, (await system.run("producer", "clones")).exitCode], [[], 0]);
+  assert.deepEqual(
+    (await clones("--all")).clones.map(({ name, resolution }) => [name, resolution]),
+    [["twin", "moves between networks"]],
+  );
 });
 
 test("each process serves its metrics on a socket of its own, and the supervisor keeps a log of the database", async () => {
