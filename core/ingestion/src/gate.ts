@@ -27,6 +27,7 @@ import { Transmissions } from "./refusals.ts";
 import { RegistryWatch } from "./registry_watch.ts";
 import { headOfNobody, openSession, step } from "./session.ts";
 import { type Entry, SessionBook } from "./session_book.ts";
+import { ThrottleNews } from "./throttle_news.ts";
 import { become, type Session, type SessionContext, type SessionEffect, type SessionSignal, type Settled } from "./session_state.ts";
 
 const second = 1000;
@@ -46,6 +47,7 @@ export class Gate {
   readonly #quarantine: Quarantine;
   readonly #pressure: Pressure;
   readonly #ramp: Ramp;
+  readonly #news = new ThrottleNews();
   readonly #linger: Linger;
   #secondMs = 0;
   readonly #registry: RegistryWatch;
@@ -76,6 +78,7 @@ export class Gate {
     this.#take(signal);
     this.#press();
     this.#share();
+    this.#tell();
     this.#dispatch();
     this.#askHeads();
     return this.#effects;
@@ -186,6 +189,8 @@ export class Gate {
     else {
       this.#desk.note(entry.session);
       this.#heads.note(entry.session);
+      this.#news.note(entry.session);
+      if (signal.kind === "frame" || signal.kind === "demand") this.#news.spoke(entry.session, this.#pressure.now);
     }
   }
 
@@ -272,6 +277,7 @@ export class Gate {
   #retire(entry: Entry): void {
     const { id, identity, bucket } = entry.session;
     this.#desk.forget(id);
+    this.#news.forget(id);
     if (!this.#book.retire(entry)) return;
     this.#heads.forget(identity.producer);
     this.#leftRates.leave(identity.producer, bucket);
@@ -305,6 +311,7 @@ export class Gate {
     const { nowMs } = this.#at;
     this.#linger.tick(peersWaited === true);
     this.#desk.refresh();
+    this.#news.refresh();
     this.#heads.poll(nowMs);
     this.#checkRegistry(registryAgeMs);
     for (const id of this.#book.due(nowMs)) this.#to(id, { kind: "tick" });
@@ -334,7 +341,11 @@ export class Gate {
     if (!this.#pressure.update(levels, nowMs)) return;
     const { state, reason } = this.#pressure.now;
     this.#effects.push(note(events.pressureChanged, { state, reason, level: Math.round((heldBytes / bytesMax) * 1000) / 1000 }));
-    this.#toAll({ kind: "throttled", throttling: this.#pressure.now });
+    this.#news.changed(this.#desk.waitingIds());
+  }
+
+  #tell(): void {
+    for (const id of this.#news.take()) this.#to(id, { kind: "throttled", throttling: this.#pressure.now });
   }
 
   /** Hands out credit: never what floors of sessions yet to come need, nothing while paused, and after a pause a little more each second. */

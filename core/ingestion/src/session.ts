@@ -189,7 +189,8 @@ const headRead: Handler<"headRead"> = (session, { head }, context) => {
   );
 };
 
-const frame: Handler<"frame"> = (session, signal, context) => takeFrame(heard(session, context), signal.frame, context);
+const frame: Handler<"frame"> = (session, signal, context) =>
+  withLinger(takeFrame(heard(session, context), signal.frame, context), context);
 
 const demand: Handler<"demand"> = (session, { demand: asked }, context) =>
   become(heard(session, context), { want: { bytes: asked.bytes, events: asked.events } });
@@ -239,15 +240,22 @@ const granted: Handler<"granted"> = (session, { cost }, context) => {
   ]);
 };
 
-/** Beside what every tick does: a linger that has become quite another one is told at once, in a Credit that grants nothing new. Producers with
- *  credit to spare would else go on sending small frames to a gate that drowns in them (R-15). */
+/** Beside what every tick does: who was asked to gather for long is told once the gate is at rest again, or its next events would wait for nothing. */
 const streamingTick: Handler<"tick"> = (session, signal, context) => {
   const ticked = tick(session, signal, context);
-  const { phase, toldLingerMs, account } = ticked.session;
-  const { lingerMs } = context;
-  if (phase !== "streaming" || (lingerMs < 2 * toldLingerMs && 2 * lingerMs > toldLingerMs)) return ticked;
-  return become(ticked.session, { toldLingerMs: lingerMs }, [...ticked.effects, creditMessage(account, context)]);
+  return context.lingerMs <= context.settings.lingerMsMin ? withLinger(ticked, context) : ticked;
 };
+
+/**
+ * A linger that has become quite another one is told in a Credit that grants nothing new: producers with credit to spare would else go on sending small
+ * frames to a gate that drowns in them (R-15). Those who send, that is: a message to each of thousands who are silent would drown it, too.
+ */
+function withLinger(done: Step, context: SessionContext): Step {
+  const { phase, toldLingerMs, account } = done.session;
+  const { lingerMs } = context;
+  if (phase !== "streaming" || (lingerMs < 2 * toldLingerMs && 2 * lingerMs > toldLingerMs)) return done;
+  return become(done.session, { toldLingerMs: lingerMs }, [...done.effects, creditMessage(account, context)]);
+}
 
 const throttled: Handler<"throttled"> = (session, { throttling }) =>
   throttling.state === session.told.state && throttling.reason === session.told.reason

@@ -188,18 +188,6 @@ test("deadlines: Hello, a silent peer, and credit that nobody uses (IF-11)", asy
   assert.deepEqual([mute.ended, silent.ended, hoarder.ended], ["INGEST_HELLO_TIMEOUT", "INGEST_PEER_SILENT", "INGEST_CREDIT_UNUSED"]);
 });
 
-test("R-15 a linger that has become quite another one is told at the next tick, with no new credit", () => {
-  const settings = gatewaySettings("model", modelConfig);
-  const at = (lingerMs: number): SessionContext => ({ nowMs: 0, nowUs: 0, settings, lingerMs }) as SessionContext;
-  const opened = openSession(1, new ModelProducer(seededRandom(1)).identity, Buffer.alloc(32), undefined, at(20));
-  const streaming = Object.freeze({ ...opened, phase: "streaming" as const, toldLingerMs: 20 });
-  assert.deepEqual(step(streaming, { kind: "tick" }, at(39)).effects, []);
-  const told = step(streaming, { kind: "tick" }, at(5000));
-  assert.deepEqual(told.effects, [{ kind: "send", message: { kind: "credit", bytesTotal: 0, eventsTotal: 0, lingerMs: 5000 } }]);
-  assert.deepEqual(step(told.session, { kind: "tick" }, at(5000)).effects, []);
-  assert.equal(step(told.session, { kind: "tick" }, at(2500)).effects.length, 1);
-});
-
 test("R-13 while the registry is stale sessions end paced, and it is said once", async () => {
   const world = new ModelWorld(6);
   const all: ModelProducer[] = [];

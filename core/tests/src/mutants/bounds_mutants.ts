@@ -64,6 +64,42 @@ const shared: readonly Mutant[] = [
     check: named(`${sockets}/overload_tests.test.js`, "BP-10 R-14 a lease runs from the question"),
   },
   {
+    rule: "BP-19",
+    bug: "every session is told of every state",
+    patches: [
+      {
+        file: `${gate}/gate.js`,
+        find: "this.#news.changed(this.#desk.waitingIds());",
+        replace: "this.#news.changed(this.#book.liveIds());",
+      },
+    ],
+    check: named(`${tests}/throttle_news.test.js`, "BP-19 a state that changes is told to those who wait or speak"),
+  },
+  {
+    rule: "BP-19",
+    bug: "whoever speaks while the gate is paused hears nothing",
+    patches: [{ file: `${gate}/throttle_news.js`, find: 'if (now.state !== "open" &&', replace: "if (false &&" }],
+    check: named(`${tests}/throttle_news.test.js`, "BP-19 a state that changes is told to those who wait or speak"),
+  },
+  {
+    rule: "BP-19",
+    bug: "all news is told at once",
+    patches: [{ file: `${gate}/throttle_news.js`, find: "this.#left -= 1;", replace: "" }],
+    check: named(`${tests}/throttle_news.test.js`, "BP-19 news is told to a bounded number"),
+  },
+  {
+    rule: "BP-19",
+    bug: "a longer linger is told to nobody who sends",
+    patches: [
+      {
+        file: `${gate}/session.js`,
+        find: "withLinger(takeFrame(heard(session, context), signal.frame, context), context)",
+        replace: "takeFrame(heard(session, context), signal.frame, context)",
+      },
+    ],
+    check: named(`${tests}/throttle_news.test.js`, "BP-19 R-15 a longer linger is told to whoever sends"),
+  },
+  {
     rule: "BP-17",
     bug: "strikes are forgotten whenever the book is tidied",
     patches: [{ file: `${gate}/quarantine.js`, find: "if (forgiven && nowMs", replace: "if (nowMs" }],
