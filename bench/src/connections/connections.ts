@@ -7,7 +7,7 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { openResult } from "ransomeye-tests";
-import { cpuSecondsOf, memoryBytes } from "../cpu_account.ts";
+import { cpuSecondsOf, cpuSecondsOfTree, memoryBytes } from "../cpu_account.ts";
 import { BenchSystem } from "../load/bench_system.ts";
 import type { Settled } from "../load/settle.ts";
 import { toWire, type WireIdentity } from "../load/wire_identity.ts";
@@ -15,7 +15,7 @@ import { sharedClockUs, Worker } from "../load/worker.ts";
 import { percentiles } from "../stats.ts";
 import type { CrowdAnswer, CrowdQuestion } from "./crowd_main.ts";
 import type { ConnectionsOptions } from "./options.ts";
-import { type ConnectionsFigures, connectionsPage, connectionsVerdict } from "./page.ts";
+import { type ConnectionsFigures, connectionsPage, connectionsVerdict, type CoresOf } from "./page.ts";
 
 const crowdPath = fileURLToPath(new URL("./crowd_main.js", import.meta.url));
 /** Files of a process that are no producer's connection. */
@@ -34,8 +34,7 @@ export async function connectionsBench(options: ConnectionsOptions): Promise<num
       ? undefined
       : await openResult<ConnectionsFigures>({ path: options.result, script: "bench", append: false, pageOf: connectionsPage });
   const filesMax = Number(execFileSync("/bin/sh", ["-c", "ulimit -n"]).toString());
-  const boundedBy = boundOf(options, filesMax);
-  process.stdout.write(`bounded by: ${boundedBy}\n`);
+  process.stdout.write(`${filesSay(options, filesMax)}\n`);
   await using system = await BenchSystem.start({
     RANSOMEYE_GATEWAY_PROCESSES: String(gateways),
     RANSOMEYE_GATEWAY_HANDSHAKE_OVERRIDES: "127.0.0.0/8=unlimited",
@@ -50,7 +49,7 @@ export async function connectionsBench(options: ConnectionsOptions): Promise<num
   const enrolledPerSecond = producers / ((sharedClockUs() - enrolFromUs) / 1e6);
   const crowds = shares.map(() => new Worker(crowdPath, [`--max-old-space-size=${generatorHeapMib}`]));
   const gatewayPids = Array.from({ length: gateways }, (_, i) => system.pidOf(`gateway-${i + 1}`));
-  const memoryOf = (pids: readonly number[]): number => pids.reduce((sum, pid) => sum + memoryBytes(pid), 0);
+  const memoryOf = (pids: readonly number[]): number => sumOf(pids, memoryBytes);
   const all = <T>(question: (n: number) => CrowdQuestion): Promise<T[]> => Promise.all(crowds.map((crowd, n) => crowd.ask<T>(question(n))));
   try {
     await all(() => ({ ask: "measure", seconds: 0 }));
@@ -60,7 +59,7 @@ export async function connectionsBench(options: ConnectionsOptions): Promise<num
     const { gateway } = system.runtime;
     const opened = await all<number>((n) => ({ ask: "open", identities: shares[n] ?? [], gateway, from: `127.0.0.${n + 2}` }));
     const connectSeconds = (sharedClockUs() - openFromUs) / 1e6;
-    const connected = opened.reduce((sum, count) => sum + count, 0);
+    const connected = sumOf(opened, (count) => count);
     say(`${connected} connected after ${connectSeconds.toFixed(0)} s`);
     await new Promise((resolve) => setTimeout(resolve, settleMs));
     const gatewayBytesPerConnection = (memoryOf(gatewayPids) - gatewayBefore) / connected;
@@ -68,10 +67,19 @@ export async function connectionsBench(options: ConnectionsOptions): Promise<num
     const sessionsOfGateways = await Promise.all(gatewayPids.map((_, i) => system.gatewayMetric("gateway_sessions", `gateway-${i + 1}`)));
     await all(() => ({ ask: "begin", intervalSeconds: interval }));
     await new Promise((resolve) => setTimeout(resolve, settleMs));
-    const cpuBefore = gatewayPids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
+    const processes = {
+      gateways: () => sumOf(gatewayPids, cpuSecondsOf),
+      postgres: () => cpuSecondsOfTree(system.postgresPid),
+      engine: () => cpuSecondsOf(system.pidOf("engine")),
+      generators: () => sumOf(crowds, ({ pid }) => cpuSecondsOf(pid)),
+    };
+    const cpuNow = (): CoresOf => mapValues(processes, (seconds) => seconds());
+    const statesBefore = await stateChanges(system, gateways);
+    const cpuBefore = cpuNow();
     const seen = await all<CrowdAnswer>(() => ({ ask: "measure", seconds }));
-    const cpu = gatewayPids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0) - cpuBefore;
-    const lingerMs = await system.gatewayMetric("gateway_linger_ms");
+    const cpuAfter = cpuNow();
+    const pressureChanges = (await stateChanges(system, gateways)) - statesBefore;
+    const lingersMs = await Promise.all(gatewayPids.map((_, i) => system.gatewayMetric("gateway_linger_ms", `gateway-${i + 1}`)));
     const ends = await all<Settled>(() => ({ ask: "finish" }));
     const receiptMs = seen.flatMap((answer) => [...answer.receiptMs]);
     const figures: ConnectionsFigures = {
@@ -79,42 +87,61 @@ export async function connectionsBench(options: ConnectionsOptions): Promise<num
       gateways,
       generators,
       filesMax,
-      boundedBy,
       connected,
       enrolledPerSecond,
       connectSeconds,
-      stayed: seen.reduce((sum, answer) => sum + answer.connected, 0),
+      stayed: sumOf(seen, (answer) => answer.connected),
       gatewayBytesPerConnection,
       generatorBytesPerConnection,
       sessionsOfGateways,
       seconds,
       framesPerSecond: receiptMs.length / seconds,
       receiptMs: percentiles(receiptMs),
-      gatewayCpuShare: cpu / seconds,
-      lingerMs,
-      ended: Object.assign({}, ...seen.map((answer) => answer.ended)) as Record<string, number>,
-      unanswered: ends.reduce((sum, end) => sum + end.unanswered, 0),
+      coresOf: mapValues(cpuAfter, (after, of) => (after - cpuBefore[of]) / seconds),
+      pressureChanges,
+      lingerMs: Math.max(...lingersMs),
+      ended: sumByName(seen.map((answer) => answer.ended)),
+      unanswered: sumOf(ends, (end) => end.unanswered),
       ledgerBalanced: await system.isBalanced(),
     };
     await keep?.(figures);
     const verdict = connectionsVerdict(figures);
-    process.stdout.write(`${verdict.lines.slice(1).join("\n")}\n`);
+    process.stdout.write(`${verdict.lines.join("\n")}\n`);
     return verdict.holds ? 0 : 1;
   } finally {
     await Promise.all(crowds.map((crowd) => crowd.stop()));
   }
 }
 
-/** What the number of connections is bounded by, before anything was tried. */
-function boundOf({ producers, gateways, generators }: ConnectionsOptions, filesMax: number): string {
-  const usable = filesMax - otherFiles;
-  const sides = [
-    ["gateway", gateways],
-    ["generator", generators],
-  ] as const;
-  for (const [side, count] of sides) {
-    if (count * usable < producers)
-      return `files: ${count} ${side} processes may open ${filesMax} each, which is fewer than ${producers} connections need; use more processes`;
-  }
-  return `nothing known: files suffice (${filesMax} a process, ${gateways} gateway and ${generators} generator processes); memory and cores are shared with the generators`;
+/** Whether files could bound the number of connections, said before anything is tried: the run takes minutes. */
+function filesSay({ producers, gateways, generators }: ConnectionsOptions, filesMax: number): string {
+  const room = Math.min(gateways, generators) * (filesMax - otherFiles);
+  return room < producers
+    ? `a process may open ${filesMax} files: ${gateways} gateway and ${generators} generator processes hold ${room} connections at most; use more processes`
+    : `a process may open ${filesMax} files, which suffices`;
+}
+
+/** Changes of the backpressure state that all gateways have counted. */
+async function stateChanges(system: BenchSystem, gateways: number): Promise<number> {
+  const pages = await Promise.all(
+    Array.from({ length: gateways }, (_, i) => system.gatewaySum("gateway_pressure_changes_total", `gateway-${i + 1}`)),
+  );
+  return sumOf(pages, (changes) => changes);
+}
+
+function sumOf<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + value(item), 0);
+}
+
+function sumByName(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const [name, count] of counts.flatMap((one) => Object.entries(one))) sums[name] = (sums[name] ?? 0) + count;
+  return sums;
+}
+
+function mapValues<Name extends string, From, To>(
+  record: Readonly<Record<Name, From>>,
+  to: (value: From, name: Name) => To,
+): Record<Name, To> {
+  return Object.fromEntries(Object.entries<From>(record).map(([name, value]) => [name, to(value, name as Name)])) as Record<Name, To>;
 }

@@ -57,6 +57,12 @@ export class BenchSystem implements AsyncDisposable {
     return Number(value);
   }
 
+  /** The sum of one of a gateway's counters over its labels; 0 for one that has not counted yet. */
+  async gatewaySum(name: string, gateway: string): Promise<number> {
+    const values = (await this.#system.metrics(gateway)).matchAll(new RegExp(`^ransomeye_${name}(?:\\{[^}]*\\})? (\\S+)$`, "gm"));
+    return [...values].reduce((sum, [, value]) => sum + Number(value), 0);
+  }
+
   /** Transmissions that all gateways have refused since the start, by code. */
   async refusals(): Promise<Readonly<Record<string, number>>> {
     const { refused_by_code } = await this.#system.json<{ refused_by_code: Record<string, number> }>("audit");
