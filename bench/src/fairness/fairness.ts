@@ -35,6 +35,7 @@ export async function fairnessBench(options: FairnessOptions): Promise<number> {
   await using system = await BenchSystem.start({
     RANSOMEYE_GATEWAY_PROCESSES: "1",
     RANSOMEYE_GATEWAY_HANDSHAKE_OVERRIDES: "127.0.0.0/8=unlimited",
+    RANSOMEYE_GATEWAY_TOTAL_RATE_EVENTS_PER_SECOND_MAX: String(options.total),
   });
   const identities = (await system.enrol("honest", options.honest)).map(toWire);
   const [greedy, lawless, deaf, empty] = (await system.enrol("flooder", 4)).map(toWire);
@@ -66,6 +67,7 @@ export async function fairnessBench(options: FairnessOptions): Promise<number> {
       honest: options.honest,
       honestEventsPerSecond: options.load,
       greedyEventsPerSecond,
+      totalEventsPerSecond: options.total,
       seconds: options.seconds,
       pairs,
       unanswered,

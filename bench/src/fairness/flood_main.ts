@@ -5,10 +5,9 @@
  * Forbids: mercy: whoever is closed out connects again within a moment.
  */
 import { constants, setPriority } from "node:os";
-import { seededRandom, systemClock } from "ransomeye-kernel";
+import { seededRandom } from "ransomeye-kernel";
 import { floods, runFlood } from "ransomeye-tests";
-import { eventLines } from "../load/events.ts";
-import { LinePool } from "../load/line_pool.ts";
+import { eventPool } from "../load/line_pool.ts";
 import { LoadSession } from "../load/load_session.ts";
 import { fromWire, type WireIdentity } from "../load/wire_identity.ts";
 import { serveQuestions } from "../load/worker.ts";
@@ -42,10 +41,7 @@ setPriority(constants.priority.PRIORITY_LOW);
 const tickMs = 10;
 const reconnectMs = 50;
 const greedyBacklogMax = 200_000;
-const pool = new LinePool(
-  Array.from({ length: 8_000 }, (_, n) => eventLines(3, () => Math.floor(systemClock.nowUs() / 1_000))(n)),
-  seededRandom("flood"),
-);
+const pool = eventPool(3, 8_000, seededRandom("flood"));
 
 let active = false;
 const goesOn = (): boolean => active;

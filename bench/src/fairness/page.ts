@@ -11,7 +11,7 @@ export function fairnessPage(parts: readonly Part<FairnessFigures>[]): Page {
   const tables = parts.flatMap(({ figures }) => [
     { caption: "Verdict", head: ["", "what"], rows: judge(figures).lines.map((line) => [line.slice(0, 4).trim(), line.slice(6)]) },
     {
-      caption: `Windows of ${figures.seconds} s: ${figures.honest} honest producers with ${figures.honestEventsPerSecond} events/s together; the greedy one offers ${figures.greedyEventsPerSecond} events/s`,
+      caption: `Windows of ${figures.seconds} s: ${figures.honest} honest producers with ${figures.honestEventsPerSecond} events/s together; the greedy one offers ${figures.greedyEventsPerSecond} events/s, the gateway takes ${figures.totalEventsPerSecond} from all`,
       head: [
         "pair",
         "events/s quiet",

@@ -8,6 +8,8 @@ import type { FloodAnswer } from "./flood_main.ts";
 
 const jainMin = 0.95;
 const p99RatioMax = 2;
+/** By how much the greedy one may exceed what the honest ones leave: buckets begin full. */
+const greedySlack = 1.25;
 
 /** One quiet window and the flooded one after it. */
 export interface PairFigures {
@@ -26,6 +28,8 @@ export interface FairnessFigures {
   readonly honest: number;
   readonly honestEventsPerSecond: number;
   readonly greedyEventsPerSecond: number;
+  /** What the gateway takes from all together. */
+  readonly totalEventsPerSecond: number;
   readonly seconds: number;
   readonly pairs: readonly PairFigures[];
   /** Honest events without a receipt at the end. */
@@ -57,6 +61,14 @@ export function judge(figures: FairnessFigures): { readonly lines: readonly stri
     [figures.bufferPeakRatio <= 1, `buffer: peak ÷ bound ${figures.bufferPeakRatio.toFixed(3)} (at most 1)`],
     [uncounted.length === 0, `refusals met: ${list(met)}; counted: ${list(figures.counted)}`],
     [(figures.counted["INGEST_QUARANTINED"] ?? 0) > 0, "the flooder that ignores its credit was quarantined"],
+    ...(greedyLeft(figures) < 1
+      ? [
+          [
+            greedyGot(figures) <= greedySlack * greedyLeft(figures),
+            `the greedy one got ${greedyGot(figures).toFixed(2)} of what it offered, the honest ones left it ${greedyLeft(figures).toFixed(2)} (at most ${greedySlack} of that)`,
+          ] as const,
+        ]
+      : []),
     [figures.unanswered === 0, `honest events without a receipt at the end: ${figures.unanswered}`],
     [figures.ledgerBalanced, `ledger ${figures.ledgerBalanced ? "balanced" : "NOT balanced"}`],
   ];
@@ -64,6 +76,16 @@ export function judge(figures: FairnessFigures): { readonly lines: readonly stri
     lines: checks.map(([holds, line]) => `${holds ? "ok  " : "FAIL"}  ${line}`),
     faults: checks.filter(([holds]) => !holds).map(([, line]) => line),
   };
+}
+
+/** The part of the greedy one's offer for which the honest ones leave room. */
+function greedyLeft({ totalEventsPerSecond, honestEventsPerSecond, greedyEventsPerSecond }: FairnessFigures): number {
+  return Math.max(0, totalEventsPerSecond - honestEventsPerSecond) / greedyEventsPerSecond;
+}
+
+/** The part of its offer for which it got receipts. */
+function greedyGot({ pairs }: FairnessFigures): number {
+  return sum(pairs.map(({ flood }) => flood.receipted)) / sum(pairs.map(({ flood }) => flood.offered));
 }
 
 function refusalsMet({ pairs }: FairnessFigures): Readonly<Record<string, number>> {
