@@ -13,7 +13,6 @@ import { INGEST_CODES, type IngestCode } from "../errors/ingest_errors.ts";
 import { comeBackNever } from "../protocol/lib.ts";
 import type { Identity } from "../security/identity.ts";
 import { Alarms } from "./alarms.ts";
-import { release } from "./buffer.ts";
 import { CreditDesk, type RateReason } from "./credit_desk.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import * as events from "./events.ts";
@@ -27,8 +26,9 @@ import { Transmissions } from "./refusals.ts";
 import { RegistryWatch } from "./registry_watch.ts";
 import { headOfNobody, openSession, step } from "./session.ts";
 import { type Entry, SessionBook } from "./session_book.ts";
+import { settledBySession, takeBack } from "./session_settle.ts";
 import { ThrottleNews } from "./throttle_news.ts";
-import { become, type Session, type SessionContext, type SessionEffect, type SessionSignal, type Settled } from "./session_state.ts";
+import type { Session, SessionContext, SessionEffect, SessionSignal } from "./session_state.ts";
 
 const second = 1000;
 /** Reasons that throttle some sessions while the gate is open. */
@@ -246,13 +246,7 @@ export class Gate {
         this.#effects.push({ kind: "ping", session: id });
         return;
       case "discard":
-        for (const { frame } of this.#dispatcher.discard(id)) {
-          const { session } = entry;
-          this.#keep(
-            entry,
-            become(session, { inFlight: session.inFlight - 1, account: release(session.account, frame.cost.bytes) }).session,
-          );
-        }
+        for (const { frame } of this.#dispatcher.discard(id)) this.#keep(entry, takeBack(entry.session, frame));
         return;
       case "refused":
         return this.#refused(effect.code, producer);
@@ -289,13 +283,7 @@ export class Gate {
     if (failures > 0) this.#effects.push(note(events.appendRecovered, { part, failures }));
     this.#pressure.answered(part, tookMs, blocked?.reason);
     if (blocked !== undefined) this.#effects.push(note(events.busBlocked, { part, reason: blocked.reason, frames: blocked.frames }));
-    const bySession = new Map<number, Settled[]>();
-    for (const { entry, outcome } of answered) {
-      const results = bySession.get(entry.session) ?? [];
-      results.push({ frame: entry.frame, lineage: entry.lineage, outcome, repeated: entry.repeated === true });
-      bySession.set(entry.session, results);
-    }
-    for (const [id, results] of bySession) this.#to(id, { kind: "settled", results });
+    for (const [id, results] of settledBySession(answered)) this.#to(id, { kind: "settled", results });
   }
 
   #appendFailed({ batch, code }: Extract<GateSignal, { kind: "appendFailed" }>): void {

@@ -12,6 +12,7 @@ import type { DuplicateCode } from "../errors/ingest_errors.ts";
 import type { InvalidEvent, ReceiptFields } from "../protocol/lib.ts";
 import type { Trusted } from "../security/trust_enforcement.ts";
 import { release } from "./buffer.ts";
+import type { Answered } from "./dispatcher.ts";
 import { expectFrom } from "./ordering.ts";
 import { knownAs } from "./replay.ts";
 import { headMessage, rejection } from "./session_frame.ts";
@@ -170,4 +171,20 @@ function receipt(session: Session, tally: Tally, context: SessionContext): reado
   };
   const signature = context.seal(session.identity.producer, fields);
   return [{ kind: "send", message: { kind: "receipt", ...fields, signature } }, ...effects];
+}
+
+/** Answers by the session whose frames they answer, in their order. */
+export function settledBySession(answered: readonly Answered[]): ReadonlyMap<number, readonly Settled[]> {
+  const bySession = new Map<number, Settled[]>();
+  for (const { entry, outcome } of answered) {
+    const results = bySession.get(entry.session) ?? [];
+    results.push({ frame: entry.frame, lineage: entry.lineage, outcome, repeated: entry.repeated === true });
+    bySession.set(entry.session, results);
+  }
+  return bySession;
+}
+
+/** A frame that was not handed to the bus is not this session's any more. */
+export function takeBack(session: Session, frame: Trusted): Session {
+  return become(session, { inFlight: session.inFlight - 1, account: release(session.account, frame.cost.bytes) }).session;
 }
