@@ -3,20 +3,21 @@
  *
  * Why: a state that changes concerns those who want to send. Telling twenty thousand silent sessions costs a second of the gate's time, and a gate that was
  *   short of time when its state changed would be shorter of it afterwards, and change again.
- * Enforces: told are sessions that wait, for credit or for a receipt, those that speak while the gate is not open, and those that have heard of trouble
- *   when it is over; a bounded number between two ticks, each of the state as it is then: what has passed meanwhile is no news.
+ * Enforces: told are sessions that wait, for credit or for a receipt, those that hold credit beyond their floor, those that speak while the gate is not
+ *   open, and those that have heard of trouble when it is over; a bounded number between two ticks, each of the state as it is then: what has passed meanwhile is no news.
  * Forbids: deciding anything about credit: news explains, the ledger enforces.
  */
+import { outstanding } from "./buffer.ts";
 import type { Session, Throttling } from "./session_state.ts";
 
 /** Sessions told between two ticks. */
-export const toldPerTickMax = 256;
+export const toldPerTickMax = 128;
 
 /** The queue of those who are to be told. Deterministic. */
 export class ThrottleNews {
   /** Set order is turn order. */
   readonly #due = new Set<number>();
-  /** Sessions that have last heard of trouble, or have sent what has no answer yet. */
+  /** Sessions that have last heard of trouble, have sent what has no answer yet, or hold credit to send more. */
   readonly #concerned = new Set<number>();
   #left: number = toldPerTickMax;
 
@@ -32,8 +33,9 @@ export class ThrottleNews {
   }
 
   /** Notes a live session whose state has changed. */
-  note({ id, told, inFlight }: Session): void {
-    if (told.state === "open" && inFlight === 0) this.#concerned.delete(id);
+  note({ id, told, inFlight, account }: Session): void {
+    const silent = inFlight === 0 && outstanding(account).bytes <= account.floorBytes;
+    if (told.state === "open" && silent) this.#concerned.delete(id);
     else this.#concerned.add(id);
   }
 

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import test from "node:test";
+import { grant, openAccount } from "../src/buffer.ts";
 import type { Session } from "../src/session_state.ts";
 import { ThrottleNews, toldPerTickMax } from "../src/throttle_news.ts";
 import { type ModelProducer, ModelWorld } from "./gate_model.ts";
@@ -64,13 +65,16 @@ test("BP-19 news is told to a bounded number at once, and what has passed meanwh
   }
   assert.equal(told.length, sessions + toldPerTickMax);
   assert.deepEqual(new Set(told).size, sessions);
-  const concerned = { id: 7, inFlight: 1, told: { state: "open", reason: "", retryAfterMs: 0 } } as Session;
+  const concerned = { id: 7, account: openAccount(4096), inFlight: 1, told: { state: "open", reason: "", retryAfterMs: 0 } } as Session;
   news.note(concerned);
   news.changed([]);
   assert.deepEqual(news.take(), [7], "who has frames on their way");
   news.note({ ...concerned, inFlight: 0 });
   news.changed([]);
   assert.deepEqual(news.take(), []);
+  news.note({ ...concerned, inFlight: 0, account: grant(concerned.account, { bytes: 4097, events: 1 }) });
+  news.changed([]);
+  assert.deepEqual(news.take(), [7], "who holds credit beyond its floor");
   news.note(concerned);
   news.forget(7);
   news.changed([]);
