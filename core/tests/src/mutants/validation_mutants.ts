@@ -70,6 +70,12 @@ const bounds: readonly Mutant[] = [
     check: validation("IF-13 strings beyond json_string_bytes_max"),
   },
   {
+    rule: "IF-14",
+    bug: "a line that is no UTF-8 is read as well as it can be",
+    patches: [{ file: `${protocol}/validation.js`, find: "if (!clean && !isUtf8(payload.subarray(start, end)))", replace: "if (false)" }],
+    check: named("core/tests/dist/test/json_suite.test.js", "IF-14 every text that JSON leaves open"),
+  },
+  {
     rule: "FMT-12",
     bug: "the shipper sends what is beyond a bound",
     patches: [{ file: `${mapping}/draft.js`, find: "let beyond = lineBoundsFault(line);", replace: "let beyond = null;" }],
