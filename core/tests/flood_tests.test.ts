@@ -1,12 +1,14 @@
 /**
  * Why: a flood that is ended in time still wins where it leaves something behind: a connection, a buffer, a little memory each time.
  * Enforces: below HTTP/2, in TLS itself, floods end as well; an ended connection closes whatever its other side does; and whatever a flood was made of, the
- *   gate holds afterwards what it held before.
+ *   gate holds afterwards what it held before. Its certificate's holder answers for it, though there never was a session.
  * Forbids: production data, timed assertions, and the size of the process as a measure: it depends on Node's version and the machine's load.
  */
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { suite, test, type TestContext } from "node:test";
 import type { ConnectionOptions } from "node:tls";
+import type { DirectoryCertificate } from "ransomeye-ingestion";
 import { clientMessage, grpcParts } from "ransomeye-ingestion/protocol";
 import { limits } from "ransomeye-kernel";
 import { floods, runFlood } from "./src/gate/floods.ts";
@@ -16,6 +18,7 @@ import { RawTls } from "./src/gate/raw_tls.ts";
 import { retainedBytes } from "./src/gate/retained_memory.ts";
 import { plainHello } from "./src/gate/test_client.ts";
 import { startTestGate, type TestGate, until } from "./src/gate/test_gate.ts";
+import type { TestCertificate } from "./src/test_ca.ts";
 
 const timeout = 60_000;
 const mib = 1024 * 1024;
@@ -117,6 +120,57 @@ suite("what a flood leaves behind", { concurrency: 4 }, () => {
     await peer.ended;
     await until(() => gate.refused("INGEST_REQUESTS_MAX") === 1);
     assert.equal(gate.refused("INGEST_PATH_UNKNOWN"), 4);
+  });
+
+  /** Enough for a quarantine, whichever bound each of them comes to first, if that is held against anybody. */
+  async function floodRequests(gate: TestGate, certificate: TestCertificate): Promise<void> {
+    const requests = floods.find(({ name }) => name === "stream opens");
+    assert.ok(requests !== undefined);
+    for (let nth = 0; nth < 25; nth += 1) await runFlood(requests, { port: gate.gateway.address.port, ca: gate.ca.cert, certificate });
+  }
+
+  async function isQuarantined(gate: TestGate, { who, certificate }: Awaited<ReturnType<TestGate["enrol"]>>): Promise<void> {
+    const names = gate.gateway.figures().quarantined.map(({ producer }) => producer);
+    assert.deepEqual(names, [who.producer]);
+    const again = gate.connect(certificate);
+    again.say(plainHello());
+    assert.equal((await again.ended).code, "INGEST_QUARANTINED");
+  }
+
+  test("BP-18 ING-8 whoever floods without a session is quarantined by the name in his certificate", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const honest = await gate.enrol("honest");
+    const { client, chain, say } = await gate.begin(honest.who, honest.certificate);
+    const flooder = await gate.enrol("flooder");
+    await floodRequests(gate, flooder.certificate);
+    await isQuarantined(gate, flooder);
+    say(chain.next(1).message);
+    assert.equal((await client.next("receipt")).durableSeq, 1);
+  });
+
+  test("BP-18 whoever holds connections without a session is quarantined as well", { timeout }, async (t) => {
+    const clock = new JumpingClock();
+    const gate = await startTestGate(t, { clock });
+    const holder = await gate.enrol("holds");
+    const peers = await Promise.all(Array.from({ length: 40 }, () => openPeer(t, gate, "holds")));
+    await until(() => peers.every((peer) => peer.heard.has(frameType.settings)));
+    clock.jump(11_000);
+    await Promise.all(peers.map((peer) => peer.ended));
+    await isQuarantined(gate, holder);
+  });
+
+  test("BP-18 a certificate that was revoked cannot have its producer quarantined", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const { who, certificate: stolen } = await gate.enrol("renewed");
+    const { certificate: renewed } = await gate.enrol("renewed");
+    const known = ({ cert }: TestCertificate, revoked: boolean): readonly [string, DirectoryCertificate] => [
+      new X509Certificate(cert).fingerprint256.replaceAll(":", "").toLowerCase(),
+      { revoked },
+    ];
+    gate.directory.put(who, { certificates: new Map([known(stolen, true), known(renewed, false)]) });
+    await floodRequests(gate, stolen);
+    assert.deepEqual(gate.gateway.figures().quarantined, []);
+    await gate.begin(who, renewed);
   });
 });
 

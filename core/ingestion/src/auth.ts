@@ -2,13 +2,13 @@
  * Step 1 of 7: producer authentication.
  *
  * Why: nothing enters without a certificate of ours and a registry that vouches for its holder (promise 4); when in doubt the gate is shut.
- * Enforces: Input: the peer certificate of a TLS session that OpenSSL has verified. Output: an `Identity`. Failure: a code, the stream
+ * Enforces: Input: whom the peer certificate of a TLS session names that OpenSSL has verified. Output: an `Identity`. Failure: a code, the stream
  *   ends, nothing is stored. The same standing is checked again whenever the registry changes, so that a long stream outlives neither
  *   a revocation nor a suspension (R-13), nor its certificate's end. Backpressure: a stale registry or a full gate refuses new sessions and says when to return.
  * Forbids: identity from anything a producer writes, and admission while the registry is silent.
  */
 import type { IngestCode } from "../errors/ingest_errors.ts";
-import { type CertificateFacts, type Identity, identify } from "../security/identity.ts";
+import type { Identified, Identity } from "../security/identity.ts";
 import type { DirectoryEntry, ProducerDirectory, ProducerStatus } from "./ports.ts";
 
 /** The outcome of step 1. */
@@ -37,12 +37,11 @@ export function standingFault(identity: Identity, entry: DirectoryEntry | undefi
 
 /** Authenticates a new stream. `registryFreshMsMax` bounds how long the registry may have been silent. */
 export function authenticate(
-  facts: CertificateFacts,
+  identified: Identified,
   directory: Pick<ProducerDirectory, "lookup" | "ageMs">,
-  settings: { readonly trustDomain: string; readonly registryFreshMsMax: number },
+  settings: { readonly registryFreshMsMax: number },
   nowUs: number,
 ): Authenticated {
-  const identified = identify(facts, settings.trustDomain);
   if (identified.kind === "refused") return identified;
   const { identity } = identified;
   if (directory.ageMs() > settings.registryFreshMsMax)

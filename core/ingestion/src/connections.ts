@@ -13,6 +13,7 @@ import type { TLSSocket } from "node:tls";
 import type { Clock } from "ransomeye-kernel";
 import type { TransportSettings } from "../config/transport.ts";
 import type { IngestCode } from "../errors/ingest_errors.ts";
+import type { Identified, Identity } from "../security/identity.ts";
 import { Handshakes, type HandshakeTicket } from "./handshakes.ts";
 import type { PeerStream } from "./peer_stream.ts";
 import { TransportAllowance } from "./transport_allowance.ts";
@@ -25,6 +26,8 @@ interface Connection {
   session: Http2Session | undefined;
   /** Once the handshake has succeeded. From then on it owns the descriptor: a TCP socket that is destroyed under it never closes. */
   secure: TLSSocket | undefined;
+  /** Whom its certificate names, once the handshake has succeeded. */
+  identified: Identified | undefined;
   /** Its one conversation, also when that has ended. */
   peer: PeerStream | undefined;
   /** Since when it is without a conversation, or in its handshake. */
@@ -41,9 +44,14 @@ export interface ConnectionPorts {
   readonly salt: Buffer;
   /** Begins TLS. */
   begin(socket: Socket): void;
-  /** Somebody without a conversation was refused. */
-  turnedAway(code: IngestCode): void;
+  /** Somebody was refused outside a conversation; whose certificate it was, where that is known. */
+  turnedAway(code: IngestCode, identity: Identity | undefined): void;
 }
+
+/** Whether a request may become a conversation: who asks, or why not. */
+export type Asked =
+  | { readonly kind: "mayConverse"; readonly identified: Identified }
+  | { readonly kind: "refused"; readonly code: IngestCode };
 
 /** Time between two looks. */
 export const lookMs = 100;
@@ -81,7 +89,7 @@ export class Connections {
     if (remoteAddress === undefined) return void socket.destroy();
     const answer = this.#handshakes.begin(remoteAddress, nowMs);
     if (answer.kind === "refused") {
-      this.#ports.turnedAway(answer.code);
+      this.#ports.turnedAway(answer.code, undefined);
       socket.resetAndDestroy();
       return;
     }
@@ -91,6 +99,7 @@ export class Connections {
       ticket: answer.ticket,
       session: undefined,
       secure: undefined,
+      identified: undefined,
       peer: undefined,
       sinceMs: nowMs,
       requests: 0,
@@ -106,10 +115,11 @@ export class Connections {
   }
 
   /** The handshake has succeeded. */
-  secured(secure: TLSSocket): void {
+  secured(secure: TLSSocket, identified: Identified): void {
     const connection = this.#open.get(nameOf(secure));
     if (connection === undefined) return void secure.destroy();
     connection.secure = secure;
+    connection.identified = identified;
   }
 
   /** HTTP/2 begins. */
@@ -122,13 +132,20 @@ export class Connections {
     this.#bySession.set(session, connection);
   }
 
-  /** A request arrives. Returns why it may not be a conversation, or undefined; ends the connection where it makes too many. */
-  request(session: Http2Session | undefined): IngestCode | undefined {
+  /** A request arrives. Counts it where it may not become a conversation, and ends the connection where it makes too many. */
+  request(session: Http2Session | undefined): Asked {
     const connection = session === undefined ? undefined : this.#bySession.get(session);
-    if (connection === undefined) return "INGEST_PROTOCOL_VIOLATION";
+    const identified = connection?.identified;
+    if (connection === undefined || identified === undefined) return this.#refuse(connection, "INGEST_PROTOCOL_VIOLATION");
     connection.requests += 1;
     if (connection.requests === this.#settings.requestsMax + 1) this.#end(connection);
-    return connection.peer !== undefined || connection.requests > this.#settings.requestsMax ? "INGEST_REQUESTS_MAX" : undefined;
+    const tooMany = connection.peer !== undefined || connection.requests > this.#settings.requestsMax;
+    return tooMany ? this.#refuse(connection, "INGEST_REQUESTS_MAX") : { kind: "mayConverse", identified };
+  }
+
+  /** The HTTP/2 library ends the connection, because its peer has broken a rule that the library knows. */
+  violated(session: Http2Session, code: IngestCode): void {
+    this.#refuse(this.#bySession.get(session), code);
   }
 
   /** The connection has its conversation. */
@@ -184,8 +201,14 @@ export class Connections {
   #cut(connection: Connection, code: IngestCode): void {
     const { peer } = connection;
     if (peer !== undefined && !peer.over) peer.breakOff(code);
-    else this.#ports.turnedAway(code);
+    else this.#refuse(connection, code);
     this.#end(connection);
+  }
+
+  #refuse(connection: Connection | undefined, code: IngestCode): Extract<Asked, { kind: "refused" }> {
+    const { identified } = connection ?? {};
+    this.#ports.turnedAway(code, identified?.kind === "identified" ? identified.identity : undefined);
+    return { kind: "refused", code };
   }
 
   /** The peer is told to calm down, once what it has been told before is on its way. */

@@ -33,6 +33,7 @@ const strikesByCode: Readonly<Partial<Record<IngestCode, number>>> = Object.free
   INGEST_SLOW_WRITER: 5,
   INGEST_CREDIT_UNUSED: 5,
   INGEST_HELLO_TIMEOUT: 5,
+  INGEST_REQUESTS_MAX: 5,
   // What a new session weighs: no offence, but each costs a handshake, and nobody needs one a second for minutes.
   INGEST_RECONNECT_FLOOD: 2,
 });

@@ -3,7 +3,7 @@
  *
  * Why: what stands on a hostile network is a thin shell with a bound on everything, so that the heart sees only authenticated streams.
  * Enforces: step 1 at the opening of each stream, on the certificate that TLS has verified in a full handshake; path, method and content type;
- *   what a connection may cost before and beside its session is bounded (connections.ts).
+ *   what a connection may cost before and beside its session is bounded (connections.ts), and its holder answers for it.
  * Forbids: any other way to open a session.
  */
 import { createSecureServer, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
@@ -12,8 +12,8 @@ import type { Clock, Random } from "ransomeye-kernel";
 import type { TransportSettings } from "../config/transport.ts";
 import type { IngestCode } from "../errors/ingest_errors.ts";
 import { ingestStreamPath } from "../protocol/lib.ts";
-import { certificateFacts, type Identity } from "../security/identity.ts";
-import { authenticate } from "./auth.ts";
+import { certificateFacts, type Identified, identify, type Identity } from "../security/identity.ts";
+import { authenticate, standingFault } from "./auth.ts";
 import { Connections, lookMs } from "./connections.ts";
 import { type Door, type ListenAt, openDoor } from "./door.ts";
 import { type PeerBounds, PeerStream, refuseRequest } from "./peer_stream.ts";
@@ -71,7 +71,7 @@ export async function listen(options: ServerOptions, events: ServerEvents): Prom
     clock,
     salt: random.bytes(saltBytes),
     begin: (socket) => server.emit("connection", socket),
-    turnedAway: (code) => events.turnedAway(code, undefined),
+    turnedAway: (code, identity) => events.turnedAway(code, accountable(identity, options)),
   });
 
   server.on("tlsClientError", (error: Error & { code?: string }, socket: TLSSocket) => {
@@ -85,13 +85,13 @@ export async function listen(options: ServerOptions, events: ServerEvents): Prom
     events.turnedAway("INGEST_TLS_REFUSED", undefined);
     socket.destroy();
   });
-  server.prependListener("secureConnection", (socket) => connections.secured(socket));
+  server.prependListener("secureConnection", (socket) => connections.secured(socket, identified(socket, options.trustDomain)));
   server.on("session", (session) => {
     connections.established(session);
     // An HTTP/2 error ends this connection; its stream, where there is one, is told by its own events.
     session.on("error", (error: Error & { code?: string; errno?: number }) => {
       const code = http2Code(error);
-      if (code !== undefined) events.turnedAway(code, undefined);
+      if (code !== undefined) connections.violated(session, code);
       session.destroy();
     });
   });
@@ -139,21 +139,34 @@ function admit(
   connections: Connections,
 ): void {
   const { session } = stream;
+  const asked = connections.request(session);
+  if (asked.kind === "refused") return refuseRequest(stream, asked.code);
   const refuse = (code: IngestCode, producer?: string): void => {
     events.turnedAway(code, producer);
     refuseRequest(stream, code);
   };
-  const tooMany = connections.request(session);
-  if (tooMany !== undefined) return refuse(tooMany);
   if (!isOurMethod(headers)) return refuse("INGEST_PATH_UNKNOWN");
-  const socket = session?.socket as TLSSocket | undefined;
-  const der = socket?.authorized === true && !socket.isSessionReused() ? socket.getPeerX509Certificate()?.raw : undefined;
-  if (der === undefined) return refuse("INGEST_CERT_MISSING");
-  const authenticated = authenticate(certificateFacts(der), options.directory, options, options.clock.nowUs());
+  const authenticated = authenticate(asked.identified, options.directory, options, options.clock.nowUs());
   if (authenticated.kind === "refused") return refuse(authenticated.code, authenticated.producer);
   const peer = new PeerStream(stream, options.clock, options.bounds);
   connections.conversing(session, peer);
-  events.opened(peer, authenticated.identity, socket?.remoteAddress ?? "");
+  events.opened(peer, authenticated.identity, session?.socket.remoteAddress ?? "");
+}
+
+/** Whom a completed handshake names. */
+function identified(socket: TLSSocket, trustDomain: string): Identified {
+  const der = socket.authorized && !socket.isSessionReused() ? socket.getPeerX509Certificate()?.raw : undefined;
+  return der === undefined ? { kind: "refused", code: "INGEST_CERT_MISSING" } : identify(certificateFacts(der), trustDomain);
+}
+
+/**
+ * The producer that answers for what was done under its certificate without a session. Only while it has its standing: whoever holds a certificate that
+ * has been taken away must not lock its producer out, who has another by now.
+ */
+function accountable(identity: Identity | undefined, { directory, clock }: ServerOptions): string | undefined {
+  if (identity === undefined) return undefined;
+  const { producer } = identity;
+  return standingFault(identity, directory.lookup(producer), clock.nowUs()) === undefined ? producer : undefined;
 }
 
 function isOurMethod(headers: IncomingHttpHeaders): boolean {

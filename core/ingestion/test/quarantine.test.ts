@@ -66,7 +66,13 @@ test("BP-17 each offence weighs what it costs the gate: floods most, slowness le
   for (const flood of ["INGEST_TRANSPORT_FLOOD", "INGEST_WORDS_FLOOD"] as const) assert.equal(needed(flood), 5, flood);
   for (const lie of ["INGEST_SIGNATURE_INVALID", "INGEST_EQUIVOCATION", "INGEST_CREDIT_EXCEEDED", "INGEST_KEY_UNKNOWN"] as const)
     assert.equal(needed(lie), 10, lie);
-  for (const slow of ["INGEST_SLOW_READER", "INGEST_SLOW_WRITER", "INGEST_CREDIT_UNUSED", "INGEST_HELLO_TIMEOUT"] as const)
+  for (const slow of [
+    "INGEST_SLOW_READER",
+    "INGEST_SLOW_WRITER",
+    "INGEST_CREDIT_UNUSED",
+    "INGEST_HELLO_TIMEOUT",
+    "INGEST_REQUESTS_MAX",
+  ] as const)
     assert.equal(needed(slow), 20, slow);
   assert.equal(needed("INGEST_RECONNECT_FLOOD"), 50);
 });

@@ -23,8 +23,11 @@ export const frameType = {
 /** Flags of frames. */
 export const flag = { ack: 1, endStream: 1, endHeaders: 4, padded: 8 } as const;
 
-/** Under this an answer to our ping is heard: it is no type of a frame. */
-export const pingAnswered = 0x106;
+/** Acknowledgements are heard beside what they acknowledge, under a number that is no type of a frame. */
+const acknowledged = 0x100;
+
+/** Under this an answer to our ping is heard. */
+export const pingAnswered: number = acknowledged + frameType.ping;
 
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const frameHeaderBytes = 9;
@@ -86,7 +89,7 @@ export class RawPeer {
   readonly socket: TLSSocket;
   /** Resolves when the connection has ended, with the code of the error where there was one. */
   readonly ended: Promise<string | undefined>;
-  /** Last frame of the server of each type, acknowledgements of our pings as `pingAnswered`: its payload. */
+  /** Last frame of the server of each type, acknowledgements apart: its payload. */
   readonly heard: Map<number, Buffer> = new Map();
   #rest: Buffer = Buffer.alloc(0);
 
@@ -160,8 +163,8 @@ export class RawPeer {
       const end = frameHeaderBytes + rest.readUIntBE(0, 3);
       if (rest.length < end) break;
       const type = rest.readUInt8(3);
-      const answers = type === frameType.ping && (rest.readUInt8(4) & flag.ack) !== 0;
-      this.heard.set(answers ? pingAnswered : type, Buffer.from(rest.subarray(frameHeaderBytes, end)));
+      const answers = (type === frameType.ping || type === frameType.settings) && (rest.readUInt8(4) & flag.ack) !== 0;
+      this.heard.set(answers ? acknowledged + type : type, Buffer.from(rest.subarray(frameHeaderBytes, end)));
       rest = rest.subarray(end);
     }
     this.#rest = Buffer.from(rest);

@@ -3,7 +3,7 @@
  * Enforces: the transport of the contract and nothing else; what the server says is kept in order.
  * Forbids: use outside tests.
  */
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, type IncomingHttpHeaders } from "node:http2";
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http2";
 import {
   type ClientMessage,
   clientMessage,
@@ -35,7 +35,8 @@ export interface ClientOptions {
   readonly ca: string;
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
-  readonly path?: string;
+  /** Headers of the request beside those that the contract asks for, or in their place. */
+  readonly headers?: OutgoingHttpHeaders;
 }
 
 /** A Hello with nothing in particular. */
@@ -81,7 +82,7 @@ export class TestClient {
       error ??= cause.code ?? cause.name;
     });
     this.stream = this.session.request(
-      { ":method": "POST", ":path": options.path ?? ingestStreamPath, "content-type": "application/grpc", te: "trailers" },
+      { ":method": "POST", ":path": ingestStreamPath, "content-type": "application/grpc", te: "trailers", ...options.headers },
       { endStream: false },
     );
     const deframer = new GrpcDeframer(1 << 20);

@@ -18,7 +18,7 @@ import {
 import { type MemoryBus, openMemoryBus } from "ransomeye-pipeline";
 import { SyntheticChain, syntheticKey, type SyntheticProducer, syntheticProducer } from "../../synthetic_events.ts";
 import { createTestCa, type LeafOptions, type TestCa, type TestCertificate, usages } from "../test_ca.ts";
-import { plainHello, TestClient } from "./test_client.ts";
+import { type ClientOptions, plainHello, TestClient } from "./test_client.ts";
 import { TestDirectory } from "./test_directory.ts";
 
 /** The trust domain of tests. */
@@ -66,8 +66,8 @@ export interface TestGate {
     seed: number | string,
     leaf?: Partial<LeafOptions>,
   ): Promise<{ readonly who: SyntheticProducer; readonly certificate: TestCertificate }>;
-  /** Connects with a certificate, or without; to the gate, or to the port of somebody between. */
-  connect(certificate?: TestCertificate, port?: number): TestClient;
+  /** Connects with a certificate, or without; to the gate, or to the port of somebody between; with other headers than those of the contract. */
+  connect(certificate?: TestCertificate, to?: Partial<Pick<ClientOptions, "port" | "headers">>): TestClient;
   /** Connects, says Hello, opens an epoch where there is none. */
   begin(
     who: SyntheticProducer,
@@ -135,8 +135,8 @@ export async function startTestGate(
     for (const client of clients) client.close();
     await lifetime.destroy();
   });
-  const connect = (certificate?: TestCertificate, port = gateway.address.port): TestClient => {
-    const client = new TestClient({ port, ca: ca.cert, cert: certificate?.cert, key: certificate?.key });
+  const connect = (certificate?: TestCertificate, to: Partial<Pick<ClientOptions, "port" | "headers">> = {}): TestClient => {
+    const client = new TestClient({ port: gateway.address.port, ca: ca.cert, cert: certificate?.cert, key: certificate?.key, ...to });
     clients.push(client);
     return client;
   };
@@ -154,7 +154,7 @@ export async function startTestGate(
     },
     connect,
     async begin(who, certificate, hello = {}, port?: number) {
-      const client = connect(certificate, port);
+      const client = connect(certificate, port === undefined ? {} : { port });
       client.say(plainHello(hello));
       const welcome = await client.next("welcome");
       const chain = new SyntheticChain(who);

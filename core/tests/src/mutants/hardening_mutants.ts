@@ -5,6 +5,7 @@ const gate = "core/ingestion/dist/src";
 const security = "core/ingestion/dist/security";
 const pure = "core/ingestion/dist/test/transport.test.js";
 const transport = "core/tests/dist/transport_tests.test.js";
+const floods = "core/tests/dist/flood_tests.test.js";
 const certificates = "core/tests/dist/bad_certificates.test.js";
 
 export const hardeningMutants: readonly Mutant[] = [
@@ -99,5 +100,85 @@ export const hardeningMutants: readonly Mutant[] = [
     bug: "an authority may speak as a producer",
     patches: [{ file: `${security}/identity.js`, find: "facts.isAuthority || ", replace: "" }],
     check: named(certificates, "TL-13 refused: an authority itself"),
+  },
+  {
+    rule: "TL-1",
+    bug: "any number of connections",
+    patches: [{ file: `${gate}/door.js`, find: "if (this.#connections >= this.#connectionsMax) {", replace: "if (false) {" }],
+    check: named(transport, "TL-1 connections beyond the bound"),
+  },
+  {
+    rule: "TL-2",
+    bug: "an older TLS will do",
+    patches: [{ file: `${gate}/tls.js`, find: `minVersion: "TLSv1.3"`, replace: `minVersion: "TLSv1.2"` }],
+    check: named(transport, "TL-2 what is no TLS"),
+  },
+  {
+    rule: "TL-3",
+    bug: "a compressing peer is let in",
+    patches: [{ file: `${gate}/server.js`, find: `encoding === "identity"`, replace: "encoding.length > 0" }],
+    check: named(transport, "TL-3 compressed messages are refused"),
+  },
+  {
+    rule: "TL-3",
+    bug: "a compressed message is taken for a plain one",
+    patches: [{ file: "core/ingestion/dist/protocol/grpc_wire.js", find: "if (this.#prefix[0] !== 0)", replace: "if (false)" }],
+    check: named(transport, "TL-3 compressed messages are refused"),
+  },
+  {
+    rule: "TL-12",
+    bug: "a ping needs no answer",
+    patches: [{ file: `${gate}/session.js`, find: "nowMs - session.pingedMs > settings.pongMsMax", replace: "false" }],
+    check: named(transport, "TL-12 a half-open peer"),
+  },
+  {
+    rule: "TL-17",
+    bug: "more than the window holds is a lost connection",
+    patches: [
+      {
+        file: `${gate}/peer_stream.js`,
+        find: "this.#stream.rstCode === constants.NGHTTP2_FLOW_CONTROL_ERROR",
+        replace: "false",
+      },
+    ],
+    check: named(floods, "TL-17 a peer that sends more than its window holds"),
+  },
+  {
+    rule: "TL-18",
+    bug: "streams without number on one connection",
+    patches: [{ file: `${gate}/tls.js`, find: "maxConcurrentStreams: streamsPerConnectionMax", replace: "maxConcurrentStreams: 100" }],
+    check: named(transport, "TL-18 the settings that are announced"),
+  },
+  {
+    rule: "TL-19",
+    bug: "any number of header fields",
+    patches: [{ file: `${gate}/tls.js`, find: "maxHeaderListPairs: 64", replace: "maxHeaderListPairs: 1000" }],
+    check: named(transport, "TL-19 a request with too many fields"),
+  },
+  {
+    rule: "TL-19",
+    bug: "headers of any length",
+    patches: [{ file: `${gate}/tls.js`, find: "maxHeaderListSize: 8192", replace: "maxHeaderListSize: 65_536" }],
+    check: named(transport, "TL-19 a request with too many bytes"),
+  },
+  {
+    rule: "BP-18",
+    bug: "without a session nobody answers for a flood",
+    patches: [
+      { file: `${gate}/connections.js`, find: `identified?.kind === "identified" ? identified.identity : undefined`, replace: "undefined" },
+    ],
+    check: named(floods, "BP-18 ING-8 whoever floods without a session"),
+  },
+  {
+    rule: "BP-18",
+    bug: "a revoked certificate can lock its producer out",
+    patches: [
+      {
+        file: `${gate}/server.js`,
+        find: "standingFault(identity, directory.lookup(producer), clock.nowUs()) === undefined ? producer : undefined",
+        replace: "producer",
+      },
+    ],
+    check: named(floods, "BP-18 a certificate that was revoked"),
   },
 ];
