@@ -5,7 +5,8 @@ import { after, test } from "node:test";
 import { connect } from "node:tls";
 import { openTestServer } from "ransomeye-db/testing";
 import { enrolmentPaths, formatToken, parseToken, rawPublicKey } from "ransomeye-ingestion/protocol";
-import { enrolWithToken, type ProducerIdentity, rotateBatchKey, signedClockOffsetUs } from "ransomeye-sdk";
+import { enrolWithToken, loadIdentity, type ProducerIdentity, rotateBatchKey, signedClockOffsetUs } from "ransomeye-sdk";
+import { parseRequest, requestLine, suspicionEvidence } from "../src/registry/requests.ts";
 import type { WireProducer } from "../src/registry/wire.ts";
 import { type EnrolmentBench, startEnrolment } from "./enrolment_parts.ts";
 import { ask, askToEnrol, askToRenew, askToRotate, certificationRequest } from "./raw_agent.ts";
@@ -148,6 +149,27 @@ test("TB-8 R-6 a second machine that enrols with the same batch key is served, a
     [{ evidence: "enrolment_fork", times: 2 }],
   );
   assert.equal((await bench.audit()).filter((action) => action === "clone_suspected").length, 1);
+});
+
+test("TB-8 R-6 every sign of a clone that a gateway may tell is kept for an operator, counted when it comes again, audited once", async (t) => {
+  const bench = await startEnrolment(t, server);
+  const { producer } = await machine(bench, "one");
+  const tell = (evidence: (typeof suspicionEvidence)[number]): void => {
+    const request = parseRequest(requestLine({ op: "suspect", suspicion: { producer, evidence, detail: "seen at gateway 1" } }));
+    assert.ok(request.op === "suspect");
+    bench.registry.suspect(request.suspicion);
+  };
+  for (const evidence of [...suspicionEvidence, ...suspicionEvidence]) tell(evidence);
+  // The registry takes one after the other: after this renewal it has taken them all.
+  assert.equal((await askToRenew(bench.address, await loadIdentity(bench.folder("one")))).code, "ok");
+  const found = await bench.ask<{ evidence: string; times: number; detail: string }[]>({ op: "clones", all: false });
+  assert.deepEqual(
+    found.map(({ evidence, times, detail }) => ({ evidence, times, detail })).sort((a, b) => a.evidence.localeCompare(b.evidence)),
+    [...suspicionEvidence].sort().map((evidence) => ({ evidence, times: 2, detail: "seen at gateway 1" })),
+  );
+  const said = bench.telemetry.events.filter(({ name }) => name === "clone_suspected");
+  assert.equal(said.length, suspicionEvidence.length);
+  assert.equal((await bench.audit()).filter((action) => action === "clone_suspected").length, suspicionEvidence.length);
 });
 
 test("TB-11 what goes wrong inside is told by its code and by nothing that names internals", async (t) => {

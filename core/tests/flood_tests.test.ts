@@ -103,7 +103,14 @@ suite("what a flood leaves behind", { concurrency: 4 }, () => {
       peer.send(Buffer.concat(Array.from({ length: 60 }, words.next)));
       await peer.ended;
     }
-    // Whichever bound it came to first: no end goes uncounted.
+    // Whichever bound it came to first: no end goes without a code, or uncounted.
+    const ends = (): string[] =>
+      gate.telemetry.events.filter(({ name }) => name === "session_ended").map(({ fields }) => String(fields["code"]));
+    await until(() => ends().length === attempts);
+    assert.deepEqual(
+      ends().filter((code) => !words.codes.some((one) => one === code)),
+      [],
+    );
     await until(() => words.codes.reduce((sum, code) => sum + gate.refused(code), 0) >= attempts);
   });
 

@@ -250,7 +250,8 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     const held = [1, 2, 3].map(() => tcp(t, gate));
     await until(() => gate.gateway.door().connections === 3);
     await closed(tcp(t, gate));
-    await until(() => gate.refused("INGEST_CONNECTIONS_MAX") === 1);
+    await until(() => gate.refusals().length > 0);
+    assert.deepEqual([gate.refusals(), gate.refused("INGEST_CONNECTIONS_MAX")], [["INGEST_CONNECTIONS_MAX"], 1]);
     assert.equal(held.filter(({ destroyed }) => destroyed).length, 0);
   });
 
@@ -276,7 +277,10 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     const gate = await startTestGate(t);
     const { certificate } = await gate.enrol(1);
     const client = gate.connect(certificate);
-    client.sayRaw(Buffer.from([1, 0, 0, 0, 1, 0]));
+    const flagged = messageBytes(plainHello());
+    flagged[0] = 1;
+    client.sayRaw(flagged);
+    await assert.rejects(client.next("welcome"), /ended before welcome/);
     assert.equal((await client.ended).code, "INGEST_MESSAGE_MALFORMED");
     await until(() => gate.refused("INGEST_MESSAGE_MALFORMED") === 1);
     const compressing = gate.connect(certificate, { headers: { "grpc-encoding": "gzip" } });

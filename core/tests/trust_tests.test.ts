@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { gatewaySpiffeId, producerSpiffeId } from "ransomeye-ingestion/protocol";
 import { systemClock } from "ransomeye-kernel";
+import { openMemoryBus } from "ransomeye-pipeline";
 import { plainHello, TestClient } from "./src/gate/test_client.ts";
 import { startTestGate, testDomain, until } from "./src/gate/test_gate.ts";
 import { createTestCa, type TestCa, usages } from "./src/test_ca.ts";
@@ -95,6 +96,35 @@ suite("trust that changes", { concurrency: 4 }, () => {
       gate.directory.suspicions.map(({ producer, evidence }) => ({ producer, evidence })),
       [{ producer: who.producer, evidence: "sequence_conflict" }],
     );
+  });
+
+  test("TB-8 R-6 whoever wants more epochs than a day allows is told to the registry as a sign of a clone", { timeout }, async (t) => {
+    const gate = await startTestGate(t, { bus: openMemoryBus({ clock: systemClock, epochOpeningsPerDayMax: 2 }) });
+    const [often, other] = [await gate.enrol("often"), await gate.enrol("other")];
+    const beside = await gate.begin(other.who, other.certificate);
+    const { chain, say, client, welcome } = await gate.begin(often.who, often.certificate);
+    const inEpoch = async (): Promise<void> => {
+      say(chain.next(1).message);
+      await client.next("receipt");
+      say(chain.openEpoch(welcome.sessionNonce));
+    };
+    await inEpoch();
+    const opened = await client.next("epochOpened");
+    chain.opened(opened.epoch, opened);
+    assert.deepEqual(gate.directory.suspicions, []);
+    await inEpoch();
+    assert.equal((await client.ended).code, "INGEST_EPOCH_LIMITED");
+    assert.deepEqual(gate.directory.suspicions, [
+      { producer: often.who.producer, evidence: "epochs_limited", detail: "no epoch after 2 for now, at gate-1" },
+    ]);
+    const noted = gate.telemetry.events.filter(({ name }) => name === "epochs_limited");
+    assert.deepEqual(
+      noted.map(({ fields }) => fields),
+      [{ producer: often.who.producer, epoch: 2 }],
+    );
+    await until(() => gate.refused("INGEST_EPOCH_LIMITED") === 1);
+    beside.say(beside.chain.next(1).message);
+    await beside.client.next("receipt");
   });
 
   test("TB-3 a certificate that ends while its stream is open ends the stream (FM-18)", { timeout }, async (t) => {

@@ -3,6 +3,7 @@
  * Enforces: each finding is shown with its evidence, its times and the next step; what was accepted stays visible with --all.
  * Forbids: barring anybody by itself.
  */
+import type { CloneEvidence } from "../registry/clone_store.ts";
 import type { ShownClone } from "../registry/requests.ts";
 import { formatTable, formatTimeUs } from "../terminal/format.ts";
 import { terminalSafe } from "../terminal/terminal_safe.ts";
@@ -14,8 +15,9 @@ const meaning: Readonly<Record<string, string>> = {
   enrolment_fork: "one batch key enrolled with two TLS keys",
   address_flapping: "sessions alternate between two addresses",
   epoch_fenced: "frames of an epoch that a newer one has fenced",
+  epochs_limited: "more epochs opened than a day allows, as if its state were lost again and again",
   sequence_conflict: "one sequence number signed with two contents",
-};
+} satisfies Readonly<Record<CloneEvidence, string>>;
 
 export const clonesCommand: CommandSpec = {
   path: "producer clones",

@@ -3,11 +3,13 @@
  * Enforces: one open finding per producer and kind of evidence, counted when it comes again; nothing is barred by a finding.
  * Forbids: forgetting: what was accepted stays in the table and in the audit trail.
  */
+import type { CloneSuspicion } from "ransomeye-ingestion";
 import { inTransaction, type Pool, type PoolClient } from "ransomeye-db";
 import { audit, findProducer, refuse } from "./changes.ts";
 import type { ShownClone } from "./requests.ts";
 
-export type CloneEvidence = "renewal_fork" | "enrolment_fork" | "address_flapping" | "epoch_fenced" | "sequence_conflict";
+/** What the registry finds out itself, and what gateways tell it. */
+export type CloneEvidence = "renewal_fork" | "enrolment_fork" | CloneSuspicion["evidence"];
 
 /** Records a sign. Resolves with true when it is a new finding. */
 export async function noteClone(client: PoolClient, producer: string, evidence: CloneEvidence, detail: string): Promise<boolean> {

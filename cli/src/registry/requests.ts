@@ -50,6 +50,16 @@ export type Request =
 /** Requests that get one reply. */
 export type Question = Exclude<Request, { op: "subscribe" | "suspect" }>;
 
+const evidences: Readonly<Record<CloneSuspicion["evidence"], true>> = {
+  address_flapping: true,
+  epoch_fenced: true,
+  epochs_limited: true,
+  sequence_conflict: true,
+};
+
+/** The signs of a clone that a gateway may tell; the compiler sees that none is missing. */
+export const suspicionEvidence = Object.keys(evidences) as readonly CloneSuspicion["evidence"][];
+
 type Op = Request["op"];
 type Parsers = { readonly [K in Op]: (message: Record<string, unknown>) => Extract<Request, { op: K }> | Request };
 
@@ -67,7 +77,7 @@ const parsers: Parsers = {
       op: "suspect",
       suspicion: {
         producer: text(s["producer"], /^[0-9a-f-]{36}$/, "producer"),
-        evidence: oneOf(s["evidence"], ["address_flapping", "epoch_fenced", "sequence_conflict"] as const, "evidence"),
+        evidence: oneOf(s["evidence"], suspicionEvidence, "evidence"),
         detail: text(s["detail"], /^.{0,500}$/su, "detail"),
       },
     };

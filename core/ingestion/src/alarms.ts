@@ -1,28 +1,24 @@
 /**
  * Findings about producers that an operator must see.
  *
- * Why: equivocation and fencing are signs of a stolen key or a cloned machine; a producer that repeats them must not fill the log.
+ * Why: equivocation, fencing and epochs without end are signs of a stolen key or a cloned machine; a producer that repeats them must not fill the log.
  * Enforces: one ERROR line per producer and minute, further ones counted; memory bounded.
  * Forbids: silence: what is not a line of its own is still a count.
  */
-import type { FrameLink } from "ransomeye-pipeline";
 import * as events from "./events.ts";
 import { type GateEffect, note } from "./gate_signals.ts";
+import type { Finding } from "./session_state.ts";
 
 const alarmAgainMs = 60_000;
 const producersMax = 10_000;
-
-/** What was found about a producer's frame. */
-export interface Finding {
-  readonly what: "equivocation" | "fenced";
-  readonly link: FrameLink;
-}
 
 /** Remembers whom it has reported lately. */
 export class Alarms {
   readonly #reportedMs = new Map<string, number>();
 
-  report(producer: string, { what, link }: Finding, nowMs: number): GateEffect {
+  report(producer: string, finding: Finding, nowMs: number): GateEffect {
+    if (finding.what === "epochs_limited") return note(events.epochsLimited, { producer, epoch: finding.epoch });
+    const { what, link } = finding;
     if (what === "fenced") return note(events.producerFenced, { producer, epoch: link.epoch, first_seq: link.firstSeq });
     const before = this.#reportedMs.get(producer);
     const lately = before !== undefined && nowMs - before < alarmAgainMs;

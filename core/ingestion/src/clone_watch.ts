@@ -1,9 +1,11 @@
 /**
  * Why: two machines with one identity push each other out, again and again (R-6); no single session shows it.
  * Enforces: a producer whose sessions come alternately from two addresses is told to the registry, and so is one that sends what a newer epoch has
- *   fenced or signs one sequence twice; each at most once a minute; memory bounded whoever connects.
+ *   fenced, opens more epochs than a day allows or signs one sequence twice; each at most once a minute; memory bounded whoever connects.
  * Forbids: consequences. Machines move between networks, and restored backups repeat themselves: an operator decides.
  */
+import type { EventDefinition, Fields } from "ransomeye-kernel";
+import * as events from "./events.ts";
 import type { CloneSuspicion } from "./ports.ts";
 
 /** Changes of address within the window that are more than a moving machine makes. */
@@ -18,6 +20,29 @@ interface Seen {
   before: string;
   /** When the sessions went back to the address before, within the window. */
   returnsMs: number[];
+}
+
+/** What the gate noted as a sign of a clone; undefined where it is none. */
+export function suspicionOf(
+  { event, fields }: { readonly event: EventDefinition<Fields>; readonly fields: Fields },
+  gateway: string,
+): CloneSuspicion | undefined {
+  const { producer, epoch, first_seq: firstSeq } = fields;
+  const sign = (evidence: CloneSuspicion["evidence"], detail: string): CloneSuspicion => ({
+    producer: String(producer),
+    evidence,
+    detail: `${detail}, at ${gateway}`,
+  });
+  switch (event.name) {
+    case events.producerFenced.name:
+      return sign("epoch_fenced", `epoch ${epoch}, from sequence ${firstSeq}`);
+    case events.equivocationFound.name:
+      return sign("sequence_conflict", `epoch ${epoch}, from sequence ${firstSeq}`);
+    case events.epochsLimited.name:
+      return sign("epochs_limited", `no epoch after ${epoch} for now`);
+    default:
+      return undefined;
+  }
 }
 
 /** Watches sessions open. Pure: time comes in with each call. */

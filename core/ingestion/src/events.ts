@@ -153,6 +153,13 @@ export const producerFenced: Def<{ producer: string; epoch: number; first_seq: n
   counter: { name: "gateway_fenced_total", help: "Sessions ended because a newer epoch exists.", labels: [] },
 });
 
+export const epochsLimited: Def<{ producer: string; epoch: number }> = defineEvent({
+  name: "epochs_limited",
+  level: "warn",
+  help: "A producer wants another epoch after `epoch` and has opened as many as a day allows: possibly a second machine with the same identity.",
+  counter: { name: "gateway_epochs_limited_total", help: "Sessions ended because their producer may open no epoch for now.", labels: [] },
+});
+
 export const producerQuarantined: Def<{ producer: string; code: string; seconds: number }> = defineEvent({
   name: "producer_quarantined",
   level: "error",

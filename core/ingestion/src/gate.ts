@@ -251,7 +251,7 @@ export class Gate {
       case "refused":
         return this.#refused(effect.code, producer);
       case "alarm":
-        this.#effects.push(this.#alarms.report(producer, effect, this.#at.nowMs));
+        this.#effects.push(this.#alarms.report(producer, effect.finding, this.#at.nowMs));
         return;
       case "duplicate":
         return this.transmissions.duplicate(effect.code, effect.frames, effect.events, producer);

@@ -27,7 +27,7 @@ import type { Identity } from "../security/identity.ts";
 import { signatureChecks } from "../security/signature.ts";
 import type { Checks } from "../security/trust_enforcement.ts";
 import { outstanding } from "./buffer.ts";
-import { CloneWatch } from "./clone_watch.ts";
+import { CloneWatch, suspicionOf } from "./clone_watch.ts";
 import { type Batch, toAppend } from "./dispatcher.ts";
 import * as events from "./events.ts";
 import type { Door, ListenAt } from "./door.ts";
@@ -320,12 +320,9 @@ class RunningGateway implements Gateway {
   }
 
   /** R-6: what looks like a second machine is for an operator to see, beside the log. */
-  #watchFindings({ event, fields }: Extract<GateEffect, { kind: "note" }>): void {
-    const evidence =
-      event === events.producerFenced ? "epoch_fenced" : event === events.equivocationFound ? "sequence_conflict" : undefined;
-    if (evidence === undefined) return;
-    const detail = `epoch ${fields["epoch"]}, from sequence ${fields["first_seq"]}, at ${this.#options.gatewayId}`;
-    this.#suspect(this.#clones.found({ producer: String(fields["producer"]), evidence, detail }, this.#options.clock.monotonicMs()));
+  #watchFindings(noted: Extract<GateEffect, { kind: "note" }>): void {
+    const suspicion = suspicionOf(noted, this.#options.gatewayId);
+    if (suspicion !== undefined) this.#suspect(this.#clones.found(suspicion, this.#options.clock.monotonicMs()));
   }
 
   #suspect(suspicion: CloneSuspicion | undefined): void {

@@ -45,7 +45,7 @@ export interface DirectoryChange {
 /** A sign that two machines use one identity. */
 export interface CloneSuspicion {
   readonly producer: string;
-  readonly evidence: "address_flapping" | "epoch_fenced" | "sequence_conflict";
+  readonly evidence: "address_flapping" | "epoch_fenced" | "epochs_limited" | "sequence_conflict";
   /** For an operator; at most 500 characters. */
   readonly detail: string;
 }

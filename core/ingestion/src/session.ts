@@ -224,7 +224,16 @@ const epochAnswered: Handler<"epochAnswered"> = (session, { outcome }) => {
     case "conflict":
       return refuseAndEnd(session, "INGEST_EPOCH_CONFLICT", undefined);
     case "limited":
-      return finish(session, "INGEST_EPOCH_LIMITED", [{ kind: "refused", code: "INGEST_EPOCH_LIMITED" }], outcome.retryAfterMs);
+      // Whoever loses its state this often may be two machines: it waits for a day's room, and an operator hears of it.
+      return finish(
+        session,
+        "INGEST_EPOCH_LIMITED",
+        [
+          { kind: "alarm", finding: { what: "epochs_limited", epoch: session.expected.epoch } },
+          { kind: "refused", code: "INGEST_EPOCH_LIMITED" },
+        ],
+        outcome.retryAfterMs,
+      );
     case "revoked":
       return refuseAndEnd(session, "INGEST_DISPATCH_REVOKED", undefined);
     case "stale_registry":

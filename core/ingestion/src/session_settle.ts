@@ -80,12 +80,15 @@ export function settle(before: Session, results: readonly Settled[], context: Se
       }
       case "fenced":
         fatal ??= "INGEST_EPOCH_FENCED";
-        effects.push({ kind: "alarm", what: "fenced", link: frame.header }, ...rejection("INGEST_EPOCH_FENCED", frame.header, undefined));
+        effects.push(
+          { kind: "alarm", finding: { what: "fenced", link: frame.header } },
+          ...rejection("INGEST_EPOCH_FENCED", frame.header, undefined),
+        );
         break;
       case "equivocation":
         fatal ??= "INGEST_EQUIVOCATION";
         effects.push(
-          { kind: "alarm", what: "equivocation", link: frame.header },
+          { kind: "alarm", finding: { what: "equivocation", link: frame.header } },
           ...rejection("INGEST_EQUIVOCATION", frame.header, undefined),
         );
         break;

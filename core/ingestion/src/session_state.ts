@@ -115,6 +115,11 @@ export type SessionSignal =
 
 export type SignalKind = SessionSignal["kind"];
 
+/** What was found about a producer: by a frame, or by the epoch after which it wanted one too many. */
+export type Finding =
+  | { readonly what: "equivocation" | "fenced"; readonly link: FrameLink }
+  | { readonly what: "epochs_limited"; readonly epoch: number };
+
 /** What a session wants done. */
 export type SessionEffect =
   | { readonly kind: "send"; readonly message: ServerMessage }
@@ -135,7 +140,7 @@ export type SessionEffect =
       readonly bytes: number;
     }
   | { readonly kind: "refused"; readonly code: IngestCode }
-  | { readonly kind: "alarm"; readonly what: "equivocation" | "fenced"; readonly link: FrameLink };
+  | { readonly kind: "alarm"; readonly finding: Finding };
 
 /** What a session is judged by beside its own state. */
 export interface SessionContext {

@@ -129,7 +129,7 @@ export const hardeningMutants: readonly Mutant[] = [
     rule: "TL-12",
     bug: "a ping needs no answer",
     patches: [{ file: `${gate}/session.js`, find: "nowMs - session.pingedMs > settings.pongMsMax", replace: "false" }],
-    check: named(transport, "TL-12 a half-open peer"),
+    check: named("core/ingestion/dist/test/gate.test.js", "deadlines: Hello, a silent peer"),
   },
   {
     rule: "TL-17",

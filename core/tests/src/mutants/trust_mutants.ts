@@ -97,6 +97,24 @@ export const trustMutants: readonly Mutant[] = [
     check: named(enrolment, "TB-8 R-6 one identity renewed from two machines"),
   },
   {
+    rule: "TB-8",
+    bug: "whoever opens epochs without end only waits",
+    patches: [
+      {
+        file: `${gate}/session.js`,
+        find: `{ kind: "alarm", finding: { what: "epochs_limited", epoch: session.expected.epoch } },`,
+        replace: "",
+      },
+    ],
+    check: named(trust, "trust that changes"),
+  },
+  {
+    rule: "TB-8",
+    bug: "the gate sees too many epochs and tells nobody",
+    patches: [{ file: `${gate}/clone_watch.js`, find: "case events.epochsLimited.name:", replace: "case undefined:" }],
+    check: named(trust, "trust that changes"),
+  },
+  {
     rule: "TB-9",
     bug: "a rotated batch key stays good for ever",
     patches: [
