@@ -9,7 +9,7 @@ import { connect as tlsConnect } from "node:tls";
 import { INGEST_CODES, type IngestCode } from "ransomeye-ingestion";
 import { clientMessage, grpcPrefixBytes, producerSpiffeId, signHeader } from "ransomeye-ingestion/protocol";
 import { seededRandom } from "ransomeye-kernel";
-import { plainHello, TestClient } from "./src/gate/test_client.ts";
+import { plainHello, type TestClient } from "./src/gate/test_client.ts";
 import { startTestGate, type TestGate, testDomain, until } from "./src/gate/test_gate.ts";
 import { createTestCa, type LeafOptions, usages } from "./src/test_ca.ts";
 import { signFrame, SyntheticChain, syntheticEvent, syntheticKey, syntheticPayload, syntheticProducer } from "./synthetic_events.ts";

@@ -168,7 +168,7 @@ test("R-5 a head is asked for again while frames wait for their rows, and only t
   );
 });
 
-test("deadlines: Hello, a silent peer, and credit that nobody uses (IF-11)", async () => {
+test("deadlines: Hello, a silent peer, and credit that nobody uses (IF-11, TL-12)", async () => {
   const world = new ModelWorld(5);
   const mute = world.producer();
   mute.session = 900;
