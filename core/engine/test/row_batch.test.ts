@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { gapReasons } from "ransomeye-ingestion/protocol";
 import fc from "fast-check";
 import { decodeBinaryCopy } from "ransomeye-db";
+import { limits } from "ransomeye-kernel";
 import type { BusEntry, FrameAppend, ProducerKind } from "ransomeye-pipeline";
 import { splitRows } from "../src/copy_rows.ts";
 import { type PreparedFrame, RowBatch } from "../src/row_batch.ts";
@@ -149,6 +150,20 @@ test("X-2 a gap frame declares its count, whatever its payload says", () => {
   const silent = batch.add(entryOf({ ...chain.frame({ gap: { count: 2, reason: "x" } }), payload: Buffer.from("\xff") }, 2));
   assert.deepEqual([silent.gapDeclared, silent.gap?.reason], [2, "the gap's reason cannot be read"]);
   assert.ok(addsUp(told) && addsUp(silent));
+});
+
+test("IF-13 a gap's payload beyond the bounds of an event is not parsed, and declares its count", (t) => {
+  const parse = t.mock.method(JSON, "parse");
+  const payloads = [
+    `{"reason":"spool_full"${',"x":0'.repeat(limits.jsonKeysMax)}}`,
+    "[".repeat(limits.jsonDepthMax + 1),
+    " ".repeat(limits.lineBytesMax + 1),
+  ];
+  for (const payload of payloads) {
+    const gap = new RowBatch().add(entryOf({ ...chainOf(1).frame({ gap: { count: 3, reason: "x" } }), payload: Buffer.from(payload) }));
+    assert.deepEqual([gap.gapDeclared, gap.gap?.reason], [3, "the gap's reason is beyond the bounds of an event"]);
+  }
+  assert.equal(parse.mock.callCount(), 0);
 });
 
 test("R-8 any bytes in payload and verdicts add up to the signed count and throw nothing", () => {

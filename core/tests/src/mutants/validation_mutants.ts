@@ -70,6 +70,12 @@ const bounds: readonly Mutant[] = [
     check: validation("IF-13 strings beyond json_string_bytes_max"),
   },
   {
+    rule: "IF-13",
+    bug: "a gap's payload is parsed whatever it holds",
+    patches: [{ file: "core/engine/dist/src/gap_reason.js", find: "if (lineBoundsFault(payload) !== null)", replace: "if (false)" }],
+    check: named("core/engine/dist/test/row_batch.test.js", "IF-13 a gap's payload beyond the bounds"),
+  },
+  {
     rule: "IF-14",
     bug: "a line that is no UTF-8 is read as well as it can be",
     patches: [{ file: `${protocol}/validation.js`, find: "if (!clean && !isUtf8(payload.subarray(start, end)))", replace: "if (false)" }],
