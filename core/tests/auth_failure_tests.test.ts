@@ -7,8 +7,8 @@ import assert from "node:assert/strict";
 import { suite, test, type TestContext } from "node:test";
 import { connect as tlsConnect } from "node:tls";
 import { INGEST_CODES, type IngestCode } from "ransomeye-ingestion";
-import { clientMessage, grpcPrefixBytes, producerSpiffeId, signHeader } from "ransomeye-ingestion/protocol";
-import { seededRandom } from "ransomeye-kernel";
+import { clientMessage, grpcPrefixBytes, invalidName, producerSpiffeId, signHeader } from "ransomeye-ingestion/protocol";
+import { limits, seededRandom } from "ransomeye-kernel";
 import { plainHello, type TestClient } from "./src/gate/test_client.ts";
 import { startTestGate, type TestGate, testDomain, until } from "./src/gate/test_gate.ts";
 import { createTestCa, type LeafOptions, usages } from "./src/test_ca.ts";
@@ -352,5 +352,27 @@ suite("who may not enter", { concurrency: 8 }, () => {
       [4, 5, 6, 7],
     );
     assert.equal(await gate.stored(), 2);
+  });
+
+  test("IF-13 an event beyond a bound costs itself alone, and its receipt names the bound", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const { who, certificate } = await gate.enrol(1);
+    const { client, chain, say, credit } = await gate.begin(who, certificate);
+    const manyKeys = Object.fromEntries(Array.from({ length: limits.jsonKeysMax }, (_, n) => [`k${n}`, n]));
+    const lines = [
+      syntheticEvent(1),
+      syntheticEvent(2, { x: manyKeys }),
+      syntheticEvent(3, { x: "x".repeat(limits.jsonStringBytesMax + 1) }),
+      syntheticEvent(4, { x: "D" }).replace('"D"', "[".repeat(100) + "]".repeat(100)),
+      syntheticEvent(5),
+    ];
+    const payload = Buffer.from(`${lines.join("\n")}\n`);
+    await credit(payload.length + 1024, lines.length);
+    say(chain.next(lines.length, payload).message);
+    const { durableSeq, invalid } = await client.next("receipt");
+    assert.deepEqual(
+      [durableSeq, ...invalid.map(({ seq, code }) => `${seq} ${invalidName(code)}`)],
+      [5, "2 EVENT_TOO_MANY_KEYS", "3 EVENT_STRING_TOO_LONG", "4 EVENT_TOO_DEEP"],
+    );
   });
 });
