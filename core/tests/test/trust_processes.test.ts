@@ -11,7 +11,7 @@ import { keyIdOf, OCSF_VERSION, rawPublicKey } from "ransomeye-ingestion/protoco
 import { enrolWithToken, openProducer, type Producer, type ProducerIdentity, renewIdentity, rotateBatchKey } from "ransomeye-sdk";
 import { numberedEvent } from "../src/crash/numbered_events.ts";
 import { numberedRows } from "../src/crash/numbered_rows.ts";
-import { openStream, revocationRun, startEnrolling } from "../src/revocation/revocation_run.ts";
+import { connect, openStream, revocationRun, startEnrolling } from "../src/revocation/revocation_run.ts";
 
 test("TB-3 R-13 a right that an operator takes away ends the open stream, each kind with its code", async () => {
   const closings = await revocationRun(4, () => undefined);
@@ -21,6 +21,46 @@ test("TB-3 R-13 a right that an operator takes away ends the open stream, each k
     [],
   );
   assert.equal(closings.length, 4);
+});
+
+test("R-13 a registry that stands still: nobody new, then nobody at all; when it goes on, everybody comes back (FM-9)", async () => {
+  const [freshMs, staleMs] = [2000, 10_000];
+  await using running = await startEnrolling(
+    2,
+    ["--set", `gateway.registry_fresh_ms_max=${freshMs}`].concat("--set", `gateway.registry_stale_ms_max=${staleMs}`),
+  );
+  const { system, registry, token } = running;
+  const { port } = (await system.runtime()).gateway;
+  const enrol = async (name: string): Promise<ProducerIdentity> =>
+    (await enrolWithToken(registry, { directory: join(system.dataDir, name), token, kind: "linux" })).identity;
+  const [early, late] = [await enrol("early"), await enrol("late")];
+  const open = await openStream(port, early);
+  const comes = async (): Promise<string> => {
+    const client = connect(port, late);
+    const welcomed = await client.next("welcome").catch(() => undefined);
+    client.close();
+    // Whoever comes too often floods.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    return welcomed === undefined ? (await client.ended).code : "";
+  };
+  {
+    await using _still = await system.standStill("registry");
+    // It was heard a moment ago: until that is too long ago, whoever comes is let in.
+    let code = "";
+    while (code === "") code = await comes();
+    assert.equal(code, "INGEST_REGISTRY_STALE");
+    open.say({ kind: "demand", bytes: 1, events: 1, oldestUs: 0 });
+    await open.next("credit");
+    assert.equal((await open.ended).code, "INGEST_REGISTRY_STALE", "and then the open one ends, too");
+    const metrics = await system.metrics("gateway-1");
+    assert.match(metrics, /^ransomeye_gateway_registry_silences_total 1$/m);
+    assert.match(metrics, /^ransomeye_gateway_refused_total\{step="authentication",code="INGEST_REGISTRY_STALE"\} [1-9]/m);
+  }
+  while ((await comes()) !== "");
+  const back = await openStream(port, early);
+  back.say({ kind: "demand", bytes: 1, events: 1, oldestUs: 0 });
+  await back.next("credit");
+  back.close();
 });
 
 test("TB-4 one authority takes over from another: nobody is locked out, streams live on, and the old one ends with its certificates (FM-18)", async () => {

@@ -149,6 +149,23 @@ export class RunningSystem implements AsyncDisposable {
 
   /** SIGKILLs one of this system's processes and returns its pid; `name` says which, where there are several of a kind. */
   async kill(victim: Victim, name?: string): Promise<number> {
+    const pid = await this.#pidOf(victim, name);
+    process.kill(pid, "SIGKILL");
+    return pid;
+  }
+
+  /** Makes one of them stand still until what is returned is disposed of. While it does it hears no request to end. */
+  async standStill(victim: Victim, name?: string): Promise<AsyncDisposable> {
+    const pid = await this.#pidOf(victim, name);
+    process.kill(pid, "SIGSTOP");
+    return {
+      async [Symbol.asyncDispose]() {
+        process.kill(pid, "SIGCONT");
+      },
+    };
+  }
+
+  async #pidOf(victim: Victim, name: string | undefined): Promise<number> {
     const runtime = await this.runtime();
     const pid =
       victim === "supervisor"
@@ -157,7 +174,6 @@ export class RunningSystem implements AsyncDisposable {
           ? runtime.postgres?.pid
           : runtime.children.find((child) => child.role === victim && (name === undefined || child.name === name))?.pid;
     if (pid === undefined) throw new Error(`runtime.json names no ${name ?? victim}`);
-    process.kill(pid, "SIGKILL");
     return pid;
   }
 

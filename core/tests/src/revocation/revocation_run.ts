@@ -77,9 +77,9 @@ export interface Enrolling extends AsyncDisposable {
   readonly token: string;
 }
 
-export async function startEnrolling(machines: number): Promise<Enrolling> {
+export async function startEnrolling(machines: number, flags: readonly string[] = []): Promise<Enrolling> {
   const port = await freePort();
-  const system = await RunningSystem.start(["--set", "enrolment.enabled=true", "--set", `enrolment.listen=127.0.0.1:${port}`]);
+  const system = await RunningSystem.start(["--set", "enrolment.enabled=true", "--set", `enrolment.listen=127.0.0.1:${port}`, ...flags]);
   const { token } = await system.json<{ token: string }>(
     ...["producer", "token", "create", "--name", "machine", "--kind", "linux", "--uses", String(machines)],
   );
@@ -99,7 +99,8 @@ function commandOf(way: (typeof ways)[number]["name"], name: string, identity: P
   }
 }
 
-function connect(port: number, identity: ProducerIdentity): TestClient {
+/** A stream that has said Hello. */
+export function connect(port: number, identity: ProducerIdentity): TestClient {
   const client = new TestClient({ port, ca: identity.caPem, cert: identity.tlsCertPem, key: identity.tlsKeyPem });
   client.say(plainHello({ keyId: Buffer.from(keyIdOf(rawPublicKey(identity.batchKey)), "hex") }));
   return client;
