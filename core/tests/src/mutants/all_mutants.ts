@@ -2,6 +2,7 @@
 import type { Mutant } from "./mutant.ts";
 import { agentMutants } from "./agent_mutants.ts";
 import { boundsMutants } from "./bounds_mutants.ts";
+import { databaseMutants } from "./database_mutants.ts";
 import { engineMutants } from "./engine_mutants.ts";
 import { flushMutants } from "./flush_mutants.ts";
 import { gateMutants } from "./gate_mutants.ts";
@@ -9,6 +10,7 @@ import { gatesMutants } from "./gates_mutants.ts";
 import { hardeningMutants } from "./hardening_mutants.ts";
 import { linuxFormatMutants } from "./linux_format_mutants.ts";
 import { netFormatMutants } from "./net_format_mutants.ts";
+import { operatorMutants } from "./operator_mutants.ts";
 import { pressureMutants } from "./pressure_mutants.ts";
 import { readingMutants } from "./reading_mutants.ts";
 import { replayMutants } from "./replay_mutants.ts";
@@ -31,5 +33,7 @@ export const allMutants: readonly Mutant[] = [
   ...replayMutants,
   ...readingMutants,
   ...urgentMutants,
+  ...databaseMutants,
+  ...operatorMutants,
   ...validationMutants,
 ];
