@@ -134,7 +134,12 @@ function session(
       socket.destroy();
     };
     const onAbort = (): void => close("shutting down");
-    const watch = (): Timer => o.clock.setTimer(silenceMsMax, () => close("silent"));
+    let heard = 0;
+    // After a busy while of our own the timer comes before the reading of what has long arrived: that is read first, then it is silence or not.
+    const judge = (before: number): void => {
+      if (heard === before) close("silent");
+    };
+    const watch = (): Timer => o.clock.setTimer(silenceMsMax, () => setImmediate(judge, heard));
     ended.addEventListener("abort", onAbort, { once: true });
     let silence = watch();
     socket.on("connect", () => {
@@ -147,6 +152,7 @@ function session(
       reason = error.message;
     });
     socket.on("data", (chunk: Buffer) => {
+      heard += 1;
       silence.cancel();
       silence = watch();
       try {

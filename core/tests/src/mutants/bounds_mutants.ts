@@ -144,6 +144,12 @@ const transport: readonly Mutant[] = [
 
 const enrolling: readonly Mutant[] = [
   {
+    rule: "R-13",
+    bug: "a gateway that was busy takes its own slowness for the registry's silence",
+    patches: [{ file: `${registry}/client.js`, find: "setImmediate(judge, heard)", replace: "judge(heard)" }],
+    check: named("cli/dist/test/registry_silence.test.js", "R-13 a gateway that was busy"),
+  },
+  {
     rule: "TB-5",
     bug: "the TLS key need not have signed the request",
     patches: [{ file: `${enrolment}/csr.js`, find: "if (!(await request.verify().catch(() => false)))", replace: "if (false)" }],
