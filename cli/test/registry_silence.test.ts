@@ -39,8 +39,12 @@ test("R-13 a gateway that was busy reads what has arrived before it calls the re
   assert.ok(first !== undefined);
 
   // A heartbeat lies in the socket while this process does something else for ten seconds.
-  await tell(first, { type: "heartbeat", version: 1 });
-  clock.advance(longEnoughMs);
+  await new Promise<void>((resolve) =>
+    setTimeout(() => {
+      void tell(first, { type: "heartbeat", version: 1 }).then(resolve);
+      clock.advance(longEnoughMs);
+    }, 0),
+  );
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.equal(subscribers.length, 1, "the connection is kept");
   assert.equal(directory.ageMs(), 0, "and it has been heard");
