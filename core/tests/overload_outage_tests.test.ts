@@ -68,7 +68,7 @@ suite("what is away behind the gate, and before it", { concurrency: 4 }, () => {
     );
     const sent = conversations.reduce((sum, { chain }) => sum + chain.seq / count, 0);
     assert.deepEqual(statesOf(gate), ["throttled buffer", "paused buffer"]);
-    for (const conversation of conversations) assert.deepEqual(toldTo(conversation), ["throttled buffer", "paused buffer"]);
+    for (const conversation of conversations) assert.equal(toldTo(conversation).at(-1), "paused buffer");
 
     const credits = conversations.map(creditsOf);
     for (const { say } of conversations) say({ kind: "demand", bytes: 1_000_000, events: 100, oldestUs: 0 });
@@ -105,10 +105,12 @@ suite("what is away behind the gate, and before it", { concurrency: 4 }, () => {
     say(chain.next(2).message);
     await client.next("receipt");
     aheadUs = 31_000_000;
-    await until(() => toldTo(conversation).at(-1) === "paused engine_lag");
-    assert.deepEqual([gate.gateway.figures().state, gate.gateway.figures().reason], ["paused", "engine_lag"]);
+    await until(() => gate.gateway.figures().state === "paused");
+    assert.equal(gate.gateway.figures().reason, "engine_lag");
+    assert.deepEqual(toldTo(conversation), [], "who is silent is not disturbed");
     const credits = creditsOf(conversation);
     say({ kind: "demand", bytes: 100_000, events: 100, oldestUs: 0 });
+    await until(() => toldTo(conversation).at(-1) === "paused engine_lag");
     say(chain.next(1).message);
     assert.equal((await client.next("receipt")).durableSeq, 3, "the bus is there: what credit covers is durable");
     await taken(conversation);
