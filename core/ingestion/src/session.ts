@@ -12,7 +12,8 @@ import { chooseVersion, protocolVersions, schemaVersions } from "../protocol/lib
 import type { Identity } from "../security/identity.ts";
 import { retiredKeyFault } from "../security/signature.ts";
 import { standingFault } from "./auth.ts";
-import { type Account, grant, openAccount, outstanding } from "./buffer.ts";
+import { type Account, grant, openAccount } from "./buffer.ts";
+import { nextDue, overdueMs } from "./credit_use.ts";
 import { expectFrom } from "./ordering.ts";
 import { covered, fullBucket, refill, type Bucket, type Cost } from "./rate_limit.ts";
 import { openingFault } from "./replay.ts";
@@ -57,6 +58,7 @@ export function openSession(
     heardMs: nowMs,
     pingedMs: undefined,
     creditMovedMs: nowMs,
+    creditDue: { spentBytesTotal: 0, sinceMs: nowMs },
     protocolVersion: 0,
     schemaVersion: 0,
     helloEpoch: 0,
@@ -109,13 +111,12 @@ const tick: Handler<"tick"> = (session, _signal, context) => {
     return refuseAndEnd(session, "INGEST_HELLO_TIMEOUT", undefined);
   if (session.pingedMs !== undefined && nowMs - session.pingedMs > settings.pongMsMax)
     return refuseAndEnd(session, "INGEST_PEER_SILENT", undefined);
-  // While the gate is paused nobody gets what he lacks for his next frame: that the rest lies idle is the gate's doing (BP-17).
-  const unusedMs = nowMs - Math.max(session.creditMovedMs, context.pausedUntilMs);
-  if (outstanding(session.account).bytes > settings.sessionFloorBytes && unusedMs > settings.creditUnusedMsMax)
+  const creditDue = nextDue(session.creditDue, session.account, settings, nowMs);
+  if (overdueMs(creditDue, session.account, context.pausedUntilMs, nowMs) > settings.creditUnusedMsMax)
     return refuseAndEnd(session, "INGEST_CREDIT_UNUSED", undefined);
   if (session.pingedMs === undefined && nowMs - session.heardMs > settings.pingAfterMs)
-    return become(session, { pingedMs: nowMs }, [{ kind: "ping" }]);
-  return stay(session);
+    return become(session, { pingedMs: nowMs, creditDue }, [{ kind: "ping" }]);
+  return creditDue === session.creditDue ? stay(session) : become(session, { creditDue });
 };
 
 const hello: Handler<"hello"> = (session, { hello: said }, context) => {

@@ -12,6 +12,7 @@ import type { Identity } from "../security/identity.ts";
 import type { Checks, Trusted } from "../security/trust_enforcement.ts";
 import type { GatewaySettings } from "../config/validation.ts";
 import type { Account } from "./buffer.ts";
+import type { CreditDue } from "./credit_use.ts";
 import type { Expected } from "./ordering.ts";
 import type { DirectoryEntry } from "./ports.ts";
 import type { Bucket, Cost } from "./rate_limit.ts";
@@ -35,8 +36,10 @@ export interface Session {
   readonly heardMs: number;
   /** When a ping was sent that has not been answered. */
   readonly pingedMs: number | undefined;
-  /** When credit was last granted or used; for credit that is held without use. */
+  /** When credit was last granted or used. */
   readonly creditMovedMs: number;
+  /** What of its credit it is to use next. */
+  readonly creditDue: CreditDue;
   readonly protocolVersion: number;
   readonly schemaVersion: number;
   /** Epoch that the producer said it is in; older than the head's, it is fenced. */

@@ -173,32 +173,6 @@ test("BP-8 who is paused is told when to ask again: as the bus says, and not bef
   }
 });
 
-test("BP-17 credit that lies idle through a pause is no offence: its clock runs from the end of the pause", async () => {
-  const world = new ModelWorld(16);
-  const patient = world.producer();
-  await world.join(patient);
-  wants(world, patient, 3 * frameBytes);
-  assert.ok(outstanding(world.gate.session(patient.session)?.account ?? never()).bytes > frameBytes);
-  /** Seconds in which the producer answers every ping and sends nothing. */
-  const wait = (seconds: number): void => {
-    for (let second = 0; second < seconds; second += 1) {
-      pass(world, 1000);
-      world.step({ kind: "ponged", session: patient.session });
-    }
-  };
-  world.busPressure = { ...world.busPressure, backlogMs: 31_000 };
-  wait(300);
-  assert.equal(lastTold(patient), "paused engine_lag");
-  world.busPressure = { ...world.busPressure, backlogMs: 0 };
-  wait(100);
-  assert.equal(lastTold(patient), "open ");
-  assert.equal(patient.ended, undefined, "five minutes of pause, and less than its time since");
-  const refusals = Object.keys(world.gate.transmissions.totals()).filter((name) => name.startsWith("refused_"));
-  assert.deepEqual(refusals, [], "nothing is held against it");
-  wait(30);
-  assert.equal(patient.ended, "INGEST_CREDIT_UNUSED", "who hoards when everybody may send is ended as ever");
-});
-
 test("BP-10 appends that get no answer pause the gate, and the next one that does opens it", async () => {
   const world = new ModelWorld(12);
   const producer = world.producer();

@@ -146,10 +146,8 @@ export const pressureMutants: readonly Mutant[] = [
   {
     rule: "BP-17",
     bug: "credit that lies idle through a pause is held against its producer",
-    patches: [
-      { file: `${gate}/session.js`, find: "Math.max(session.creditMovedMs, context.pausedUntilMs)", replace: "session.creditMovedMs" },
-    ],
-    check: named(`${tests}/gate_pressure.test.js`, "BP-17 credit that lies idle"),
+    patches: [{ file: `${gate}/credit_use.js`, find: "Math.max(due.sinceMs, pausedUntilMs)", replace: "due.sinceMs" }],
+    check: named(`${tests}/credit_use.test.js`, "BP-17 credit that lies idle"),
   },
   {
     rule: "BP-18",
@@ -168,5 +166,29 @@ export const pressureMutants: readonly Mutant[] = [
     bug: "a gateway's last report does not say that it is the last",
     patches: [{ file: `${gate}/main.js`, find: "await this.#report(true);", replace: "await this.#report(false);" }],
     check: named(`${listener}/overload_tests.test.js`, "drain: frames in flight are receipted"),
+  },
+  {
+    rule: "BP-20",
+    bug: "a grant on top buys a hoarder time",
+    patches: [
+      {
+        file: `${gate}/credit_use.js`,
+        find: "if (spentBytesTotal < due.spentBytesTotal)",
+        replace: "if (spentBytesTotal < due.spentBytesTotal && grantedBytesTotal < due.spentBytesTotal + bounds.sessionFloorBytes)",
+      },
+    ],
+    check: named(`${tests}/credit_use.test.js`, "BP-20"),
+  },
+  {
+    rule: "BP-20",
+    bug: "a slow line has to carry all of its credit within the bound",
+    patches: [
+      {
+        file: `${gate}/credit_use.js`,
+        find: "spentBytesTotal + bounds.frameCostBytesMax * useRatio)",
+        replace: "Number.MAX_SAFE_INTEGER)",
+      },
+    ],
+    check: named(`${tests}/credit_use.test.js`, "BP-20 a slow line"),
   },
 ];

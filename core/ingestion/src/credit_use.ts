@@ -1,0 +1,35 @@
+/**
+ * Whether a producer uses what it was granted (BP-20).
+ *
+ * Why: credit is room that nobody else gets. A few producers that hold all they can and use next to none of it would keep a whole fleet waiting.
+ * Enforces: of what was granted beyond the floor all, or half of a largest frame, is spent within a bound. A grant on top or a small frame now and then
+ *   buys no time; a slow line that carries one full frame after the other has all it needs. The bound runs from the end of a pause: while the gate is paused nobody gets
+ *   what he lacks for his next frame, and that the rest lies idle is the gate's doing.
+ * Forbids: clocks, a history of grants, and judging what lies below the floor.
+ */
+import type { GatewaySettings } from "../config/validation.ts";
+import type { Account } from "./buffer.ts";
+
+/** What is to be spent, in all since the session began, and since when that is asked. */
+export interface CreditDue {
+  readonly spentBytesTotal: number;
+  readonly sinceMs: number;
+}
+
+/** Share of the largest frame that is use enough: what cannot be cut smaller leaves a frame fuller than this. */
+const useRatio = 0.5;
+
+type Bounds = Pick<GatewaySettings, "sessionFloorBytes" | "frameCostBytesMax">;
+
+/** What is due from now on: as before until it is spent, then the next of what was granted. The same object where nothing changes. */
+export function nextDue(due: CreditDue, account: Account, bounds: Bounds, nowMs: number): CreditDue {
+  const { grantedBytesTotal, spentBytesTotal } = account;
+  if (spentBytesTotal < due.spentBytesTotal) return due;
+  const next = Math.min(grantedBytesTotal - bounds.sessionFloorBytes, spentBytesTotal + bounds.frameCostBytesMax * useRatio);
+  return next <= spentBytesTotal ? due : Object.freeze({ spentBytesTotal: next, sinceMs: nowMs });
+}
+
+/** For how long what is due has not been spent, counted from the end of the last pause; 0 where it has. */
+export function overdueMs(due: CreditDue, account: Account, pausedUntilMs: number, nowMs: number): number {
+  return account.spentBytesTotal >= due.spentBytesTotal ? 0 : nowMs - Math.max(due.sinceMs, pausedUntilMs);
+}

@@ -1,0 +1,137 @@
+/**
+ * Why: credit that nobody uses is room that nobody has; and whoever cannot use it for a while, by no fault of his own, is no hoarder.
+ * Enforces: BP-20 against the ways to sit on credit, and BP-17 for those who only seem to.
+ * Forbids: sockets and real time.
+ */
+import assert from "node:assert/strict";
+import test from "node:test";
+import fc from "fast-check";
+import { type Account, grant, hold, openAccount, outstanding } from "../src/buffer.ts";
+import { type CreditDue, nextDue, overdueMs } from "../src/credit_use.ts";
+import { type ModelProducer, ModelWorld } from "./gate_model.ts";
+
+const largest = 262_144 + 512 + 64;
+const bounds = { sessionFloorBytes: 4096, frameCostBytesMax: largest };
+
+/** Lets seconds pass, in which the bus answers, and a producer answers pings and does whatever it does. */
+async function pass(
+  world: ModelWorld,
+  producer: ModelProducer,
+  seconds: number,
+  each: (second: number) => void = () => undefined,
+): Promise<void> {
+  for (let second = 1; second <= seconds; second += 1) {
+    world.nowMs += 1000;
+    world.step({ kind: "tick", registryAgeMs: 0 });
+    await world.answerAll();
+    if (producer.ended !== undefined) return;
+    world.step({ kind: "ponged", session: producer.session });
+    each(second);
+  }
+}
+
+const wants = (world: ModelWorld, producer: ModelProducer, bytes: number): void =>
+  world.say(producer, { kind: "demand", bytes, events: 100, oldestUs: 0 });
+
+const unusedBytes = (world: ModelWorld, producer: ModelProducer): number => {
+  const session = world.gate.session(producer.session);
+  assert.ok(session !== undefined);
+  return outstanding(session.account).bytes;
+};
+
+const lastTold = ({ heard }: ModelProducer): string => {
+  const told = heard.findLast(({ kind }) => kind === "throttle");
+  return told?.kind === "throttle" ? `${told.state} ${told.reason}` : "nothing";
+};
+
+/** A producer that holds credit for about two of the largest frames. */
+async function holder(world: ModelWorld): Promise<ModelProducer> {
+  const producer = world.producer();
+  await world.join(producer);
+  wants(world, producer, 2 * largest);
+  await pass(world, producer, 1);
+  assert.ok(unusedBytes(world, producer) >= 2 * largest);
+  return producer;
+}
+
+test("BP-17 credit that lies idle through a pause is no offence: its clock runs from the end of the pause", async () => {
+  const world = new ModelWorld(1);
+  const patient = await holder(world);
+  world.busPressure = { ...world.busPressure, backlogMs: 31_000 };
+  await pass(world, patient, 300);
+  assert.equal(lastTold(patient), "paused engine_lag");
+  world.busPressure = { ...world.busPressure, backlogMs: 0 };
+  await pass(world, patient, 100);
+  assert.equal(lastTold(patient), "open ");
+  assert.equal(patient.ended, undefined, "five minutes of pause, and less than its time since");
+  const refusals = Object.keys(world.gate.transmissions.totals()).filter((name) => name.startsWith("refused_"));
+  assert.deepEqual(refusals, [], "nothing is held against it");
+  await pass(world, patient, 30);
+  assert.equal(patient.ended, "INGEST_CREDIT_UNUSED", "who hoards when everybody may send is ended as ever");
+});
+
+test("BP-20 neither small demands nor small frames buy a hoarder time: its session ends and its room comes back", async () => {
+  for (const [seed, keepUp] of [
+    [2, (world: ModelWorld, hoarder: ModelProducer) => wants(world, hoarder, 1)],
+    [3, (world: ModelWorld, hoarder: ModelProducer) => world.say(hoarder, hoarder.frame(1))],
+  ] as const) {
+    const world = new ModelWorld(seed);
+    const hoarder = await holder(world);
+    await pass(world, hoarder, 140, (second) => {
+      if (second % 20 === 0) keepUp(world, hoarder);
+    });
+    assert.equal(hoarder.ended, "INGEST_CREDIT_UNUSED");
+    assert.equal(world.gate.figures().reservedBytes, 0);
+  }
+});
+
+test("BP-20 a slow line that carries one full frame after the other keeps its session, however much it was granted", async () => {
+  const world = new ModelWorld(4, { bufferBytesMax: 64 * 1024 * 1024 });
+  const slow = world.producer();
+  await world.join(slow);
+  wants(world, slow, 8 * 1024 * 1024);
+  await pass(world, slow, 2000, (second) => {
+    if (second % 100 !== 0) return;
+    world.say(slow, slow.frame(3, 60_000));
+    wants(world, slow, 8 * 1024 * 1024);
+  });
+  assert.equal(slow.ended, undefined);
+  assert.equal(lastTold(slow), "nothing", "no pause helped it");
+  assert.ok(unusedBytes(world, slow) > 4 * 1024 * 1024, "it never came near to using it all");
+});
+
+test("BP-17 who has used what he was granted and has nothing more to send keeps his floor for ever", async () => {
+  const world = new ModelWorld(5);
+  const quiet = await holder(world);
+  while (unusedBytes(world, quiet) > 4096) world.say(quiet, quiet.frame(1, Math.min(65_000, unusedBytes(world, quiet) - 1024)));
+  await pass(world, quiet, 10_000);
+  assert.equal(quiet.ended, undefined);
+});
+
+test("BP-20 whatever is granted and spent: what is due is never more than was granted beyond the floor, and only spending puts it off", () => {
+  const action = fc.record({
+    grantBytes: fc.constantFrom(0, 0, 1, 5000, largest, 4 * largest),
+    spendBytes: fc.constantFrom(0, 0, 100, 5000, largest / 2, largest),
+    ms: fc.integer({ min: 0, max: 60_000 }),
+  });
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 80 }), (actions) => {
+      let account: Account = grant(openAccount(bounds.sessionFloorBytes), { bytes: bounds.sessionFloorBytes, events: 64 });
+      let due: CreditDue = { spentBytesTotal: 0, sinceMs: 0 };
+      let nowMs = 0;
+      for (const { grantBytes, spendBytes, ms } of actions) {
+        nowMs += ms;
+        account = grant(account, { bytes: grantBytes, events: 0 });
+        const before = due;
+        due = nextDue(due, account, bounds, nowMs);
+        assert.ok(due.spentBytesTotal <= Math.max(0, account.grantedBytesTotal - bounds.sessionFloorBytes));
+        if (account.spentBytesTotal < before.spentBytesTotal) assert.equal(due, before, "a grant puts nothing off");
+        const late = overdueMs(due, account, Number.NEGATIVE_INFINITY, nowMs);
+        const idle = outstanding(account).bytes <= bounds.sessionFloorBytes;
+        assert.ok(late >= 0 && (!idle || late === 0), "the floor alone is nothing to be used");
+        assert.equal(overdueMs(due, account, nowMs, nowMs), 0, "not while paused");
+        account = hold(account, { bytes: spendBytes, events: 0 }) ?? account;
+      }
+    }),
+  );
+});
