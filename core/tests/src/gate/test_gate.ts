@@ -193,9 +193,16 @@ export async function startTestGate(
   };
 }
 
+/** Beyond every test's own time-out: that one names the test, this one lets its process end. */
+const untilMsMax = 120_000;
+
 /** Waits until something holds; the test's own time-out is the bound. */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 10));
+  const givenUp = performance.now() + untilMsMax;
+  while (!(await holds())) {
+    if (performance.now() > givenUp) throw new Error(`what was waited for has not come: ${holds.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
 }
 
 /** The published contract, for stock clients. */
