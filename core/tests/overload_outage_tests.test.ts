@@ -13,7 +13,7 @@ import { SilentBus } from "./src/gate/silent_bus.ts";
 import { Spender } from "./src/gate/spender.ts";
 import { startTestGate, type TestConversation, type TestGate, until } from "./src/gate/test_gate.ts";
 import { NetworkProxy } from "./src/outage/network_proxy.ts";
-import { syntheticEvent } from "./synthetic_events.ts";
+import { longSyntheticEvent } from "./synthetic_events.ts";
 
 /** The states that the gate has been in, with their reasons, in order. */
 const statesOf = ({ telemetry }: TestGate): string[] =>
@@ -51,7 +51,7 @@ suite("what is away behind the gate, and before it", { concurrency: 4 }, () => {
     // Only the buffer is to speak: how long an append takes is another signal.
     const config = { sessionsMax: 24, appendMsMax: 3_600_000 };
     const gate = await startTestGate(t, { bus: silent.bus, config });
-    const line = `${syntheticEvent(1, { raw_data: "x".repeat(limits.lineBytesMax - 1024) })}\n`;
+    const line = `${longSyntheticEvent(1)}\n`;
     const count = Math.floor(limits.frameBytesMax / line.length);
     const payload = Buffer.from(line.repeat(count));
     const conversations: TestConversation[] = [];

@@ -14,7 +14,7 @@ import { SilentBus } from "./src/gate/silent_bus.ts";
 import { Spender } from "./src/gate/spender.ts";
 import { plainHello } from "./src/gate/test_client.ts";
 import { startTestGate, until } from "./src/gate/test_gate.ts";
-import { syntheticEvent, syntheticPayload, syntheticProducer } from "./synthetic_events.ts";
+import { longSyntheticEvent, syntheticPayload, syntheticProducer } from "./synthetic_events.ts";
 
 suite("bounds and backpressure", { concurrency: 8 }, () => {
   const timeout = 60_000;
@@ -94,9 +94,7 @@ suite("bounds and backpressure", { concurrency: 8 }, () => {
     const { who, certificate } = await gate.enrol(1);
     const { client, chain, say, credit } = await gate.begin(who, certificate);
     for (let i = 0; i < 8; i += 1) {
-      const { lineBytesMax, jsonStringBytesMax } = limits;
-      const texts = { raw_data: "x".repeat(jsonStringBytesMax), message: "x".repeat(lineBytesMax - jsonStringBytesMax - 1024) };
-      const line = syntheticEvent(i, texts);
+      const line = longSyntheticEvent(i);
       const payload = Buffer.from(`${line}\n${line}\n`);
       await credit(payload.length + 1024, 2);
       say(chain.next(2, payload).message);

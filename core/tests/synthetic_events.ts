@@ -23,7 +23,7 @@ import {
   signHeader,
   zeroHash,
 } from "ransomeye-ingestion/protocol";
-import { type Random, seededRandom } from "ransomeye-kernel";
+import { limits, type Random, seededRandom } from "ransomeye-kernel";
 
 /** A producer of tests: identity and batch key. */
 export interface SyntheticProducer {
@@ -66,6 +66,12 @@ export function syntheticEvent(n: number, extra: Readonly<Record<string, unknown
     process: { pid: 1000 + n, name: "worker", cmd_line: `worker --n ${n}` },
     ...extra,
   });
+}
+
+/** A valid event nearly as long as a line may be. No string alone may be so long, so two fill it. */
+export function longSyntheticEvent(n: number): string {
+  const { lineBytesMax, jsonStringBytesMax } = limits;
+  return syntheticEvent(n, { raw_data: "x".repeat(jsonStringBytesMax), message: "x".repeat(lineBytesMax - jsonStringBytesMax - 1024) });
 }
 
 /** The next `count` events from `from`, as the payload of a frame. */
