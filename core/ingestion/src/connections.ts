@@ -143,9 +143,11 @@ export class Connections {
     return tooMany ? this.#refuse(connection, "INGEST_REQUESTS_MAX") : { kind: "mayConverse", identified };
   }
 
-  /** The HTTP/2 library ends the connection, because its peer has broken a rule that the library knows. */
+  /** The HTTP/2 library ends the connection, because its peer has broken a rule that the library knows. A conversation has heard so already, and counts it. */
   violated(session: Http2Session, code: IngestCode): void {
-    this.#refuse(this.#bySession.get(session), code);
+    const connection = this.#bySession.get(session);
+    if (connection?.peer === undefined) this.#refuse(connection, code);
+    else connection.peer.breakOff(code);
   }
 
   /** The connection has its conversation. */

@@ -11,6 +11,7 @@ import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Clock } from "ransomeye-kernel";
 import { grpcStatus, INGEST_CODES, type IngestCode } from "../errors/ingest_errors.ts";
 import { type CellRate, nextDueMs } from "./cell_rate.ts";
+import { http2Code } from "./tls.ts";
 import type { Turns } from "./turns.ts";
 import { type ClientMessage, clientMessage, GrpcDeframer, grpcParts, type ServerMessage, serverMessage } from "../protocol/lib.ts";
 
@@ -70,8 +71,8 @@ export class PeerStream {
     this.#clock = clock;
     this.#bounds = bounds;
     this.#deframer = new GrpcDeframer(bounds.messageBytesMax);
-    stream.on("error", () => this.#lost());
-    stream.on("aborted", () => this.#lost());
+    // Not "aborted", which comes before the error that says why.
+    stream.on("error", (error: NodeJS.ErrnoException) => this.#lost(error));
     stream.on("close", () => this.#lost());
     stream.on("wantTrailers", () =>
       stream.sendTrailers({ "grpc-status": String(this.#status.code), "grpc-message": encodeURIComponent(this.#status.message) }),
@@ -218,13 +219,16 @@ export class PeerStream {
     return dueMs !== undefined;
   }
 
-  #lost(): void {
+  /** The stream has ended; `error` says why where its peer has broken a rule that the HTTP/2 library knows. */
+  #lost(error: Parameters<typeof http2Code>[0] = {}): void {
     const events = this.#events;
     this.#over = true;
     this.#events = undefined;
-    // Whoever sends more than the window holds is reset by the library, which tells nobody.
-    if (this.#stream.rstCode === constants.NGHTTP2_FLOW_CONTROL_ERROR) events?.broken("INGEST_TRANSPORT_VIOLATION");
-    else events?.lost();
+    // Whoever sends more than the stream's window holds is reset by the library, which tells nobody.
+    const outran = this.#stream.rstCode === constants.NGHTTP2_FLOW_CONTROL_ERROR;
+    const code = http2Code(error) ?? (outran ? "INGEST_TRANSPORT_VIOLATION" : undefined);
+    if (code === undefined) events?.lost();
+    else events?.broken(code);
   }
 }
 

@@ -88,7 +88,6 @@ export async function listen(options: ServerOptions, events: ServerEvents): Prom
   server.prependListener("secureConnection", (socket) => connections.secured(socket, identified(socket, options.trustDomain)));
   server.on("session", (session) => {
     connections.established(session);
-    // An HTTP/2 error ends this connection; its stream, where there is one, is told by its own events.
     session.on("error", (error: Error & { code?: string; errno?: number }) => {
       const code = http2Code(error);
       if (code !== undefined) connections.violated(session, code);

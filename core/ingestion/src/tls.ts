@@ -78,7 +78,7 @@ export function handshakeCode(errorCode: string | undefined, verdict: string | u
 const nghttp2Flooded: ReadonlySet<number> = new Set([-902, -904, -905]);
 
 /** The code under which the end of an HTTP/2 connection counts; undefined where the connection just broke. */
-export function http2Code(error: { readonly code?: string; readonly errno?: number }): IngestCode | undefined {
+export function http2Code(error: { readonly code?: string | undefined; readonly errno?: number | undefined }): IngestCode | undefined {
   if (error.errno !== undefined && nghttp2Flooded.has(error.errno)) return "INGEST_TRANSPORT_FLOOD";
   return error.code === "ERR_HTTP2_ERROR" ? "INGEST_TRANSPORT_VIOLATION" : undefined;
 }

@@ -121,6 +121,12 @@ const transport: readonly Mutant[] = [
     check: named(`${sockets}/flood_tests.test.js`, "TL-7 a connection that is ended closes"),
   },
   {
+    rule: "TL-8",
+    bug: "whoever breaks a rule of HTTP/2 in his conversation has just left",
+    patches: [{ file: `${gate}/peer_stream.js`, find: "http2Code(error) ??", replace: "" }],
+    check: named(`${sockets}/transport_tests.test.js`, "TL-8 flood: PING answers nobody asked for"),
+  },
+  {
     rule: "TL-16",
     bug: "the table of connections keeps those that have closed",
     patches: [{ file: `${gate}/connections.js`, find: "this.#open.delete(name);", replace: "" }],
