@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryDirectory } from "ransomeye-kernel/testing";
 import { machineFacts } from "ransomeye-kernel";
+import { FileReading } from "../src/follow/file_reading.ts";
 import { Agent, Disk, Killed, type Log, logIn, recordLine, StandingClock, upTo } from "./follow_world.ts";
 
 const suricata = "suricata_eve" as const;
@@ -74,6 +75,28 @@ test("AG-2 rotations while the agent was down: the file is found beside its path
     assert.deepEqual(second.events("follow_lost"), []);
     await second.follower.close();
   }
+});
+
+test("AG-3 a file that was cut and is written to while it is looked at is read once", async (t) => {
+  const { log, disk, agent: start } = await setUp();
+  const agent = start();
+  await log.write(3);
+  await agent.rest();
+  await log.copyTruncate();
+  await agent.rest();
+  // The writer comes after every look at the beginning, and before the reading.
+  let left = 3;
+  const look = Reflect.get(FileReading.prototype, "firstBytes");
+  t.mock.method(FileReading.prototype, "firstBytes", async function (this: FileReading) {
+    const begins = await look.call(this);
+    if (left-- > 0) await log.write(1);
+    return begins;
+  });
+  for (let i = 0; i < 10; i += 1) await agent.rest();
+  assert.ok(left < 3, "it was looked at");
+  assert.deepEqual(disk.arrived(log.path), upTo(log.seq));
+  assert.deepEqual(agent.events("follow_lost"), []);
+  await agent.follower.close();
 });
 
 test("AG-3 a file that is copied and cut is finished from its copy", async () => {

@@ -121,7 +121,9 @@ export class FollowedPath {
       if (reading === undefined) return progress;
       if (this.#live && reading.head.bytes === 0 && (await this.#beganUnseen(reading))) return progress;
       if (this.#live && !(await this.#isWhole(reading))) return await this.#cut(reading);
-      if (await reading.advance()) {
+      // A file that was empty when its beginning was looked for is read at the next poll, when that is known: or it would be taken for one begun unseen, and read again.
+      const begun = !this.#live || reading.head.bytes > 0;
+      if (begun && (await reading.advance())) {
         this.#quietSinceMs = undefined;
         return this.#found(reading, true);
       }

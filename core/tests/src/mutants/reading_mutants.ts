@@ -41,6 +41,18 @@ export const readingMutants: readonly Mutant[] = [
     check: named(following, "AG-1 a link is followed to its file"),
   },
   {
+    rule: "AG-3",
+    bug: "a file is read whose beginning is not known yet",
+    patches: [
+      {
+        file: `${shipper}/follow/followed_path.js`,
+        find: "const begun = !this.#live || reading.head.bytes > 0;",
+        replace: "const begun = true;",
+      },
+    ],
+    check: named(following, "AG-3 a file that was cut and is written to while"),
+  },
+  {
     rule: "AG-5",
     bug: "what is gone keeps its place for ever",
     patches: [{ file: `${shipper}/follow/follower.js`, find: "if (found.has(path) || !followed.gone)", replace: "if (true)" }],
