@@ -90,6 +90,22 @@ suite("what a flood leaves behind", { concurrency: 4 }, () => {
     assert.equal(silent.socket.destroyed, false, "it has noticed nothing");
   });
 
+  test("TL-8 a conversation that breaks a rule of HTTP/2 ends with its code, which is counted once", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const flood = floods.find(({ name }) => name === "PING answers nobody asked for");
+    assert.ok(flood !== undefined);
+    const peer = await openPeer(t, gate, "answers");
+    for (const bytes of [...flood.first(), flood.next()]) peer.send(bytes);
+    await peer.ended;
+    const ends = (): unknown[] => gate.telemetry.events.filter(({ name }) => name === "session_ended").map(({ fields }) => fields["code"]);
+    await until(() => ends().length === 1 && gate.gateway.door().connections === 0);
+    assert.deepEqual(ends(), ["INGEST_TRANSPORT_VIOLATION"]);
+    await until(() => gate.refused("INGEST_TRANSPORT_VIOLATION") > 0);
+    // Counts are told once a second: another one would have come by then.
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    assert.equal(gate.refused("INGEST_TRANSPORT_VIOLATION"), 1);
+  });
+
   test("TL-17 a peer that sends more than its window holds is refused by a code, like any other", { timeout }, async (t) => {
     const gate = await startTestGate(t, { config: { quarantineMsMin: 1, quarantineMsMax: 1 } });
     const words = floods.find(({ name }) => name === "words");

@@ -82,11 +82,6 @@ export class CreditDesk {
     return this.#waiting.size + this.#overRate.size;
   }
 
-  *waitingIds(): Generator<number> {
-    yield* this.#waiting;
-    yield* this.#overRate;
-  }
-
   /** Notes a session whose state has changed. Returns whether it now waits in the queue. */
   note(session: Session): boolean {
     const wish = wishOf(session, this.#settings);

@@ -47,7 +47,7 @@ export class Gate {
   readonly #quarantine: Quarantine;
   readonly #pressure: Pressure;
   readonly #ramp: Ramp;
-  readonly #news = new ThrottleNews();
+  readonly #news: ThrottleNews;
   readonly #linger: Linger;
   #secondMs = 0;
   readonly #registry: RegistryWatch;
@@ -69,6 +69,7 @@ export class Gate {
     this.#quarantine = new Quarantine(settings);
     this.#pressure = new Pressure(settings);
     this.#ramp = new Ramp(settings);
+    this.#news = new ThrottleNews(settings);
   }
 
   /** One step. The effects are to be carried out in their order. */
@@ -189,7 +190,6 @@ export class Gate {
     else {
       this.#desk.note(entry.session);
       this.#heads.note(entry.session);
-      this.#news.note(entry.session);
       if (signal.kind === "frame" || signal.kind === "demand") this.#news.spoke(entry.session, this.#pressure.now);
     }
   }
@@ -271,7 +271,6 @@ export class Gate {
   #retire(entry: Entry): void {
     const { id, identity, bucket } = entry.session;
     this.#desk.forget(id);
-    this.#news.forget(id);
     if (!this.#book.retire(entry)) return;
     this.#heads.forget(identity.producer);
     this.#leftRates.leave(identity.producer, bucket);
@@ -329,7 +328,7 @@ export class Gate {
     if (!this.#pressure.update(levels, nowMs)) return;
     const { state, reason } = this.#pressure.now;
     this.#effects.push(note(events.pressureChanged, { state, reason, level: Math.round((heldBytes / bytesMax) * 1000) / 1000 }));
-    this.#news.changed(this.#desk.waitingIds());
+    this.#news.changed(this.#book.entries());
   }
 
   #tell(): void {

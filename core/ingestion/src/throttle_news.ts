@@ -4,10 +4,13 @@
  * Why: a state that changes concerns those who want to send. Telling twenty thousand silent sessions costs a second of the gate's time, and a gate that was
  *   short of time when its state changed would be shorter of it afterwards, and change again.
  * Enforces: told are sessions that wait, for credit or for a receipt, those that hold credit beyond their floor, those that speak while the gate is not
- *   open, and those that have heard of trouble when it is over; a bounded number between two ticks, each of the state as it is then: what has passed meanwhile is no news.
+ *   open, and those that have heard of trouble when it is over; a bounded number between two ticks, each of the state as it is then: what has passed
+ *   meanwhile is no news.
  * Forbids: deciding anything about credit: news explains, the ledger enforces.
  */
+import type { GatewaySettings } from "../config/validation.ts";
 import { outstanding } from "./buffer.ts";
+import { wishOf } from "./credit_desk.ts";
 import type { Session, Throttling } from "./session_state.ts";
 
 /** Sessions told between two ticks. */
@@ -15,33 +18,23 @@ export const toldPerTickMax = 128;
 
 /** The queue of those who are to be told. Deterministic. */
 export class ThrottleNews {
-  /** Set order is turn order. */
+  readonly #settings: GatewaySettings;
+  /** Set order is turn order. Whoever has ended since is told nothing. */
   readonly #due = new Set<number>();
-  /** Sessions that have last heard of trouble, have sent what has no answer yet, or hold credit to send more. */
-  readonly #concerned = new Set<number>();
   #left: number = toldPerTickMax;
 
-  /** The gate's state has changed; `waiting` are those who want credit. */
-  changed(waiting: Iterable<number>): void {
-    for (const id of waiting) this.#due.add(id);
-    for (const id of this.#concerned) this.#due.add(id);
+  constructor(settings: GatewaySettings) {
+    this.#settings = settings;
+  }
+
+  /** The gate's state has changed. Looking at all sessions costs a thousandth of telling them. */
+  changed(entries: Iterable<{ readonly session: Session }>): void {
+    for (const { session } of entries) if (isConcerned(session, this.#settings)) this.#due.add(session.id);
   }
 
   /** A session has sent something, while the gate is in this state. */
   spoke({ id, told }: Session, now: Throttling): void {
     if (now.state !== "open" && (told.state !== now.state || told.reason !== now.reason)) this.#due.add(id);
-  }
-
-  /** Notes a live session whose state has changed. */
-  note({ id, told, inFlight, account }: Session): void {
-    const silent = inFlight === 0 && outstanding(account).bytes <= account.floorBytes;
-    if (told.state === "open" && silent) this.#concerned.delete(id);
-    else this.#concerned.add(id);
-  }
-
-  forget(id: number): void {
-    this.#due.delete(id);
-    this.#concerned.delete(id);
   }
 
   /** Time has passed: more may be told. */
@@ -60,4 +53,11 @@ export class ThrottleNews {
     }
     return ids;
   }
+}
+
+function isConcerned(session: Session, settings: GatewaySettings): boolean {
+  const { told, inFlight, account } = session;
+  if (told.state !== "open" || inFlight > 0 || outstanding(account).bytes > account.floorBytes) return true;
+  const wish = wishOf(session, settings);
+  return wish.bytes > 0 || wish.events > 0;
 }

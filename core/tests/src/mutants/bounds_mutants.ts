@@ -68,9 +68,9 @@ const shared: readonly Mutant[] = [
     bug: "every session is told of every state",
     patches: [
       {
-        file: `${gate}/gate.js`,
-        find: "this.#news.changed(this.#desk.waitingIds());",
-        replace: "this.#news.changed(this.#book.liveIds());",
+        file: `${gate}/throttle_news.js`,
+        find: "if (isConcerned(session, this.#settings))",
+        replace: "if (true)",
       },
     ],
     check: named(`${tests}/throttle_news.test.js`, "BP-19 a state that changes is told to those who wait or speak"),
@@ -86,6 +86,18 @@ const shared: readonly Mutant[] = [
     bug: "all news is told at once",
     patches: [{ file: `${gate}/throttle_news.js`, find: "this.#left -= 1;", replace: "" }],
     check: named(`${tests}/throttle_news.test.js`, "BP-19 news is told to a bounded number"),
+  },
+  {
+    rule: "BP-19",
+    bug: "after a first lot nobody is told",
+    patches: [{ file: `${gate}/gate.js`, find: "this.#news.refresh();", replace: "" }],
+    check: named(`${tests}/throttle_news.test.js`, "BP-19 news is told to a bounded number"),
+  },
+  {
+    rule: "TL-8",
+    bug: "whoever breaks a rule of HTTP/2 in his conversation is counted twice",
+    patches: [{ file: `${gate}/connections.js`, find: "if (connection?.peer === undefined)", replace: "if (true)" }],
+    check: named(`${sockets}/flood_tests.test.js`, "TL-8 a conversation that breaks a rule of HTTP/2"),
   },
   {
     rule: "BP-19",
