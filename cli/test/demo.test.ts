@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkEvent, holdFinding, ROW_FLAGS, deriveRow, newRowColumns } from "ransomeye-ingestion/protocol";
 import { seededRandom } from "ransomeye-kernel";
+import { callsOf } from "../src/demo/calls.ts";
 import { ordinaryEvent } from "../src/demo/noise.ts";
 import { DemoScript } from "../src/demo/script.ts";
 import { type Chapter, ransomwareStory } from "../src/demo/story.ts";
@@ -44,6 +45,32 @@ test("R-33 the rate holds on average, and a pause is not made up for by a burst"
   for (let ms = 200; ms <= 120_000; ms += 200) count += script.step(ms, timeUs).events.length;
   assert.ok(Math.abs(count - 12_000) <= 1, `${count} events in two minutes`);
   assert.ok(script.step(3_600_000, timeUs).events.length <= 200);
+});
+
+test("R-15 each producer hands over what is its own in one call, urgent where it holds a detection", () => {
+  const random = seededRandom(2);
+  const noise = Array.from({ length: 200 }, () => ordinaryEvent(random, timeUs));
+  const story = ransomwareStory(seededRandom(1)).flatMap((chapter) => chapter.events(timeUs));
+  for (const events of [noise, [...noise, ...story], []]) {
+    const calls = callsOf(events);
+    assert.equal(new Set(calls.map(({ kind }) => kind)).size, calls.length);
+    for (const { kind, lines, urgent } of calls) {
+      assert.deepEqual(
+        lines,
+        events.filter((event) => event.kind === kind).map(({ line }) => line),
+      );
+      assert.equal(urgent, holdFinding(lines));
+    }
+    assert.equal(
+      calls.reduce((sum, { lines }) => sum + lines.length, 0),
+      events.length,
+    );
+    assert.equal(
+      calls.some(({ urgent }) => urgent),
+      events.length > noise.length,
+      "the story's, and nothing else",
+    );
+  }
 });
 
 test("R-15 the story has a detection, and nothing of its noise is one", () => {

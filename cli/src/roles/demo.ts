@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { sleep } from "ransomeye-kernel";
 import type { ProducerKind } from "ransomeye-pipeline";
 import { openProducer, type Producer } from "ransomeye-sdk";
-import { holdFinding, producerKinds } from "ransomeye-ingestion/protocol";
+import { producerKinds } from "ransomeye-ingestion/protocol";
+import { callsOf } from "../demo/calls.ts";
 import { DemoScript } from "../demo/script.ts";
 import { demoTold } from "../events.ts";
 import { ensureIdentity } from "../ship/identities.ts";
@@ -34,11 +35,8 @@ export const demoRole: Role = async (context) => {
       const { events, chapters } = script.step(clock.monotonicMs() - startMs, clock.nowUs());
       for (const chapter of chapters) telemetry.emit(demoTold, { chapter: chapter.name, host: chapter.host });
       await Promise.all(
-        [...producers].map(async ([kind, producer]) => {
-          const lines = events.filter((event) => event.kind === kind).map((event) => event.line);
-          // Waits while the spool is full: a fleet that is not heard gets slower, it loses nothing.
-          if (lines.length > 0) await producer.sendMany(lines, { urgent: holdFinding(lines) });
-        }),
+        // Waits while the spool is full: a fleet that is not heard gets slower, it loses nothing.
+        callsOf(events).map(async ({ kind, lines, urgent }) => await producers.get(kind)?.sendMany(lines, { urgent })),
       );
       await sleep(clock, stepMs, ended.signal).catch(() => undefined);
     }
