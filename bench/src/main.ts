@@ -3,55 +3,37 @@
  * Enforces: unknown names and options end with a sentence and exit code 2.
  * Forbids: work before the command line is understood.
  */
+import { type CommandSpec, readCommandLine } from "ransomeye-tests";
 import { connectionsBench } from "./connections/connections.ts";
-import { connectionsUsage, parseConnectionsOptions } from "./connections/options.ts";
+import { connectionsCommand } from "./connections/options.ts";
 import { fairnessBench } from "./fairness/fairness.ts";
-import { fairnessUsage, parseFairnessOptions } from "./fairness/options.ts";
+import { fairnessCommand } from "./fairness/options.ts";
 import { ingestBench } from "./ingest/ingest.ts";
-import { ingestUsage, parseIngestOptions } from "./ingest/options.ts";
-import { UsageError } from "./usage.ts";
+import { ingestCommand } from "./ingest/options.ts";
 
 interface Bench {
-  readonly summary: string;
-  readonly usage: string;
+  readonly does: string;
   readonly run: (args: readonly string[]) => Promise<number>;
 }
 
-const benches: Readonly<Record<string, Bench>> = {
-  ingest: {
-    summary: "the road from a producer's send to a visible row",
-    usage: ingestUsage,
-    run: (args) => ingestBench(parseIngestOptions(args), `npm run bench -- ${["ingest", ...args].join(" ")}`),
-  },
-  connections: {
-    summary: "fifty thousand producers connected at once",
-    usage: connectionsUsage,
-    run: (args) => connectionsBench(parseConnectionsOptions(args)),
-  },
-  fairness: {
-    summary: "what honest producers notice of others that flood the gateway",
-    usage: fairnessUsage,
-    run: (args) => fairnessBench(parseFairnessOptions(args)),
-  },
-};
+const benches: ReadonlyMap<string, Bench> = new Map([
+  ["ingest", bench(ingestCommand, ingestBench)],
+  ["connections", bench(connectionsCommand, connectionsBench)],
+  ["fairness", bench(fairnessCommand, fairnessBench)],
+]);
+
+function bench<V extends object>(command: CommandSpec<V>, run: (options: V) => Promise<number>): Bench {
+  return { does: command.does, run: async (args) => await run(readCommandLine(command, args).values) };
+}
 
 const [name = "--help", ...args] = process.argv.slice(2);
-const bench = benches[name];
-const list = Object.entries(benches).map(([one, { summary }]) => `npm run bench -- ${one} [options]`.padEnd(44) + summary);
-const overview = [...list, `${"npm run bench -- NAME --help".padEnd(44)}its options`].join("\n");
-
-if (bench === undefined) {
+const chosen = benches.get(name);
+if (chosen === undefined) {
   const help = name === "--help" || name === "help";
+  const list = [...benches].map(([one, { does }]) => `npm run bench -- ${one} [options]`.padEnd(44) + does);
+  const overview = [...list, `${"npm run bench -- NAME --help".padEnd(44)}its options`].join("\n");
   process.stdout.write(help ? `${overview}\n` : `there is no bench ${name}\n\n${overview}\n`);
   process.exitCode = help ? 0 : 2;
-} else if (args.includes("--help")) {
-  process.stdout.write(`${bench.usage}\n`);
 } else {
-  try {
-    process.exitCode = await bench.run(args);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`${error.message}\n\n${bench.usage}\n`);
-    process.exitCode = 2;
-  }
+  process.exitCode = await chosen.run(args);
 }

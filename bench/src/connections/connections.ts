@@ -35,10 +35,7 @@ export async function connectionsBench(options: ConnectionsOptions): Promise<num
       : await openResult<ConnectionsFigures>({ path: options.result, script: "bench", append: false, pageOf: connectionsPage });
   const filesMax = Number(execFileSync("/bin/sh", ["-c", "ulimit -n"]).toString());
   process.stdout.write(`${filesSay(options, filesMax)}\n`);
-  await using system = await BenchSystem.start({
-    RANSOMEYE_GATEWAY_PROCESSES: String(gateways),
-    RANSOMEYE_GATEWAY_HANDSHAKE_OVERRIDES: "127.0.0.0/8=unlimited",
-  });
+  await using system = await BenchSystem.start({ RANSOMEYE_GATEWAY_PROCESSES: String(gateways) });
   const enrolFromUs = sharedClockUs();
   const shares: WireIdentity[][] = Array.from({ length: generators }, () => []);
   for (let n = 0; n < producers; n += enrolAtOnce) {

@@ -54,9 +54,9 @@ async function open({ identities, gateway, from }: Extract<CrowdQuestion, { ask:
       };
       const handlers = { receipted: note, ended: over };
       const session = new LoadSession(fromWire(identity), gateway, handlers, { from });
-      const opened = await Promise.race([session.open().then(() => true), after(openMsMax)]);
-      if (opened) sessions.push(session);
-      else {
+      const opened = await Promise.race([session.open(), after(openMsMax)]);
+      if (opened === true) sessions.push(session);
+      else if (opened === undefined) {
         session.close();
         over("no session in time");
       }
@@ -95,8 +95,8 @@ async function measure(seconds: number): Promise<CrowdAnswer> {
   return { connected: sessions.length - lost, frames: seen.length, receiptMs: seen, ended };
 }
 
-function after(ms: number): Promise<false> {
-  return new Promise((resolve) => setTimeout(() => resolve(false), ms));
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 serveQuestions(

@@ -1,9 +1,9 @@
 /**
  * Why: one place says what `npm run bench -- connections` takes, so that help and parsing agree.
- * Enforces: numbers are positive integers; anything else ends with a sentence and exit code 2.
+ * Enforces: numbers are positive whole numbers; anything else ends with a sentence and exit code 2.
  * Forbids: reading the command line anywhere else.
  */
-import { readNumbers } from "../usage.ts";
+import { type CommandSpec, count, resultFile } from "ransomeye-tests";
 
 /** What one run is asked to do. */
 export interface ConnectionsOptions {
@@ -17,19 +17,18 @@ export interface ConnectionsOptions {
   readonly result: string | undefined;
 }
 
-export const connectionsUsage: string = `npm run bench -- connections [options]
-
-  --producers N     producers connected at once (default 50000)
-  --gateways N      gateway processes (default 3: a process may open 20,000 files on many machines)
-  --generators N    processes that play producers, each from a source address of its own (default 3)
-  --seconds N       how long all stay and are measured (default 60)
-  --interval N      seconds between two small frames of a producer (default 120)
-  --result FILE     write the result page (Markdown) and its figures (JSON)
-
-Every producer is enrolled, has keys and a certificate of its own, its own mutual-TLS connection and its own epoch. The limit of handshakes per source is
-switched off for 127.0.0.0/8, and said so. Exit codes: 0 all were connected and the ledger balanced · 1 not · 2 the command line is wrong`;
-
-/** @throws UsageError */
-export function parseConnectionsOptions(args: readonly string[]): ConnectionsOptions {
-  return readNumbers(args, { producers: 50_000, gateways: 3, generators: 3, seconds: 60, interval: 120 });
-}
+export const connectionsCommand: CommandSpec<ConnectionsOptions> = {
+  typed: "npm run bench -- connections",
+  does: "fifty thousand producers connected at once",
+  options: {
+    producers: count("--producers <n>", "producers connected at once", 50_000),
+    gateways: count("--gateways <n>", "gateway processes; a process may open 20,000 files on many machines", 3),
+    generators: count("--generators <n>", "processes that play producers, each from a source address of its own", 3),
+    seconds: count("--seconds <n>", "how long all stay and are measured", 60),
+    interval: count("--interval <n>", "seconds between two small frames of a producer", 120),
+    result: resultFile,
+  },
+  notes: `Every producer is enrolled, has keys and a certificate of its own, its own mutual-TLS connection and its own epoch. The limit of handshakes per source is
+switched off for 127.0.0.0/8, and said so.`,
+  exits: ["all were connected and the ledger balanced", "not"],
+};

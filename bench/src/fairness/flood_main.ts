@@ -10,7 +10,7 @@ import { floods, runFlood } from "ransomeye-tests";
 import { eventPool } from "../load/line_pool.ts";
 import { LoadSession } from "../load/load_session.ts";
 import { fromWire, type WireIdentity } from "../load/wire_identity.ts";
-import { serveQuestions } from "../load/worker.ts";
+import { serveQuestions, sharedClockUs } from "../load/worker.ts";
 
 export type FloodQuestion =
   | {
@@ -26,6 +26,8 @@ export type FloodQuestion =
 
 /** What the flooders did until they were told to rest. */
 export interface FloodAnswer {
+  /** How long they flooded. */
+  readonly seconds: number;
   /** Events of the greedy one: offered, and with a receipt. */
   readonly offered: number;
   readonly receipted: number;
@@ -45,6 +47,7 @@ const pool = eventPool(3, 8_000, seededRandom("flood"));
 
 let active = false;
 const goesOn = (): boolean => active;
+let sinceUs = 0;
 let offered = 0;
 let receipted = 0;
 let ends: Record<string, number> = {};
@@ -113,6 +116,7 @@ async function sendNothing({ empty, gateway }: Extract<FloodQuestion, { ask: "fl
 
 function flood(question: Extract<FloodQuestion, { ask: "flood" }>): void {
   active = true;
+  sinceUs = sharedClockUs();
   offered = 0;
   receipted = 0;
   ends = {};
@@ -134,11 +138,12 @@ function flood(question: Extract<FloodQuestion, { ask: "flood" }>): void {
 
 async function rest(): Promise<FloodAnswer> {
   active = false;
+  const seconds = (sharedClockUs() - sinceUs) / 1e6;
   stop.abort();
   for (const session of open) session.close();
   open.clear();
   await new Promise((resolve) => setTimeout(resolve, 10 * tickMs));
-  return { offered, receipted, ends, transportFloods };
+  return { seconds, offered, receipted, ends, transportFloods };
 }
 
 serveQuestions(

@@ -54,7 +54,7 @@ async function begin({ identities, gateway, eventsPerSecond }: Extract<HonestQue
       },
       ended: (reason) => void ended.push(reason),
     });
-    await session.open();
+    if (!(await session.open())) throw new Error(`a session did not open: ${ended.join("; ")}`);
     sessions.push(session);
     sealedUs.push(sharedClockUs() - random.float() * frameMsMin * 1000);
     owed.push(0);

@@ -4,14 +4,18 @@
  * Forbids: figures of its own.
  */
 import type { Page, Part } from "ransomeye-tests";
-import { type FairnessFigures, judge } from "./verdict.ts";
+import { type FairnessFigures, isShared, judge } from "./verdict.ts";
 
 /** The page. */
 export function fairnessPage(parts: readonly Part<FairnessFigures>[]): Page {
   const tables = parts.flatMap(({ figures }) => [
-    { caption: "Verdict", head: ["", "what"], rows: judge(figures).lines.map((line) => [line.slice(0, 4).trim(), line.slice(6)]) },
     {
-      caption: `Windows of ${figures.seconds} s: ${figures.honest} honest producers with ${figures.honestEventsPerSecond} events/s together; the greedy one offers ${figures.greedyEventsPerSecond} events/s, the gateway takes ${figures.totalEventsPerSecond} from all`,
+      caption: `Verdict: ${shareOf(figures)}`,
+      head: ["", "what"],
+      rows: judge(figures).lines.map((line) => [line.slice(0, 4).trim(), line.slice(6)]),
+    },
+    {
+      caption: `Windows of ${figures.seconds} s: ${figures.honest} honest producers with ${figures.honestEventsPerSecond} events/s together; the greedy one offers ${figures.greedyEventsPerSecond} events/s, ${shareOf(figures)}`,
       head: [
         "pair",
         "events/s quiet",
@@ -49,4 +53,11 @@ export function fairnessPage(parts: readonly Part<FairnessFigures>[]): Page {
     lead: "Quiet and flooded windows in turn, on one gateway. The flood is one producer that offers far more than its share, one that ignores its credit and comes back at once, one that sends and never reads, and one that sends HTTP/2 frames that carry nothing, of one kind after the other. Their process has the lowest priority, for an attacker brings his own cores.",
     tables,
   };
+}
+
+/** What the gateway takes from all together, against what they offer. */
+function shareOf(figures: FairnessFigures): string {
+  return isShared(figures)
+    ? `a gateway that takes ${figures.totalEventsPerSecond} events/s from all together`
+    : "a gateway that could take it all";
 }

@@ -3,13 +3,14 @@
  * Enforces: every check is printed, whether it holds or not; one that does not fails the run.
  * Forbids: thresholds anywhere else.
  */
+import { limits } from "ransomeye-kernel";
 import { median } from "../stats.ts";
 import type { FloodAnswer } from "./flood_main.ts";
 
 const jainMin = 0.95;
 const p99RatioMax = 2;
-/** By how much the greedy one may exceed what the honest ones leave: buckets begin full. */
-const greedySlack = 1.25;
+/** Of what the honest ones leave the greedy one gets at least this part, for nobody else wants it. */
+const leftUsedMin = 0.8;
 
 /** One quiet window and the flooded one after it. */
 export interface PairFigures {
@@ -61,14 +62,7 @@ export function judge(figures: FairnessFigures): { readonly lines: readonly stri
     [figures.bufferPeakRatio <= 1, `buffer: peak ÷ bound ${figures.bufferPeakRatio.toFixed(3)} (at most 1)`],
     [uncounted.length === 0, `refusals met: ${list(met)}; counted: ${list(figures.counted)}`],
     [(figures.counted["INGEST_QUARANTINED"] ?? 0) > 0, "the flooder that ignores its credit was quarantined"],
-    ...(greedyLeft(figures) < 1
-      ? [
-          [
-            greedyGot(figures) <= greedySlack * greedyLeft(figures),
-            `the greedy one got ${greedyGot(figures).toFixed(2)} of what it offered, the honest ones left it ${greedyLeft(figures).toFixed(2)} (at most ${greedySlack} of that)`,
-          ] as const,
-        ]
-      : []),
+    ...(isShared(figures) ? [greedyShare(figures)] : []),
     [figures.unanswered === 0, `honest events without a receipt at the end: ${figures.unanswered}`],
     [figures.ledgerBalanced, `ledger ${figures.ledgerBalanced ? "balanced" : "NOT balanced"}`],
   ];
@@ -78,14 +72,22 @@ export function judge(figures: FairnessFigures): { readonly lines: readonly stri
   };
 }
 
-/** The part of the greedy one's offer for which the honest ones leave room. */
-function greedyLeft({ totalEventsPerSecond, honestEventsPerSecond, greedyEventsPerSecond }: FairnessFigures): number {
-  return Math.max(0, totalEventsPerSecond - honestEventsPerSecond) / greedyEventsPerSecond;
+/** Whether the gateway takes less than is offered. */
+export function isShared({ totalEventsPerSecond, honestEventsPerSecond, greedyEventsPerSecond }: FairnessFigures): boolean {
+  return totalEventsPerSecond < honestEventsPerSecond + greedyEventsPerSecond;
 }
 
-/** The part of its offer for which it got receipts. */
-function greedyGot({ pairs }: FairnessFigures): number {
-  return sum(pairs.map(({ flood }) => flood.receipted)) / sum(pairs.map(({ flood }) => flood.offered));
+/** What the honest ones leave is the greedy one's, and besides what the gate's bucket held when the flood began. */
+function greedyShare({ totalEventsPerSecond, pairs }: FairnessFigures): readonly [holds: boolean, line: string] {
+  const got = sum(pairs.map(({ flood }) => flood.receipted));
+  const left = sum(pairs.map(({ eventsPerSecondFlooded, flood }) => (totalEventsPerSecond - eventsPerSecondFlooded) * flood.seconds));
+  // The bucket of a rate holds a second's worth, or two of the largest frames.
+  const held = pairs.length * Math.max(totalEventsPerSecond, 2 * limits.frameEventsMax);
+  const [least, most] = [Math.round(leftUsedMin * left), Math.round(left + held)];
+  return [
+    got >= least && got <= most,
+    `events of the greedy one with a receipt: ${got} of ${sum(pairs.map(({ flood }) => flood.offered))} offered; the honest ones left it ${Math.round(left)}, full buckets ${held} (at least ${least}, at most ${most})`,
+  ];
 }
 
 function refusalsMet({ pairs }: FairnessFigures): Readonly<Record<string, number>> {

@@ -67,7 +67,7 @@ async function open(identities: readonly WireIdentity[], gateway: { readonly hos
         },
         ended: (reason) => void endedReasons.set(reason, (endedReasons.get(reason) ?? 0) + 1),
       });
-      await session.open();
+      if (!(await session.open())) throw new Error(`a session did not open: ${[...endedReasons.keys()].join("; ")}`);
       sessions.push(session);
     }
   };

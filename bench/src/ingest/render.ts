@@ -3,8 +3,9 @@
  * Enforces: both from the same tables; the page says how it was made.
  * Forbids: editing a result page by hand; run the command instead.
  */
+import type { Page, Part, Table } from "ransomeye-tests";
 import type { IngestResult } from "./result.ts";
-import { resultTables, type Table } from "./tables.ts";
+import { resultTables } from "./tables.ts";
 
 /** Tables for a terminal. */
 export function renderText(result: IngestResult): string {
@@ -12,23 +13,16 @@ export function renderText(result: IngestResult): string {
 }
 
 /** The result page. */
-export function renderPage(result: IngestResult): string {
-  const { machine, date, command } = result;
-  return [
-    "<!-- Made by `npm run bench -- ingest`; do not edit. -->",
-    "# Ingest: what was measured",
-    "",
-    `${date === "" ? "" : `${date}. `}${machine.cpu}, ${machine.cores} cores, ${machine.memoryGib} GiB; ${machine.system}; Node ${machine.node}; embedded PostgreSQL ${machine.postgres}. Everything, the load generator too, shares these cores; load average before the run ${machine.loadBefore.toFixed(2)}.`,
-    "",
-    "```",
-    command,
-    "```",
-    "",
-    ...resultTables(result).flatMap(pageTable),
-  ].join("\n");
+export function ingestPage(parts: readonly Part<IngestResult>[]): Page {
+  const loads = parts.map(({ figures }) => figures.loadBefore.toFixed(2)).join(", ");
+  return {
+    title: "Ingest: what was measured",
+    lead: `The embedded PostgreSQL carries it all. Everything, the load generator too, shares the machine's cores; load average before the run ${loads}.`,
+    tables: parts.flatMap(({ figures }) => resultTables(figures)),
+  };
 }
 
-function textTable({ caption, head, rows, notes }: Table): string {
+function textTable({ caption, head, rows, notes = [] }: Table): string {
   const widths = head.map((cell, column) => Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)));
   const line = (cells: readonly string[]): string =>
     cells
@@ -36,17 +30,4 @@ function textTable({ caption, head, rows, notes }: Table): string {
       .join("  ")
       .trimEnd();
   return [caption, line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map(line), ...notes].join("\n");
-}
-
-function pageTable({ caption, head, rows, notes }: Table): string[] {
-  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
-  return [
-    `## ${caption}`,
-    "",
-    line(head),
-    line(head.map((_, column) => (column === 0 ? "---" : "---:"))),
-    ...rows.map(line),
-    "",
-    ...notes.flatMap((note) => [note, ""]),
-  ];
 }

@@ -6,17 +6,6 @@
 import type { Percentiles } from "../stats.ts";
 import type { StepRow } from "./steps.ts";
 
-export interface MachineInfo {
-  readonly cpu: string;
-  readonly cores: number;
-  readonly memoryGib: number;
-  readonly system: string;
-  readonly node: string;
-  readonly postgres: string;
-  /** Load average of the minute before the run: what else the machine was doing. */
-  readonly loadBefore: number;
-}
-
 /** One run of the system in the throughput shape. */
 export interface ThroughputRun {
   readonly events: number;
@@ -88,10 +77,8 @@ export interface FleetResult {
 }
 
 export interface IngestResult {
-  readonly version: 1;
-  readonly date: string;
-  readonly command: string;
-  readonly machine: MachineInfo;
+  /** Load average of the minute before the run: what else the machine was doing. */
+  readonly loadBefore: number;
   readonly throughput: ThroughputResult | undefined;
   readonly latency: LatencyResult | undefined;
   readonly fleet: FleetResult | undefined;

@@ -3,17 +3,10 @@
  * Enforces: figures come from the result alone, rounded to what a noisy machine can mean.
  * Forbids: a figure on the page that the JSON does not hold.
  */
+import type { Table } from "ransomeye-tests";
 import type { Percentiles } from "../stats.ts";
 import { median } from "../stats.ts";
 import type { FleetResult, IngestResult, LatencyResult, ProfileResult, ThroughputResult } from "./result.ts";
-
-/** A table with a caption; notes stand below it. */
-export interface Table {
-  readonly caption: string;
-  readonly head: readonly string[];
-  readonly rows: readonly (readonly string[])[];
-  readonly notes: readonly string[];
-}
 
 /** Everything there is to show, the summary last. */
 export function resultTables(result: IngestResult): Table[] {
@@ -51,7 +44,6 @@ function throughputTables(result: ThroughputResult): Table[] {
     caption: "Shape A, CPU seconds per million events by process (medians)",
     head: ["process", "CPU s/M", "peak memory, MiB"],
     rows: lines.map((line) => [line, median(result.runs.map((run) => run.cpuPerMillion[line] ?? 0)).toFixed(2), memoryOf(result, line)]),
-    notes: [],
   };
   return [pairs, cpu, ...(result.profile === undefined ? [] : profileTables(result.profile))];
 }
@@ -135,7 +127,7 @@ function summary({ throughput, latency, fleet, failures }: IngestResult): Table 
   if (fleet !== undefined)
     rows.push(["fleet: events/s at frames/s", `${whole(fleet.eventsPerSecond)} at ${whole(fleet.framesPerSecond)}`, "80,000 offered"]);
   rows.push(["failures", failures.length === 0 ? "none" : failures.join("; "), "none"]);
-  return { caption: "Summary", head: ["figure", "measured", "target"], rows, notes: [] };
+  return { caption: "Summary", head: ["figure", "measured", "target"], rows };
 }
 
 function percentileCells({ p50, p95, p99, max }: Percentiles): string[] {

@@ -86,7 +86,7 @@ export class LoadSession {
   readonly #queue: Sealed[] = [];
   readonly #underway: Underway[] = [];
   #stream: ClientHttp2Stream | undefined;
-  #ready: (() => void) | undefined;
+  #opened: ((open: boolean) => void) | undefined;
   #credit = { bytes: 0, events: 0 };
   #spent = { bytes: 0, events: 0 };
   #queued = { bytes: 0, events: 0 };
@@ -125,10 +125,10 @@ export class LoadSession {
     return this.#chain.seq;
   }
 
-  /** Resolves when the session has its epoch. */
-  open(): Promise<void> {
+  /** Resolves when the session has its epoch (true), or has ended without one (false; why, `ended` is told). */
+  open(): Promise<boolean> {
     return new Promise((resolve) => {
-      this.#ready = resolve;
+      this.#opened = resolve;
       this.#http.once("connect", () => {
         const stream = this.#http.request({
           ":method": "POST",
@@ -267,7 +267,7 @@ export class LoadSession {
           const { epoch, prevEpoch, prevSeq, prevHash } = message;
           this.#chain = { epoch, seq: 0, prevEpoch, prevSeq, prevHash };
         }
-        this.#ready?.();
+        this.#opened?.(true);
         this.#flush();
         return;
       case "credit":
@@ -299,6 +299,7 @@ export class LoadSession {
     if (this.#over) return;
     this.close();
     this.#handlers.ended(reason);
+    this.#opened?.(false);
   }
 }
 

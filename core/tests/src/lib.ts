@@ -1,9 +1,9 @@
 /**
  * Why: measurements (bench) and proofs run the same system in the same way.
- * Enforces: one harness for both, and one way to say where a figure comes from.
+ * Enforces: one harness for both, one way to read their command lines, and one way to say where a figure comes from.
  * Forbids: use by production code; nothing here ships.
  */
-export { distribution } from "./results/provenance.ts";
+export { type CommandSpec, count, countIfGiven, flag, oneOrAll, readCommandLine, resultFile, textIfGiven } from "./command_line.ts";
 export { floods, runFlood } from "./gate/floods.ts";
-export { openResult, type Page, type Part } from "./results/result_file.ts";
+export { openResult, type Page, type Part, type Table } from "./results/result_file.ts";
 export { RANSOMEYE_BIN, type Runtime, RunningSystem } from "./harness/running_system.ts";

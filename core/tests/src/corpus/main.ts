@@ -3,7 +3,7 @@
  * Enforces: exit code 1 where a check fails, 2 where no folder is given; each check's figures last.
  * Forbids: being needed by `npm test`, and a result that holds anything of the data but counts.
  */
-import { parseArgs } from "node:util";
+import { readCommandLine, resultFile } from "../command_line.ts";
 import { openResult } from "../results/result_file.ts";
 import { checkAuditOracle } from "./audit_oracle_check.ts";
 import { type CheckFigures, corpusPage } from "./corpus_page.ts";
@@ -22,23 +22,24 @@ const checks = {
   "our verifier against Wycheproof": checkWycheproof,
 } as const;
 
-const { values, positionals } = parseArgs({ options: { result: { type: "string" } }, allowPositionals: true });
-const folder = positionals[0];
-if (folder === undefined) {
-  console.error("usage: npm run corpus -- DIR [--result FILE] (the folder with 3-network, 4-windows, 5-linux, 7-ocsf, 8-robustness)");
-  process.exitCode = 2;
-} else {
-  const path = values.result;
-  const keep = path === undefined ? undefined : await openResult({ path, script: "corpus", append: false, pageOf: corpusPage });
-  const figures: CheckFigures[] = [];
-  for (const [name, check] of Object.entries(checks)) {
-    let last = "";
-    const outcome = await check(folder, (line) => {
-      last = line;
-      console.log(line);
-    });
-    figures.push({ name, figures: last, ...(typeof outcome === "boolean" ? { well: outcome } : outcome) });
-  }
-  await keep?.(figures);
-  if (figures.some(({ well }) => !well)) process.exitCode = 1;
+const { values, words } = readCommandLine({
+  typed: "npm run corpus --",
+  does: "runs every check that needs public reference data, which stays outside of the repository",
+  options: { result: resultFile },
+  words: { name: "<folder>", means: "the folder with 3-network, 4-windows, 5-linux, 7-ocsf and 8-robustness" },
+  exits: ["every check passed", "one did not"],
+});
+const [folder = ""] = words;
+const path = values.result;
+const keep = path === undefined ? undefined : await openResult({ path, script: "corpus", append: false, pageOf: corpusPage });
+const figures: CheckFigures[] = [];
+for (const [name, check] of Object.entries(checks)) {
+  let last = "";
+  const outcome = await check(folder, (line) => {
+    last = line;
+    console.log(line);
+  });
+  figures.push({ name, figures: last, ...(typeof outcome === "boolean" ? { well: outcome } : outcome) });
 }
+await keep?.(figures);
+if (figures.some(({ well }) => !well)) process.exitCode = 1;

@@ -4,9 +4,8 @@
  * so that many long runs can be made in parts, and an interrupted part keeps what it has.
  * Forbids: a run without a printed seed, and a system that does not come back passing for anything but a failed run.
  */
-import { parseArgs } from "node:util";
 import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
-import { positiveInteger } from "../arguments.ts";
+import { count, oneOrAll, readCommandLine, resultFile } from "../command_line.ts";
 import type { Victim } from "../harness/running_system.ts";
 import { openResult } from "../results/result_file.ts";
 import { crashPage, type CrashRecord } from "./crash_page.ts";
@@ -14,27 +13,27 @@ import { crashRun } from "./crash_run.ts";
 
 const VICTIMS: readonly Victim[] = ["gateway", "engine", "postgres", "supervisor"];
 
-const { values } = parseArgs({
+const {
+  kill: victims,
+  runs,
+  events,
+  gateways,
+  seed: firstSeed,
+  result: path,
+} = readCommandLine({
+  typed: "npm run test:crash --",
+  does: "kills a process of the running system with SIGKILL while producers send, and counts what was lost, doubled or out of order",
   options: {
-    kill: { type: "string", default: "all" },
-    runs: { type: "string", default: "1" },
-    events: { type: "string", default: "100000" },
-    gateways: { type: "string", default: "1" },
-    seed: { type: "string", default: "1" },
-    result: { type: "string" },
+    kill: oneOrAll("--kill <name>", "who is killed", VICTIMS),
+    runs: count("--runs <n>", "runs for each of them", 1),
+    events: count("--events <n>", "events of each run", 100_000),
+    gateways: count("--gateways <n>", "gateway processes on the port", 1),
+    seed: count("--seed <n>", "seed of the first run; each further one takes the next", 1),
+    result: resultFile,
   },
-});
-
-const victims = values.kill === "all" ? VICTIMS : VICTIMS.filter((victim) => victim === values.kill);
-if (victims.length === 0) {
-  process.stderr.write(`--kill takes all or one of: ${VICTIMS.join(", ")}\n`);
-  process.exit(2);
-}
-const runs = positiveInteger("--runs", values.runs);
-const events = positiveInteger("--events", values.events);
-const gateways = positiveInteger("--gateways", values.gateways);
-const firstSeed = positiveInteger("--seed", values.seed);
-const path = values.result;
+  notes: "A result page is added to, run by run: long proofs can be made in parts.",
+  exits: ["every run passed", "one did not"],
+}).values;
 const keep = path === undefined ? undefined : await openResult({ path, script: "test:crash", append: true, pageOf: crashPage });
 
 const records: CrashRecord[] = [];

@@ -11,19 +11,28 @@
  * What it cannot see: what the kernel and the disk make of fdatasync; and the commit record, which PostgreSQL flushes with or behind the frame's own record in the
  * log (that a server which does not wait for its commits is noticed, the self-check shows). strace slows everybody down; what it shows is the order.
  */
-import { parseArgs } from "node:util";
-import { positiveInteger } from "../arguments.ts";
+import { count, flag, readCommandLine, resultFile } from "../command_line.ts";
 import { flushMutants } from "../mutants/flush_mutants.ts";
 import { type Finding, hunt } from "../mutants/hunt.ts";
 import { openResult } from "../results/result_file.ts";
 import { flushRun } from "./flush_run.ts";
 import { flushPage, violationsByPromise } from "./flush_page.ts";
 
-const { values } = parseArgs({
-  options: { frames: { type: "string", default: "40" }, "self-check": { type: "boolean", default: false }, result: { type: "string" } },
-});
-const frames = positiveInteger("--frames", values.frames);
-const path = values.result;
+const {
+  frames,
+  selfCheck,
+  result: path,
+} = readCommandLine({
+  typed: "npm run proof:flush --",
+  does: "traces the real processes and shows that no receipt leaves before the flush that covers it",
+  options: {
+    frames: count("--frames <n>", "signed frames to send, at least", 40),
+    selfCheck: flag("--self-check", "plant bugs that break the order, and show that each is noticed"),
+    result: resultFile,
+  },
+  notes: "Needs strace.",
+  exits: ["nothing left before its flush", "something did, or a planted bug was not noticed"],
+}).values;
 const keep = path === undefined ? undefined : await openResult({ path, script: "proof:flush", append: false, pageOf: flushPage });
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -32,7 +41,7 @@ const violated = violationsByPromise(violations);
 for (const { promised, times, first } of violated) if (times > 0) print(`VIOLATED ${promised}: ${times} times, first: ${first}`);
 let planted: readonly Finding[] = [];
 let wrong = violations.length + (counts.frames < frames ? 1 : 0);
-if (values["self-check"]) {
+if (selfCheck) {
   const found = await hunt(flushMutants, print);
   planted = found.findings;
   wrong += found.wrong;

@@ -4,16 +4,26 @@
  * the bugs that come first to mind is not planted at all.
  * Forbids: a check that runs nothing: a renamed test would make every bug survive.
  */
-import { parseArgs } from "node:util";
+import { readCommandLine, resultFile } from "../command_line.ts";
 import { openResult } from "../results/result_file.ts";
 import { allMutants } from "./all_mutants.ts";
 import { hunt } from "./hunt.ts";
 import { namedBugs } from "./mutant.ts";
 import { mutantsPage } from "./mutants_page.ts";
 
-const { values, positionals: words } = parseArgs({ options: { result: { type: "string" } }, allowPositionals: true });
+const { values, words } = readCommandLine({
+  typed: "npm run mutants --",
+  does: "breaks each promise on purpose, in a copy of the built code, and shows which check notices",
+  options: { result: resultFile },
+  words: { name: "[words...]", means: "only bugs whose rule or text holds one of these" },
+  exits: ["every bug was found", "one was not, or is missing"],
+});
 const chosen = allMutants.filter(({ rule, bug }) => words.length === 0 || words.some((word) => `${rule} ${bug}`.includes(word)));
 const notPlanted = namedBugs.filter((name) => !allMutants.some(({ named }) => named === name));
+if (chosen.length === 0) {
+  process.stderr.write(`no planted bug's rule or text holds ${words.join(" or ")}\n`);
+  process.exit(2);
+}
 const path = values.result;
 const keep = path === undefined ? undefined : await openResult({ path, script: "mutants", append: false, pageOf: mutantsPage });
 const print = (line: string): void => void process.stdout.write(`${line}\n`);

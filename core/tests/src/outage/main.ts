@@ -3,42 +3,36 @@
  * Enforces: prints memory, what producers were told, the recovery and the counts, the figures last; exits 1 where a run failed.
  * Forbids: a run without a printed seed.
  */
-import { parseArgs } from "node:util";
-import { positiveInteger } from "../arguments.ts";
+import { count, countIfGiven, oneOrAll, readCommandLine, resultFile } from "../command_line.ts";
 import { openResult } from "../results/result_file.ts";
 import { type FaultName, faultNames } from "./faults.ts";
 import { outagePage, type OutageRecord } from "./outage_page.ts";
 import { type OutageOptions, outageRun } from "./outage_run.ts";
 
-const { values } = parseArgs({
+const {
+  fault: faults,
+  result: path,
+  rate,
+  ...system
+} = readCommandLine({
+  typed: "npm run test:outage --",
+  does: "takes a part of the running system away for a while, and shows memory, what producers were told, the recovery, and that nothing was lost",
   options: {
-    fault: { type: "string", default: "all" },
-    seconds: { type: "string", default: "60" },
-    seed: { type: "string", default: "1" },
-    gateways: { type: "string", default: "1" },
-    producers: { type: "string", default: "8" },
-    rate: { type: "string" },
-    result: { type: "string" },
+    fault: oneOrAll("--fault <name>", "what goes away", faultNames),
+    seconds: count("--seconds <n>", "for how long", 60),
+    seed: count("--seed <n>", "what the producers' events and pauses are drawn from", 1),
+    gateways: count("--gateways <n>", "gateway processes on the port", 1),
+    producers: count("--producers <n>", "agents that send all the while", 8),
+    rate: countIfGiven("--rate <n>", "events per second of all producers together"),
+    result: resultFile,
   },
-});
-
-const chosen = values.fault === "all" ? faultNames : faultNames.filter((name) => name === values.fault);
-if (chosen.length === 0) {
-  process.stderr.write(`--fault takes all or one of: ${faultNames.join(", ")}\n`);
-  process.exit(2);
-}
-const common = {
-  seconds: positiveInteger("--seconds", values.seconds),
-  seed: positiveInteger("--seed", values.seed),
-  gateways: positiveInteger("--gateways", values.gateways),
-  producers: positiveInteger("--producers", values.producers),
-  ...(values.rate === undefined ? {} : { eventsPerSecond: positiveInteger("--rate", values.rate) }),
-};
-const path = values.result;
+  exits: ["every outage passed", "one did not"],
+}).values;
+const common = { ...system, ...(rate === undefined ? {} : { eventsPerSecond: rate }) };
 const keep = path === undefined ? undefined : await openResult({ path, script: "test:outage", append: true, pageOf: outagePage });
 
 const records: OutageRecord[] = [];
-for (const fault of chosen) {
+for (const fault of faults) {
   const record = await recorded({ ...common, fault });
   records.push(record);
   process.stdout.write(`${told(record)}\n`);

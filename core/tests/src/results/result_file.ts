@@ -18,6 +18,8 @@ export interface Table {
   readonly caption: string;
   readonly head: readonly string[];
   readonly rows: readonly (readonly string[])[];
+  /** Sentences below it. */
+  readonly notes?: readonly string[];
 }
 
 /** What a page says beside where it comes from. */
@@ -78,7 +80,10 @@ function render({ title, lead, tables }: Page, script: string, parts: readonly P
     head: ["date", "commit", "command", "machine"],
     rows: parts.map(({ date, commit, command, machine }) => [date, commit, `\`${command}\``, machine]),
   };
-  const sections = [...tables, sources].flatMap(({ caption, head, rows }) => ["", `## ${caption}`, "", ...table(head, rows)]);
+  const sections = [...tables, sources].flatMap(({ caption, head, rows, notes = [] }) => [
+    ...["", `## ${caption}`, "", ...table(head, rows)],
+    ...notes.flatMap((note) => ["", note]),
+  ]);
   return [`<!-- Made by \`npm run ${script}\`; do not edit. -->`, `# ${title}`, "", lead, ...sections, ""].join("\n");
 }
 
