@@ -3,13 +3,16 @@
  *
  * Why: with thousands of sessions a round must cost a bounded time, and nobody may be forgotten between rounds.
  * Enforces: a queue in turn order; a round looks at a bounded number of sessions; whoever is still in want goes to the end. A producer
- *   beyond its rate waits aside until the next tick, so that it delays nobody else.
+ *   beyond its rate waits aside until the next tick, so that it delays nobody else. Events take no room: who holds room and lacks the events to use it
+ *   gets them whatever else is short, and nobody gets room without events to use it; else all room could end up with those who can use none of it. For the
+ *   same reason, where no claim fits whole, a session that already holds room gets the bytes that its next frame lacks: it gives back more than it takes.
  * Forbids: credit beyond demand, rate, the session's cap, or the pool.
  */
 import type { ProducerKind } from "ransomeye-pipeline";
 import type { GatewaySettings } from "../config/validation.ts";
 import { type Claim, shareCredit } from "./backpressure.ts";
 import { outstanding } from "./buffer.ts";
+import { holdsRoom, lacksEventsFor, usefulGrant, wishOf } from "./credit_wish.ts";
 import { covered, refill, type SharedRates, waitMs, type Cost } from "./rate_limit.ts";
 import { producerKinds } from "../protocol/lib.ts";
 import type { Session } from "./session_state.ts";
@@ -43,26 +46,45 @@ export interface Supply {
   readonly rates: SharedRates<ProducerKind>;
 }
 
-const noRound: Round = Object.freeze({ grants: [], overRate: [] });
+/** Events that rates still allow in this round, as they are given away. */
+class EventsLeft {
+  #total: number;
+  readonly #kinds: Map<ProducerKind, number>;
 
-/** What a session would take now: its demand, and at least its floor when half of that is used up. */
-export function wishOf(session: Session, settings: GatewaySettings): Cost {
-  if (session.phase !== "streaming") return { bytes: 0, events: 0 };
-  const free = outstanding(session.account);
-  const floorLack = free.bytes < settings.sessionFloorBytes / 2 ? settings.sessionFloorBytes - free.bytes - session.account.heldBytes : 0;
-  const eventsLack = free.events < settings.sessionFloorEvents / 2 ? settings.sessionFloorEvents - free.events : 0;
-  return { bytes: Math.max(session.want.bytes, floorLack, 0), events: Math.max(session.want.events, eventsLack) };
+  constructor(rates: SharedRates<ProducerKind>) {
+    this.#total = rates.total().events;
+    this.#kinds = new Map(producerKinds.map((kind) => [kind, rates.of(kind).events]));
+  }
+
+  /** As many of `events` as there are. */
+  take(kind: ProducerKind, events: number): number {
+    const ofKind = this.#kinds.get(kind) ?? 0;
+    const given = Math.min(events, ofKind, this.#total);
+    this.#kinds.set(kind, ofKind - given);
+    this.#total -= given;
+    return given;
+  }
 }
 
-/**
- * The least that helps. A grant that does not reach one whole frame would only tie up room: a frame that is signed cannot be cut. Of events a
- * session needs no more than one frame can hold: large events use up bytes first, and what it has left of the other must not count as want,
- * or a producer that holds its whole rate in events would never get the bytes to use them.
- */
-function usefulGrant(wish: Cost, free: Cost, { frameCostBytesMax, frameEventsMax }: GatewaySettings): Cost {
-  const events = Math.min(wish.events, Math.max(0, frameEventsMax - free.events));
-  const onlyEvents = events > 0 && free.bytes >= frameCostBytesMax;
-  return { bytes: onlyEvents ? 0 : Math.min(wish.bytes, frameCostBytesMax), events };
+/** A round on its way. */
+interface Sharing {
+  readonly sessionOf: (id: number) => Session | undefined;
+  readonly supply: Supply;
+  readonly nowMs: number;
+  readonly eventsLeft: EventsLeft;
+  /** Events given to those who hold room for them. */
+  readonly unlocked: Map<number, number>;
+  readonly overRate: OverRate[];
+}
+
+/** A claim with what its session needs beside bytes. */
+interface Need extends Claim {
+  readonly kind: ProducerKind;
+  /** Bytes with which it could send its next frame, whatever it is, where it holds room already; else 0. */
+  readonly lackingBytes: number;
+  /** Events without which bytes would be of no use. */
+  readonly usefulEvents: number;
+  readonly eventsMax: number;
 }
 
 /** The queue of those who wait. Deterministic. */
@@ -70,16 +92,21 @@ export class CreditDesk {
   readonly #settings: GatewaySettings;
   /** Set order is turn order. */
   readonly #waiting = new Set<number>();
+  /** Those who hold room and lack events to use it; they may wait for more room as well. */
+  readonly #locked = new Set<number>();
+  /** Of those who wait, the ones that hold room already; others may wait before them. */
+  readonly #holding = new Set<number>();
   readonly #overRate = new Set<number>();
-  /** Free room at which the last round ended for want of more. Until a frame's room has come back, or time has passed, another would end alike. */
-  #shortAtBytes: number | undefined;
+  /** Room from which on another round could give anything, where the last has ended for want of more; a tick asks anyway. */
+  #againAtBytes = Number.NEGATIVE_INFINITY;
 
   constructor(settings: GatewaySettings) {
     this.#settings = settings;
   }
 
-  get waiting(): number {
-    return this.#waiting.size + this.#overRate.size;
+  /** Whether there is anybody for whom a round could do something, now or after a tick. */
+  get isIdle(): boolean {
+    return this.#waiting.size + this.#locked.size + this.#overRate.size === 0;
   }
 
   /** Notes a session whose state has changed. Returns whether it now waits in the queue. */
@@ -91,106 +118,172 @@ export class CreditDesk {
     }
     if (this.#overRate.has(session.id)) return false;
     this.#waiting.add(session.id);
+    if (lacksEventsFor(session, this.#settings) > 0) this.#locked.add(session.id);
+    if (wish.bytes > 0 && holdsRoom(session, this.#settings)) this.#holding.add(session.id);
     return true;
   }
 
   forget(session: number): void {
-    this.#waiting.delete(session);
-    this.#overRate.delete(session);
+    for (const queue of [this.#waiting, this.#locked, this.#holding, this.#overRate]) queue.delete(session);
   }
 
   /** Time has passed: rates have tokens again. */
   refresh(): void {
-    for (const session of this.#overRate) this.#waiting.add(session);
+    for (const session of this.#overRate) for (const queue of [this.#waiting, this.#locked, this.#holding]) queue.add(session);
     this.#overRate.clear();
-    this.#shortAtBytes = undefined;
+    this.#againAtBytes = Number.NEGATIVE_INFINITY;
   }
 
   /** Shares the supply among the sessions whose turn it is. */
-  round(sessionOf: (id: number) => Session | undefined, { poolBytes, throttled, rates }: Supply, nowMs: number): Round {
-    const { frameCostBytesMax, sessionCreditBytesMax, sessionCreditEventsMax, kinds } = this.#settings;
-    if (this.#shortAtBytes !== undefined && poolBytes < this.#shortAtBytes + frameCostBytesMax) return noRound;
-    const capBytes = throttled ? 2 * frameCostBytesMax : sessionCreditBytesMax;
-    const claims: Claim[] = [];
-    const eventsOf = new Map<number, number>();
-    const overRate: OverRate[] = [];
+  round(sessionOf: (id: number) => Session | undefined, supply: Supply, nowMs: number): Round {
+    const eventsLeft = new EventsLeft(supply.rates);
+    const sharing: Sharing = { sessionOf, supply, nowMs, eventsLeft, unlocked: new Map(), overRate: [] };
+    this.#unlock(sharing);
+    const costs = this.#shareRoom(sharing);
+    for (const [id, events] of sharing.unlocked) {
+      const cost = costs.get(id);
+      costs.set(id, { bytes: cost?.bytes ?? 0, events: events + (cost?.events ?? 0) });
+    }
+    return { grants: [...costs].map(([session, cost]) => ({ session, cost })), overRate: sharing.overRate };
+  }
+
+  /** Events for those who hold room that they cannot use without. */
+  #unlock(sharing: Sharing): void {
+    let looked = 0;
+    for (const id of this.#locked) {
+      if (looked >= claimsPerRoundMax) break;
+      looked += 1;
+      const session = sharing.sessionOf(id);
+      const events = session === undefined ? 0 : lacksEventsFor(session, this.#settings);
+      if (session === undefined || events === 0) {
+        this.#locked.delete(id);
+        continue;
+      }
+      const free = outstanding(session.account);
+      const allowed = this.#allowed(session, free, { bytes: 0, events }, sharing);
+      if (allowed === undefined) continue;
+      const given = sharing.eventsLeft.take(session.identity.kind, this.#eventsMax(wishOf(session, this.#settings), free, allowed));
+      if (given === 0) continue;
+      this.#locked.delete(id);
+      sharing.unlocked.set(id, given);
+    }
+  }
+
+  /** Room, and the events that go with it. */
+  #shareRoom(sharing: Sharing): Map<number, Cost> {
+    const { frameCostBytesMax } = this.#settings;
+    const { poolBytes, rates } = sharing.supply;
+    const costs = new Map<number, Cost>();
+    if (poolBytes < this.#againAtBytes) return costs;
+    const needs = this.#needs(sharing);
+    const roomBytes = new Map(producerKinds.map((kind) => [kind as string, rates.of(kind).bytes]));
+    const shares = shareCredit(needs, Math.min(poolBytes, rates.total().bytes), roomBytes, frameCostBytesMax);
+    let leftBytes = poolBytes;
+    let short = false;
+    const give = (need: Need, bytes: number): boolean => {
+      const events = bytes > 0 || need.wantBytes === 0 ? sharing.eventsLeft.take(need.kind, need.eventsMax) : 0;
+      if (events === 0 && (bytes === 0 || need.usefulEvents > 0)) return false;
+      leftBytes -= bytes;
+      this.#waiting.delete(need.session);
+      this.#holding.delete(need.session);
+      costs.set(need.session, { bytes, events });
+      return true;
+    };
+    for (const need of needs) {
+      const bytes = shares.get(need.session) ?? 0;
+      short ||= bytes < need.wantBytes;
+      give(need, bytes);
+    }
+    this.#againAtBytes = short && leftBytes < frameCostBytesMax ? leftBytes + frameCostBytesMax : Number.NEGATIVE_INFINITY;
+    const holder = costs.size === 0 ? this.#holderThatFits(sharing) : undefined;
+    if (holder !== undefined && give(holder, holder.lackingBytes)) this.#againAtBytes = poolBytes;
+    return costs;
+  }
+
+  /** One who holds room and could send with what is left of it. Whom it does not help goes to the end, so that in time everyone is looked at. */
+  #holderThatFits(sharing: Sharing): Need | undefined {
+    const turn = [];
+    for (const id of this.#holding) {
+      if (turn.length >= claimsPerRoundMax) break;
+      turn.push(id);
+    }
+    for (const id of turn) {
+      this.#holding.delete(id);
+      const need = this.#needOf(id, sharing);
+      if (need === undefined || need.lackingBytes === 0) continue;
+      if (need.lackingBytes <= sharing.supply.poolBytes) return need;
+      this.#holding.add(id);
+    }
+    return undefined;
+  }
+
+  /** What those whose turn it is need. */
+  #needs(sharing: Sharing): Need[] {
+    const needs: Need[] = [];
     let looked = 0;
     for (const id of this.#waiting) {
       if (looked >= claimsPerRoundMax) break;
       looked += 1;
-      const session = sessionOf(id);
-      const wish = session === undefined ? undefined : wishOf(session, this.#settings);
-      if (session === undefined || wish === undefined || (wish.bytes === 0 && wish.events === 0)) {
-        this.#waiting.delete(id);
-        continue;
-      }
-      const free = outstanding(session.account);
-      const usedBytes = free.bytes + session.account.heldBytes;
-      const room = capBytes - usedBytes;
-      const useful = usefulGrant(wish, free, this.#settings);
-      if (room < useful.bytes) {
-        this.#waiting.delete(id);
-        continue;
-      }
-      const { allowed, over } = this.#allowed(session, free, useful, rates, nowMs);
-      if (over !== undefined) {
-        this.#waiting.delete(id);
-        this.#overRate.add(id);
-        overRate.push(over);
-        continue;
-      }
-      const { kind } = session.identity;
-      const wantBytes = useful.bytes === 0 ? 0 : Math.min(wish.bytes, room, allowed.bytes);
-      const { floorBytes } = session.account;
-      claims.push({ session: id, group: kind, weight: kinds[kind].weight, wantBytes, usedBytes, floorBytes });
-      eventsOf.set(id, Math.max(0, Math.min(wish.events, allowed.events, sessionCreditEventsMax - free.events)));
+      const need = this.#needOf(id, sharing);
+      if (need === undefined) this.#waiting.delete(id);
+      else needs.push(need);
     }
-    const rooms = new Map(producerKinds.map((kind) => [kind as string, rates.of(kind)]));
-    const total = rates.total();
-    const roomBytes = new Map([...rooms].map(([kind, { bytes }]) => [kind, bytes]));
-    const shares = shareCredit(claims, Math.min(poolBytes, total.bytes), roomBytes, frameCostBytesMax);
-    const grants: { session: number; cost: Cost }[] = [];
-    const leftEvents = new Map([...rooms].map(([kind, { events }]) => [kind, events]));
-    let totalEvents = total.events;
-    let leftBytes = poolBytes;
-    let short = false;
-    for (const { session, group, wantBytes } of claims) {
-      const bytes = shares.get(session) ?? 0;
-      leftBytes -= bytes;
-      short ||= bytes < wantBytes;
-      const kindEvents = leftEvents.get(group) ?? 0;
-      const events = bytes > 0 || wantBytes === 0 ? Math.min(eventsOf.get(session) ?? 0, kindEvents, totalEvents) : 0;
-      leftEvents.set(group, kindEvents - events);
-      totalEvents -= events;
-      if (bytes === 0 && events === 0) continue;
-      this.#waiting.delete(session);
-      grants.push({ session, cost: { bytes, events } });
-    }
-    this.#shortAtBytes = short && leftBytes < frameCostBytesMax ? leftBytes : undefined;
-    return { grants, overRate };
+    return needs;
   }
 
-  /** What rates allow a session beyond what it holds, or which of them it has to wait for. */
-  #allowed(
-    session: Session,
-    free: Cost,
-    useful: Cost,
-    rates: SharedRates<ProducerKind>,
-    nowMs: number,
-  ): { readonly allowed: Cost; readonly over: OverRate | undefined } {
+  /** What a session needs, as far as its cap and its rates allow; undefined where it needs nothing, or may have nothing now. */
+  #needOf(id: number, sharing: Sharing): Need | undefined {
+    const { frameCostBytesMax, sessionCreditBytesMax, kinds } = this.#settings;
+    const session = sharing.sessionOf(id);
+    if (session === undefined) return undefined;
+    const { account, identity } = session;
+    const unlocked = sharing.unlocked.get(id) ?? 0;
+    const whole = wishOf(session, this.#settings);
+    const wish = { bytes: whole.bytes, events: Math.max(0, whole.events - unlocked) };
+    if (wish.bytes === 0 && wish.events === 0) return undefined;
+    const free = { bytes: outstanding(account).bytes, events: outstanding(account).events + unlocked };
+    const useful = usefulGrant(wish, free, this.#settings);
+    const usedBytes = free.bytes + account.heldBytes;
+    const roomBytes = (sharing.supply.throttled ? 2 * frameCostBytesMax : sessionCreditBytesMax) - usedBytes;
+    if (roomBytes < useful.bytes) return undefined;
+    const allowed = this.#allowed(session, free, useful, sharing);
+    if (allowed === undefined) return undefined;
+    const wantBytes = useful.bytes === 0 ? 0 : Math.min(wish.bytes, roomBytes, allowed.bytes);
+    return {
+      session: id,
+      group: identity.kind,
+      kind: identity.kind,
+      weight: kinds[identity.kind].weight,
+      wantBytes,
+      lackingBytes: holdsRoom(session, this.#settings) ? Math.min(wantBytes, Math.max(0, frameCostBytesMax - free.bytes)) : 0,
+      usedBytes,
+      floorBytes: account.floorBytes,
+      usefulEvents: useful.events,
+      eventsMax: this.#eventsMax(wish, free, allowed),
+    };
+  }
+
+  #eventsMax(wish: Cost, free: Cost, allowed: Cost): number {
+    return Math.max(0, Math.min(wish.events, allowed.events, this.#settings.sessionCreditEventsMax - free.events));
+  }
+
+  /** What rates allow a session beyond what it holds; undefined where it has to wait for one of them, aside until the next tick. */
+  #allowed(session: Session, free: Cost, useful: Cost, sharing: Sharing): Cost | undefined {
     const { rate } = this.#settings;
     const { id, identity } = session;
-    const bucket = refill(session.bucket, rate, nowMs);
+    const { rates } = sharing.supply;
+    const bucket = refill(session.bucket, rate, sharing.nowMs);
     const allowed = covered(bucket, free);
     const covers = (room: Cost): boolean => room.bytes >= useful.bytes && room.events >= useful.events;
-    const over = (reason: RateReason, retryAfterMs: number): { readonly allowed: Cost; readonly over: OverRate } => ({
-      allowed,
-      over: { session: id, reason, retryAfterMs },
-    });
-    if (!covers(allowed)) return over("rate", waitMs(bucket, rate, free, useful));
+    const aside = (reason: RateReason, retryAfterMs: number): undefined => {
+      this.forget(id);
+      this.#overRate.add(id);
+      sharing.overRate.push({ session: id, reason, retryAfterMs });
+    };
+    if (!covers(allowed)) return aside("rate", waitMs(bucket, rate, free, useful));
     const retryMs = rates.waitMs(identity.kind, useful);
-    if (!covers(rates.of(identity.kind))) return over("kind_rate", retryMs);
-    if (!covers(rates.total())) return over("total_rate", retryMs);
-    return { allowed, over: undefined };
+    if (!covers(rates.of(identity.kind))) return aside("kind_rate", retryMs);
+    if (!covers(rates.total())) return aside("total_rate", retryMs);
+    return allowed;
   }
 }

@@ -3,8 +3,8 @@
  *
  * Why: credit is room that nobody else gets. A few producers that hold all they can and use next to none of it would keep a whole fleet waiting.
  * Enforces: of what was granted beyond the floor all, or half of a largest frame, is spent within a bound. A grant on top or a small frame now and then
- *   buys no time; a slow line that carries one full frame after the other has all it needs. The bound runs from the end of a pause: while the gate is paused nobody gets
- *   what he lacks for his next frame, and that the rest lies idle is the gate's doing.
+ *   buys no time; a slow line that carries one full frame after the other has all it needs. The bound runs from the end of a pause, and from when events came for
+ *   which a session had to wait: while nobody gets what he lacks for his next frame, that the rest lies idle is the gate's doing.
  * Forbids: clocks, a history of grants, and judging what lies below the floor.
  */
 import type { GatewaySettings } from "../config/validation.ts";
@@ -21,10 +21,17 @@ const useRatio = 0.5;
 
 type Bounds = Pick<GatewaySettings, "sessionFloorBytes" | "frameCostBytesMax">;
 
+/** A session at one moment. */
+export interface CreditMoment {
+  readonly nowMs: number;
+  /** Whether it waits for events without which it cannot use the room that it holds. */
+  readonly lacksEvents: boolean;
+}
+
 /** What is due from now on: as before until it is spent, then the next of what was granted. The same object where nothing changes. */
-export function nextDue(due: CreditDue, account: Account, bounds: Bounds, nowMs: number): CreditDue {
+export function nextDue(due: CreditDue, account: Account, bounds: Bounds, { nowMs, lacksEvents }: CreditMoment): CreditDue {
   const { grantedBytesTotal, spentBytesTotal } = account;
-  if (spentBytesTotal < due.spentBytesTotal) return due;
+  if (spentBytesTotal < due.spentBytesTotal) return lacksEvents ? Object.freeze({ ...due, sinceMs: nowMs }) : due;
   const next = Math.min(grantedBytesTotal - bounds.sessionFloorBytes, spentBytesTotal + bounds.frameCostBytesMax * useRatio);
   return next <= spentBytesTotal ? due : Object.freeze({ spentBytesTotal: next, sinceMs: nowMs });
 }

@@ -294,9 +294,9 @@ export class Gate {
     this.#effects.push(note(events.appendFailed, { part, frames, failures, code }));
   }
 
-  #tick({ registryAgeMs, peersWaited }: Extract<GateSignal, { kind: "tick" }>): void {
+  #tick({ registryAgeMs, peersWait }: Extract<GateSignal, { kind: "tick" }>): void {
     const { nowMs } = this.#at;
-    this.#linger.tick(peersWaited === true);
+    this.#linger.tick(peersWait === true);
     this.#desk.refresh();
     this.#news.refresh();
     this.#heads.poll(nowMs);
@@ -341,7 +341,7 @@ export class Gate {
     const { nowMs } = this.#at;
     const { ledger, rates, size, beyondFloorsBytes } = this.#book;
     const rampBytes = this.#ramp.bytes(state, nowMs);
-    if (state === "paused" || this.#desk.waiting === 0) return;
+    if (state === "paused" || this.#desk.isIdle) return;
     const floorsToCome = Math.max(0, this.#settings.sessionsMax - size) * this.#settings.sessionFloorBytes;
     const poolBytes = Math.min(ledger.freeBytes - floorsToCome, rampBytes - beyondFloorsBytes);
     rates.refill(nowMs);

@@ -69,8 +69,8 @@ export type GateSignal =
   | { readonly kind: "directory"; readonly producers: readonly string[] | "all" }
   /** What the bus said of itself, and when it was asked. */
   | { readonly kind: "pressure"; readonly pressure: BusPressure; readonly askedMs: number }
-  /** Time has passed. `peersWaited`: since the last tick there was more to read from peers than one turn had time for. */
-  | { readonly kind: "tick"; readonly registryAgeMs: number; readonly peersWaited?: boolean }
+  /** Time has passed. `peersWait`: at this moment there is more to read from peers than the turns so far had time for. */
+  | { readonly kind: "tick"; readonly registryAgeMs: number; readonly peersWait?: boolean }
   /** Some sessions are to go elsewhere: another gate of this port has far fewer. */
   | { readonly kind: "shed"; readonly sessions: number }
   | { readonly kind: "drain" };

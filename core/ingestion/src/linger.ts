@@ -2,7 +2,8 @@
  * How long producers gather events before they sign, from what arrives and from what does not (R-15).
  *
  * Why: 50,000 producers that each send a frame a second would cost more in signatures than in events.
- * Enforces: longer while more frames come than the gate wants to verify, back to the configured time when not.
+ * Enforces: longer while more frames come than the gate wants to verify, back to the configured time when not; and no longer still before those who were told
+ *   have had the time to do it: what arrives until then was gathered before.
  * Forbids: clocks; time arrives with ticks.
  */
 import type { GatewaySettings } from "../config/validation.ts";
@@ -12,8 +13,10 @@ import type { Session } from "./session_state.ts";
 
 /** Frames below this share of the largest could be larger. */
 const smallFrameRatio = 0.25;
-/** Share of the ticks between which peers had to wait, from which on the gate is too slow for what comes. */
+/** Share of the ticks at which peers wait, from which on the gate is too slow for what comes. */
 const drowningRatio = 0.9;
+/** Share of the frames that the gate wants to verify, below which frames are not what it is slow with: to gather longer would help nobody. */
+const drowningFramesRatio = 0.25;
 
 /**
  * How long producers gather before they sign (R-15): from the frames that arrive, and from those that do not arrive because the gate is slower than
@@ -27,6 +30,8 @@ export class Linger {
   #events = 0;
   #ticks = 0;
   #waits = 0;
+  /** Time since it grew last. */
+  #steadyMs = Number.POSITIVE_INFINITY;
 
   constructor(settings: Pick<GatewaySettings, "lingerMsMin" | "framesPerSecondTarget" | "frameCostBytesMax">) {
     this.#settings = settings;
@@ -49,10 +54,10 @@ export class Linger {
     this.#events += after.spentEventsTotal - before.spentEventsTotal;
   }
 
-  /** Some time has passed, in which peers had to wait for the gate, or had not. */
-  tick(peersWaited: boolean): void {
+  /** A tick, at which peers wait for the gate or do not. */
+  tick(peersWait: boolean): void {
     this.#ticks += 1;
-    if (peersWaited) this.#waits += 1;
+    if (peersWait) this.#waits += 1;
   }
 
   /** The linger for the next while, from the last `seconds`. `waitingEvents` count as frames of the size that has lately come. */
@@ -62,13 +67,16 @@ export class Linger {
     const framesPerSecond = (this.#frames + waitingFrames) / seconds;
     // Frames that are full already would not grow by waiting longer.
     const small = this.#frames > 0 && this.#bytes / this.#frames < frameCostBytesMax * smallFrameRatio;
-    const drowning = small && this.#waits >= this.#ticks * drowningRatio;
-    this.#ms = nextLingerMs(
-      this.#ms,
-      drowning ? Math.max(framesPerSecond, 2 * framesPerSecondTarget) : framesPerSecond,
-      framesPerSecondTarget,
-      lingerMsMin,
-    );
+    const many = framesPerSecond >= framesPerSecondTarget * drowningFramesRatio;
+    const drowning = small && many && this.#waits >= this.#ticks * drowningRatio;
+    const load = drowning ? Math.max(framesPerSecond, 2 * framesPerSecondTarget) : framesPerSecond;
+    const nextMs = nextLingerMs(this.#ms, load, framesPerSecondTarget, lingerMsMin);
+    this.#steadyMs += seconds * 1000;
+    if (nextMs <= this.#ms) this.#ms = nextMs;
+    else if (this.#steadyMs >= this.#ms) {
+      this.#ms = nextMs;
+      this.#steadyMs = 0;
+    }
     this.#frames = this.#bytes = this.#events = this.#ticks = this.#waits = 0;
   }
 }

@@ -187,7 +187,7 @@ class RunningGateway implements Gateway {
       },
     );
     this.#stopFollowing = registry.onChange(({ producers }) => this.#signal({ kind: "directory", producers }));
-    this.#every(tickMs, () => this.#signal({ kind: "tick", registryAgeMs: registry.ageMs(), peersWaited: this.#turns.takeWaited() }));
+    this.#every(tickMs, () => this.#signal({ kind: "tick", registryAgeMs: registry.ageMs(), peersWait: this.#turns.isBehind }));
     this.#every(housekeepingMs, () => this.#housekeep());
     const { host, port } = this.address;
     telemetry.emit(events.gatewayListening, { address: `${host}:${port}`, sessions_max: sessionsMax, buffer_bytes_max: bufferBytesMax });

@@ -14,6 +14,7 @@ import { retiredKeyFault } from "../security/signature.ts";
 import { standingFault } from "./auth.ts";
 import { type Account, grant, openAccount } from "./buffer.ts";
 import { nextDue, overdueMs } from "./credit_use.ts";
+import { lacksEventsFor } from "./credit_wish.ts";
 import { expectFrom } from "./ordering.ts";
 import { covered, fullBucket, refill, type Bucket, type Cost } from "./rate_limit.ts";
 import { openingFault } from "./replay.ts";
@@ -111,7 +112,7 @@ const tick: Handler<"tick"> = (session, _signal, context) => {
     return refuseAndEnd(session, "INGEST_HELLO_TIMEOUT", undefined);
   if (session.pingedMs !== undefined && nowMs - session.pingedMs > settings.pongMsMax)
     return refuseAndEnd(session, "INGEST_PEER_SILENT", undefined);
-  const creditDue = nextDue(session.creditDue, session.account, settings, nowMs);
+  const creditDue = nextDue(session.creditDue, session.account, settings, { nowMs, lacksEvents: lacksEventsFor(session, settings) > 0 });
   if (overdueMs(creditDue, session.account, context.pausedUntilMs, nowMs) > settings.creditUnusedMsMax)
     return refuseAndEnd(session, "INGEST_CREDIT_UNUSED", undefined);
   if (session.pingedMs === undefined && nowMs - session.heardMs > settings.pingAfterMs)

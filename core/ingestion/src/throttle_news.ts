@@ -10,7 +10,7 @@
  */
 import type { GatewaySettings } from "../config/validation.ts";
 import { outstanding } from "./buffer.ts";
-import { wishOf } from "./credit_desk.ts";
+import { wishOf } from "./credit_wish.ts";
 import type { Session, Throttling } from "./session_state.ts";
 
 /** Sessions told between two ticks. */

@@ -18,7 +18,6 @@ export class Turns {
   readonly #nextTurn: (work: () => void) => void;
   #waiting: (() => void)[] = [];
   #sinceMs: number | undefined;
-  #waited = false;
 
   /** `nextTurn` calls back once everything else has had its turn; replaced in tests. */
   constructor(clock: Clock, msMax: number = peerTurnMsMax, nextTurn: (work: () => void) => void = setImmediate) {
@@ -35,18 +34,15 @@ export class Turns {
     }
     if (this.#waiting.length > 0 || !this.#hasTime()) {
       this.#waiting.push(work);
-      this.#waited = true;
       return false;
     }
     work();
     return true;
   }
 
-  /** Whether anybody has had to wait since this was last asked. */
-  takeWaited(): boolean {
-    const waited = this.#waited;
-    this.#waited = this.#waiting.length > 0;
-    return waited;
+  /** Whether somebody has to wait at this moment. */
+  get isBehind(): boolean {
+    return this.#waiting.length > 0;
   }
 
   #begin(): void {

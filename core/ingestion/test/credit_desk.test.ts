@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import test from "node:test";
+import fc from "fast-check";
 import type { ProducerKind } from "ransomeye-pipeline";
 import type { GatewaySettings } from "../config/validation.ts";
 import { grant, openAccount } from "../src/buffer.ts";
@@ -83,10 +84,10 @@ test("BP-6 step 4: who is beyond a rate waits aside until time has passed, whate
   assert.deepEqual(round({ rates: ratesOf(broke) }), { grants: [], overRate: [{ session: 1, reason: "total_rate", retryAfterMs: 40 }] });
   assert.equal(desk.note(one), false, "it waits already");
   assert.deepEqual(round(), { grants: [], overRate: [] }, "no second look before the next tick");
-  assert.equal(desk.waiting, 1);
+  assert.ok(!desk.isIdle);
   desk.refresh();
   assert.equal(round().grants.length, 1);
-  assert.equal(desk.waiting, 0);
+  assert.ok(desk.isIdle);
 });
 
 test("BP-6 step 4: one round gives no kind, and not all together, more events than their buckets cover", () => {
@@ -122,7 +123,7 @@ test("R-14 a round looks at a bounded number of sessions, and whoever it has not
     for (const { session: id } of grants) granted.add(id);
   }
   assert.equal(granted.size, 600);
-  assert.equal(desk.waiting, 0);
+  assert.ok(desk.isIdle);
 });
 
 test("R-14 a round that ends for want of room is not tried again before a frame's room has come back, or a tick", () => {
@@ -133,3 +134,130 @@ test("R-14 a round that ends for want of room is not tried again before a frame'
   desk.refresh();
   assert.equal(round({ poolBytes: 1100 }).grants.length, 1, "after a tick");
 });
+
+test("BP-21 R-14 who holds room and lacks the events to use it is given them, though the buffer has no room left and a thousand wait before him", () => {
+  const locked = Array.from({ length: 600 }, (_, i) => session({ bytes: 800, events: 0 }, { bytes: 1000, events: 30 }, { id: 10_000 + i }));
+  const sessions = [...crowd(1000, { bytes: 1000, events: 40 }), ...locked];
+  const { desk, round } = deskOf(sessions);
+  const rich = { ...rate, burstBytesMax: 10_000_000, burstEventsMax: 1_000_000 };
+  const given = new Map<number, Cost>();
+  for (let rounds = 1; rounds <= 3; rounds += 1) {
+    desk.refresh();
+    for (const { session: id, cost } of round({ poolBytes: 0, rates: ratesOf(rich, rich) }).grants) given.set(id, cost);
+  }
+  assert.deepEqual(new Set([...given.values()].map(({ bytes, events }) => `${bytes} ${events}`)), new Set(["0 30"]));
+  assert.deepEqual(new Set(given.keys()), new Set(locked.map(({ id }) => id)));
+  assert.ok(!desk.isIdle, "for room they wait as before");
+});
+
+test("BP-21 R-14 nobody is given room without the events to use it: whoever comes after the last event waits", () => {
+  const { round } = deskOf(crowd(10, { bytes: 1000, events: 40 }));
+  const scarce = { ...rate, burstEventsMax: 100 };
+  const { grants } = round({ rates: ratesOf(scarce) });
+  assert.deepEqual(
+    grants.map(({ cost }) => `${cost.bytes} ${cost.events}`),
+    ["1000 40", "1000 40", "1000 20"],
+  );
+});
+
+test("BP-21 R-14 room that nobody's claim fits into goes to one who holds room already, wherever he stands, and gives back more than he takes", () => {
+  const holders = Array.from({ length: 600 }, (_, i) =>
+    session({ bytes: i === 599 ? 900 : 300, events: 40 }, { bytes: 5000, events: 0 }, { id: 10_000 + i }),
+  );
+  const { desk, round } = deskOf([...crowd(1000, { bytes: 1000, events: 40 }), ...holders]);
+  const rich = { ...rate, burstBytesMax: 10_000_000, burstEventsMax: 1_000_000 };
+  const supply = { poolBytes: 150, rates: ratesOf(rich, rich) };
+  const grants = [1, 2, 3].flatMap(() => {
+    desk.refresh();
+    return round(supply).grants;
+  });
+  assert.deepEqual(grants, [{ session: 10_599, cost: { bytes: 100, events: 0 } }]);
+  desk.refresh();
+  assert.deepEqual(
+    round({ ...supply, poolBytes: 750 }).grants[0]?.cost,
+    { bytes: 700, events: 0 },
+    "those whom it did not help are not forgotten",
+  );
+});
+
+test("BP-21 R-14 whatever frames wait, and however little room there is, all of them get through", () => {
+  const frame = fc.record({
+    bytes: fc.oneof(fc.integer({ min: 10, max: frameBytes }), fc.integer({ min: 500, max: 700 })),
+    events: fc.integer({ min: 1, max: frameEvents }),
+  });
+  fc.assert(
+    fc.property(
+      fc.array(fc.array(frame, { minLength: 1, maxLength: 30 }), { minLength: 2, maxLength: 12 }),
+      fc.integer({ min: 1, max: 4 }),
+      (queues, room) => {
+        const poolMax = room * frameBytes;
+        const peers = queues.map((frames, i) => new Peer(i + 1, frames));
+        const desk = new CreditDesk(settings);
+        const rates = ratesOf(
+          { ...rate, burstBytesMax: 1_000_000, burstEventsMax: 100_000 },
+          { ...rate, burstBytesMax: 1_000_000, burstEventsMax: 100_000 },
+        );
+        for (let step = 0; peers.some(({ done }) => !done); step += 1) {
+          assert.ok(step < 2000, `stuck: ${JSON.stringify(peers.map(({ left, credit }) => ({ left: left[0], credit })))}`);
+          for (const peer of peers) {
+            peer.speak();
+            desk.note(peer.session());
+          }
+          desk.refresh();
+          const used = peers.reduce((sum, { credit }) => sum + Math.max(0, credit.bytes - settings.sessionFloorBytes), 0);
+          const supply = { poolBytes: poolMax - used, throttled: false, rates };
+          for (const { session: id, cost } of desk.round((one) => peers[one - 1]?.session(), supply, 0).grants)
+            peers[id - 1]?.granted(cost);
+          assert.ok(peers.reduce((sum, { credit }) => sum + Math.max(0, credit.bytes - settings.sessionFloorBytes), 0) <= poolMax);
+        }
+      },
+    ),
+  );
+});
+
+/** A producer whose frames come one after the other: it asks for what waits by then, and does not know yet what comes next. */
+class Peer {
+  readonly #id: number;
+  readonly #frames: Cost[];
+  #known = 1;
+  credit: Cost = { bytes: 0, events: 0 };
+  #want: Cost = { bytes: 0, events: 0 };
+
+  constructor(id: number, frames: readonly Cost[]) {
+    this.#id = id;
+    this.#frames = [...frames];
+  }
+
+  get left(): readonly Cost[] {
+    return this.#frames;
+  }
+
+  get done(): boolean {
+    return this.#frames.length === 0;
+  }
+
+  session(): Session {
+    return session(this.credit, this.#want, { id: this.#id });
+  }
+
+  granted(cost: Cost): void {
+    this.credit = { bytes: this.credit.bytes + cost.bytes, events: this.credit.events + cost.events };
+    this.#want = { bytes: Math.max(0, this.#want.bytes - cost.bytes), events: Math.max(0, this.#want.events - cost.events) };
+  }
+
+  /** Sends what credit covers, and asks for the rest of what it knows of. */
+  speak(): void {
+    for (
+      let next = this.#frames[0];
+      next !== undefined && next.bytes <= this.credit.bytes && next.events <= this.credit.events;
+      next = this.#frames[0]
+    ) {
+      this.#frames.shift();
+      this.credit = { bytes: this.credit.bytes - next.bytes, events: this.credit.events - next.events };
+    }
+    const known = this.#frames.slice(0, this.#known);
+    this.#known += 1;
+    const sum = (of: keyof Cost): number => known.reduce((total, one) => total + one[of], 0);
+    this.#want = { bytes: Math.max(0, sum("bytes") - this.credit.bytes), events: Math.max(0, sum("events") - this.credit.events) };
+  }
+}

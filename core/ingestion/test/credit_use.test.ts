@@ -39,6 +39,12 @@ const unusedBytes = (world: ModelWorld, producer: ModelProducer): number => {
   return outstanding(session.account).bytes;
 };
 
+const unusedEvents = (world: ModelWorld, producer: ModelProducer): number => {
+  const session = world.gate.session(producer.session);
+  assert.ok(session !== undefined);
+  return outstanding(session.account).events;
+};
+
 const lastTold = ({ heard }: ModelProducer): string => {
   const told = heard.findLast(({ kind }) => kind === "throttle");
   return told?.kind === "throttle" ? `${told.state} ${told.reason}` : "nothing";
@@ -100,6 +106,25 @@ test("BP-20 a slow line that carries one full frame after the other keeps its se
   assert.ok(unusedBytes(world, slow) > 4 * 1024 * 1024, "it never came near to using it all");
 });
 
+test("BP-20 who waits for events that a rate withholds is no hoarder, however much room he holds", async () => {
+  const world = new ModelWorld(6, { totalRateEventsPerSecondMax: 1 });
+  const [honest, hoarder] = [world.producer(), world.producer()];
+  await world.join(honest);
+  wants(world, honest, 2 * largest);
+  await pass(world, honest, 1);
+  await world.join(hoarder);
+  world.say(hoarder, { kind: "demand", bytes: 2 * largest, events: 2 * 4096, oldestUs: 0 });
+  await pass(world, honest, 1);
+  // All events that it has, in a frame that leaves most of its room; the hoarder holds all others that there are.
+  world.say(honest, honest.frame(unusedEvents(world, honest)));
+  await pass(world, honest, 200, (second) => {
+    if (second % 10 === 1) world.say(honest, { kind: "demand", bytes: largest, events: 4096, oldestUs: 0 });
+    if (hoarder.ended === undefined) world.step({ kind: "ponged", session: hoarder.session });
+  });
+  assert.equal(hoarder.ended, "INGEST_CREDIT_UNUSED");
+  assert.equal(honest.ended, undefined);
+});
+
 test("BP-17 who has used what he was granted and has nothing more to send keeps his floor for ever", async () => {
   const world = new ModelWorld(5);
   const quiet = await holder(world);
@@ -108,24 +133,28 @@ test("BP-17 who has used what he was granted and has nothing more to send keeps 
   assert.equal(quiet.ended, undefined);
 });
 
-test("BP-20 whatever is granted and spent: what is due is never more than was granted beyond the floor, and only spending puts it off", () => {
+test("BP-20 whatever is granted and spent: what is due is never more than was granted beyond the floor, and only spending, or events that the gate owes, put it off", () => {
   const action = fc.record({
     grantBytes: fc.constantFrom(0, 0, 1, 5000, largest, 4 * largest),
     spendBytes: fc.constantFrom(0, 0, 100, 5000, largest / 2, largest),
     ms: fc.integer({ min: 0, max: 60_000 }),
+    lacksEvents: fc.boolean(),
   });
   fc.assert(
     fc.property(fc.array(action, { maxLength: 80 }), (actions) => {
       let account: Account = grant(openAccount(bounds.sessionFloorBytes), { bytes: bounds.sessionFloorBytes, events: 64 });
       let due: CreditDue = { spentBytesTotal: 0, sinceMs: 0 };
       let nowMs = 0;
-      for (const { grantBytes, spendBytes, ms } of actions) {
+      for (const { grantBytes, spendBytes, ms, lacksEvents } of actions) {
         nowMs += ms;
         account = grant(account, { bytes: grantBytes, events: 0 });
         const before = due;
-        due = nextDue(due, account, bounds, nowMs);
+        due = nextDue(due, account, bounds, { nowMs, lacksEvents });
         assert.ok(due.spentBytesTotal <= Math.max(0, account.grantedBytesTotal - bounds.sessionFloorBytes));
-        if (account.spentBytesTotal < before.spentBytesTotal) assert.equal(due, before, "a grant puts nothing off");
+        if (account.spentBytesTotal < before.spentBytesTotal) {
+          assert.equal(due.spentBytesTotal, before.spentBytesTotal, "a grant puts nothing off");
+          assert.equal(due.sinceMs, lacksEvents ? nowMs : before.sinceMs);
+        }
         const late = overdueMs(due, account, Number.NEGATIVE_INFINITY, nowMs);
         const idle = outstanding(account).bytes <= bounds.sessionFloorBytes;
         assert.ok(late >= 0 && (!idle || late === 0), "the floor alone is nothing to be used");

@@ -38,7 +38,7 @@ test("R-15 frames count by the second: the same number over a long time is no lo
 
 test("BP-15 a second in which nobody waits is judged by itself: a gate that has caught up is not drowning", () => {
   const linger = new Linger(settings);
-  frames(linger, 10);
+  frames(linger, 300);
   for (let i = 0; i < 10; i += 1) linger.tick(true);
   linger.update(1, 0);
   assert.ok(linger.ms > settings.lingerMsMin);
@@ -62,4 +62,39 @@ test("R-15 floors that idle sessions hold are no events that wait", () => {
   const spent = { account: openAccount(0), want: { bytes: 0, events: 5 } } as unknown as Session;
   assert.equal(waitingEvents([{ session: idle }, { session: idle }], 64), 0);
   assert.equal(waitingEvents([{ session: idle }, { session: busy }, { session: spent }], 64), 36 + 30 + 5);
+});
+
+test("BP-15 a gate that is slow with few frames asks nobody to gather: larger ones would not help it", () => {
+  const linger = new Linger(settings);
+  for (let second = 0; second < 30; second += 1) {
+    frames(linger, 200);
+    for (let i = 0; i < 10; i += 1) linger.tick(true);
+    linger.update(1, 0);
+  }
+  assert.equal(linger.ms, settings.lingerMsMin);
+});
+
+test("BP-15 peers that wait at some ticks only are a burst, and no gate that has no time", () => {
+  const linger = new Linger(settings);
+  for (let second = 0; second < 30; second += 1) {
+    frames(linger, 900);
+    for (let i = 0; i < 10; i += 1) linger.tick(i < 8);
+    linger.update(1, 0);
+  }
+  assert.equal(linger.ms, settings.lingerMsMin);
+});
+
+test("BP-15 what was asked takes its time: until producers have gathered that long, their frames say nothing new", () => {
+  const linger = new Linger(settings);
+  const grew: number[] = [];
+  let before = linger.ms;
+  for (let second = 1; second <= 60; second += 1) {
+    frames(linger, 10_000);
+    linger.update(1, 0);
+    if (linger.ms > before) grew.push(second);
+    before = linger.ms;
+  }
+  // 80 and 320 ms, 1.28 and 5.12 s, 20.48 s, 60 s.
+  assert.deepEqual(grew, [1, 2, 3, 5, 11, 32]);
+  assert.equal(linger.ms, 60_000);
 });

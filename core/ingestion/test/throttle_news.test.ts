@@ -11,11 +11,11 @@ import type { Session } from "../src/session_state.ts";
 import { ThrottleNews, toldPerTickMax } from "../src/throttle_news.ts";
 import { modelConfig, type ModelProducer, ModelWorld } from "./gate_model.ts";
 
-/** Lets time pass in ticks; `peersWaited` is a gate that is too slow for its peers. */
-function pass(world: ModelWorld, ms: number, peersWaited = false): void {
+/** Lets time pass in ticks; `peersWait` is a gate that is too slow for its peers. */
+function pass(world: ModelWorld, ms: number, peersWait = false): void {
   for (let i = 0; i < ms; i += 100) {
     world.nowMs += 100;
-    world.step({ kind: "tick", registryAgeMs: 0, peersWaited });
+    world.step({ kind: "tick", registryAgeMs: 0, peersWait });
   }
 }
 
@@ -90,10 +90,13 @@ test("BP-19 concerned is who waits for credit or a receipt, holds credit, or has
 
 test("BP-19 R-15 a longer linger is told to whoever sends; who was told is told of its end, and the silent of nothing", async () => {
   const world = new ModelWorld(2);
-  const [loud, silent] = [await joined(world), await joined(world)];
+  const [loud, silent, flood] = [await joined(world), await joined(world), await joined(world)];
   for (let second = 0; second < 6; second += 1) {
     world.say(loud, loud.frame(1));
-    await world.answerAll();
+    for (let frame = 0; frame < 300; frame += 1) {
+      world.say(flood, flood.frame(1));
+      await world.answerAll();
+    }
     pass(world, 1000, true);
   }
   const grown = world.gate.figures().lingerMs;

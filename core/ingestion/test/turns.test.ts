@@ -20,10 +20,12 @@ test("R-15 peers get a bounded time of each turn of the loop; what waits is done
   };
   const answers = [1, 2, 3, 4, 5].map((n) => turns.run(work(n)));
   assert.deepEqual(answers, [true, true, true, false, false]);
+  assert.ok(turns.isBehind);
   assert.deepEqual(done, [1, 2, 3]);
   assert.equal(turnsToCome.length, 1);
   turnsToCome.shift()?.();
   assert.deepEqual(done, [1, 2, 3, 4, 5]);
+  assert.ok(!turns.isBehind, "a burst that has been read is no backlog");
   // Somebody who comes in the same turn waits behind those who waited, and only while there is no time.
   assert.equal(turns.run(work(6)), true);
   assert.equal(turns.run(work(7)), false);

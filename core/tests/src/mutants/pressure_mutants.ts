@@ -122,7 +122,7 @@ export const pressureMutants: readonly Mutant[] = [
   {
     rule: "BP-15, R-15",
     bug: "a gate that has no time to read does not notice that it drowns",
-    patches: [{ file: `${gate}/linger.js`, find: "small && this.#waits >= this.#ticks * drowningRatio", replace: "false" }],
+    patches: [{ file: `${gate}/linger.js`, find: "small && many && this.#waits >= this.#ticks * drowningRatio", replace: "false" }],
     check: named(`${tests}/backpressure.test.js`, "BP-15 R-15 where the gate"),
   },
   {
@@ -190,5 +190,59 @@ export const pressureMutants: readonly Mutant[] = [
       },
     ],
     check: named(`${tests}/credit_use.test.js`, "BP-20 a slow line"),
+  },
+  {
+    rule: "BP-20",
+    bug: "whoever waits for events that the gate withholds is taken for a hoarder",
+    patches: [{ file: `${gate}/session.js`, find: "lacksEvents: lacksEventsFor(session, settings) > 0", replace: "lacksEvents: false" }],
+    check: named(`${tests}/credit_use.test.js`, "BP-20 who waits for events"),
+  },
+  {
+    rule: "BP-21",
+    bug: "who holds room and lacks the events for it waits until there is more room",
+    patches: [{ file: `${gate}/credit_desk.js`, find: "this.#unlock(sharing);", replace: "" }],
+    check: named(`${tests}/credit_desk.test.js`, "BP-21 R-14 who holds room"),
+  },
+  {
+    rule: "BP-21",
+    bug: "room is given though no events are left to use it",
+    patches: [{ file: `${gate}/credit_desk.js`, find: "(bytes === 0 || need.usefulEvents > 0)", replace: "bytes === 0" }],
+    check: named(`${tests}/credit_desk.test.js`, "BP-21 R-14 nobody is given room"),
+  },
+  {
+    rule: "BP-21",
+    bug: "room that no claim fits into is given to nobody, and those who hold the rest wait for it",
+    patches: [
+      {
+        file: `${gate}/credit_desk.js`,
+        find: "costs.size === 0 ? this.#holderThatFits(sharing)",
+        replace: "false ? this.#holderThatFits(sharing)",
+      },
+    ],
+    check: named(`${tests}/credit_desk.test.js`, "BP-21 R-14 whatever frames wait"),
+  },
+  {
+    rule: "BP-21",
+    bug: "who holds room and could not be helped is forgotten",
+    patches: [{ file: `${gate}/credit_desk.js`, find: "this.#holding.add(id);", replace: "" }],
+    check: named(`${tests}/credit_desk.test.js`, "BP-21 R-14 room that nobody's claim"),
+  },
+  {
+    rule: "BP-15",
+    bug: "the linger grows again before anybody could gather that long",
+    patches: [{ file: `${gate}/linger.js`, find: "this.#steadyMs >= this.#ms", replace: "true" }],
+    check: named(`${tests}/linger.test.js`, "BP-15 what was asked takes its time"),
+  },
+  {
+    rule: "BP-15",
+    bug: "a gate that is slow with large frames asks for larger ones for ever",
+    patches: [{ file: `${gate}/linger.js`, find: "small && many &&", replace: "small &&" }],
+    check: named(`${tests}/linger.test.js`, "BP-15 a gate that is slow with few frames"),
+  },
+  {
+    rule: "BP-15",
+    bug: "a burst that had to wait for its turn counts as a gate without time",
+    patches: [{ file: `${gate}/turns.js`, find: "return this.#waiting.length > 0;", replace: "return this.#sinceMs !== undefined;" }],
+    check: named(`${tests}/turns.test.js`, "R-15 peers get a bounded time"),
   },
 ];

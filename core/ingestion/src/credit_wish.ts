@@ -1,0 +1,41 @@
+/**
+ * What a session would take of credit now, and the least of it that helps.
+ *
+ * Why: credit is bytes and events, and a frame needs both. Whoever has only one of them can send nothing, and what he holds is of no use to anybody.
+ * Enforces: a wish covers the demand and what the floor lacks; a grant reaches one whole frame; who lacks only events for the room that he holds is known.
+ * Forbids: state, clocks, rates and room: those are the desk's.
+ */
+import type { GatewaySettings } from "../config/validation.ts";
+import { outstanding } from "./buffer.ts";
+import type { Cost } from "./rate_limit.ts";
+import type { Session } from "./session_state.ts";
+
+/** What a session would take now: its demand, and at least its floor when half of that is used up. */
+export function wishOf(session: Session, settings: GatewaySettings): Cost {
+  if (session.phase !== "streaming") return { bytes: 0, events: 0 };
+  const free = outstanding(session.account);
+  const floorLack = free.bytes < settings.sessionFloorBytes / 2 ? settings.sessionFloorBytes - free.bytes - session.account.heldBytes : 0;
+  const eventsLack = free.events < settings.sessionFloorEvents / 2 ? settings.sessionFloorEvents - free.events : 0;
+  return { bytes: Math.max(session.want.bytes, floorLack, 0), events: Math.max(session.want.events, eventsLack) };
+}
+
+/**
+ * The least that helps. A grant that does not reach one whole frame would only tie up room: a frame that is signed cannot be cut. Of events a
+ * session needs no more than one frame can hold: large events use up bytes first, and what it has left of the other must not count as want,
+ * or a producer that holds its whole rate in events would never get the bytes to use them.
+ */
+export function usefulGrant(wish: Cost, free: Cost, { frameCostBytesMax, frameEventsMax }: GatewaySettings): Cost {
+  const events = Math.min(wish.events, Math.max(0, frameEventsMax - free.events));
+  const onlyEvents = events > 0 && free.bytes >= frameCostBytesMax;
+  return { bytes: onlyEvents ? 0 : Math.min(wish.bytes, frameCostBytesMax), events };
+}
+
+/** Whether a session was granted room beyond its floor and has not used it: room that nobody else gets. */
+export function holdsRoom({ account }: Session, { sessionFloorBytes }: GatewaySettings): boolean {
+  return outstanding(account).bytes > sessionFloorBytes;
+}
+
+/** Events without which the room that a session holds lies idle; 0 for one that can send a frame, or holds none. */
+export function lacksEventsFor(session: Session, settings: GatewaySettings): number {
+  return holdsRoom(session, settings) ? usefulGrant(wishOf(session, settings), outstanding(session.account), settings).events : 0;
+}
