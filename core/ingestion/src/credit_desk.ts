@@ -46,6 +46,8 @@ export interface Supply {
   readonly rates: SharedRates<ProducerKind>;
 }
 
+const noRound: Round = Object.freeze({ grants: [], overRate: [] });
+
 /** Events that rates still allow in this round, as they are given away. */
 class EventsLeft {
   #total: number;
@@ -124,22 +126,31 @@ export class CreditDesk {
   }
 
   forget(session: number): void {
-    for (const queue of [this.#waiting, this.#locked, this.#holding, this.#overRate]) queue.delete(session);
+    this.#waiting.delete(session);
+    this.#locked.delete(session);
+    this.#holding.delete(session);
+    this.#overRate.delete(session);
   }
 
   /** Time has passed: rates have tokens again. */
   refresh(): void {
-    for (const session of this.#overRate) for (const queue of [this.#waiting, this.#locked, this.#holding]) queue.add(session);
+    for (const session of this.#overRate) {
+      this.#waiting.add(session);
+      this.#locked.add(session);
+      this.#holding.add(session);
+    }
     this.#overRate.clear();
     this.#againAtBytes = Number.NEGATIVE_INFINITY;
   }
 
   /** Shares the supply among the sessions whose turn it is. */
   round(sessionOf: (id: number) => Session | undefined, supply: Supply, nowMs: number): Round {
+    const canShareRoom = supply.poolBytes >= this.#againAtBytes;
+    if (this.#locked.size === 0 && !canShareRoom) return noRound;
     const eventsLeft = new EventsLeft(supply.rates);
     const sharing: Sharing = { sessionOf, supply, nowMs, eventsLeft, unlocked: new Map(), overRate: [] };
     this.#unlock(sharing);
-    const costs = this.#shareRoom(sharing);
+    const costs = canShareRoom ? this.#shareRoom(sharing) : new Map<number, Cost>();
     for (const [id, events] of sharing.unlocked) {
       const cost = costs.get(id);
       costs.set(id, { bytes: cost?.bytes ?? 0, events: events + (cost?.events ?? 0) });
@@ -174,7 +185,6 @@ export class CreditDesk {
     const { frameCostBytesMax } = this.#settings;
     const { poolBytes, rates } = sharing.supply;
     const costs = new Map<number, Cost>();
-    if (poolBytes < this.#againAtBytes) return costs;
     const needs = this.#needs(sharing);
     const roomBytes = new Map(producerKinds.map((kind) => [kind as string, rates.of(kind).bytes]));
     const shares = shareCredit(needs, Math.min(poolBytes, rates.total().bytes), roomBytes, frameCostBytesMax);

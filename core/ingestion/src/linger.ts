@@ -15,6 +15,8 @@ import type { Session } from "./session_state.ts";
 const smallFrameRatio = 0.25;
 /** Share of the ticks at which peers wait, from which on the gate is too slow for what comes. */
 const drowningRatio = 0.9;
+/** Time for producers to heed a longer linger, at most: who waited for the whole of a long one would watch an overload grow. */
+const heededMsMax = 5000;
 /** Share of the frames that the gate wants to verify, below which frames are not what it is slow with: to gather longer would help nobody. */
 const drowningFramesRatio = 0.25;
 
@@ -73,7 +75,7 @@ export class Linger {
     const nextMs = nextLingerMs(this.#ms, load, framesPerSecondTarget, lingerMsMin);
     this.#steadyMs += seconds * 1000;
     if (nextMs <= this.#ms) this.#ms = nextMs;
-    else if (this.#steadyMs >= this.#ms) {
+    else if (this.#steadyMs >= Math.min(this.#ms, heededMsMax)) {
       this.#ms = nextMs;
       this.#steadyMs = 0;
     }

@@ -230,7 +230,7 @@ export const pressureMutants: readonly Mutant[] = [
   {
     rule: "BP-15",
     bug: "the linger grows again before anybody could gather that long",
-    patches: [{ file: `${gate}/linger.js`, find: "this.#steadyMs >= this.#ms", replace: "true" }],
+    patches: [{ file: `${gate}/linger.js`, find: "this.#steadyMs >= Math.min(this.#ms, heededMsMax)", replace: "true" }],
     check: named(`${tests}/linger.test.js`, "BP-15 what was asked takes its time"),
   },
   {
