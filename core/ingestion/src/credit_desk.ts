@@ -20,6 +20,9 @@ import type { Session } from "./session_state.ts";
 /** Sessions looked at in one round. */
 const claimsPerRoundMax = 256;
 
+/** Shortages with less time than this between them are one. */
+const shortageGapMs = 10_000;
+
 /** What a round decided. */
 export interface Round {
   readonly grants: readonly { readonly session: number; readonly cost: Cost }[];
@@ -101,6 +104,8 @@ export class CreditDesk {
   readonly #overRate = new Set<number>();
   /** Room from which on another round could give anything, where the last has ended for want of more; a tick asks anyway. */
   #againAtBytes = Number.NEGATIVE_INFINITY;
+  /** When sessions last had to wait for what others held. */
+  #shortage = { sinceMs: Number.NEGATIVE_INFINITY, untilMs: Number.NEGATIVE_INFINITY };
 
   constructor(settings: GatewaySettings) {
     this.#settings = settings;
@@ -109,6 +114,11 @@ export class CreditDesk {
   /** Whether there is anybody for whom a round could do something, now or after a tick. */
   get isIdle(): boolean {
     return this.#waiting.size + this.#locked.size + this.#overRate.size === 0;
+  }
+
+  /** Until when there was enough for everybody: now, or the moment from which on sessions have had to wait for what others held. */
+  enoughUntilMs(nowMs: number): number {
+    return nowMs - this.#shortage.untilMs > shortageGapMs ? nowMs : this.#shortage.sinceMs;
   }
 
   /** Notes a session whose state has changed. Returns whether it now waits in the queue. */
@@ -204,6 +214,7 @@ export class CreditDesk {
       short ||= bytes < need.wantBytes;
       give(need, bytes);
     }
+    if (short) this.#missed(sharing.nowMs);
     this.#againAtBytes = short && leftBytes < frameCostBytesMax ? leftBytes + frameCostBytesMax : Number.NEGATIVE_INFINITY;
     const holder = costs.size === 0 ? this.#holderThatFits(sharing) : undefined;
     if (holder !== undefined && give(holder, holder.lackingBytes)) this.#againAtBytes = poolBytes;
@@ -292,8 +303,12 @@ export class CreditDesk {
     };
     if (!covers(allowed)) return aside("rate", waitMs(bucket, rate, free, useful));
     const retryMs = rates.waitMs(identity.kind, useful);
-    if (!covers(rates.of(identity.kind))) return aside("kind_rate", retryMs);
-    if (!covers(rates.total())) return aside("total_rate", retryMs);
-    return allowed;
+    if (covers(rates.of(identity.kind)) && covers(rates.total())) return allowed;
+    this.#missed(sharing.nowMs);
+    return aside(covers(rates.of(identity.kind)) ? "total_rate" : "kind_rate", retryMs);
+  }
+
+  #missed(nowMs: number): void {
+    this.#shortage = { sinceMs: this.enoughUntilMs(nowMs), untilMs: nowMs };
   }
 }

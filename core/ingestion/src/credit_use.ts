@@ -3,8 +3,9 @@
  *
  * Why: credit is room that nobody else gets. A few producers that hold all they can and use next to none of it would keep a whole fleet waiting.
  * Enforces: of what was granted beyond the floor all, or half of a largest frame, is spent within a bound. A grant on top or a small frame now and then
- *   buys no time; a slow line that carries one full frame after the other has all it needs. The bound runs from the end of a pause, and from when events came for
- *   which a session had to wait: while nobody gets what he lacks for his next frame, that the rest lies idle is the gate's doing.
+ *   buys no time; a slow line that carries one full frame after the other has all it needs. The bound runs while somebody waits for what others hold: a producer
+ *   that asked for more than it needs in the end, and has fallen silent, harms nobody. It runs from the end of a pause, and from when events came for which a
+ *   session had to wait: while nobody gets what he lacks for his next frame, that the rest lies idle is the gate's doing.
  * Forbids: clocks, a history of grants, and judging what lies below the floor.
  */
 import type { GatewaySettings } from "../config/validation.ts";
@@ -36,7 +37,7 @@ export function nextDue(due: CreditDue, account: Account, bounds: Bounds, { nowM
   return next <= spentBytesTotal ? due : Object.freeze({ spentBytesTotal: next, sinceMs: nowMs });
 }
 
-/** For how long what is due has not been spent, counted from the end of the last pause; 0 where it has. */
-export function overdueMs(due: CreditDue, account: Account, pausedUntilMs: number, nowMs: number): number {
-  return account.spentBytesTotal >= due.spentBytesTotal ? 0 : nowMs - Math.max(due.sinceMs, pausedUntilMs);
+/** For how long what is due has not been spent, counted from when that began to matter; 0 where it has. */
+export function overdueMs(due: CreditDue, account: Account, excusedUntilMs: number, nowMs: number): number {
+  return account.spentBytesTotal >= due.spentBytesTotal ? 0 : nowMs - Math.max(due.sinceMs, excusedUntilMs);
 }

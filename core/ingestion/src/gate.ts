@@ -389,7 +389,7 @@ export class Gate {
       registryVersion: this.#ports.directory.version,
       lingerMs: this.#linger.msFor(this.#settings.kinds[kind].weight),
       pressure: this.#pressure.now,
-      pausedUntilMs: this.#pressure.pausedUntilMs(this.#at.nowMs),
+      creditExcusedUntilMs: Math.max(this.#pressure.pausedUntilMs(this.#at.nowMs), this.#desk.enoughUntilMs(this.#at.nowMs)),
       receiptPublicKey: this.#ports.receiptPublicKey,
       seal: this.#ports.seal,
     };

@@ -113,7 +113,7 @@ const tick: Handler<"tick"> = (session, _signal, context) => {
   if (session.pingedMs !== undefined && nowMs - session.pingedMs > settings.pongMsMax)
     return refuseAndEnd(session, "INGEST_PEER_SILENT", undefined);
   const creditDue = nextDue(session.creditDue, session.account, settings, { nowMs, lacksEvents: lacksEventsFor(session, settings) > 0 });
-  if (overdueMs(creditDue, session.account, context.pausedUntilMs, nowMs) > settings.creditUnusedMsMax)
+  if (overdueMs(creditDue, session.account, context.creditExcusedUntilMs, nowMs) > settings.creditUnusedMsMax)
     return refuseAndEnd(session, "INGEST_CREDIT_UNUSED", undefined);
   if (session.pingedMs === undefined && nowMs - session.heardMs > settings.pingAfterMs)
     return become(session, { pingedMs: nowMs, creditDue }, [{ kind: "ping" }]);

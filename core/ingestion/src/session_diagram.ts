@@ -47,7 +47,7 @@ const context: SessionContext = {
   registryVersion: 1,
   lingerMs: 20,
   pressure: { state: "open", reason: "", retryAfterMs: 0 },
-  pausedUntilMs: Number.NEGATIVE_INFINITY,
+  creditExcusedUntilMs: Number.NEGATIVE_INFINITY,
   receiptPublicKey: Buffer.alloc(32),
   seal: () => Buffer.alloc(64),
 };

@@ -158,8 +158,8 @@ export interface SessionContext {
   readonly registryVersion: number;
   readonly lingerMs: number;
   readonly pressure: Throttling;
-  /** Until when the gate was last paused; now, while it is. Before the first pause: long ago. */
-  readonly pausedUntilMs: number;
+  /** Until when credit that lies idle is nobody's fault, or harms nobody: the gate was paused, or there was enough for everybody. */
+  readonly creditExcusedUntilMs: number;
   readonly receiptPublicKey: Buffer;
   /** Signs a receipt for this producer. */
   readonly seal: (producer: string, receipt: ReceiptFields) => Buffer;

@@ -169,7 +169,7 @@ test("R-5 a head is asked for again while frames wait for their rows, and only t
 });
 
 test("deadlines: Hello, a silent peer, and credit that nobody uses (IF-11, TL-12)", async () => {
-  const world = new ModelWorld(5);
+  const world = new ModelWorld(5, { bufferBytesMax: 64 * 4096 + 2 * (262_144 + 512 + 64) });
   const mute = world.producer();
   mute.session = 900;
   world.producers.set(900, mute);
@@ -180,9 +180,12 @@ test("deadlines: Hello, a silent peer, and credit that nobody uses (IF-11, TL-12
   await world.join(hoarder);
   world.say(hoarder, { kind: "demand", bytes: 500_000, events: 10, oldestUs: 0 });
   assert.ok(hoarder.creditBytesTotal > 400_000);
+  const waiting = world.producer();
+  await world.join(waiting);
+  world.say(waiting, { kind: "demand", bytes: 500_000, events: 10, oldestUs: 0 });
   for (let second = 0; second < 150; second += 1) {
     world.nowMs += 1000;
-    if (hoarder.ended === undefined) world.step({ kind: "ponged", session: hoarder.session });
+    for (const { session, ended } of [hoarder, waiting]) if (ended === undefined) world.step({ kind: "ponged", session });
     world.step({ kind: "tick", registryAgeMs: 0 });
   }
   assert.deepEqual([mute.ended, silent.ended, hoarder.ended], ["INGEST_HELLO_TIMEOUT", "INGEST_PEER_SILENT", "INGEST_CREDIT_UNUSED"]);

@@ -146,7 +146,7 @@ export const pressureMutants: readonly Mutant[] = [
   {
     rule: "BP-17",
     bug: "credit that lies idle through a pause is held against its producer",
-    patches: [{ file: `${gate}/credit_use.js`, find: "Math.max(due.sinceMs, pausedUntilMs)", replace: "due.sinceMs" }],
+    patches: [{ file: `${gate}/credit_use.js`, find: "Math.max(due.sinceMs, excusedUntilMs)", replace: "due.sinceMs" }],
     check: named(`${tests}/credit_use.test.js`, "BP-17 credit that lies idle"),
   },
   {
@@ -196,6 +196,12 @@ export const pressureMutants: readonly Mutant[] = [
     bug: "whoever waits for events that the gate withholds is taken for a hoarder",
     patches: [{ file: `${gate}/session.js`, find: "lacksEvents: lacksEventsFor(session, settings) > 0", replace: "lacksEvents: false" }],
     check: named(`${tests}/credit_use.test.js`, "BP-20 who waits for events"),
+  },
+  {
+    rule: "BP-17",
+    bug: "who holds credit that nobody misses is taken for a hoarder",
+    patches: [{ file: `${gate}/gate.js`, find: "this.#desk.enoughUntilMs(this.#at.nowMs)", replace: "Number.NEGATIVE_INFINITY" }],
+    check: named(`${tests}/credit_use.test.js`, "BP-17 credit for which nobody waits"),
   },
   {
     rule: "BP-21",
