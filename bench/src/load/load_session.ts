@@ -130,6 +130,7 @@ export class LoadSession {
     return new Promise((resolve) => {
       this.#opened = resolve;
       this.#http.once("connect", () => {
+        if (this.#over) return;
         const stream = this.#http.request({
           ":method": "POST",
           ":path": ingestStreamPath,

@@ -4,7 +4,7 @@
  * Why: with thousands of sessions a round must cost a bounded time, and nobody may be forgotten between rounds.
  * Enforces: a queue in turn order; a round looks at a bounded number of sessions; whoever is still in want goes to the end. A producer
  *   beyond its rate waits aside until the next tick, so that it delays nobody else. Events take no room: who holds room and lacks the events to use it
- *   gets them whatever else is short, and nobody gets room without events to use it; else all room could end up with those who can use none of it. For the
+ *   gets them though room is short, and nobody gets room without events to use it; else all room could end up with those who can use none of it. For the
  *   same reason, where no claim fits whole, a session that already holds room gets the bytes that its next frame lacks: it gives back more than it takes.
  * Forbids: credit beyond demand, rate, the session's cap, or the pool.
  */
@@ -77,8 +77,6 @@ interface Sharing {
   readonly supply: Supply;
   readonly nowMs: number;
   readonly eventsLeft: EventsLeft;
-  /** Events given to those who hold room for them. */
-  readonly unlocked: Map<number, number>;
   readonly overRate: OverRate[];
 }
 
@@ -158,23 +156,19 @@ export class CreditDesk {
     const canShareRoom = supply.poolBytes >= this.#againAtBytes;
     if (this.#locked.size === 0 && !canShareRoom) return noRound;
     const eventsLeft = new EventsLeft(supply.rates);
-    const sharing: Sharing = { sessionOf, supply, nowMs, eventsLeft, unlocked: new Map(), overRate: [] };
-    this.#unlock(sharing);
+    const sharing: Sharing = { sessionOf, supply, nowMs, eventsLeft, overRate: [] };
     const costs = canShareRoom ? this.#shareRoom(sharing) : new Map<number, Cost>();
-    for (const [id, events] of sharing.unlocked) {
-      const cost = costs.get(id);
-      costs.set(id, { bytes: cost?.bytes ?? 0, events: events + (cost?.events ?? 0) });
-    }
+    this.#unlock(sharing, costs);
     return { grants: [...costs].map(([session, cost]) => ({ session, cost })), overRate: sharing.overRate };
   }
 
-  /** Events for those who hold room that they cannot use without. */
-  #unlock(sharing: Sharing): void {
+  /** Events for those who hold room that they cannot use without, and were given nothing in their turn. */
+  #unlock(sharing: Sharing, costs: Map<number, Cost>): void {
     let looked = 0;
     for (const id of this.#locked) {
       if (looked >= claimsPerRoundMax) break;
       looked += 1;
-      const session = sharing.sessionOf(id);
+      const session = costs.has(id) ? undefined : sharing.sessionOf(id);
       const events = session === undefined ? 0 : lacksEventsFor(session, this.#settings);
       if (session === undefined || events === 0) {
         this.#locked.delete(id);
@@ -186,7 +180,7 @@ export class CreditDesk {
       const given = sharing.eventsLeft.take(session.identity.kind, this.#eventsMax(wishOf(session, this.#settings), free, allowed));
       if (given === 0) continue;
       this.#locked.delete(id);
-      sharing.unlocked.set(id, given);
+      costs.set(id, { bytes: 0, events: given });
     }
   }
 
@@ -258,11 +252,9 @@ export class CreditDesk {
     const session = sharing.sessionOf(id);
     if (session === undefined) return undefined;
     const { account, identity } = session;
-    const unlocked = sharing.unlocked.get(id) ?? 0;
-    const whole = wishOf(session, this.#settings);
-    const wish = { bytes: whole.bytes, events: Math.max(0, whole.events - unlocked) };
+    const wish = wishOf(session, this.#settings);
     if (wish.bytes === 0 && wish.events === 0) return undefined;
-    const free = { bytes: outstanding(account).bytes, events: outstanding(account).events + unlocked };
+    const free = outstanding(account);
     const useful = usefulGrant(wish, free, this.#settings);
     const usedBytes = free.bytes + account.heldBytes;
     const roomBytes = (sharing.supply.throttled ? 2 * frameCostBytesMax : sessionCreditBytesMax) - usedBytes;

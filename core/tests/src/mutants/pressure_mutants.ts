@@ -206,7 +206,7 @@ export const pressureMutants: readonly Mutant[] = [
   {
     rule: "BP-21",
     bug: "who holds room and lacks the events for it waits until there is more room",
-    patches: [{ file: `${gate}/credit_desk.js`, find: "this.#unlock(sharing);", replace: "" }],
+    patches: [{ file: `${gate}/credit_desk.js`, find: "this.#unlock(sharing, costs);", replace: "" }],
     check: named(`${tests}/credit_desk.test.js`, "BP-21 R-14 who holds room"),
   },
   {
