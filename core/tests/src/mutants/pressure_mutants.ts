@@ -141,7 +141,7 @@ export const pressureMutants: readonly Mutant[] = [
     rule: "R-15",
     bug: "a linger that has grown is told with the next grant only",
     patches: [{ file: `${gate}/session.js`, find: `phase !== "streaming" || (lingerMs`, replace: `true || (lingerMs` }],
-    check: named(`${tests}/gate.test.js`, "R-15 a linger that has become"),
+    check: named(`${tests}/throttle_news.test.js`, "BP-19 R-15 a longer linger"),
   },
   {
     rule: "BP-17",
