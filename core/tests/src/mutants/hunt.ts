@@ -24,42 +24,64 @@ export interface Hunt {
   readonly wrong: number;
 }
 
+/** Workshops at once: as many as `npm test` has files. */
+const jobs = 2;
+
 /** Plants each bug and runs its check, telling through `print` as it goes. */
 export async function hunt(mutants: readonly Mutant[], print: (line: string) => void): Promise<Hunt> {
-  const workshop = await Workshop.open(checkout);
+  const workshops = await Promise.all(Array.from({ length: jobs }, () => Workshop.open(checkout)));
+  const close = async (): Promise<void> => void (await Promise.all(workshops.map((workshop) => workshop.close())));
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, () => {
-      workshop.interrupt();
-      void workshop.close().finally(() => process.exit(1));
+      for (const workshop of workshops) workshop.interrupt();
+      void close().finally(() => process.exit(1));
     });
   }
   try {
-    const unsound = await unsoundChecks(workshop, mutants);
-    for (const line of unsound) print(`UNSOUND  ${line}`);
-    const findings: Finding[] = [];
-    for (const mutant of mutants) {
+    const unsound = await unsoundChecks(workshops, mutants, print);
+    const findings = await shared(workshops, mutants, async (workshop, mutant) => {
       const finding = await find(workshop, mutant);
       print(`${marks[finding.outcome]} ${mutant.rule}: ${mutant.bug}\n         → ${finding.by}`);
-      findings.push(finding);
-    }
+      return finding;
+    });
     return { findings, unsound, wrong: unsound.length + findings.filter(({ outcome }) => outcome !== "found").length };
   } finally {
-    await workshop.close();
+    await close();
   }
+}
+
+/** Shares work among the workshops; the results are in the order of the items. */
+async function shared<T, R>(
+  workshops: readonly Workshop[],
+  items: readonly T[],
+  work: (workshop: Workshop, item: T) => Promise<R>,
+): Promise<R[]> {
+  const results = new Map<T, R>();
+  const left = items.values();
+  await Promise.all(
+    workshops.map(async (workshop) => {
+      for (const item of left) results.set(item, await work(workshop, item));
+    }),
+  );
+  return items.flatMap((item) => {
+    const result = results.get(item);
+    return result === undefined ? [] : [result];
+  });
 }
 
 const marks: Readonly<Record<Finding["outcome"], string>> = { found: "found   ", survived: "SURVIVED", misfit: "MISFIT  " };
 
 /** Without a bug every check passes, and runs something. */
-async function unsoundChecks(workshop: Workshop, mutants: readonly Mutant[]): Promise<string[]> {
+async function unsoundChecks(workshops: readonly Workshop[], mutants: readonly Mutant[], print: (line: string) => void): Promise<string[]> {
   const checks = new Map(mutants.map(({ check }) => [check.kind === "flush" ? "flush proof" : describeCheck(check), check]));
-  const unsound: string[] = [];
-  for (const [name, check] of checks) {
-    const result = await workshop.run(check);
-    if (!result.passed || result.ran === 0)
-      unsound.push(`${name}: ${result.ran === 0 ? "runs nothing" : "fails without a bug"}: ${result.said}`);
-  }
-  return unsound;
+  const faults = await shared(workshops, [...checks], async (workshop, [name, check]) => {
+    const { passed, ran, said } = await workshop.run(check);
+    if (passed && ran > 0) return [];
+    const fault = `${name}: ${ran === 0 ? "runs nothing" : "fails without a bug"}: ${said}`;
+    print(`UNSOUND  ${fault}`);
+    return [fault];
+  });
+  return faults.flat();
 }
 
 async function find(workshop: Workshop, mutant: Mutant): Promise<Finding> {
