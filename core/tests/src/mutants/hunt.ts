@@ -27,6 +27,9 @@ export interface Hunt {
 /** Workshops at once: as many as `npm test` has files. */
 const jobs = 2;
 
+/** How long a check may take with a bug: so many times what it takes without one, and this on top. What takes longer hangs. */
+const patience = { times: 4, ms: 20_000 };
+
 /** Plants each bug and runs its check, telling through `print` as it goes. */
 export async function hunt(mutants: readonly Mutant[], print: (line: string) => void): Promise<Hunt> {
   const workshops = await Promise.all(Array.from({ length: jobs }, () => Workshop.open(checkout)));
@@ -38,9 +41,9 @@ export async function hunt(mutants: readonly Mutant[], print: (line: string) => 
     });
   }
   try {
-    const unsound = await unsoundChecks(workshops, mutants, print);
+    const { unsound, msOf } = await withoutBugs(workshops, mutants, print);
     const findings = await shared(workshops, mutants, async (workshop, mutant) => {
-      const finding = await find(workshop, mutant);
+      const finding = await find(workshop, mutant, (msOf.get(nameOf(mutant.check)) ?? 0) * patience.times + patience.ms);
       print(`${marks[finding.outcome]} ${mutant.rule}: ${mutant.bug}\n         → ${finding.by}`);
       return finding;
     });
@@ -71,23 +74,34 @@ async function shared<T, R>(
 
 const marks: Readonly<Record<Finding["outcome"], string>> = { found: "found   ", survived: "SURVIVED", misfit: "MISFIT  " };
 
-/** Without a bug every check passes, and runs something. */
-async function unsoundChecks(workshops: readonly Workshop[], mutants: readonly Mutant[], print: (line: string) => void): Promise<string[]> {
-  const checks = new Map(mutants.map(({ check }) => [check.kind === "flush" ? "flush proof" : describeCheck(check), check]));
+/** What one run shows of a check; the flush proof shows all its promises at once. */
+function nameOf(check: Check): string {
+  return check.kind === "flush" ? "flush proof" : describeCheck(check);
+}
+
+/** Without a bug every check passes, and runs something; how long that took is told. */
+async function withoutBugs(
+  workshops: readonly Workshop[],
+  mutants: readonly Mutant[],
+  print: (line: string) => void,
+): Promise<{ readonly unsound: readonly string[]; readonly msOf: ReadonlyMap<string, number> }> {
+  const checks = new Map(mutants.map(({ check }) => [nameOf(check), check]));
+  const msOf = new Map<string, number>();
   const faults = await shared(workshops, [...checks], async (workshop, [name, check]) => {
-    const { passed, ran, said } = await workshop.run(check);
+    const { passed, ran, said, ms } = await workshop.run(check);
+    msOf.set(name, ms);
     if (passed && ran > 0) return [];
     const fault = `${name}: ${ran === 0 ? "runs nothing" : "fails without a bug"}: ${said}`;
     print(`UNSOUND  ${fault}`);
     return [fault];
   });
-  return faults.flat();
+  return { unsound: faults.flat(), msOf };
 }
 
-async function find(workshop: Workshop, mutant: Mutant): Promise<Finding> {
+async function find(workshop: Workshop, mutant: Mutant, msMax: number): Promise<Finding> {
   let finding: Finding | undefined;
   const misfit = await workshop.planted(mutant.patches, async () => {
-    const { passed, said } = await workshop.run(mutant.check);
+    const { passed, said } = await workshop.run(mutant.check, msMax);
     const found = !passed && isMeant(mutant.check, said);
     finding = found
       ? { mutant, outcome: "found", by: said }
