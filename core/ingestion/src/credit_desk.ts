@@ -51,22 +51,23 @@ export interface Supply {
 
 const noRound: Round = Object.freeze({ grants: [], overRate: [] });
 
-/** Events that rates still allow in this round, as they are given away. */
+/** Events that shared rates still allow in this round, as they are given away. */
 class EventsLeft {
-  #total: number;
-  readonly #kinds: Map<ProducerKind, number>;
+  readonly #rates: SharedRates<ProducerKind>;
+  readonly #given = new Map<ProducerKind, number>();
+  #givenTotal = 0;
 
   constructor(rates: SharedRates<ProducerKind>) {
-    this.#total = rates.total().events;
-    this.#kinds = new Map(producerKinds.map((kind) => [kind, rates.of(kind).events]));
+    this.#rates = rates;
   }
 
   /** As many of `events` as there are. */
   take(kind: ProducerKind, events: number): number {
-    const ofKind = this.#kinds.get(kind) ?? 0;
-    const given = Math.min(events, ofKind, this.#total);
-    this.#kinds.set(kind, ofKind - given);
-    this.#total -= given;
+    const ofKind = this.#given.get(kind) ?? 0;
+    const room = Math.min(this.#rates.of(kind, events).events - ofKind, this.#rates.total(events).events - this.#givenTotal);
+    const given = Math.max(0, Math.min(events, room));
+    this.#given.set(kind, ofKind + given);
+    this.#givenTotal += given;
     return given;
   }
 }
@@ -295,9 +296,10 @@ export class CreditDesk {
     };
     if (!covers(allowed)) return aside("rate", waitMs(bucket, rate, free, useful));
     const retryMs = rates.waitMs(identity.kind, useful);
-    if (covers(rates.of(identity.kind)) && covers(rates.total())) return allowed;
+    const kindCovers = covers(rates.of(identity.kind, useful.events));
+    if (kindCovers && covers(rates.total(useful.events))) return allowed;
     this.#missed(sharing.nowMs);
-    return aside(covers(rates.of(identity.kind)) ? "total_rate" : "kind_rate", retryMs);
+    return aside(kindCovers ? "total_rate" : "kind_rate", retryMs);
   }
 
   #missed(nowMs: number): void {

@@ -103,6 +103,11 @@ export interface RateUse {
 
 const noUse: RateUse = Object.freeze({ unused: { bytes: 0, events: 0 }, spentTotal: { bytes: 0, events: 0 } });
 
+/** Claims up to this many events may take the last that there are. */
+const smallClaimEventsMax = 64;
+/** Of a bucket that many share, what comes in so much time is for small claims. A bucket holds a second's worth, and two of the largest frames at least. */
+const keptMs = 250;
+
 interface Share {
   readonly limit: RateLimit;
   bucket: Bucket;
@@ -140,20 +145,20 @@ export class SharedRates<Kind extends string> {
     for (const share of [this.#total, ...this.#kinds.values()]) share.bucket = refill(share.bucket, share.limit, nowMs);
   }
 
-  /** More credit that the whole gate's bucket covers. */
-  total(): Cost {
-    return room(this.#total);
+  /** More credit that the whole gate's bucket covers, for a claim of so many events. */
+  total(claimedEvents = 0): Cost {
+    return room(this.#total, claimedEvents);
   }
 
-  /** More credit that the kind's bucket covers. */
-  of(kind: Kind): Cost {
-    return room(this.#of(kind));
+  /** More credit that the kind's bucket covers, for a claim of so many events. */
+  of(kind: Kind, claimedEvents = 0): Cost {
+    return room(this.#of(kind), claimedEvents);
   }
 
   /** Milliseconds until the kind's and the gate's bucket both cover `cost` more. */
   waitMs(kind: Kind, cost: Cost): number {
-    const wait = ({ bucket, limit, unusedBytes, unusedEvents }: Share): number =>
-      waitMs(bucket, limit, { bytes: unusedBytes, events: unusedEvents }, cost);
+    const wait = (share: Share): number =>
+      waitMs(share.bucket, share.limit, { bytes: share.unusedBytes, events: share.unusedEvents + keptEvents(share, cost.events) }, cost);
     return Math.max(wait(this.#total), wait(this.#of(kind)));
   }
 
@@ -164,6 +169,11 @@ export class SharedRates<Kind extends string> {
   }
 }
 
-function room({ bucket, unusedBytes, unusedEvents }: Share): Cost {
-  return covered(bucket, { bytes: unusedBytes, events: unusedEvents });
+function room(share: Share, claimedEvents: number): Cost {
+  return covered(share.bucket, { bytes: share.unusedBytes, events: share.unusedEvents + keptEvents(share, claimedEvents) });
+}
+
+/** What a large claim leaves in a bucket that many share: emptied by one, it would keep waiting those who ask for a few events each. */
+function keptEvents({ limit }: Share, claimedEvents: number): number {
+  return claimedEvents > smallClaimEventsMax ? Math.floor((limit.eventsPerSecondMax * keptMs) / 1000) : 0;
 }

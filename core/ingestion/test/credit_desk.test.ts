@@ -94,10 +94,28 @@ test("BP-6 step 4: one round gives no kind, and not all together, more events th
   const scarce = { ...rate, burstEventsMax: 250 };
   const events = ({ grants }: { readonly grants: readonly { readonly cost: Cost }[] }): number =>
     grants.reduce((sum, { cost }) => sum + cost.events, 0);
-  const sessions = crowd(10, much);
+  const some = { bytes: 5000, events: 60 };
+  const sessions = crowd(10, some);
   assert.equal(events(deskOf(sessions).round({ rates: ratesOf(scarce) })), 250, "the gate's");
   assert.equal(events(deskOf(sessions).round({ rates: ratesOf(rate, scarce) })), 250, "the kind's");
-  assert.equal(events(deskOf(crowd(10, much, "dpi")).round({ rates: ratesOf(rate, scarce) })), 1000, "another kind's");
+  assert.equal(events(deskOf(crowd(10, some, "dpi")).round({ rates: ratesOf(rate, scarce) })), 600, "another kind's");
+});
+
+test("BP-22 of a rate that all share a large claim leaves what comes in a quarter of a second to those who ask for a few events", () => {
+  const greedy = session(poor, { bytes: 5000, events: 10_000 }, { id: 99 });
+  const [first] = deskOf([greedy], { frameEventsMax: 500 }).round({ rates: ratesOf() }).grants;
+  assert.equal(first?.cost.events, 750, "of a thousand a second");
+  const rates = ratesOf();
+  rates.move("linux", undefined, { unused: { bytes: 0, events: 750 }, spentTotal: { bytes: 0, events: 0 } });
+  const { round } = deskOf([session(poor, { bytes: 5000, events: 10_000 }, { id: 99 }), ...crowd(5, { bytes: 1000, events: 40 })], {
+    frameEventsMax: 500,
+  });
+  const { grants, overRate } = round({ rates });
+  assert.deepEqual(overRate, [{ session: 99, reason: "kind_rate", retryAfterMs: 500 }]);
+  assert.deepEqual(
+    grants.map(({ cost }) => cost.events),
+    [40, 40, 40, 40, 40],
+  );
 });
 
 test("R-14 no session holds more events than its cap, however many it wants", () => {

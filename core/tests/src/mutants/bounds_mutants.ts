@@ -30,7 +30,7 @@ const shared: readonly Mutant[] = [
   {
     rule: "BP-6",
     bug: "one round gives out a kind's events more than once",
-    patches: [{ file: `${gate}/credit_desk.js`, find: "this.#kinds.set(kind, ofKind - given);", replace: "" }],
+    patches: [{ file: `${gate}/credit_desk.js`, find: "this.#given.set(kind, ofKind + given);", replace: "" }],
     check: named(`${tests}/credit_desk.test.js`, "BP-6 step 4: one round gives no kind"),
   },
   {

@@ -234,6 +234,12 @@ export const pressureMutants: readonly Mutant[] = [
     check: named(`${tests}/credit_desk.test.js`, "BP-21 R-14 room that nobody's claim"),
   },
   {
+    rule: "BP-22",
+    bug: "one large claim empties a bucket that all share",
+    patches: [{ file: `${gate}/rate_limit.js`, find: "claimedEvents > smallClaimEventsMax ?", replace: "false ?" }],
+    check: named(`${tests}/credit_desk.test.js`, "BP-22"),
+  },
+  {
     rule: "BP-15",
     bug: "the linger grows again before anybody could gather that long",
     patches: [{ file: `${gate}/linger.js`, find: "this.#steadyMs >= Math.min(this.#ms, heededMsMax)", replace: "true" }],
