@@ -13,8 +13,8 @@ import type { Session } from "./session_state.ts";
 
 /** Frames below this share of the largest could be larger. */
 const smallFrameRatio = 0.25;
-/** Share of the ticks at which peers wait, from which on the gate is too slow for what comes. */
-const drowningRatio = 0.9;
+/** Share of the ticks at which peers wait, from which on the gate is too slow for what comes: half of them, for it shares its cores with others. */
+const drowningRatio = 0.5;
 /** Time for producers to heed a longer linger, at most: who waited for the whole of a long one would watch an overload grow. */
 const heededMsMax = 5000;
 /** Share of the frames that the gate wants to verify, below which frames are not what it is slow with: to gather longer would help nobody. */

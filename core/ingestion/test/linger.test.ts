@@ -78,7 +78,7 @@ test("BP-15 peers that wait at some ticks only are a burst, and no gate that has
   const linger = new Linger(settings);
   for (let second = 0; second < 30; second += 1) {
     frames(linger, 900);
-    for (let i = 0; i < 10; i += 1) linger.tick(i < 8);
+    for (let i = 0; i < 10; i += 1) linger.tick(i < 4);
     linger.update(1, 0);
   }
   assert.equal(linger.ms, settings.lingerMsMin);
