@@ -39,6 +39,7 @@ export const fairnessCommand: CommandSpec<FairnessOptions> = {
   },
   notes: `Beside the honest producers a flooded window has: one greedy producer, one that ignores its credit and comes back at once, one that sends and never
 reads, and one that sends HTTP/2 frames that carry nothing, of one kind after the other. With a --total between the honest load and all that is
-offered the gateway has to share: what the honest ones leave is the greedy one's, and no more.`,
+offered the gateway has to share: what the honest ones leave is the greedy one's, and no more.
+A result page is added to, so that one may hold both.`,
   exits: ["fair", "not"],
 };

@@ -286,7 +286,7 @@ export const connectionCodes: Readonly<Record<ConnectionCode, IngestCodeSpec>> =
     "retry",
     g.resourceExhausted,
     "reconnect",
-    "granted credit was held for long without being used",
+    "granted credit was held for long without being used, while others waited for it",
     "ask for credit when there is something to send",
   ),
   INGEST_RECONNECT_FLOOD: spec(

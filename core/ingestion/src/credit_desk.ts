@@ -61,11 +61,12 @@ class EventsLeft {
     this.#rates = rates;
   }
 
-  /** As many of `events` as there are. */
-  take(kind: ProducerKind, events: number): number {
+  /** As many of `events` as there are; of what is kept for small claims at most `useful`, where that is one. */
+  take(kind: ProducerKind, useful: number, events: number): number {
     const ofKind = this.#given.get(kind) ?? 0;
-    const room = Math.min(this.#rates.of(kind, events).events - ofKind, this.#rates.total(events).events - this.#givenTotal);
-    const given = Math.max(0, Math.min(events, room));
+    const coveredOf = (claim: number): number =>
+      Math.min(claim, this.#rates.of(kind, claim).events - ofKind, this.#rates.total(claim).events - this.#givenTotal);
+    const given = Math.max(0, coveredOf(useful), coveredOf(events));
     this.#given.set(kind, ofKind + given);
     this.#givenTotal += given;
     return given;
@@ -129,8 +130,9 @@ export class CreditDesk {
     }
     if (this.#overRate.has(session.id)) return false;
     this.#waiting.add(session.id);
-    if (lacksEventsFor(session, this.#settings) > 0) this.#locked.add(session.id);
-    if (wish.bytes > 0 && holdsRoom(session, this.#settings)) this.#holding.add(session.id);
+    if (!holdsRoom(session, this.#settings)) return true;
+    if (wish.bytes > 0) this.#holding.add(session.id);
+    if (usefulGrant(wish, outstanding(session.account), this.#settings).events > 0) this.#locked.add(session.id);
     return true;
   }
 
@@ -178,7 +180,7 @@ export class CreditDesk {
       const free = outstanding(session.account);
       const allowed = this.#allowed(session, free, { bytes: 0, events }, sharing);
       if (allowed === undefined) continue;
-      const given = sharing.eventsLeft.take(session.identity.kind, this.#eventsMax(wishOf(session, this.#settings), free, allowed));
+      const given = sharing.eventsLeft.take(session.identity.kind, events, this.#eventsMax(wishOf(session, this.#settings), free, allowed));
       if (given === 0) continue;
       this.#locked.delete(id);
       costs.set(id, { bytes: 0, events: given });
@@ -196,11 +198,10 @@ export class CreditDesk {
     let leftBytes = poolBytes;
     let short = false;
     const give = (need: Need, bytes: number): boolean => {
-      const events = bytes > 0 || need.wantBytes === 0 ? sharing.eventsLeft.take(need.kind, need.eventsMax) : 0;
+      const events = bytes > 0 || need.wantBytes === 0 ? sharing.eventsLeft.take(need.kind, need.usefulEvents, need.eventsMax) : 0;
       if (events === 0 && (bytes === 0 || need.usefulEvents > 0)) return false;
       leftBytes -= bytes;
       this.#waiting.delete(need.session);
-      this.#holding.delete(need.session);
       costs.set(need.session, { bytes, events });
       return true;
     };

@@ -101,6 +101,43 @@ test("BP-6 step 4: one round gives no kind, and not all together, more events th
   assert.equal(events(deskOf(crowd(10, some, "dpi")).round({ rates: ratesOf(rate, scarce) })), 600, "another kind's");
 });
 
+test("BP-21 R-14 who holds room and was beyond a rate is neither locked nor forgotten when time has passed", () => {
+  const [lacksEvents, lacksBytes] = [
+    session({ bytes: 800, events: 0 }, { bytes: 1000, events: 30 }, { id: 1 }),
+    session({ bytes: 900, events: 40 }, { bytes: 5000, events: 0 }, { id: 2 }),
+  ];
+  for (const [one, poolBytes, cost] of [
+    [lacksEvents, 0, { bytes: 0, events: 30 }],
+    [lacksBytes, 150, { bytes: 100, events: 0 }],
+  ] as const) {
+    // Behind so many others that only what it holds can bring it forward.
+    const { desk, round } = deskOf([...crowd(300, { bytes: 1000, events: 0 }).map((other) => ({ ...other, id: other.id + 100 })), one]);
+    for (let rounds = 0; rounds < 3; rounds += 1) round({ rates: ratesOf(broke), poolBytes });
+    const rich = { ...rate, burstBytesMax: 10_000_000, burstEventsMax: 1_000_000 };
+    const grants = [1, 2, 3].flatMap(() => {
+      desk.refresh();
+      return round({ rates: ratesOf(rich, rich), poolBytes }).grants;
+    });
+    assert.deepEqual(grants, [{ session: one.id, cost }]);
+    desk.forget(one.id);
+    for (let id = 101; id <= 400; id += 1) desk.forget(id);
+    assert.ok(desk.isIdle);
+  }
+});
+
+test("R-14 whoever has left is forgotten, also where he held room", () => {
+  const { desk } = deskOf([session({ bytes: 800, events: 0 }, { bytes: 1000, events: 30 })]);
+  desk.forget(1);
+  assert.ok(desk.isIdle);
+});
+
+test("BP-22 whoever lacks a few events of many that it would like gets those few of what is kept", () => {
+  const scarce = { ...rate, burstEventsMax: 200 };
+  const wants = session({ bytes: 0, events: frameEvents - 5 }, { bytes: frameBytes, events: 5000 });
+  const { grants } = deskOf([wants]).round({ rates: ratesOf(scarce) });
+  assert.deepEqual(grants, [{ session: 1, cost: { bytes: frameBytes, events: 5 } }]);
+});
+
 test("BP-22 of a rate that all share a large claim leaves what comes in a quarter of a second to those who ask for a few events", () => {
   const greedy = session(poor, { bytes: 5000, events: 10_000 }, { id: 99 });
   const [first] = deskOf([greedy], { frameEventsMax: 500 }).round({ rates: ratesOf() }).grants;
@@ -196,6 +233,8 @@ test("BP-21 R-14 room that nobody's claim fits into goes to one who holds room a
     { bytes: 700, events: 0 },
     "those whom it did not help are not forgotten",
   );
+  assert.equal(round({ ...supply, poolBytes: 749 }).grants.length, 0, "until its bytes have come back nobody else gets them");
+  assert.equal(round({ ...supply, poolBytes: 750 }).grants.length, 1, "and then at once");
 });
 
 test("BP-21 R-14 whatever frames wait, and however little room there is, all of them get through", () => {

@@ -59,17 +59,14 @@ async function shared<T, R>(
   items: readonly T[],
   work: (workshop: Workshop, item: T) => Promise<R>,
 ): Promise<R[]> {
-  const results = new Map<T, R>();
-  const left = items.values();
+  const results: R[] = [];
+  const left = items.entries();
   await Promise.all(
     workshops.map(async (workshop) => {
-      for (const item of left) results.set(item, await work(workshop, item));
+      for (const [n, item] of left) results[n] = await work(workshop, item);
     }),
   );
-  return items.flatMap((item) => {
-    const result = results.get(item);
-    return result === undefined ? [] : [result];
-  });
+  return results;
 }
 
 const marks: Readonly<Record<Finding["outcome"], string>> = { found: "found   ", survived: "SURVIVED", misfit: "MISFIT  " };

@@ -26,6 +26,7 @@ const {
     rate: countIfGiven("--rate <n>", "events per second of all producers together"),
     result: resultFile,
   },
+  notes: "A result page is added to.",
   exits: ["every outage passed", "one did not"],
 }).values;
 const common = { ...system, ...(rate === undefined ? {} : { eventsPerSecond: rate }) };
