@@ -167,11 +167,6 @@ export class Runner {
     return this.#keeper.save();
   }
 
-  async #removeFree(): Promise<void> {
-    await this.#spool.removeFree();
-    this.#listener.progressed();
-  }
-
   get #spool(): Spool {
     return this.#opened.spool;
   }
@@ -199,11 +194,7 @@ export class Runner {
         this.losses.declare(effect);
         return;
       case "forget":
-        if (this.#spool.forget(effect.indexes)) {
-          // In this order: what a segment told must be in the state file before the segment goes.
-          void this.saveState();
-          void this.#keeper.behind(() => this.#removeFree());
-        }
+        if (this.#spool.forget(effect.indexes)) void this.#keeper.removeFree(() => this.#listener.progressed());
         this.#listener.progressed();
         return;
       case "connect":

@@ -106,7 +106,7 @@ export class Spool {
 
   /** The same without segments that nothing needs any more and that are about to be deleted. */
   get neededBytes(): number {
-    return this.#free().reduce((sum, segment) => sum - segment.bytes, this.bytes);
+    return this.free.reduce((sum, segment) => sum - segment.bytes, this.bytes);
   }
 
   /** Whoever writes beside the segments waits for room as they do. */
@@ -143,7 +143,7 @@ export class Spool {
     this.#cacheBytes -= payload.length;
   }
 
-  /** Forgets batches. Returns whether segments became free; `removeFree` deletes them, after the caller has written its state. */
+  /** Forgets batches. Returns whether there are segments that nothing needs any more: see `free`. */
   forget(indexes: readonly number[]): boolean {
     for (const index of indexes) {
       const slot = this.#slots.get(index);
@@ -153,12 +153,11 @@ export class Spool {
       slot.segment.users -= 1;
       if (slot.linkSegment !== undefined) slot.linkSegment.users -= 1;
     }
-    return this.#free().length > 0;
+    return this.free.length > 0;
   }
 
-  /** Deletes segments that nothing needs. The state file must tell what they told. */
-  async removeFree(): Promise<void> {
-    const free = this.#free();
+  /** Deletes segments that were free when the state was taken that is on disk by now: only of them it tells what they told. */
+  async remove(free: readonly Segment[]): Promise<void> {
     for (const segment of free) this.#segments.splice(this.#segments.indexOf(segment), 1);
     for (const segment of free) {
       await segment.file.close();
@@ -180,10 +179,10 @@ export class Spool {
   }
 
   /**
-   * Only from the oldest on: a batch that was signed later has its link in a later segment. If that went first, a crash would leave the batch
-   * without its place, and it would be sent a second time under another number.
+   * Segments that nothing needs any more. Only from the oldest on: a batch that was signed later has its link in a later segment. If that went
+   * first, a crash would leave the batch without its place, and it would be sent a second time under another number.
    */
-  #free(): Segment[] {
+  get free(): readonly Segment[] {
     const needed = this.#segments.findIndex((segment) => segment.users > 0);
     return this.#segments.slice(0, needed < 0 ? -1 : Math.min(needed, this.#segments.length - 1));
   }

@@ -1,12 +1,13 @@
 /**
  * Why: beside the frames a few facts must survive: where the chain ends, where the source stands, whose receipts are believed.
- * Enforces: one write at a time, and deletions in line behind the write that makes them safe; a cursor counts when its batch is durable.
+ * Enforces: one write at a time; a segment is deleted behind the write of a state that tells all it told; a cursor counts when its batch is durable.
  * Forbids: swallowing a failed write.
  */
 import type { Receipt } from "ransomeye-ingestion/protocol";
-import { type RoomWaiter, untilRoom } from "./disk_room.ts";
+import { untilRoom } from "./disk_room.ts";
 import type { MachineState } from "./machine_types.ts";
 import type { ReceiptTrust } from "./receipt_trust.ts";
+import type { Segment, Spool } from "./spool.ts";
 import type { OpenedSpool } from "./spool_open.ts";
 import { type CursorAt, newerCursor } from "./spool_recovery.ts";
 import { type SpoolState, writeSpoolState } from "./spool_state.ts";
@@ -18,7 +19,7 @@ export class StateKeeper {
   readonly #machine: () => MachineState;
   readonly #trust: ReceiptTrust;
   readonly #failed: (error: unknown) => void;
-  readonly #room: RoomWaiter;
+  readonly #spool: Spool;
   readonly #coming: CursorAt[] = [];
   #cursor: CursorAt | undefined;
   /** Where the source stands behind events that a declaration holds; it counts when the state that has them is on disk. */
@@ -38,7 +39,7 @@ export class StateKeeper {
     this.#machine = machine;
     this.#trust = trust;
     this.#failed = failed;
-    this.#room = opened.spool.roomWaiter;
+    this.#spool = opened.spool;
     this.#cursor = opened.cursor;
     this.#lastReceipt = opened.state?.lastReceipt;
   }
@@ -72,7 +73,7 @@ export class StateKeeper {
 
   /** Writes what is true now; `written` is told at that moment. A full disk is waited for. */
   save(written: () => void = () => undefined): Promise<void> {
-    return this.behind(() =>
+    return this.#behind(() =>
       untilRoom(async () => {
         written();
         const cursor = this.#behindLosses();
@@ -84,8 +85,23 @@ export class StateKeeper {
           lastReceipt: this.#lastReceipt,
         });
         this.#cursor = newerCursor(cursor, this.#cursor);
-      }, this.#room),
+      }, this.#spool.roomWaiter),
     );
+  }
+
+  /**
+   * Writes what is true now, then deletes the segments that nothing needed at that moment. What becomes free while the state is written waits for the next
+   * one: this one does not tell it, and a crash in between would leave a hole.
+   */
+  removeFree(removed: () => void): Promise<void> {
+    let free: readonly Segment[] = [];
+    void this.save(() => {
+      ({ free } = this.#spool);
+    });
+    return this.#behind(async () => {
+      await this.#spool.remove(free);
+      removed();
+    });
   }
 
   #behindLosses(): CursorAt | undefined {
@@ -93,8 +109,7 @@ export class StateKeeper {
     return declared !== undefined && declared.index >= (this.#cursor?.index ?? 0) ? declared : this.#cursor;
   }
 
-  /** Does something behind the writes that were asked for before. */
-  behind(work: () => Promise<void>): Promise<void> {
+  #behind(work: () => Promise<void>): Promise<void> {
     this.#line = this.#line.then(work);
     this.#line.catch(this.#failed);
     return this.#line;

@@ -185,7 +185,13 @@ export const gateMutants: readonly Mutant[] = [
         replace: "return this.#segments.slice(0, -1).filter((segment) => segment.users === 0);\n        const needed = 0;",
       },
     ],
-    check: named("agents/sdk/dist/test/spool_deletion.test.js", "X-6"),
+    check: named("agents/sdk/dist/test/spool_deletion.test.js", "X-6 a link's segment"),
+  },
+  {
+    rule: "X-6, R-5",
+    bug: "with a segment goes what became free while the state was written, which does not tell it",
+    patches: [{ file: `${sdk}/state_keeper.js`, find: "this.#spool.remove(free)", replace: "this.#spool.remove(this.#spool.free)" }],
+    check: named("agents/sdk/dist/test/spool_deletion.test.js", "X-6 R-5 whenever"),
   },
   {
     rule: "R-17",

@@ -1,6 +1,7 @@
 /**
  * Why: a producer's promise hangs on what its disk holds after a crash, so the disk is a party of its own.
- * Enforces: what was not synced is lost at a crash, but for some first part of it; the state file is the old one or the new one, never half.
+ * Enforces: what was not synced is lost at a crash, but for some first part of it; the state file is the old one or the new one, never half, and tells what was
+ *   true when its writing began.
  * Forbids: telling durability before the sync has ended.
  */
 import { type BatchRecord, type LinkRecord, type MachineState, incompleteTail } from "ransomeye-sdk";
@@ -8,7 +9,8 @@ import { type Life, type Scheduler, between } from "./scheduler.ts";
 
 export type DiskRecord = { readonly record: BatchRecord; readonly payload: Buffer } | { readonly record: LinkRecord };
 
-interface Segment {
+/** A segment file. */
+export interface Segment {
   readonly records: DiskRecord[];
 }
 
@@ -30,6 +32,7 @@ export class SimDisk {
   #writing: readonly DiskRecord[] = [];
   #busy = false;
   #forgotten = new Set<number>();
+  readonly #states: (() => void)[] = [];
 
   constructor(scheduler: Scheduler) {
     this.#scheduler = scheduler;
@@ -56,6 +59,7 @@ export class SimDisk {
     this.#queue = [];
     this.#writing = [];
     this.#busy = false;
+    this.#states.length = 0;
     this.#forgotten = new Set();
     this.#dropIncompleteCall();
   }
@@ -71,16 +75,23 @@ export class SimDisk {
     return this.#free().length > 0;
   }
 
-  removeFree(): void {
-    const free = new Set(this.#free());
-    this.segments = this.segments.filter((segment) => !free.has(segment));
+  remove(free: readonly Segment[]): void {
+    this.segments = this.segments.filter((segment) => !free.includes(segment));
   }
 
-  saveState(life: Life, state: () => MachineState, then: () => void): void {
-    life.in(this.#scheduler.random.float() * this.syncMsMax, "", () => {
-      this.state = state();
-      then();
-    });
+  /** Writes the state file, in line with others: what is true when its turn comes, durable a while later. `then` hears what was free at that first moment. */
+  saveState(life: Life, state: () => MachineState, then: (free: readonly Segment[]) => void): void {
+    const turn = (): void => {
+      const taken = state();
+      const free = this.#free();
+      life.in(this.#scheduler.random.float() * this.syncMsMax, "", () => {
+        this.state = taken;
+        then(free);
+        this.#states.shift();
+        this.#states[0]?.();
+      });
+    };
+    if (this.#states.push(turn) === 1) turn();
   }
 
   #write(life: Life, listener: DiskListener): void {

@@ -16,7 +16,7 @@ import {
   freshMachineState,
   recoverChain,
 } from "ransomeye-sdk";
-import { SimDisk } from "./disk.ts";
+import { type Segment, SimDisk } from "./disk.ts";
 import type { GateNode } from "./gate_node.ts";
 import { type SimKey, sign } from "./keys.ts";
 import type { Oracle } from "./oracle.ts";
@@ -160,7 +160,7 @@ export class ProducerNode {
       case "settle":
         return oracle.settled(this.id, effect.frames, effect.answer, (index) => this.#linesOf(index));
       case "forget":
-        if (this.disk.forget(effect.indexes)) this.#save(() => this.disk.removeFree());
+        if (this.disk.forget(effect.indexes)) this.#save((free) => this.disk.remove(free));
         return;
       case "connect":
         return this.#connect(effect.afterMs + (effect.attempt === 0 ? 0 : fullJitterMs(scheduler.random, effect.attempt - 1, 50, 2000)));
@@ -272,15 +272,15 @@ export class ProducerNode {
     return { header, signature: sign(this.#options.key.secret, header) };
   }
 
-  #save(then: () => void): void {
+  #save(then: (free: readonly Segment[]) => void): void {
     this.#saving += 1;
     const life = this.#life;
     this.disk.saveState(
       life,
       () => this.#machine.state,
-      () => {
+      (free) => {
         this.#saving -= 1;
-        then();
+        then(free);
       },
     );
   }
