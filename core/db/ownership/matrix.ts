@@ -157,6 +157,7 @@ const ops: readonly MatrixRow[] = [
   callable("ops.day_sizes", "disk state (R-33)", [keeper, reader]),
   callable("ops.drop_day", "retention (R-33)", [keeper]),
   internal("ops.partition_name"),
+  internal("ops.set_upkeep"),
   internal("ops.count_day"),
 ];
 

@@ -47,6 +47,19 @@ test("R-16 yesterday to today + 8 exist after preparation, for every table by da
   assert.equal(await ensurePartitions({ pool: database.rolePool("ransomeye_keeper"), clock: systemClock, telemetry }), 0);
 });
 
+test("a day's tables are vacuumed and counted when they have doubled, and not each time that a fifth was added", async () => {
+  await using database = await server.database();
+  const { rows } = await database.pool.query<{ name: string; options: string[] | null; toast: string[] | null }>(
+    `SELECT c.relname AS name, c.reloptions AS options, t.reloptions AS toast FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+       LEFT JOIN pg_class t ON t.oid = c.reltoastrelid WHERE c.relkind = 'r' ORDER BY 1`,
+  );
+  assert.ok(rows.length > 0 && rows.some(({ toast }) => toast !== null));
+  for (const { name, options, toast } of rows) {
+    assert.deepEqual(options, ["autovacuum_vacuum_insert_scale_factor=1", "autovacuum_analyze_scale_factor=1"], name);
+    if (toast !== null) assert.deepEqual(toast, ["autovacuum_vacuum_insert_scale_factor=1"], name);
+  }
+});
+
 test("R-29 bounds are UTC in every session time zone, across leap days, year ends and changes of daylight saving", async () => {
   await using database = await server.database();
   const places: [string, string][] = [

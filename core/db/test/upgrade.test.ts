@@ -32,4 +32,8 @@ test("FM-13 0009: entries of the release before keep their gate and have no inca
   assert.deepEqual({ ...known.rows[0] }, { place: "same", gateway: "gateway-1", incarnation: null });
   const made = await pool.query("SELECT ops.ensure_partitions(date '2026-01-01', 2) AS n");
   assert.equal(made.rows[0]?.n, 1, "the day that stood aside is attached again");
+  const upkeep = await pool.query(
+    "SELECT bool_and(reloptions @> '{autovacuum_analyze_scale_factor=1}') AS same FROM pg_class WHERE relname ~ '_2026_01_0[12]$'",
+  );
+  assert.equal(upkeep.rows[0]?.same, true, "days of earlier versions are kept like new ones, also one that stood aside");
 });

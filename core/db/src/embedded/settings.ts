@@ -62,6 +62,10 @@ export function serverSettings(input: SettingsInput): Readonly<Record<string, st
     max_locks_per_transaction: "256",
     autovacuum: "on",
     autovacuum_naptime: "20s",
+    // What can wait takes half of the cores, and a question a quarter of them beside its own: on a small machine producers would wait while somebody counts.
+    autovacuum_max_workers: String(clamp(Math.floor(machine.cores / 2), 1, 3)),
+    max_parallel_workers_per_gather: String(clamp(Math.floor(machine.cores / 4), 0, 2)),
+    max_parallel_maintenance_workers: String(clamp(Math.floor(machine.cores / 4), 0, 2)),
     // The queries here are short or read much; compiling them costs more than it gives, and holds memory.
     jit: "off",
     TimeZone: "UTC",
