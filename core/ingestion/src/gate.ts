@@ -380,8 +380,11 @@ export class Gate {
   }
 
   #context({ producer, kind }: Identity): SessionContext {
+    const { nowMs, nowUs } = this.#at;
+    // Every field by its name: this is made for every signal, and a spread object costs more than the step that it is made for.
     return {
-      ...this.#at,
+      nowMs,
+      nowUs,
       settings: this.#settings,
       incarnation: this.#ports.incarnation,
       checks: this.#ports.checks,
@@ -389,7 +392,7 @@ export class Gate {
       registryVersion: this.#ports.directory.version,
       lingerMs: this.#linger.msFor(this.#settings.kinds[kind].weight),
       pressure: this.#pressure.now,
-      creditExcusedUntilMs: Math.max(this.#pressure.pausedUntilMs(this.#at.nowMs), this.#desk.enoughUntilMs(this.#at.nowMs)),
+      creditExcusedUntilMs: Math.max(this.#pressure.pausedUntilMs(nowMs), this.#desk.enoughUntilMs(nowMs)),
       receiptPublicKey: this.#ports.receiptPublicKey,
       seal: this.#ports.seal,
     };
