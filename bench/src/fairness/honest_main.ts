@@ -1,6 +1,8 @@
 /**
  * Why: the honest producers of the fairness bench, whom a flood must not hurt.
- * Enforces: each offers its share at its rate whether the gate keeps up or not, in frames of what has come since the last; every receipt is timed.
+ * Enforces: each offers its share at its rate whether the gate keeps up or not, in frames of what has come since the last; every receipt is timed. A linger that
+ *   the gate tells holds for frames that are begun from then on, as in the SDK, and each keeps its own phase: 200 hosts do not seal as one because this
+ *   process, which plays them all, was not scheduled for a moment.
  * Forbids: slowing down when the gate does: a producer's events do not wait for their turn to happen.
  */
 import { seededRandom } from "ransomeye-kernel";
@@ -38,7 +40,9 @@ const random = seededRandom("honest");
 const pool = eventPool(2, 4_000, random);
 
 const sessions: LoadSession[] = [];
+/** By producer: when its last frame was sealed, when its open one is due, and the part of an event that it was short of. */
 const sealedUs: number[] = [];
+const dueUs: number[] = [];
 const owed: number[] = [];
 const ended: string[] = [];
 let timer: NodeJS.Timeout | undefined;
@@ -56,7 +60,9 @@ async function begin({ identities, gateway, eventsPerSecond }: Extract<HonestQue
     });
     if (!(await session.open())) throw new Error(`a session did not open: ${ended.join("; ")}`);
     sessions.push(session);
-    sealedUs.push(sharedClockUs() - random.float() * frameMsMin * 1000);
+    const nowUs = sharedClockUs();
+    sealedUs.push(nowUs);
+    dueUs.push(nowUs + random.float() * frameMsMin * 1000);
     owed.push(0);
   }
   const perSession = eventsPerSecond / sessions.length;
@@ -66,11 +72,13 @@ async function begin({ identities, gateway, eventsPerSecond }: Extract<HonestQue
 function sealDue(perSession: number): void {
   const nowUs = sharedClockUs();
   for (const [n, session] of sessions.entries()) {
-    const passedUs = nowUs - (sealedUs[n] ?? nowUs);
-    if (passedUs < Math.max(frameMsMin, session.lingerMs) * 1000) continue;
-    const events = perSession * (passedUs / 1e6) + (owed[n] ?? 0);
+    const lateUs = nowUs - (dueUs[n] ?? nowUs);
+    if (lateUs < 0) continue;
+    const events = perSession * ((nowUs - (sealedUs[n] ?? nowUs)) / 1e6) + (owed[n] ?? 0);
+    const intervalUs = Math.max(frameMsMin, session.lingerMs) * 1000;
     owed[n] = events % 1;
     sealedUs[n] = nowUs;
+    dueUs[n] = nowUs + intervalUs - (lateUs % intervalUs);
     for (let left = Math.floor(events); left > 0; left -= frameEventsMax) session.seal(pool, Math.min(left, frameEventsMax));
   }
 }

@@ -53,7 +53,7 @@ test("a day's tables are vacuumed and counted when they have doubled, and not ea
     `SELECT c.relname AS name, c.reloptions AS options, t.reloptions AS toast FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
        LEFT JOIN pg_class t ON t.oid = c.reltoastrelid WHERE c.relkind = 'r' ORDER BY 1`,
   );
-  assert.ok(rows.length > 0 && rows.some(({ toast }) => toast !== null));
+  assert.ok(rows.some(({ toast }) => toast !== null));
   for (const { name, options, toast } of rows) {
     assert.deepEqual(options, ["autovacuum_vacuum_insert_scale_factor=1", "autovacuum_analyze_scale_factor=1"], name);
     if (toast !== null) assert.deepEqual(toast, ["autovacuum_vacuum_insert_scale_factor=1"], name);
