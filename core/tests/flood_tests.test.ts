@@ -171,6 +171,26 @@ suite("what a flood leaves behind", { concurrency: 4 }, () => {
     assert.equal((await client.next("receipt")).durableSeq, 1);
   });
 
+  test("TL-20 who is quarantined hears so three times, then its connections end with their handshake", { timeout }, async (t) => {
+    const gate = await startTestGate(t);
+    const honest = await gate.enrol("honest");
+    const { client, chain, say } = await gate.begin(honest.who, honest.certificate);
+    const flooder = await gate.enrol("flooder");
+    await floodRequests(gate, flooder.certificate);
+    for (let told = 0; told < 3; told += 1) await isQuarantined(gate, flooder);
+    for (const flood of floods.slice(0, 3)) {
+      const peer = new RawPeer({ port: gate.gateway.address.port, ca: gate.ca.cert, certificate: flooder.certificate });
+      t.after(() => peer.close());
+      await peer.open();
+      for (const bytes of [...flood.first(), flood.next()]) peer.send(bytes);
+      await peer.ended;
+      assert.equal(peer.heard.has(frameType.resetStream) || peer.heard.has(frameType.data), false, "it was not worth a word");
+    }
+    await until(() => gate.refused("INGEST_QUARANTINED") === 6 && gate.gateway.door().connections === 1);
+    say(chain.next(1).message);
+    assert.equal((await client.next("receipt")).durableSeq, 1);
+  });
+
   test("BP-18 whoever holds connections without a session is quarantined as well", { timeout }, async (t) => {
     const clock = new JumpingClock();
     const gate = await startTestGate(t, { clock });

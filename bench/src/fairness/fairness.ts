@@ -37,9 +37,8 @@ export async function fairnessBench(options: FairnessOptions): Promise<number> {
     RANSOMEYE_GATEWAY_TOTAL_RATE_EVENTS_PER_SECOND_MAX: String(options.total),
   });
   const identities = (await system.enrol("honest", options.honest)).map(toWire);
-  const [greedy, lawless, deaf, empty] = (await system.enrol("flooder", 4)).map(toWire);
-  if (greedy === undefined || lawless === undefined || deaf === undefined || empty === undefined)
-    throw new Error("four flooders were enrolled");
+  // Others in each window, for who has flooded before is quarantined from the first moment on.
+  const flooding = (await system.enrol("flooder", 4 * options.pairs)).map(toWire);
   const honest = new Worker(honestPath);
   const flooders = new Worker(floodPath);
   const askHonest = <T>(question: HonestQuestion): Promise<T> => honest.ask<T>(question);
@@ -52,6 +51,9 @@ export async function fairnessBench(options: FairnessOptions): Promise<number> {
     const pairs: PairFigures[] = [];
     for (let pair = 1; pair <= options.pairs; pair += 1) {
       const quiet = await askHonest<HonestAnswer>({ ask: "measure", seconds: options.seconds });
+      const [greedy, lawless, deaf, empty] = flooding.slice(4 * (pair - 1), 4 * pair);
+      if (greedy === undefined || lawless === undefined || deaf === undefined || empty === undefined)
+        throw new Error("four flooders were enrolled for each window");
       await askFlood({ ask: "flood", greedy, lawless, deaf, empty, gateway, greedyEventsPerSecond });
       await pause(settleMs);
       const flooded = await askHonest<HonestAnswer>({ ask: "measure", seconds: options.seconds });

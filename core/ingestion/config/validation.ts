@@ -119,8 +119,9 @@ export function gatewaySettings(gatewayId: string, config: GatewayConfig, limits
     sessionCreditBytesMax,
     sessionCreditEventsMax: Math.ceil(sessionCreditBytesMax / limits.frameBytesMax) * limits.frameEventsMax,
     lingerMsMin: config.lingerMs,
-    // A small frame costs gateway, bus and engine about a millisecond together, whatever it holds (bench, shape C): half of two cores.
-    framesPerSecondTarget: 1000,
+    // A small frame costs gateway, bus and engine one to two milliseconds together, whatever it holds (bench, shape C). At a thousand a second two cores were
+    // full, and receipts waited longer than the events that a longer linger gathers (bench, fairness).
+    framesPerSecondTarget: 500,
     rate: rateOf(config.rateEventsPerSecondMax, config.rateBytesPerSecondMax),
     totalRate: rateOf(config.totalRateEventsPerSecondMax, config.totalRateBytesPerSecondMax),
     kinds: Object.freeze(

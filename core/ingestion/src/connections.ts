@@ -46,6 +46,8 @@ export interface ConnectionPorts {
   begin(socket: Socket): void;
   /** Somebody was refused outside a conversation; whose certificate it was, where that is known. */
   turnedAway(code: IngestCode, identity: Identity | undefined): void;
+  /** Whoever was refused in words so often that the next connection ends with its handshake. */
+  barred(identity: Identity): boolean;
 }
 
 /** Whether a request may become a conversation: who asks, or why not. */
@@ -57,6 +59,8 @@ export type Asked =
 export const lookMs = 100;
 /** In how many looks each connection is looked at once: a tenth of them at a time takes a millisecond or two of twenty thousand. */
 const looksPerRound = 10;
+/** Connections that every look has time for: of few each is looked at in every look, so that a flood ends sooner. */
+const lookedAtMin = 500;
 
 /** All connections of one listener. */
 export class Connections {
@@ -130,6 +134,12 @@ export class Connections {
     connection.session = session;
     connection.sinceMs = this.#ports.clock.monotonicMs();
     this.#bySession.set(session, connection);
+    const { identified } = connection;
+    if (identified?.kind !== "identified" || !this.#ports.barred(identified.identity)) return;
+    this.#refuse(connection, "INGEST_QUARANTINED");
+    // Nothing that it sends is read, and nothing is said that it would have to read.
+    connection.ended = true;
+    session.destroy();
   }
 
   /** A request arrives. Counts it where it may not become a conversation, and ends the connection where it makes too many. */
@@ -159,7 +169,8 @@ export class Connections {
   /** Looks at the next of them. */
   look(): void {
     const nowMs = this.#ports.clock.monotonicMs();
-    for (let left = Math.ceil(this.#open.size / looksPerRound); left > 0; left -= 1) {
+    const { size } = this.#open;
+    for (let left = Math.max(Math.ceil(size / looksPerRound), Math.min(size, lookedAtMin)); left > 0; left -= 1) {
       let next = this.#round.next();
       if (next.done === true) {
         this.#round = this.#open.values();

@@ -90,6 +90,11 @@ export class Gate {
     return this.#book.session(id);
   }
 
+  /** Whether a producer is quarantined and has been told so often enough: its connections are not worth another word. */
+  bars(producer: string, nowMs: number): boolean {
+    return this.#quarantine.bars(producer, nowMs);
+  }
+
   figures(): GateFigures {
     const { ledger, size } = this.#book;
     return {
@@ -163,6 +168,7 @@ export class Gate {
     const quarantinedMs = this.#quarantine.remainingMs(producer, this.#at.nowMs);
     const code = this.#closedTo(quarantinedMs);
     if (code !== undefined) {
+      if (code === "INGEST_QUARANTINED") this.#quarantine.told(producer);
       this.transmissions.refuse(code, producer);
       this.#effects.push({ kind: "end", session: id, code, comeBackAfterMs: quarantinedMs + this.#comeBackMs() });
       return;

@@ -4,7 +4,8 @@
  * Why: credit bounds what an honest producer can do; one that ignores it, breaks the protocol or comes back faster than it can be served costs CPU that
  *   the others need, however often its session is ended.
  * Enforces: strikes per producer, by what only misbehaviour explains; one is forgiven each second; at the bound the producer is closed, refused for a while
- *   that doubles with each time in a day, alarmed and shown. Memory is bounded: whoever has no strikes is forgotten.
+ *   that doubles with each time in a day, alarmed and shown. It hears so in words a few times; if it still comes, it is to be cut at the door. Memory is bounded:
+ *   whoever has no strikes is forgotten.
  * Forbids: strikes for what an honest producer can come to: a lost connection, a duplicate, a gap, a standing that the registry took away.
  */
 import type { QuarantinedProducer } from "ransomeye-pipeline";
@@ -40,6 +41,8 @@ const strikesByCode: Readonly<Partial<Record<IngestCode, number>>> = Object.free
 
 const forgivenPerSecond = 1;
 const dayMs = 86_400_000;
+/** Refusals in words, each with the time to come back: one for who heeds it, and a few for who is started anew meanwhile. */
+const wordsMax = 3;
 /** Producers that are remembered at once; beyond it the gate has other troubles, and the oldest is forgotten. */
 const producersMax = 65_536;
 
@@ -50,6 +53,8 @@ interface Conduct {
   times: number;
   lastMs: number;
   untilMs: number;
+  /** Refusals in words since then. */
+  told: number;
   listed: QuarantinedProducer | undefined;
 }
 
@@ -67,6 +72,17 @@ export class Quarantine {
     return Math.max(0, Math.ceil((this.#conducts.get(producer)?.untilMs ?? 0) - nowMs));
   }
 
+  /** A quarantined producer came, and was told when to come back. */
+  told(producer: string): void {
+    const conduct = this.#conducts.get(producer);
+    if (conduct !== undefined) conduct.told += 1;
+  }
+
+  /** Whether a producer has been told often enough that it is quarantined. */
+  bars(producer: string, nowMs: number): boolean {
+    return this.remainingMs(producer, nowMs) > 0 && (this.#conducts.get(producer)?.told ?? 0) >= wordsMax;
+  }
+
   /** Notes an offence, or by INGEST_RECONNECT_FLOOD a new session. Returns the quarantine that begins with it, or undefined. */
   note(producer: string, code: IngestCode, at: Moment): QuarantinedProducer | undefined {
     const strikes = strikesByCode[code] ?? 0;
@@ -77,7 +93,7 @@ export class Quarantine {
     const times = at.nowMs - conduct.lastMs > dayMs ? 1 : conduct.times + 1;
     const ms = Math.min(this.#settings.quarantineMsMax, this.#settings.quarantineMsMin * 2 ** Math.min(times - 1, 30));
     const listed = { producer, code, sinceUs: at.nowUs, untilUs: at.nowUs + ms * 1000 };
-    Object.assign(conduct, { strikes: 0, times, lastMs: at.nowMs, untilMs: at.nowMs + ms, listed } satisfies Partial<Conduct>);
+    Object.assign(conduct, { strikes: 0, times, lastMs: at.nowMs, untilMs: at.nowMs + ms, told: 0, listed } satisfies Partial<Conduct>);
     return listed;
   }
 
@@ -107,7 +123,7 @@ export class Quarantine {
       const [oldest] = this.#conducts.keys();
       if (oldest !== undefined) this.#conducts.delete(oldest);
     }
-    const conduct: Conduct = { strikes: 0, atMs: nowMs, times: 0, lastMs: 0, untilMs: 0, listed: undefined };
+    const conduct: Conduct = { strikes: 0, atMs: nowMs, times: 0, lastMs: 0, untilMs: 0, told: 0, listed: undefined };
     this.#conducts.set(producer, conduct);
     return conduct;
   }

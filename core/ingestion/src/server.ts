@@ -39,6 +39,8 @@ export interface ServerOptions {
   readonly transport: TransportSettings;
   readonly bounds: PeerBounds;
   readonly directory: ProducerDirectory;
+  /** Whether connections of this producer end with their handshake. */
+  readonly barred: (producer: string) => boolean;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -65,13 +67,14 @@ const saltBytes = 32;
 
 /** Starts to listen; rejects with INGEST_LISTEN_FAILED. */
 export async function listen(options: ServerOptions, events: ServerEvents): Promise<Listener> {
-  const { transport, clock, random } = options;
+  const { transport, clock, random, barred } = options;
   const server = createSecureServer(serverOptions(options.tls));
   const connections = new Connections(transport, {
     clock,
     salt: random.bytes(saltBytes),
     begin: (socket) => server.emit("connection", socket),
     turnedAway: (code, identity) => events.turnedAway(code, accountable(identity, options)),
+    barred: ({ producer }) => barred(producer),
   });
 
   server.on("tlsClientError", (error: Error & { code?: string }, socket: TLSSocket) => {

@@ -36,6 +36,21 @@ test("BP-18 a quarantine begins a clean sheet: the next needs as many offences a
   assert.equal(offend(book, 2000, 1), 2000);
 });
 
+test("TL-20 who is quarantined is barred when it was told three times, and only as long as that lasts", () => {
+  const book = new Quarantine(bounds);
+  book.told("p");
+  assert.equal(offend(book, 0, 10), 1000);
+  for (let told = 0; told < 3; told += 1) {
+    assert.equal(book.bars("p", 500), false, `told ${told} times`);
+    book.told("p");
+  }
+  assert.equal(book.bars("p", 500), true);
+  assert.equal(book.bars("q", 500), false);
+  assert.equal(book.bars("p", 1000), false, "it may try again");
+  assert.equal(offend(book, 2000, 10), 2000);
+  assert.equal(book.bars("p", 2500), false, "the next time it is told again");
+});
+
 test("BP-18 whoever is tidied away is neither let in early nor forgiven his past of a day", () => {
   const long = new Quarantine({ ...bounds, quarantineMsMin: 2 * dayMs, quarantineMsMax: 2 * dayMs });
   assert.equal(offend(long, 0, 10), 2 * dayMs);

@@ -188,6 +188,18 @@ export const gateMutants: readonly Mutant[] = [
     check: named("agents/sdk/dist/test/spool_deletion.test.js", "X-6 a link's segment"),
   },
   {
+    rule: "TL-20",
+    bug: "who is quarantined may flood each of its connections before it hears so",
+    patches: [{ file: `${gate}/connections.js`, find: "|| !this.#ports.barred(identified.identity))", replace: "|| true)" }],
+    check: named("core/tests/dist/flood_tests.test.js", "TL-20"),
+  },
+  {
+    rule: "TL-20",
+    bug: "who is quarantined is never told when to come back",
+    patches: [{ file: `${gate}/quarantine.js`, find: ">= wordsMax", replace: ">= 0" }],
+    check: named("core/ingestion/dist/test/quarantine.test.js", "TL-20"),
+  },
+  {
     rule: "X-6, R-5",
     bug: "with a segment goes what became free while the state was written, which does not tell it",
     patches: [{ file: `${sdk}/state_keeper.js`, find: "this.#spool.remove(free)", replace: "this.#spool.remove(this.#spool.free)" }],
