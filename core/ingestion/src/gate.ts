@@ -44,7 +44,7 @@ export class Gate {
   readonly #leftRates: LeftRates;
   readonly #heads: HeadQueue;
   readonly #alarms = new Alarms();
-  readonly #quarantine: Quarantine;
+  readonly quarantine: Quarantine;
   readonly #pressure: Pressure;
   readonly #ramp: Ramp;
   readonly #news: ThrottleNews;
@@ -66,7 +66,7 @@ export class Gate {
     this.#linger = new Linger(settings);
     this.#heads = new HeadQueue(settings);
     this.#registry = new RegistryWatch(settings);
-    this.#quarantine = new Quarantine(settings);
+    this.quarantine = new Quarantine(settings);
     this.#pressure = new Pressure(settings);
     this.#ramp = new Ramp(settings);
     this.#news = new ThrottleNews(settings);
@@ -90,11 +90,6 @@ export class Gate {
     return this.#book.session(id);
   }
 
-  /** Whether a producer is quarantined and has been told so often enough: its connections are not worth another word. */
-  bars(producer: string, nowMs: number): boolean {
-    return this.#quarantine.bars(producer, nowMs);
-  }
-
   figures(): GateFigures {
     const { ledger, size } = this.#book;
     return {
@@ -108,7 +103,7 @@ export class Gate {
       reason: this.#pressure.now.reason,
       framesUnanswered: this.#dispatcher.frames,
       inFlightBytesMax: this.#pressure.inFlightBytes(this.#at.nowMs),
-      quarantined: this.#quarantine.list(this.#at.nowMs),
+      quarantined: this.quarantine.list(this.#at.nowMs),
     };
   }
 
@@ -165,10 +160,10 @@ export class Gate {
     const older = this.#book.liveOf(producer);
     if (older !== undefined) this.#to(older, { kind: "replaced" });
     this.#strike("INGEST_RECONNECT_FLOOD", producer);
-    const quarantinedMs = this.#quarantine.remainingMs(producer, this.#at.nowMs);
+    const quarantinedMs = this.quarantine.remainingMs(producer, this.#at.nowMs);
     const code = this.#closedTo(quarantinedMs);
     if (code !== undefined) {
-      if (code === "INGEST_QUARANTINED") this.#quarantine.told(producer);
+      if (code === "INGEST_QUARANTINED") this.quarantine.told(producer);
       this.transmissions.refuse(code, producer);
       this.#effects.push({ kind: "end", session: id, code, comeBackAfterMs: quarantinedMs + this.#comeBackMs() });
       return;
@@ -218,7 +213,7 @@ export class Gate {
   }
 
   #strike(code: IngestCode, producer: string): void {
-    const begun = this.#quarantine.note(producer, code, this.#at);
+    const begun = this.quarantine.note(producer, code, this.#at);
     if (begun === undefined) return;
     const seconds = Math.round((begun.untilUs - begun.sinceUs) / 1e6);
     this.#effects.push(note(events.producerQuarantined, { producer, code, seconds }));
@@ -317,7 +312,7 @@ export class Gate {
     }
     this.#leftRates.forget(nowMs);
     this.#alarms.forget(nowMs);
-    this.#quarantine.forget(nowMs);
+    this.quarantine.forget(nowMs);
   }
 
   #checkRegistry(ageMs: number): void {
@@ -386,11 +381,10 @@ export class Gate {
   }
 
   #context({ producer, kind }: Identity): SessionContext {
-    const { nowMs, nowUs } = this.#at;
     // Every field by its name: this is made for every signal, and a spread object costs more than the step that it is made for.
     return {
-      nowMs,
-      nowUs,
+      nowMs: this.#at.nowMs,
+      nowUs: this.#at.nowUs,
       settings: this.#settings,
       incarnation: this.#ports.incarnation,
       checks: this.#ports.checks,
@@ -398,7 +392,7 @@ export class Gate {
       registryVersion: this.#ports.directory.version,
       lingerMs: this.#linger.msFor(this.#settings.kinds[kind].weight),
       pressure: this.#pressure.now,
-      creditExcusedUntilMs: Math.max(this.#pressure.pausedUntilMs(nowMs), this.#desk.enoughUntilMs(nowMs)),
+      creditExcusedUntilMs: Math.max(this.#pressure.pausedUntilMs(this.#at.nowMs), this.#desk.enoughUntilMs(this.#at.nowMs)),
       receiptPublicKey: this.#ports.receiptPublicKey,
       seal: this.#ports.seal,
     };

@@ -177,7 +177,7 @@ class RunningGateway implements Gateway {
           unreadMsMax,
         },
         directory: registry,
-        barred: (producer) => this.#gate.bars(producer, clock.monotonicMs()),
+        barred: (producer) => this.#gate.quarantine.bars(producer, clock.monotonicMs()),
         clock,
         random,
       },

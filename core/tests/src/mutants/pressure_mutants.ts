@@ -158,7 +158,7 @@ export const pressureMutants: readonly Mutant[] = [
   {
     rule: "BP-18",
     bug: "who is quarantined is shown to nobody",
-    patches: [{ file: `${gate}/gate.js`, find: "quarantined: this.#quarantine.list(this.#at.nowMs)", replace: "quarantined: []" }],
+    patches: [{ file: `${gate}/gate.js`, find: "quarantined: this.quarantine.list(this.#at.nowMs)", replace: "quarantined: []" }],
     check: named(`${listener}/overload_tests.test.js`, "BP-17 BP-18 ING-8 a producer that keeps"),
   },
   {
