@@ -40,8 +40,8 @@ export async function fleetShape(sessionCount: number, seconds: number, say: (li
     const before = await cpuNow(system, looker, fleet.pid);
     const seen = await ask<FleetAnswer>({ ask: "measure", seconds });
     const cpu = cpuBetween(before, await cpuNow(system, looker, fleet.pid));
-    const { sent, unanswered } = await ask<Settled>({ ask: "finish" });
-    if (seen.ended > 0) throw new Error(`sessions ended: ${seen.endedReasons.join("; ")}`);
+    const { sent, unanswered, endedReasons } = await ask<Settled & Pick<FleetAnswer, "endedReasons">>({ ask: "finish" });
+    if (endedReasons.length > 0) throw new Error(`sessions ended, ${unanswered} events without a receipt: ${endedReasons.join("; ")}`);
     if (unanswered > 0) throw new Error(`${unanswered} events had no receipt long after the load had ended`);
     await system.assertBalanced(sent);
     return {

@@ -31,7 +31,6 @@ export interface FleetAnswer {
   readonly receiptMs: Percentiles;
   readonly eventLatencyMs: Percentiles;
   readonly backlogEvents: number;
-  readonly ended: number;
   readonly endedReasons: readonly string[];
 }
 
@@ -122,9 +121,12 @@ async function measure(seconds: number): Promise<FleetAnswer> {
     receiptMs: percentiles(into.receiptMs),
     eventLatencyMs: percentiles(into.latencyMs),
     backlogEvents: waiting(),
-    ended: [...endedReasons.values()].reduce((sum, count) => sum + count, 0),
-    endedReasons: [...endedReasons].map(([reason, count]) => `${count} × ${reason}`),
+    endedReasons: reasons(),
   };
+}
+
+function reasons(): readonly string[] {
+  return [...endedReasons].map(([reason, count]) => `${count} × ${reason}`);
 }
 
 function waiting(): number {
@@ -142,7 +144,7 @@ serveQuestions(
         return await measure(question.seconds);
       case "finish":
         clearInterval(timer);
-        return await settle(sessions, finishMsMax);
+        return { ...(await settle(sessions, finishMsMax)), endedReasons: reasons() };
     }
   },
   async () => {
