@@ -194,7 +194,7 @@ export class Runner {
         this.losses.declare(effect);
         return;
       case "forget":
-        if (this.#spool.forget(effect.indexes)) void this.#keeper.removeFree(() => this.#listener.progressed());
+        if (this.#spool.forget(effect.indexes)) this.#keeper.removeFree(() => this.#listener.progressed());
         this.#listener.progressed();
         return;
       case "connect":

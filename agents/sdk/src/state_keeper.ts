@@ -26,6 +26,8 @@ export class StateKeeper {
   #declared: CursorAt | undefined;
   #lastReceipt: SpoolState["lastReceipt"];
   #line: Promise<void> = Promise.resolve();
+  /** A removal waits for its state to be taken, which will tell whatever becomes free until then. */
+  #removes = false;
 
   constructor(
     place: { readonly directory: string; readonly producer: string },
@@ -93,12 +95,15 @@ export class StateKeeper {
    * Writes what is true now, then deletes the segments that nothing needed at that moment. What becomes free while the state is written waits for the next
    * one: this one does not tell it, and a crash in between would leave a hole.
    */
-  removeFree(removed: () => void): Promise<void> {
+  removeFree(removed: () => void): void {
+    if (this.#removes) return;
+    this.#removes = true;
     let free: readonly Segment[] = [];
     void this.save(() => {
+      this.#removes = false;
       ({ free } = this.#spool);
     });
-    return this.#behind(async () => {
+    void this.#behind(async () => {
       await this.#spool.remove(free);
       removed();
     });

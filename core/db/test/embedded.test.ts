@@ -10,6 +10,7 @@ import { hasCode, type RecordingTelemetry, recordingTelemetry, systemClock, syst
 import { type EmbeddedOptions, type EmbeddedServer, startEmbedded } from "../src/embedded/embedded.ts";
 import { makeRuntimeDirectory } from "../src/embedded/places.ts";
 import { processesIn, processFacts } from "../src/embedded/processes.ts";
+import { serverSettings } from "../src/embedded/settings.ts";
 import type { DbCode } from "../src/errors.ts";
 import { openClient } from "../src/pool.ts";
 
@@ -278,6 +279,18 @@ test("R-23 the runtime directory of a data directory is short, private, and the 
   assert.equal(await makeRuntimeDirectory(join(directory, "link")), made);
   await chmod(made, 0o770);
   await assert.rejects(makeRuntimeDirectory(deep), refusedWith("DB_RUNTIME_DIR_UNSAFE"));
+});
+
+test("neither questions nor upkeep take all cores of a small machine", () => {
+  const of = (cores: number): readonly (string | undefined)[] => {
+    const disk = { totalBytes: 2 ** 40, freeBytes: 2 ** 39 };
+    const all = serverSettings({ machine: { memoryBytes: 2 ** 34, cores }, disk, socketDirectory: "/tmp", port: 5432, overrides: {} });
+    return [all["max_parallel_workers_per_gather"], all["max_parallel_maintenance_workers"], all["autovacuum_max_workers"]];
+  };
+  assert.deepEqual(of(1), ["0", "0", "1"]);
+  assert.deepEqual(of(2), ["0", "0", "1"]);
+  assert.deepEqual(of(4), ["1", "1", "2"]);
+  assert.deepEqual(of(64), ["2", "2", "3"]);
 });
 
 test("settings that the server refuses end the start with the server's own words", async () => {

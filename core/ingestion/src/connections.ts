@@ -46,8 +46,8 @@ export interface ConnectionPorts {
   begin(socket: Socket): void;
   /** Somebody was refused outside a conversation; whose certificate it was, where that is known. */
   turnedAway(code: IngestCode, identity: Identity | undefined): void;
-  /** Whoever was refused in words so often that the next connection ends with its handshake. */
-  barred(identity: Identity): boolean;
+  /** Whether a producer was refused in words so often that its connections end with their handshake. */
+  barred(producer: string): boolean;
 }
 
 /** Whether a request may become a conversation: who asks, or why not. */
@@ -135,11 +135,9 @@ export class Connections {
     connection.sinceMs = this.#ports.clock.monotonicMs();
     this.#bySession.set(session, connection);
     const { identified } = connection;
-    if (identified?.kind !== "identified" || !this.#ports.barred(identified.identity)) return;
+    if (identified?.kind !== "identified" || !this.#ports.barred(identified.identity.producer)) return;
     this.#refuse(connection, "INGEST_QUARANTINED");
-    // Nothing that it sends is read, and nothing is said that it would have to read.
-    connection.ended = true;
-    session.destroy();
+    cutOff(connection);
   }
 
   /** A request arrives. Counts it where it may not become a conversation, and ends the connection where it makes too many. */

@@ -67,14 +67,14 @@ const saltBytes = 32;
 
 /** Starts to listen; rejects with INGEST_LISTEN_FAILED. */
 export async function listen(options: ServerOptions, events: ServerEvents): Promise<Listener> {
-  const { transport, clock, random, barred } = options;
+  const { transport, clock, random } = options;
   const server = createSecureServer(serverOptions(options.tls));
   const connections = new Connections(transport, {
     clock,
     salt: random.bytes(saltBytes),
     begin: (socket) => server.emit("connection", socket),
     turnedAway: (code, identity) => events.turnedAway(code, accountable(identity, options)),
-    barred: ({ producer }) => barred(producer),
+    barred: options.barred,
   });
 
   server.on("tlsClientError", (error: Error & { code?: string }, socket: TLSSocket) => {

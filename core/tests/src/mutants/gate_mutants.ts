@@ -190,8 +190,14 @@ export const gateMutants: readonly Mutant[] = [
   {
     rule: "TL-20",
     bug: "who is quarantined may flood each of its connections before it hears so",
-    patches: [{ file: `${gate}/connections.js`, find: "|| !this.#ports.barred(identified.identity))", replace: "|| true)" }],
+    patches: [{ file: `${gate}/connections.js`, find: "|| !this.#ports.barred(identified.identity.producer))", replace: "|| true)" }],
     check: named("core/tests/dist/flood_tests.test.js", "TL-20"),
+  },
+  {
+    rule: "TL-8",
+    bug: "of a few connections, too, one look sees only a tenth",
+    patches: [{ file: `${gate}/connections.js`, find: "Math.min(size, lookedAtMin)", replace: "0" }],
+    check: named("core/ingestion/dist/test/connections.test.js", "TL-8"),
   },
   {
     rule: "TL-20",
