@@ -3,7 +3,7 @@
  * Enforces: every signal and every effect is one of these unions.
  * Forbids: promises, streams and buffers of payload in the heart.
  */
-import type { FrameKind, InvalidEvent, ServerMessage } from "ransomeye-ingestion/protocol";
+import type { Demand, FrameKind, InvalidEvent, ServerMessage } from "ransomeye-ingestion/protocol";
 import type { SdkCode } from "./codes.ts";
 import { type ChainState, emptyChain, type Loss, type LossReason } from "./chain_types.ts";
 
@@ -76,7 +76,7 @@ export type Effect =
     }
   /** Persist the intent, then ask. */
   | { readonly kind: "openEpoch"; readonly expectedEpoch: number; readonly reason: EpochReason }
-  | { readonly kind: "demand"; readonly bytes: number; readonly events: number; readonly oldestUs: number }
+  | ({ readonly kind: "demand" } & Demand)
   /** Write a batch; with its header and a signature over it where it has a place already. `payload` only where the machine made it. */
   | {
       readonly kind: "append";

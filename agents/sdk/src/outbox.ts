@@ -143,7 +143,8 @@ export class Outbox {
     const cost = costOf(entry);
     if (!window.covers(cost)) {
       const demand = window.demand(this.#queue.waiting);
-      return demand === undefined ? undefined : { kind: "demand", ...demand, oldestUs: this.#queue.oldestUs(now.us) };
+      if (demand === undefined) return undefined;
+      return { kind: "demand", ...demand, oldestUs: this.#queue.oldestUs(now.us), frameBytes: cost.bytes, frameEvents: cost.events };
     }
     // never before batch and link are on disk, or a crash could sign this sequence a second time.
     if (this.#sending || entry.link === undefined || !entry.batchDurable || !entry.linkDurable) return undefined;

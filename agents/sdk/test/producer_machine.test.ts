@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type Head, zeroHash } from "ransomeye-ingestion/protocol";
+import { type Demand, type Head, zeroHash } from "ransomeye-ingestion/protocol";
 import { timerMsMax } from "ransomeye-kernel";
 import { freshMachineState, ProducerMachine, type Signal } from "../src/lib.ts";
 import { producer, World } from "./model.ts";
@@ -237,12 +237,12 @@ test("R-37 a server that expects what it has receipted before is not believed in
   );
 });
 
-test("R-14 nothing is sent beyond the credit; what waits is told once and again when credit came", () => {
+test("BP-24 R-14 nothing is sent beyond the credit; what waits is told once and again when credit came, with what the next frame costs", () => {
   const world = new World("credit", 30);
   const { server } = world;
   for (let i = 0; i < 10; i += 1) world.hand();
   world.connect();
-  const demands: { bytes: number; events: number }[] = [];
+  const demands: Demand[] = [];
   const step = (signal: Signal): void => {
     for (const effect of world.machine.step(signal, { ms: 1, us: 1 })) {
       if (effect.kind === "demand") demands.push(effect);
@@ -260,6 +260,15 @@ test("R-14 nothing is sent beyond the credit; what waits is told once and again 
   step({ kind: "message", message: { kind: "credit", bytesTotal: 10, eventsTotal: 1, lingerMs: 5 } });
   assert.equal(demands.length, 2);
   assert.equal((demands[0]?.bytes ?? 0) - (demands[1]?.bytes ?? 0), 10);
+  const [told] = demands;
+  assert.ok(told !== undefined && told.frameEvents > 0 && told.frameEvents < told.events && told.frameBytes < told.bytes);
+  // What it says that its next frame costs is what it sends it for, and not a byte less.
+  const { bytes, events } = { bytes: told.frameBytes, events: told.frameEvents };
+  step({ kind: "message", message: { kind: "credit", bytesTotal: bytes - 1, eventsTotal: events, lingerMs: 5 } });
+  const sent = world.machine
+    .step({ kind: "message", message: { kind: "credit", bytesTotal: bytes, eventsTotal: events, lingerMs: 5 } }, { ms: 1, us: 1 })
+    .filter(({ kind }) => kind === "send");
+  assert.equal(sent.length, 1);
 });
 
 test("however long a gateway pauses, the shell can set the timer, and the pause is over when it strikes", () => {

@@ -52,6 +52,12 @@ interface Sealed {
   readonly sealedUs: number;
 }
 
+/** Bytes and events, as credit counts them. */
+interface Cost {
+  readonly bytes: number;
+  readonly events: number;
+}
+
 interface Underway extends Sealed {
   readonly lastSeq: number;
 }
@@ -181,7 +187,7 @@ export class LoadSession {
       const cost = costOf(next.payload);
       const free = { bytes: this.#credit.bytes - this.#spent.bytes, events: this.#credit.events - this.#spent.events };
       if (this.#manners.ignoresCredit !== true && (cost > free.bytes || next.count > free.events)) {
-        this.#demand(free);
+        this.#demand(free, { bytes: cost, events: next.count });
         return;
       }
       this.#queue.shift();
@@ -193,7 +199,7 @@ export class LoadSession {
     }
   }
 
-  #demand(free: { readonly bytes: number; readonly events: number }): void {
+  #demand(free: Cost, frame: Cost): void {
     if (this.#asked) return;
     this.#asked = true;
     const oldestUs = sharedClockUs() - (this.#queue[0]?.sealedUs ?? 0);
@@ -202,6 +208,8 @@ export class LoadSession {
       bytes: Math.max(0, this.#queued.bytes - free.bytes),
       events: Math.max(0, this.#queued.events - free.events),
       oldestUs,
+      frameBytes: frame.bytes,
+      frameEvents: frame.events,
     });
   }
 

@@ -53,6 +53,9 @@ export interface Demand {
   readonly events: number;
   /** Age of the oldest in microseconds. */
   readonly oldestUs: number;
+  /** What the frame that waits first costs, header and signature with it; 0 where the producer does not know yet. */
+  readonly frameBytes: number;
+  readonly frameEvents: number;
 }
 
 /** Asks for a new epoch (R-6); the signature covers `openEpochBytes`. */
@@ -230,7 +233,13 @@ const frame = messageCodec<Frame>("Frame", {
   payload: bytes(3, limits.frameBytesMax),
 });
 
-const demand = messageCodec<Demand>("Demand", { bytes: uint64(1), events: uint64(2), oldestUs: uint64(3) });
+const demand = messageCodec<Demand>("Demand", {
+  bytes: uint64(1),
+  events: uint64(2),
+  oldestUs: uint64(3),
+  frameBytes: uint64(4),
+  frameEvents: uint64(5),
+});
 
 const openEpoch = messageCodec<OpenEpoch>("OpenEpoch", {
   expectedEpoch: uint64(1),

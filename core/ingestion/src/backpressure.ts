@@ -70,25 +70,31 @@ export interface Claim {
   readonly wantBytes: number;
   /** Bytes that it was granted and holds already. */
   readonly usedBytes: number;
+  /** Of those, what is too little for a frame; less than `quantumBytes`. */
+  readonly idleBytes: number;
+  /** What it is given at a time, with what it has idle: whole frames of the size that it sends. */
+  readonly quantumBytes: number;
   /** Bytes reserved for it whether it uses them or not; what it has left of them costs nothing. */
   readonly floorBytes: number;
 }
 
 /**
- * Shares free room among claims: the session that has least for its weight is served first, a quantum at a time, until wants or room end. Whoever cannot
- * be given its whole quantum ends the round, so that small claims never starve a large one: its turn comes first in the next. A group whose room
- * is used up steps aside and keeps nobody else waiting.
+ * Shares free room among claims: the session that has least for its weight is served first, in turn order among equals, a quantum at a time, until wants
+ * or room end. What a session has idle does not count: it is of no use to it, and whoever happened to be left with most would wait for ever behind others
+ * that were left with less. Whoever cannot be given its whole quantum ends the round, so that small claims never starve a large one: its turn comes first
+ * in the next. A group whose room is used up steps aside and keeps nobody else waiting.
  * Pure. Returns bytes by session; their cost (beyond floors) never exceeds `freeBytes`, and each group's never its room.
  */
 export function shareCredit(
   claims: readonly Claim[],
   freeBytes: number,
   groupRoomBytes: ReadonlyMap<string, number>,
-  quantumBytes: number,
 ): ReadonlyMap<number, number> {
   const granted = new Map<number, number>();
   const room = new Map(groupRoomBytes);
-  const waiting = claims.filter((claim) => claim.wantBytes > 0).map((claim, turn) => ({ claim, turn, has: claim.usedBytes }));
+  const waiting = claims
+    .filter((claim) => claim.wantBytes > 0)
+    .map((claim, turn) => ({ claim, turn, has: claim.usedBytes - claim.idleBytes }));
   const order = (a: (typeof waiting)[number], b: (typeof waiting)[number]): number =>
     a.has / a.claim.weight - b.has / b.claim.weight || a.turn - b.turn;
   waiting.sort(order);
@@ -98,8 +104,10 @@ export function shareCredit(
     if (next === undefined) break;
     const { claim } = next;
     const already = granted.get(claim.session) ?? 0;
-    const more = Math.min(quantumBytes, claim.wantBytes - already);
-    const cost = beyondFloor(next.has + more, claim.floorBytes) - beyondFloor(next.has, claim.floorBytes);
+    const idle = already === 0 ? claim.idleBytes : 0;
+    const more = Math.min(claim.quantumBytes - idle, claim.wantBytes - already);
+    const used = claim.usedBytes + already;
+    const cost = beyondFloor(used + more, claim.floorBytes) - beyondFloor(used, claim.floorBytes);
     const left = room.get(claim.group) ?? 0;
     if (cost > left) {
       waiting.shift();
@@ -109,7 +117,7 @@ export function shareCredit(
     free -= cost;
     room.set(claim.group, left - cost);
     granted.set(claim.session, already + more);
-    next.has += more;
+    next.has += idle + more;
     waiting.shift();
     if (already + more < claim.wantBytes) insertSorted(waiting, next, order);
   }

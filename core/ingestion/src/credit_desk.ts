@@ -6,13 +6,15 @@
  *   beyond its rate waits aside until the next tick, so that it delays nobody else. Events take no room: who holds room and lacks the events to use it
  *   gets them though room is short, and nobody gets room without events to use it; else all room could end up with those who can use none of it. For the
  *   same reason, where no claim fits whole, a session that already holds room gets the bytes that its next frame lacks: it gives back more than it takes.
+ *   Before what it holds counts as unused, its turn comes first.
  * Forbids: credit beyond demand, rate, the session's cap, or the pool.
  */
 import type { ProducerKind } from "ransomeye-pipeline";
 import type { GatewaySettings } from "../config/validation.ts";
 import { type Claim, shareCredit } from "./backpressure.ts";
 import { outstanding } from "./buffer.ts";
-import { holdsRoom, lacksEventsFor, usefulGrant, wishOf } from "./credit_wish.ts";
+import { overdueMs } from "./credit_use.ts";
+import { holdsRoom, idleBytes, lacksEventsFor, nextFrameOf, quantumBytes, usefulGrant, wishOf } from "./credit_wish.ts";
 import { covered, refill, type SharedRates, waitMs, type Cost } from "./rate_limit.ts";
 import { producerKinds } from "../protocol/lib.ts";
 import type { Session } from "./session_state.ts";
@@ -101,6 +103,8 @@ export class CreditDesk {
   readonly #locked = new Set<number>();
   /** Of those who wait, the ones that hold room already; others may wait before them. */
   readonly #holding = new Set<number>();
+  /** Of those who wait, the ones that have held room for half of the time after which it counts as unused: what they lack for a frame comes first. */
+  readonly #urgent = new Set<number>();
   readonly #overRate = new Set<number>();
   /** Room from which on another round could give anything, where the last has ended for want of more; a tick asks anyway. */
   #againAtBytes = Number.NEGATIVE_INFINITY;
@@ -122,7 +126,7 @@ export class CreditDesk {
   }
 
   /** Notes a session whose state has changed. Returns whether it now waits in the queue. */
-  note(session: Session): boolean {
+  note(session: Session, nowMs: number): boolean {
     const wish = wishOf(session, this.#settings);
     if (wish.bytes === 0 && wish.events === 0) {
       this.forget(session.id);
@@ -132,14 +136,23 @@ export class CreditDesk {
     this.#waiting.add(session.id);
     if (!holdsRoom(session, this.#settings)) return true;
     if (wish.bytes > 0) this.#holding.add(session.id);
-    if (usefulGrant(wish, outstanding(session.account), this.#settings).events > 0) this.#locked.add(session.id);
+    if (lacksEventsFor(session, this.#settings) > 0) this.#locked.add(session.id);
+    if (this.#isUrgent(session, nowMs)) this.#urgent.add(session.id);
     return true;
+  }
+
+  /** Whether a session lacks bytes for its next frame, and soon what it holds will count as unused. */
+  #isUrgent(session: Session, nowMs: number): boolean {
+    const { account, creditDue } = session;
+    if (outstanding(account).bytes >= nextFrameOf(session, this.#settings).bytes) return false;
+    return overdueMs(creditDue, account, this.enoughUntilMs(nowMs), nowMs) > this.#settings.creditUnusedMsMax / 2;
   }
 
   forget(session: number): void {
     this.#waiting.delete(session);
     this.#locked.delete(session);
     this.#holding.delete(session);
+    this.#urgent.delete(session);
     this.#overRate.delete(session);
   }
 
@@ -194,7 +207,7 @@ export class CreditDesk {
     const costs = new Map<number, Cost>();
     const needs = this.#needs(sharing);
     const roomBytes = new Map(producerKinds.map((kind) => [kind as string, rates.of(kind).bytes]));
-    const shares = shareCredit(needs, Math.min(poolBytes, rates.total().bytes), roomBytes, frameCostBytesMax);
+    const shares = shareCredit(needs, Math.min(poolBytes, rates.total().bytes), roomBytes);
     let leftBytes = poolBytes;
     let short = false;
     const give = (need: Need, bytes: number): boolean => {
@@ -202,6 +215,7 @@ export class CreditDesk {
       if (events === 0 && (bytes === 0 || need.usefulEvents > 0)) return false;
       leftBytes -= bytes;
       this.#waiting.delete(need.session);
+      this.#urgent.delete(need.session);
       costs.set(need.session, { bytes, events });
       return true;
     };
@@ -238,14 +252,23 @@ export class CreditDesk {
   #needs(sharing: Sharing): Need[] {
     const needs: Need[] = [];
     let looked = 0;
-    for (const id of this.#waiting) {
+    for (const id of this.#turns()) {
       if (looked >= claimsPerRoundMax) break;
       looked += 1;
       const need = this.#needOf(id, sharing);
-      if (need === undefined) this.#waiting.delete(id);
-      else needs.push(need);
+      if (need !== undefined) needs.push(need);
+      else {
+        this.#waiting.delete(id);
+        this.#urgent.delete(id);
+      }
     }
     return needs;
+  }
+
+  /** Those who wait in the order of their turns. */
+  *#turns(): Iterable<number> {
+    for (const id of this.#urgent) if (this.#waiting.has(id)) yield id;
+    for (const id of this.#waiting) if (!this.#urgent.has(id)) yield id;
   }
 
   /** What a session needs, as far as its cap and its rates allow; undefined where it needs nothing, or may have nothing now. */
@@ -257,7 +280,8 @@ export class CreditDesk {
     const wish = wishOf(session, this.#settings);
     if (wish.bytes === 0 && wish.events === 0) return undefined;
     const free = outstanding(account);
-    const useful = usefulGrant(wish, free, this.#settings);
+    const frame = nextFrameOf(session, this.#settings);
+    const useful = usefulGrant(wish, free, frame);
     const usedBytes = free.bytes + account.heldBytes;
     const roomBytes = (sharing.supply.throttled ? 2 * frameCostBytesMax : sessionCreditBytesMax) - usedBytes;
     if (roomBytes < useful.bytes) return undefined;
@@ -270,8 +294,10 @@ export class CreditDesk {
       kind: identity.kind,
       weight: kinds[identity.kind].weight,
       wantBytes,
-      lackingBytes: holdsRoom(session, this.#settings) ? Math.min(wantBytes, Math.max(0, frameCostBytesMax - free.bytes)) : 0,
+      lackingBytes: holdsRoom(session, this.#settings) ? Math.min(wantBytes, Math.max(0, frame.bytes - free.bytes)) : 0,
       usedBytes,
+      idleBytes: idleBytes(free, frame),
+      quantumBytes: quantumBytes(frame, this.#settings),
       floorBytes: account.floorBytes,
       usefulEvents: useful.events,
       eventsMax: this.#eventsMax(wish, free, allowed),

@@ -189,7 +189,7 @@ export class Gate {
     for (const effect of effects) this.#carry(entry, effect);
     if (entry.session.phase === "ended") this.#retire(entry);
     else {
-      this.#desk.note(entry.session);
+      this.#desk.note(entry.session, this.#at.nowMs);
       this.#heads.note(entry.session);
       if (signal.kind === "frame" || signal.kind === "demand") this.#news.spoke(entry.session, this.#pressure.now);
     }

@@ -74,6 +74,7 @@ export function openSession(
     account: openAccount(settings.sessionFloorBytes),
     bucket: bucket ?? fullBucket(settings.rate, nowMs),
     want: nothing,
+    nextFrame: nothing,
     told: { state: "open", reason: "", retryAfterMs: 0 },
     toldLingerMs: 0,
     fenced: false,
@@ -194,8 +195,8 @@ const headRead: Handler<"headRead"> = (session, { head }, context) => {
 const frame: Handler<"frame"> = (session, signal, context) =>
   withLinger(takeFrame(heard(session, context), signal.frame, context), context);
 
-const demand: Handler<"demand"> = (session, { demand: asked }, context) =>
-  become(heard(session, context), { want: { bytes: asked.bytes, events: asked.events } });
+const demand: Handler<"demand"> = (session, { demand: { bytes, events, frameBytes, frameEvents } }, context) =>
+  become(heard(session, context), { want: { bytes, events }, nextFrame: { bytes: frameBytes, events: frameEvents } });
 
 /**
  * A new epoch is asked for with a signature over this session's nonce, and only by a producer that has not been fenced (R-6). A recording is told

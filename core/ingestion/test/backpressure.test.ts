@@ -19,12 +19,14 @@ const claims = fc
       wantBytes: fc.integer({ min: 0, max: 20_000 }),
       usedBytes: fc.integer({ min: 0, max: 9000 }),
       floorBytes: fc.constantFrom(0, 400),
+      quantumBytes: fc.constantFrom(quantum, 700),
+      idleBytes: fc.integer({ min: 0, max: 699 }),
       weight: fc.constantFrom(1, 1, 2, 8),
       group: fc.constantFrom("a", "b"),
     }),
     { maxLength: 40 },
   )
-  .map((list) => list.map((claim, session) => ({ session, ...claim })));
+  .map((list) => list.map((claim, session) => ({ session, ...claim, idleBytes: Math.min(claim.idleBytes, claim.usedBytes) })));
 const plenty = new Map([
   ["a", Number.MAX_SAFE_INTEGER],
   ["b", Number.MAX_SAFE_INTEGER],
@@ -34,7 +36,7 @@ const beyond = (used: number, floor: number): number => Math.max(0, used - floor
 test("R-14 shared credit never exceeds the free room, nor any demand", () => {
   fc.assert(
     fc.property(claims, fc.integer({ min: 0, max: 60_000 }), (list, free) => {
-      const shares = shareCredit(list, free, plenty, quantum);
+      const shares = shareCredit(list, free, plenty);
       let cost = 0;
       for (const { session, wantBytes, usedBytes, floorBytes } of list) {
         const got = shares.get(session) ?? 0;
@@ -49,15 +51,18 @@ test("R-14 shared credit never exceeds the free room, nor any demand", () => {
 test("BP-3 R-14 max-min by weight: nobody who is still in want has, for its weight, a quantum less than somebody who was given more", () => {
   fc.assert(
     fc.property(claims, fc.integer({ min: 0, max: 60_000 }), (list, free) => {
-      const shares = shareCredit(list, free, plenty, quantum);
+      const shares = shareCredit(list, free, plenty);
       for (const poor of list) {
         const poorGot = shares.get(poor.session) ?? 0;
         if (poorGot >= poor.wantBytes) continue;
         for (const rich of list) {
           const richGot = shares.get(rich.session) ?? 0;
           if (richGot === 0 || rich.session === poor.session) continue;
-          const least = (poor.usedBytes + poorGot) / poor.weight;
-          assert.ok((rich.usedBytes + richGot - quantum) / rich.weight <= least, "the one with more for its weight was served first");
+          const least = (poor.usedBytes + poorGot - (poorGot === 0 ? poor.idleBytes : 0)) / poor.weight;
+          assert.ok(
+            (rich.usedBytes + richGot - rich.quantumBytes) / rich.weight <= least,
+            "the one with more for its weight was served first",
+          );
         }
       }
     }),
@@ -68,7 +73,7 @@ test("R-14 room for everybody serves everybody", () => {
   fc.assert(
     fc.property(claims, (list) => {
       const free = list.reduce((sum, { wantBytes }) => sum + wantBytes, 0);
-      const shares = shareCredit(list, free, plenty, quantum);
+      const shares = shareCredit(list, free, plenty);
       for (const { session, wantBytes } of list) assert.equal(shares.get(session) ?? 0, wantBytes);
     }),
   );
@@ -77,12 +82,11 @@ test("R-14 room for everybody serves everybody", () => {
 test("BP-4 R-14 a large claim whose turn it is is not starved by small ones behind it", () => {
   const shares = shareCredit(
     [
-      { session: 1, group: "a", weight: 1, wantBytes: 1000, usedBytes: 0, floorBytes: 0 },
-      { session: 2, group: "a", weight: 1, wantBytes: 10, usedBytes: 500, floorBytes: 0 },
+      { session: 1, group: "a", weight: 1, wantBytes: 1000, usedBytes: 0, idleBytes: 0, floorBytes: 0, quantumBytes: quantum },
+      { session: 2, group: "a", weight: 1, wantBytes: 10, usedBytes: 500, idleBytes: 0, floorBytes: 0, quantumBytes: quantum },
     ],
     900,
     plenty,
-    quantum,
   );
   assert.equal(shares.size, 0, "the room is kept together until it holds a quantum");
 });
@@ -94,7 +98,7 @@ test("R-14 a group without room steps aside and keeps nobody waiting", () => {
         ["a", roomOfA],
         ["b", Number.MAX_SAFE_INTEGER],
       ]);
-      const shares = shareCredit(list, free, rooms, quantum);
+      const shares = shareCredit(list, free, rooms);
       const costOf = (group: string): number =>
         list
           .filter((claim) => claim.group === group)
@@ -108,7 +112,6 @@ test("R-14 a group without room steps aside and keeps nobody waiting", () => {
         list.filter(({ group, usedBytes, floorBytes }) => group === "b" || usedBytes < floorBytes),
         free,
         rooms,
-        quantum,
       );
       for (const { session, group } of list) if (group === "b") assert.equal(shares.get(session), alone.get(session));
     }),
@@ -116,8 +119,17 @@ test("R-14 a group without room steps aside and keeps nobody waiting", () => {
 });
 
 test("BP-3 R-14 weights: of a scarce room each kind gets its weight's part", () => {
-  const claim = (session: number, weight: number) => ({ session, group: "a", weight, wantBytes: 1e9, usedBytes: 0, floorBytes: 0 });
-  const shares = shareCredit([claim(1, 8), claim(2, 1), claim(3, 1)], 100 * quantum, plenty, quantum);
+  const claim = (session: number, weight: number) => ({
+    session,
+    group: "a",
+    weight,
+    wantBytes: 1e9,
+    usedBytes: 0,
+    idleBytes: 0,
+    floorBytes: 0,
+    quantumBytes: quantum,
+  });
+  const shares = shareCredit([claim(1, 8), claim(2, 1), claim(3, 1)], 100 * quantum, plenty);
   assert.deepEqual(
     [...shares.values()].toSorted((a, b) => a - b),
     [10 * quantum, 10 * quantum, 80 * quantum],

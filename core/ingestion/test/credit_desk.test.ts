@@ -6,46 +6,16 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import fc from "fast-check";
-import type { ProducerKind } from "ransomeye-pipeline";
 import type { GatewaySettings } from "../config/validation.ts";
-import { grant, openAccount } from "../src/buffer.ts";
 import { CreditDesk } from "../src/credit_desk.ts";
-import { fullBucket, SharedRates } from "../src/rate_limit.ts";
+import type { Cost } from "../src/rate_limit.ts";
 import type { Session } from "../src/session_state.ts";
-
-const frameBytes = 1000;
-const frameEvents = 40;
-const rate = { bytesPerSecondMax: 100_000, eventsPerSecondMax: 1000, burstBytesMax: 100_000, burstEventsMax: 1000 };
-const settings = {
-  frameCostBytesMax: frameBytes,
-  frameEventsMax: frameEvents,
-  sessionFloorBytes: 100,
-  sessionFloorEvents: 4,
-  sessionCreditBytesMax: 10 * frameBytes,
-  sessionCreditEventsMax: 10_000,
-  rate,
-  kinds: { linux: { weight: 1, rate }, dpi: { weight: 1, rate } },
-} as GatewaySettings;
-
-interface Cost {
-  readonly bytes: number;
-  readonly events: number;
-}
-
-/** A streaming session that holds unused credit and wants more. */
-function session(held: Cost, want: Cost, more: { readonly id?: number; readonly phase?: string; readonly kind?: string } = {}): Session {
-  const { id = 1, phase = "streaming", kind = "linux" } = more;
-  const account = grant(openAccount(settings.sessionFloorBytes), held);
-  return { id, phase, identity: { kind }, account, want, bucket: fullBucket(rate, 0) } as unknown as Session;
-}
-
-const ratesOf = (total = rate, linux = rate): SharedRates<ProducerKind> =>
-  new SharedRates(total, { dpi: { rate }, linux: { rate: linux }, windows: { rate }, honeypot: { rate } }, 0);
+import { frameBytes, frameEvents, Peer, rate, ratesOf, session, settings } from "./credit_peers.ts";
 
 /** A desk at which these wait, and the grants of its next round. */
 function deskOf(sessions: readonly Session[], some: Partial<GatewaySettings> = {}) {
   const desk = new CreditDesk({ ...settings, ...some });
-  for (const one of sessions) desk.note(one);
+  for (const one of sessions) desk.note(one, 0);
   const supply = { poolBytes: 1_000_000, throttled: false, rates: ratesOf() };
   return {
     desk,
@@ -82,7 +52,7 @@ test("BP-6 step 4: who is beyond a rate waits aside until time has passed, whate
   const one = session(poor, much);
   const { desk, round } = deskOf([one]);
   assert.deepEqual(round({ rates: ratesOf(broke) }), { grants: [], overRate: [{ session: 1, reason: "total_rate", retryAfterMs: 40 }] });
-  assert.equal(desk.note(one), false, "it waits already");
+  assert.equal(desk.note(one, 0), false, "it waits already");
   assert.deepEqual(round(), { grants: [], overRate: [] }, "no second look before the next tick");
   assert.ok(!desk.isIdle);
   desk.refresh();
@@ -246,9 +216,10 @@ test("BP-21 R-14 whatever frames wait, and however little room there is, all of 
     fc.property(
       fc.array(fc.array(frame, { minLength: 1, maxLength: 30 }), { minLength: 2, maxLength: 12 }),
       fc.integer({ min: 1, max: 4 }),
-      (queues, room) => {
+      fc.boolean(),
+      (queues, room, tells) => {
         const poolMax = room * frameBytes;
-        const peers = queues.map((frames, i) => new Peer(i + 1, frames));
+        const peers = queues.map((frames, i) => new Peer(i + 1, frames, { tells }));
         const desk = new CreditDesk(settings);
         const rates = ratesOf(
           { ...rate, burstBytesMax: 1_000_000, burstEventsMax: 100_000 },
@@ -258,7 +229,7 @@ test("BP-21 R-14 whatever frames wait, and however little room there is, all of 
           assert.ok(step < 2000, `stuck: ${JSON.stringify(peers.map(({ left, credit }) => ({ left: left[0], credit })))}`);
           for (const peer of peers) {
             peer.speak();
-            desk.note(peer.session());
+            desk.note(peer.session(), 0);
           }
           desk.refresh();
           const used = peers.reduce((sum, { credit }) => sum + Math.max(0, credit.bytes - settings.sessionFloorBytes), 0);
@@ -271,50 +242,3 @@ test("BP-21 R-14 whatever frames wait, and however little room there is, all of 
     ),
   );
 });
-
-/** A producer whose frames come one after the other: it asks for what waits by then, and does not know yet what comes next. */
-class Peer {
-  readonly #id: number;
-  readonly #frames: Cost[];
-  #known = 1;
-  credit: Cost = { bytes: 0, events: 0 };
-  #want: Cost = { bytes: 0, events: 0 };
-
-  constructor(id: number, frames: readonly Cost[]) {
-    this.#id = id;
-    this.#frames = [...frames];
-  }
-
-  get left(): readonly Cost[] {
-    return this.#frames;
-  }
-
-  get done(): boolean {
-    return this.#frames.length === 0;
-  }
-
-  session(): Session {
-    return session(this.credit, this.#want, { id: this.#id });
-  }
-
-  granted(cost: Cost): void {
-    this.credit = { bytes: this.credit.bytes + cost.bytes, events: this.credit.events + cost.events };
-    this.#want = { bytes: Math.max(0, this.#want.bytes - cost.bytes), events: Math.max(0, this.#want.events - cost.events) };
-  }
-
-  /** Sends what credit covers, and asks for the rest of what it knows of. */
-  speak(): void {
-    for (
-      let next = this.#frames[0];
-      next !== undefined && next.bytes <= this.credit.bytes && next.events <= this.credit.events;
-      next = this.#frames[0]
-    ) {
-      this.#frames.shift();
-      this.credit = { bytes: this.credit.bytes - next.bytes, events: this.credit.events - next.events };
-    }
-    const known = this.#frames.slice(0, this.#known);
-    this.#known += 1;
-    const sum = (of: keyof Cost): number => known.reduce((total, one) => total + one[of], 0);
-    this.#want = { bytes: Math.max(0, sum("bytes") - this.credit.bytes), events: Math.max(0, sum("events") - this.credit.events) };
-  }
-}

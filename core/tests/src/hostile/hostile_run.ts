@@ -181,7 +181,14 @@ async function series(client: TestClient, attack: Attack, { known }: Attacker, w
   client.say(hello(attack.helloEpoch));
   const welcome = await client.next("welcome").catch(() => undefined);
   if (welcome === undefined) return notAdmitted(client);
-  client.say({ kind: "demand", bytes: (wanted + 1) * 2048, events: (wanted + 1) * (pastEvents + 1), oldestUs: 0 });
+  client.say({
+    kind: "demand",
+    bytes: (wanted + 1) * 2048,
+    events: (wanted + 1) * (pastEvents + 1),
+    oldestUs: 0,
+    frameBytes: 0,
+    frameEvents: 0,
+  });
   await client.next("credit");
   if (attack.genuineFirst === true) {
     const genuine = known.chain.next(pastEvents);

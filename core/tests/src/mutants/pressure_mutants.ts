@@ -198,6 +198,42 @@ export const pressureMutants: readonly Mutant[] = [
     check: named(`${tests}/credit_use.test.js`, "BP-20 who waits for events"),
   },
   {
+    rule: "BP-23",
+    bug: "whoever was left with most of a frame waits behind all others, however long",
+    patches: [{ file: `${gate}/backpressure.js`, find: "claim.usedBytes - claim.idleBytes", replace: "claim.usedBytes" }],
+    check: named(`${tests}/credit_use.test.js`, "BP-20 BP-23 in an overload"),
+  },
+  {
+    rule: "BP-23",
+    bug: "who holds room and lacks the rest of a frame waits until it counts as unused",
+    patches: [{ file: `${gate}/credit_desk.js`, find: "if (this.#isUrgent(session, nowMs))", replace: "if (false)" }],
+    check: named(`${tests}/credit_turns.test.js`, "BP-23 who holds room"),
+  },
+  {
+    rule: "BP-23",
+    bug: "who could send and does not is given more before others",
+    patches: [
+      {
+        file: `${gate}/credit_desk.js`,
+        find: "if (outstanding(account).bytes >= nextFrameOf(session, this.#settings).bytes)",
+        replace: "if (false)",
+      },
+    ],
+    check: named(`${tests}/credit_turns.test.js`, "BP-23 however many hold"),
+  },
+  {
+    rule: "BP-24",
+    bug: "what a producer says that its next frame costs is not heeded",
+    patches: [{ file: `${gate}/credit_wish.js`, find: "told === 0 ? max : Math.min(told, max)", replace: "max" }],
+    check: named(`${tests}/credit_turns.test.js`, "BP-24 R-14 who tells"),
+  },
+  {
+    rule: "BP-24",
+    bug: "a frame larger than the largest is believed",
+    patches: [{ file: `${gate}/credit_wish.js`, find: "told === 0 ? max : Math.min(told, max)", replace: "told === 0 ? max : told" }],
+    check: named(`${tests}/credit_turns.test.js`, "BP-24 whatever a producer says"),
+  },
+  {
     rule: "BP-17",
     bug: "who holds credit that nobody misses is taken for a hoarder",
     patches: [{ file: `${gate}/gate.js`, find: "this.#desk.enoughUntilMs(this.#at.nowMs)", replace: "Number.NEGATIVE_INFINITY" }],
