@@ -108,6 +108,7 @@ export class CreditDesk {
   readonly #overRate = new Set<number>();
   /** Room from which on another round could give anything, where the last has ended for want of more; a tick asks anyway. */
   #againAtBytes = Number.NEGATIVE_INFINITY;
+  #isShort = false;
   /** When sessions last had to wait for what others held. */
   #shortage = { sinceMs: Number.NEGATIVE_INFINITY, untilMs: Number.NEGATIVE_INFINITY };
 
@@ -118,6 +119,11 @@ export class CreditDesk {
   /** Whether there is anybody for whom a round could do something, now or after a tick. */
   get isIdle(): boolean {
     return this.#waiting.size + this.#locked.size + this.#overRate.size === 0;
+  }
+
+  /** Whether sessions wait for room that the last round did not have. */
+  get isShort(): boolean {
+    return this.#isShort && this.#waiting.size > 0;
   }
 
   /** Until when there was enough for everybody: now, or the moment from which on sessions have had to wait for what others held. */
@@ -224,6 +230,7 @@ export class CreditDesk {
       short ||= bytes < need.wantBytes;
       give(need, bytes);
     }
+    this.#isShort = short;
     if (short) this.#missed(sharing.nowMs);
     this.#againAtBytes = short && leftBytes < frameCostBytesMax ? leftBytes + frameCostBytesMax : Number.NEGATIVE_INFINITY;
     const holder = costs.size === 0 ? this.#holderThatFits(sharing) : undefined;

@@ -5,7 +5,8 @@
  * Enforces: Input: `Trusted` frames, each for the partition of its producer's epoch. Output: batches to append, one in flight per partition
  *   and a bounded number over all. Failure: what the bus did not judge (paused, stale registry, no answer) goes back to the front of its
  *   queue in its order and is tried again after a wait; append-if-next makes the repetition harmless. Backpressure: a queue that cannot
- *   move keeps its room, so no new credit arises. A receipt is made from outcomes only, never from an enqueue.
+ *   move keeps its room, so no new credit arises. A receipt is made from outcomes only, never from an enqueue. While producers wait for room, small
+ *   batches go one at a time, and what waits behind one gathers: each costs as much as the frames of another ten, and it is the frames that they wait for.
  * Forbids: dropping a frame, a second batch of one partition before the first is answered, and frames that `enforceTrust` has not minted.
  */
 import { invariant } from "ransomeye-kernel";
@@ -51,6 +52,9 @@ export interface DispatchBounds {
   readonly appendFramesMax: number;
   readonly appendBytesMax: number;
 }
+
+/** Share of the largest append from which on another does not wait for more. */
+const worthwhileRatio = 1 / 4;
 
 interface Lane {
   readonly part: number;
@@ -113,14 +117,15 @@ export class Dispatcher {
   }
 
   /**
-   * Batches that may go now, of `inFlightBytesMax` at most together with those in flight. The caller appends each and brings every one back to
-   * `settle` or `fail`.
+   * Batches that may go now, of `inFlightBytesMax` at most together with those in flight; with `gathers` a small one only where no other is in flight.
+   * The caller appends each and brings every one back to `settle` or `fail`.
    */
-  take(nowMs: number, inFlightBytesMax: number): readonly Batch[] {
+  take(nowMs: number, inFlightBytesMax: number, gathers: boolean): readonly Batch[] {
     const batches: Batch[] = [];
     for (const lane of [...this.#lanes.values()]) {
       if (this.#batches.size >= this.#bounds.appendsMax) break;
       if (lane.inFlight !== undefined || lane.queue.length === 0 || lane.retryAtMs > nowMs) continue;
+      if (gathers && this.#batches.size > 0 && !this.#isWorthwhile(lane)) continue;
       const { entries, bytes } = this.#cut(lane, inFlightBytesMax - this.#inFlightBytes);
       if (entries.length === 0) break;
       const batch: Batch = { id: this.#nextBatch++, part: lane.part, entries };
@@ -201,6 +206,13 @@ export class Dispatcher {
       this.#forgetIfIdle(lane);
     }
     return gone;
+  }
+
+  /** Whether a lane has a good part of what one append can carry. */
+  #isWorthwhile({ queue }: Lane): boolean {
+    const { appendFramesMax, appendBytesMax } = this.#bounds;
+    if (queue.length >= appendFramesMax * worthwhileRatio) return true;
+    return queue.reduce((bytes, { frame }) => bytes + frame.cost.bytes, 0) >= appendBytesMax * worthwhileRatio;
   }
 
   /** The next frames of a lane: whole, within the bounds of one append, and within what may be in flight. */

@@ -360,7 +360,7 @@ export class Gate {
 
   #dispatch(): void {
     const { nowMs } = this.#at;
-    for (const batch of this.#dispatcher.take(nowMs, this.#pressure.inFlightBytes(nowMs))) {
+    for (const batch of this.#dispatcher.take(nowMs, this.#pressure.inFlightBytes(nowMs), this.#desk.isShort)) {
       this.#effects.push({ kind: "append", batch, registryVersion: this.#ports.directory.version });
     }
   }

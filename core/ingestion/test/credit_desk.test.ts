@@ -160,6 +160,20 @@ test("R-14 a round that ends for want of room is not tried again before a frame'
   assert.equal(round({ poolBytes: 1100 }).grants.length, 1, "after a tick");
 });
 
+test("BP-25 room is short from the round that leaves somebody waiting to the one that does not, or until he leaves", () => {
+  const { desk, round } = deskOf(crowd(3, { bytes: 1000, events: 40 }));
+  assert.equal(desk.isShort, false);
+  round({ poolBytes: 1500 });
+  assert.equal(desk.isShort, true);
+  desk.refresh();
+  round({ poolBytes: 5000 });
+  assert.equal(desk.isShort, false);
+  const { desk: left, round: once } = deskOf(crowd(2, { bytes: 1000, events: 40 }));
+  once({ poolBytes: 1500 });
+  left.forget(2);
+  assert.equal(left.isShort, false);
+});
+
 test("BP-21 R-14 who holds room and lacks the events to use it is given them, though the buffer has no room left and a thousand wait before him", () => {
   const locked = Array.from({ length: 600 }, (_, i) => session({ bytes: 800, events: 0 }, { bytes: 1000, events: 30 }, { id: 10_000 + i }));
   const sessions = [...crowd(1000, { bytes: 1000, events: 40 }), ...locked];

@@ -128,7 +128,7 @@ test("step 7: what the bus did not judge goes back to the front in its order, wi
   const [theirs] = trustedChain(4, 1);
   assert.ok(theirs !== undefined);
   for (const frame of [...mine, theirs]) dispatcher.enqueue(0, { session: 1, frame, lineage: 0 });
-  const [batch] = dispatcher.take(0, bytesMax);
+  const [batch] = dispatcher.take(0, bytesMax, false);
   assert.equal(batch?.entries.length, 4);
   assert.ok(batch !== undefined);
   const paused: AppendOutcome = { kind: "paused", reason: "full", retryAfterMs: 500 };
@@ -139,8 +139,8 @@ test("step 7: what the bus did not judge goes back to the front in its order, wi
     ["duplicate"],
   );
   assert.deepEqual(result.blocked, { reason: "full", frames: 3 });
-  assert.equal(dispatcher.take(499, bytesMax).length, 0, "not before the bus said");
-  const [again] = dispatcher.take(500, bytesMax);
+  assert.equal(dispatcher.take(499, bytesMax, false).length, 0, "not before the bus said");
+  const [again] = dispatcher.take(500, bytesMax, false);
   assert.deepEqual(
     again?.entries.map(({ frame }) => frame.header.firstSeq),
     [1, 3, 5],
@@ -148,7 +148,7 @@ test("step 7: what the bus did not judge goes back to the front in its order, wi
   assert.ok(again !== undefined);
   assert.equal(dispatcher.fail(again.id, 500, () => 100).failures, 1);
   assert.deepEqual(
-    dispatcher.take(600, bytesMax)[0]?.entries.map(({ frame, repeated }) => [frame.header.firstSeq, repeated]),
+    dispatcher.take(600, bytesMax, false)[0]?.entries.map(({ frame, repeated }) => [frame.header.firstSeq, repeated]),
     [
       [1, true],
       [3, true],
@@ -157,12 +157,39 @@ test("step 7: what the bus did not judge goes back to the front in its order, wi
   );
 });
 
+test("BP-25 step 7: while producers wait for room small batches go one at a time, the next gathers meanwhile, and a large one waits for nothing", () => {
+  const dispatcher = new Dispatcher({ appendsMax: 4, appendFramesMax: 16, appendBytesMax: 1 << 20 });
+  const enqueue = (part: number, seed: number, frames: number): void => {
+    for (const frame of trustedChain(seed, frames)) dispatcher.enqueue(part, { session: seed, frame, lineage: 0 });
+  };
+  const sizes = (gathers: boolean): number[] => dispatcher.take(0, bytesMax, gathers).map(({ entries }) => entries.length);
+  for (const part of [0, 1, 2]) enqueue(part, 30 + part, 1);
+  const [first, more] = dispatcher.take(0, bytesMax, true);
+  assert.ok(first !== undefined && more === undefined);
+  enqueue(1, 40, 2);
+  assert.deepEqual(sizes(true), [], "three of the sixteen that one append carries");
+  enqueue(1, 41, 1);
+  assert.deepEqual(sizes(true), [4], "a quarter of them");
+  enqueue(3, 42, 1);
+  dispatcher.settle(first.id, [{ kind: "duplicate", head: head(1, 2), acceptedBy: null }], 0, 50);
+  assert.deepEqual(sizes(true), [], "another is still in flight");
+  assert.deepEqual(sizes(false), [1, 1], "nobody waits for room any more");
+});
+
+test("BP-25 step 7: a few large frames are a large batch", () => {
+  const [frame] = trustedChain(50, 1);
+  assert.ok(frame !== undefined);
+  const dispatcher = new Dispatcher({ appendsMax: 2, appendFramesMax: 1000, appendBytesMax: 4 * frame.cost.bytes });
+  for (const part of [0, 1]) dispatcher.enqueue(part, { session: part, frame, lineage: 0 });
+  assert.equal(dispatcher.take(0, bytesMax, true).length, 2);
+});
+
 test("step 7: appends are bounded in number, frames and bytes, and partitions take turns", () => {
   const dispatcher = new Dispatcher({ appendsMax: 1, appendFramesMax: 2, appendBytesMax: 1 << 20 });
   for (const part of [0, 1]) for (const frame of trustedChain(5 + part, 3)) dispatcher.enqueue(part, { session: part, frame, lineage: 0 });
   const order: number[] = [];
   for (let i = 0; i < 4; i += 1) {
-    const [batch, more] = dispatcher.take(0, bytesMax);
+    const [batch, more] = dispatcher.take(0, bytesMax, false);
     assert.ok(batch !== undefined && more === undefined && batch.entries.length <= 2);
     order.push(batch.part);
     dispatcher.settle(

@@ -234,6 +234,24 @@ export const pressureMutants: readonly Mutant[] = [
     check: named(`${tests}/credit_turns.test.js`, "BP-24 whatever a producer says"),
   },
   {
+    rule: "BP-25",
+    bug: "small appends wait for more though none is in flight",
+    patches: [{ file: `${gate}/dispatcher.js`, find: "gathers && this.#batches.size > 0 &&", replace: "gathers &&" }],
+    check: named(`${tests}/gate_parts.test.js`, "BP-25 step 7: while"),
+  },
+  {
+    rule: "BP-25",
+    bug: "many small appends go side by side while producers wait for room",
+    patches: [{ file: `${gate}/dispatcher.js`, find: "gathers && this.#batches.size > 0 &&", replace: "false &&" }],
+    check: named(`${tests}/gate_parts.test.js`, "BP-25 step 7: while"),
+  },
+  {
+    rule: "BP-25",
+    bug: "room counts as short after the last who waited has left",
+    patches: [{ file: `${gate}/credit_desk.js`, find: "this.#isShort && this.#waiting.size > 0", replace: "this.#isShort" }],
+    check: named(`${tests}/credit_desk.test.js`, "BP-25 room is short"),
+  },
+  {
     rule: "BP-17",
     bug: "who holds credit that nobody misses is taken for a hoarder",
     patches: [{ file: `${gate}/gate.js`, find: "this.#desk.enoughUntilMs(this.#at.nowMs)", replace: "Number.NEGATIVE_INFINITY" }],
