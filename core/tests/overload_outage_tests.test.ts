@@ -71,7 +71,7 @@ suite("what is away behind the gate, and before it", { concurrency: 4 }, () => {
     for (const conversation of conversations) assert.equal(toldTo(conversation).at(-1), "paused buffer");
 
     const credits = conversations.map(creditsOf);
-    for (const { say } of conversations) say({ kind: "demand", bytes: 1_000_000, events: 100, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+    for (const { say } of conversations) say({ kind: "demand", bytes: 1_000_000, events: 100, oldestUs: 0, frameBytes: 0 });
     await Promise.all(conversations.map(taken));
     const full = gate.gateway.figures();
     assert.deepEqual(conversations.map(creditsOf), credits, "nothing is granted while paused");
@@ -109,7 +109,7 @@ suite("what is away behind the gate, and before it", { concurrency: 4 }, () => {
     assert.equal(gate.gateway.figures().reason, "engine_lag");
     assert.deepEqual(toldTo(conversation), [], "who is silent is not disturbed");
     const credits = creditsOf(conversation);
-    say({ kind: "demand", bytes: 100_000, events: 100, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+    say({ kind: "demand", bytes: 100_000, events: 100, oldestUs: 0, frameBytes: 0 });
     await until(() => toldTo(conversation).at(-1) === "paused engine_lag");
     say(chain.next(1).message);
     assert.equal((await client.next("receipt")).durableSeq, 3, "the bus is there: what credit covers is durable");

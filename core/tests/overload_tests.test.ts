@@ -129,7 +129,7 @@ suite("bounds and backpressure", { concurrency: 8 }, () => {
     const throttle = await client.next("throttle");
     assert.deepEqual([throttle.state, throttle.reason], ["paused", "disk_floor"]);
     assert.ok(throttle.retryAfterMs > 0);
-    say({ kind: "demand", bytes: 100_000, events: 100, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+    say({ kind: "demand", bytes: 100_000, events: 100, oldestUs: 0, frameBytes: 0 });
     say(chain.next(1).message);
     await until(() => gate.gateway.figures().framesUnanswered === 2);
     assert.equal(client.heard.filter(({ kind }) => kind === "credit" || kind === "receipt").length, 0);

@@ -140,7 +140,7 @@ suite("what a connection may cost", { concurrency: 4 }, () => {
     const gate = await startTestGate(t);
     const { who, certificate } = await gate.enrol("talker");
     const { client } = await gate.begin(who, certificate);
-    const word = messageBytes({ kind: "demand", bytes: 1, events: 1, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+    const word = messageBytes({ kind: "demand", bytes: 1, events: 1, oldestUs: 0, frameBytes: 0 });
     client.sayRaw(Buffer.concat(Array<Buffer>(20_000).fill(word)));
     assert.equal((await client.ended).code, "INGEST_WORDS_FLOOD");
     await until(() => gate.refused("INGEST_WORDS_FLOOD") === 1);

@@ -144,7 +144,7 @@ export class Outbox {
     if (!window.covers(cost)) {
       const demand = window.demand(this.#queue.waiting);
       if (demand === undefined) return undefined;
-      return { kind: "demand", ...demand, oldestUs: this.#queue.oldestUs(now.us), frameBytes: cost.bytes, frameEvents: cost.events };
+      return { kind: "demand", ...demand, oldestUs: this.#queue.oldestUs(now.us), frameBytes: cost.bytes };
     }
     // never before batch and link are on disk, or a crash could sign this sequence a second time.
     if (this.#sending || entry.link === undefined || !entry.batchDurable || !entry.linkDurable) return undefined;

@@ -261,9 +261,9 @@ test("BP-24 R-14 nothing is sent beyond the credit; what waits is told once and 
   assert.equal(demands.length, 2);
   assert.equal((demands[0]?.bytes ?? 0) - (demands[1]?.bytes ?? 0), 10);
   const [told] = demands;
-  assert.ok(told !== undefined && told.frameEvents > 0 && told.frameEvents < told.events && told.frameBytes < told.bytes);
+  assert.ok(told !== undefined && told.frameBytes < told.bytes);
   // What it says that its next frame costs is what it sends it for, and not a byte less.
-  const { bytes, events } = { bytes: told.frameBytes, events: told.frameEvents };
+  const { frameBytes: bytes, events } = told;
   step({ kind: "message", message: { kind: "credit", bytesTotal: bytes - 1, eventsTotal: events, lingerMs: 5 } });
   const sent = world.machine
     .step({ kind: "message", message: { kind: "credit", bytesTotal: bytes, eventsTotal: events, lingerMs: 5 } }, { ms: 1, us: 1 })

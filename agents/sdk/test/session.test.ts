@@ -82,11 +82,11 @@ test("a quiet session pings once in three times, one that has spoken at once, an
     assert.equal(double.pings, pings);
   }
   const before = clock.begun;
-  session.send({ kind: "demand", bytes: 1, events: 1, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+  session.send({ kind: "demand", bytes: 1, events: 1, oldestUs: 0, frameBytes: 0 });
   clock.pass();
   await until(() => clock.begun === before + 2);
   assert.equal(double.pings, 3);
-  session.send({ kind: "demand", bytes: 1, events: 1, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+  session.send({ kind: "demand", bytes: 1, events: 1, oldestUs: 0, frameBytes: 0 });
   clock.pass();
   clock.pass();
   assert.deepEqual(ends, ["SDK_PEER_SILENT"], "the answer had no time to come");

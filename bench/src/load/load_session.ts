@@ -187,7 +187,7 @@ export class LoadSession {
       const cost = costOf(next.payload);
       const free = { bytes: this.#credit.bytes - this.#spent.bytes, events: this.#credit.events - this.#spent.events };
       if (this.#manners.ignoresCredit !== true && (cost > free.bytes || next.count > free.events)) {
-        this.#demand(free, { bytes: cost, events: next.count });
+        this.#demand(free, cost);
         return;
       }
       this.#queue.shift();
@@ -199,7 +199,7 @@ export class LoadSession {
     }
   }
 
-  #demand(free: Cost, frame: Cost): void {
+  #demand(free: Cost, frameBytes: number): void {
     if (this.#asked) return;
     this.#asked = true;
     const oldestUs = sharedClockUs() - (this.#queue[0]?.sealedUs ?? 0);
@@ -208,8 +208,7 @@ export class LoadSession {
       bytes: Math.max(0, this.#queued.bytes - free.bytes),
       events: Math.max(0, this.#queued.events - free.events),
       oldestUs,
-      frameBytes: frame.bytes,
-      frameEvents: frame.events,
+      frameBytes,
     });
   }
 

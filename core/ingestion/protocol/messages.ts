@@ -55,7 +55,6 @@ export interface Demand {
   readonly oldestUs: number;
   /** What the frame that waits first costs, header and signature with it; 0 where the producer does not know yet. */
   readonly frameBytes: number;
-  readonly frameEvents: number;
 }
 
 /** Asks for a new epoch (R-6); the signature covers `openEpochBytes`. */
@@ -238,7 +237,6 @@ const demand = messageCodec<Demand>("Demand", {
   events: uint64(2),
   oldestUs: uint64(3),
   frameBytes: uint64(4),
-  frameEvents: uint64(5),
 });
 
 const openEpoch = messageCodec<OpenEpoch>("OpenEpoch", {

@@ -14,7 +14,7 @@ import type { GatewaySettings } from "../config/validation.ts";
 import { type Claim, shareCredit } from "./backpressure.ts";
 import { outstanding } from "./buffer.ts";
 import { overdueMs } from "./credit_use.ts";
-import { holdsRoom, idleBytes, lacksEventsFor, nextFrameOf, quantumBytes, usefulGrant, wishOf } from "./credit_wish.ts";
+import { holdsRoom, idleBytes, lacksEventsFor, frameBytesOf, quantumBytes, usefulGrant, wishOf } from "./credit_wish.ts";
 import { covered, refill, type SharedRates, waitMs, type Cost } from "./rate_limit.ts";
 import { producerKinds } from "../protocol/lib.ts";
 import type { Session } from "./session_state.ts";
@@ -150,7 +150,7 @@ export class CreditDesk {
   /** Whether a session lacks bytes for its next frame, and soon what it holds will count as unused. */
   #isUrgent(session: Session, nowMs: number): boolean {
     const { account, creditDue } = session;
-    if (outstanding(account).bytes >= nextFrameOf(session, this.#settings).bytes) return false;
+    if (outstanding(account).bytes >= frameBytesOf(session, this.#settings)) return false;
     return overdueMs(creditDue, account, this.enoughUntilMs(nowMs), nowMs) > this.#settings.creditUnusedMsMax / 2;
   }
 
@@ -287,8 +287,8 @@ export class CreditDesk {
     const wish = wishOf(session, this.#settings);
     if (wish.bytes === 0 && wish.events === 0) return undefined;
     const free = outstanding(account);
-    const frame = nextFrameOf(session, this.#settings);
-    const useful = usefulGrant(wish, free, frame);
+    const frameBytes = frameBytesOf(session, this.#settings);
+    const useful = usefulGrant(wish, free, frameBytes, this.#settings);
     const usedBytes = free.bytes + account.heldBytes;
     const roomBytes = (sharing.supply.throttled ? 2 * frameCostBytesMax : sessionCreditBytesMax) - usedBytes;
     if (roomBytes < useful.bytes) return undefined;
@@ -301,10 +301,10 @@ export class CreditDesk {
       kind: identity.kind,
       weight: kinds[identity.kind].weight,
       wantBytes,
-      lackingBytes: holdsRoom(session, this.#settings) ? Math.min(wantBytes, Math.max(0, frame.bytes - free.bytes)) : 0,
+      lackingBytes: holdsRoom(session, this.#settings) ? Math.min(wantBytes, Math.max(0, frameBytes - free.bytes)) : 0,
       usedBytes,
-      idleBytes: idleBytes(free, frame),
-      quantumBytes: quantumBytes(frame, this.#settings),
+      idleBytes: idleBytes(free, frameBytes),
+      quantumBytes: quantumBytes(frameBytes, this.#settings),
       floorBytes: account.floorBytes,
       usefulEvents: useful.events,
       eventsMax: this.#eventsMax(wish, free, allowed),

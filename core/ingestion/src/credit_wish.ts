@@ -20,29 +20,29 @@ export function wishOf(session: Session, settings: GatewaySettings): Cost {
   return { bytes: Math.max(session.want.bytes, floorLack, 0), events: Math.max(session.want.events, eventsLack) };
 }
 
-/** What the frame that a session sends next costs; a largest one where it has not told. It tells anew when it lacks credit for the next. */
-export function nextFrameOf({ nextFrame }: Session, { frameCostBytesMax, frameEventsMax }: GatewaySettings): Cost {
-  const known = (told: number, max: number): number => (told === 0 ? max : Math.min(told, max));
-  return { bytes: known(nextFrame.bytes, frameCostBytesMax), events: known(nextFrame.events, frameEventsMax) };
+/** Bytes that the frame which a session sends next costs; a largest one where it has not told. It tells anew when it lacks credit for the next. */
+export function frameBytesOf({ nextFrameBytes }: Session, { frameCostBytesMax }: GatewaySettings): number {
+  return nextFrameBytes === 0 ? frameCostBytesMax : Math.min(nextFrameBytes, frameCostBytesMax);
 }
 
 /** Of the bytes that a session holds unused, what is left over when it has sent all frames for which they suffice. */
-export const idleBytes = (free: Cost, frame: Cost): number => free.bytes % frame.bytes;
+export const idleBytes = (free: Cost, frameBytes: number): number => free.bytes % frameBytes;
 
 /**
  * The least that helps. A grant that does not reach one whole frame would only tie up room: a frame that is signed cannot be cut. Of events a
- * session needs no more than its frame holds: large events use up bytes first, and what it has left of the other must not count as want,
- * or a producer that holds its whole rate in events would never get the bytes to use them.
+ * session needs no more than one frame can hold: large events use up bytes first, and what it has left of the other must not count as want,
+ * or a producer that holds its whole rate in events would never get the bytes to use them. It is the largest frame that counts here, not the next: a
+ * producer that asks for many events in small frames asks for many all the same (BP-22).
  */
-export function usefulGrant(wish: Cost, free: Cost, frame: Cost): Cost {
-  const events = Math.min(wish.events, Math.max(0, frame.events - free.events));
-  const onlyEvents = events > 0 && free.bytes >= frame.bytes;
-  return { bytes: onlyEvents ? 0 : Math.min(wish.bytes, frame.bytes - idleBytes(free, frame)), events };
+export function usefulGrant(wish: Cost, free: Cost, frameBytes: number, { frameCostBytesMax, frameEventsMax }: GatewaySettings): Cost {
+  const events = Math.min(wish.events, Math.max(0, frameEventsMax - free.events));
+  const onlyEvents = events > 0 && free.bytes >= frameCostBytesMax;
+  return { bytes: onlyEvents ? 0 : Math.min(wish.bytes, frameBytes - idleBytes(free, frameBytes)), events };
 }
 
 /** What a session is given at a time: as many whole frames as one of the largest has room for, so that a turn is worth about as much to each. */
-export function quantumBytes(frame: Cost, { frameCostBytesMax }: GatewaySettings): number {
-  return frame.bytes * Math.floor(frameCostBytesMax / frame.bytes);
+export function quantumBytes(frameBytes: number, { frameCostBytesMax }: GatewaySettings): number {
+  return frameBytes * Math.floor(frameCostBytesMax / frameBytes);
 }
 
 /** Whether a session was granted room beyond its floor and has not used it: room that nobody else gets. */
@@ -53,5 +53,5 @@ export function holdsRoom({ account }: Session, { sessionFloorBytes }: GatewaySe
 /** Events without which the room that a session holds lies idle; 0 for one that can send a frame, or holds none. */
 export function lacksEventsFor(session: Session, settings: GatewaySettings): number {
   if (!holdsRoom(session, settings)) return 0;
-  return usefulGrant(wishOf(session, settings), outstanding(session.account), nextFrameOf(session, settings)).events;
+  return usefulGrant(wishOf(session, settings), outstanding(session.account), frameBytesOf(session, settings), settings).events;
 }

@@ -74,7 +74,7 @@ export function openSession(
     account: openAccount(settings.sessionFloorBytes),
     bucket: bucket ?? fullBucket(settings.rate, nowMs),
     want: nothing,
-    nextFrame: nothing,
+    nextFrameBytes: 0,
     told: { state: "open", reason: "", retryAfterMs: 0 },
     toldLingerMs: 0,
     fenced: false,
@@ -195,8 +195,8 @@ const headRead: Handler<"headRead"> = (session, { head }, context) => {
 const frame: Handler<"frame"> = (session, signal, context) =>
   withLinger(takeFrame(heard(session, context), signal.frame, context), context);
 
-const demand: Handler<"demand"> = (session, { demand: { bytes, events, frameBytes, frameEvents } }, context) =>
-  become(heard(session, context), { want: { bytes, events }, nextFrame: { bytes: frameBytes, events: frameEvents } });
+const demand: Handler<"demand"> = (session, { demand: { bytes, events, frameBytes } }, context) =>
+  become(heard(session, context), { want: { bytes, events }, nextFrameBytes: frameBytes });
 
 /**
  * A new epoch is asked for with a signature over this session's nonce, and only by a producer that has not been fenced (R-6). A recording is told

@@ -122,7 +122,7 @@ function samples(): Samples {
       { kind: "frame", frame },
       { kind: "frame", frame: { ...frame, header: Buffer.alloc(0) } },
     ],
-    demand: [{ kind: "demand", demand: { bytes: 1, events: 1, oldestUs: 0, frameBytes: 0, frameEvents: 0 } }],
+    demand: [{ kind: "demand", demand: { bytes: 1, events: 1, oldestUs: 0, frameBytes: 0 } }],
     openEpoch: [
       { kind: "openEpoch", request: openEpoch },
       { kind: "openEpoch", request: { ...openEpoch, keyId: Buffer.alloc(8, 1) } },

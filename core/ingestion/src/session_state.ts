@@ -60,8 +60,8 @@ export interface Session {
   readonly bucket: Bucket;
   /** What the producer says waits and no credit covers. */
   readonly want: Cost;
-  /** What the producer said that the frame which waits first costs; nothing where it has not. */
-  readonly nextFrame: Cost;
+  /** Bytes that the frame which waits first costs, as the producer said; 0 where it has not. */
+  readonly nextFrameBytes: number;
   /** The throttle state that the producer was last told. */
   readonly told: Throttling;
   /** The linger that the producer was last told. */

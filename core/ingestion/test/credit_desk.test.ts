@@ -125,6 +125,15 @@ test("BP-22 of a rate that all share a large claim leaves what comes in a quarte
   );
 });
 
+test("BP-22 who asks for many events in small frames asks for many: he leaves what is kept for others", () => {
+  const rates = ratesOf();
+  rates.move("linux", undefined, { unused: { bytes: 0, events: 750 }, spentTotal: { bytes: 0, events: 0 } });
+  const greedy = session(poor, { bytes: 5000, events: 10_000 }, { id: 99, nextFrameBytes: 100 });
+  const { grants, overRate } = deskOf([greedy], { frameEventsMax: 500 }).round({ rates });
+  assert.deepEqual(grants, []);
+  assert.deepEqual(overRate, [{ session: 99, reason: "kind_rate", retryAfterMs: 500 }]);
+});
+
 test("R-14 no session holds more events than its cap, however many it wants", () => {
   const hungry = session({ bytes: 0, events: 50 }, { bytes: 5000, events: 100_000 });
   const { grants } = deskOf([hungry], { sessionCreditEventsMax: 300 }).round();

@@ -30,15 +30,15 @@ interface SessionFacts {
   readonly phase?: string;
   readonly kind?: string;
   /** What it said that its next frame costs. */
-  readonly nextFrame?: Cost;
+  readonly nextFrameBytes?: number;
 }
 
 /** A streaming session that holds unused credit and wants more. */
 export function session(held: Cost, want: Cost, facts: SessionFacts = {}): Session {
-  const { id = 1, phase = "streaming", kind = "linux", nextFrame = { bytes: 0, events: 0 } } = facts;
+  const { id = 1, phase = "streaming", kind = "linux", nextFrameBytes = 0 } = facts;
   const account = grant(openAccount(settings.sessionFloorBytes), held);
   const creditDue = { spentBytesTotal: 0, sinceMs: 0 };
-  return { id, phase, identity: { kind }, account, want, nextFrame, creditDue, bucket: fullBucket(rate, 0) } as unknown as Session;
+  return { id, phase, identity: { kind }, account, want, nextFrameBytes, creditDue, bucket: fullBucket(rate, 0) } as unknown as Session;
 }
 
 type Rate = typeof rate;
@@ -78,7 +78,7 @@ export class Peer {
 
   session(): Session {
     const [nextFrame] = this.#tells ? this.#frames : [];
-    return session(this.credit, this.#want, { id: this.#id, ...(nextFrame === undefined ? {} : { nextFrame }) });
+    return session(this.credit, this.#want, { id: this.#id, ...(nextFrame === undefined ? {} : { nextFrameBytes: nextFrame.bytes }) });
   }
 
   granted(cost: Cost): void {

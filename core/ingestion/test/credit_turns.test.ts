@@ -84,12 +84,12 @@ test("BP-24 R-14 who tells what his next frame costs is left with nothing that h
 test("BP-24 whatever a producer says that its next frame costs, a turn is worth a largest frame or at least half of one", () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: frameBytes }), (bytes) => {
-      const quantum = quantumBytes({ bytes, events: 1 }, settings);
+      const quantum = quantumBytes(bytes, settings);
       assert.ok(quantum <= frameBytes && quantum > frameBytes / 2 && quantum % bytes === 0, String(quantum));
     }),
   );
   for (const bytes of [frameBytes + 1, Number.MAX_SAFE_INTEGER]) {
-    const lies = session({ bytes: 0, events: 0 }, { bytes, events: 10 }, { nextFrame: { bytes, events: bytes } });
+    const lies = session({ bytes: 0, events: 0 }, { bytes, events: 10 }, { nextFrameBytes: bytes });
     const desk = new CreditDesk(settings);
     desk.note(lies, 0);
     const { grants } = desk.round(() => lies, { poolBytes: beyondFloor(frameBytes), throttled: false, rates }, 0);

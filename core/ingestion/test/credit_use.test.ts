@@ -42,7 +42,7 @@ async function needy(world: ModelWorld): Promise<ModelProducer> {
 }
 
 const wants = (world: ModelWorld, producer: ModelProducer, bytes: number): void =>
-  world.say(producer, { kind: "demand", bytes, events: 100, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+  world.say(producer, { kind: "demand", bytes, events: 100, oldestUs: 0, frameBytes: 0 });
 
 const unusedBytes = (world: ModelWorld, producer: ModelProducer): number => {
   const session = world.gate.session(producer.session);
@@ -128,12 +128,12 @@ test("BP-20 who waits for events that a rate withholds is no hoarder, however mu
   wants(world, honest, 2 * largest);
   await pass(world, honest, 1);
   await world.join(hoarder);
-  world.say(hoarder, { kind: "demand", bytes: 2 * largest, events: 2 * 4096, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+  world.say(hoarder, { kind: "demand", bytes: 2 * largest, events: 2 * 4096, oldestUs: 0, frameBytes: 0 });
   await pass(world, honest, 1);
   // All events that it has, in a frame that leaves most of its room; the hoarder holds all others that there are.
   world.say(honest, honest.frame(unusedEvents(world, honest)));
   await pass(world, honest, 200, (second) => {
-    if (second % 10 === 1) world.say(honest, { kind: "demand", bytes: largest, events: 4096, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+    if (second % 10 === 1) world.say(honest, { kind: "demand", bytes: largest, events: 4096, oldestUs: 0, frameBytes: 0 });
   });
   assert.equal(hoarder.ended, "INGEST_CREDIT_UNUSED");
   assert.equal(honest.ended, undefined);
@@ -150,8 +150,8 @@ test("BP-20 BP-23 in an overload that lasts, nobody is ended who sends what his 
       producers.forEach((producer, i) => {
         const cost = lineBytes(i) + beside;
         while (unusedBytes(world, producer) >= cost) world.say(producer, producer.frame(1, lineBytes(i)));
-        const frame = tells ? { frameBytes: cost, frameEvents: 1 } : { frameBytes: 0, frameEvents: 0 };
-        world.say(producer, { kind: "demand", bytes: 20 * cost - unusedBytes(world, producer), events: 20, oldestUs: 0, ...frame });
+        const frameBytes = tells ? cost : 0;
+        world.say(producer, { kind: "demand", bytes: 20 * cost - unusedBytes(world, producer), events: 20, oldestUs: 0, frameBytes });
       });
     const [first] = producers;
     assert.ok(first !== undefined);

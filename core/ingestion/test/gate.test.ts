@@ -178,11 +178,11 @@ test("deadlines: Hello, a silent peer, and credit that nobody uses (IF-11, TL-12
   await world.join(silent);
   const hoarder = world.producer();
   await world.join(hoarder);
-  world.say(hoarder, { kind: "demand", bytes: 500_000, events: 10, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+  world.say(hoarder, { kind: "demand", bytes: 500_000, events: 10, oldestUs: 0, frameBytes: 0 });
   assert.ok(hoarder.creditBytesTotal > 400_000);
   const waiting = world.producer();
   await world.join(waiting);
-  world.say(waiting, { kind: "demand", bytes: 500_000, events: 10, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+  world.say(waiting, { kind: "demand", bytes: 500_000, events: 10, oldestUs: 0, frameBytes: 0 });
   for (let second = 0; second < 150; second += 1) {
     world.nowMs += 1000;
     for (const { session, ended } of [hoarder, waiting]) if (ended === undefined) world.step({ kind: "ponged", session });
@@ -217,7 +217,7 @@ test("BP-7 a rate survives the session: leaving and coming back refills nothing"
   await world.join(producer);
   let spent = 0;
   for (;;) {
-    world.say(producer, { kind: "demand", bytes: 60_000, events: 10, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+    world.say(producer, { kind: "demand", bytes: 60_000, events: 10, oldestUs: 0, frameBytes: 0 });
     if (producer.creditBytesTotal - spent < 50_000) break;
     const frame = producer.frame(10, 4000);
     spent += frame.header.length + frame.signature.length + frame.payload.length;
@@ -227,7 +227,7 @@ test("BP-7 a rate survives the session: leaving and coming back refills nothing"
   world.step({ kind: "lost", session: producer.session });
   await world.join(producer);
   assert.ok(producer.creditBytesTotal < 60_000);
-  world.say(producer, { kind: "demand", bytes: 500_000, events: 10, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+  world.say(producer, { kind: "demand", bytes: 500_000, events: 10, oldestUs: 0, frameBytes: 0 });
   assert.ok(producer.creditBytesTotal < 60_000, "still over its rate");
   const told = producer.heard.find((message) => message.kind === "throttle");
   assert.ok(told?.kind === "throttle" && told.reason === "rate");
@@ -308,7 +308,7 @@ test("P-1 P-3 P-5 on random histories: honest producers never overflow, receipts
           world.producers.delete(producer.session);
           world.step({ kind: "lost", session: producer.session });
         } else if (live && act === "demand")
-          world.say(producer, { kind: "demand", bytes: size * 200, events: 64, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+          world.say(producer, { kind: "demand", bytes: size * 200, events: 64, oldestUs: 0, frameBytes: 0 });
         else if (live && producer.epoch > 0 && (act === "frame" || act === "early")) {
           const bytes = size + 400;
           if (!affordable(producer, bytes)) continue;

@@ -25,7 +25,7 @@ function lastTold(producer: ModelProducer): string {
 }
 
 const wants = (world: ModelWorld, producer: ModelProducer, bytes: number): void =>
-  world.say(producer, { kind: "demand", bytes, events: 4000, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+  world.say(producer, { kind: "demand", bytes, events: 4000, oldestUs: 0, frameBytes: 0 });
 
 test("BP-11 BP-13 an engine that has stopped pauses producers with the reason, and its return opens by a ramp", async () => {
   const world = new ModelWorld(1);

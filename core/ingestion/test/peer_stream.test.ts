@@ -70,7 +70,7 @@ async function pair(t: TestContext, turnsOf: (clock: Clock) => Turns = (clock) =
 }
 
 const bytesOf = (message: ClientMessage): Buffer => Buffer.concat(grpcParts(clientMessage.encode(message)));
-const word = bytesOf({ kind: "demand", bytes: 1, events: 1, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+const word = bytesOf({ kind: "demand", bytes: 1, events: 1, oldestUs: 0, frameBytes: 0 });
 const frame = (payloadBytes: number): ClientMessage => ({
   kind: "frame",
   header: Buffer.alloc(100, 1),

@@ -50,7 +50,7 @@ const clientMessages: fc.Arbitrary<ClientMessage> = fc.oneof(
     keyId: raw(8),
   }),
   fc.record({ kind: fc.constant("frame" as const), header: raw(200), signature: raw(64), payload: raw(3000) }),
-  fc.record({ kind: fc.constant("demand" as const), bytes: u64, events: u64, oldestUs: u64, frameBytes: u64, frameEvents: u64 }),
+  fc.record({ kind: fc.constant("demand" as const), bytes: u64, events: u64, oldestUs: u64, frameBytes: u64 }),
   fc.record({ kind: fc.constant("openEpoch" as const), expectedEpoch: u64, keyId: raw(8), signature: raw(64), sessionNonce: raw(32) }),
   goodbye.map((g) => ({ kind: "goodbye" as const, ...g })),
 );

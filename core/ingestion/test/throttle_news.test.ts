@@ -37,7 +37,7 @@ test("BP-19 a state that changes is told to those who wait or speak, and to nobo
   const [waits, silent, speaks] = [await joined(world), await joined(world), await joined(world)];
   world.busPressure = { ...world.busPressure, paused: "disk_floor" };
   pass(world, 1200);
-  world.say(waits, { kind: "demand", bytes: 1_000_000, events: 10, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+  world.say(waits, { kind: "demand", bytes: 1_000_000, events: 10, oldestUs: 0, frameBytes: 0 });
   assert.deepEqual([throttles(waits), throttles(silent), throttles(speaks)], [["paused disk_floor"], [], []]);
   world.say(speaks, speaks.frame(1));
   assert.deepEqual(throttles(speaks), ["paused disk_floor"]);
@@ -58,8 +58,7 @@ test("BP-19 news is told to a bounded number at once, to all in the end, and wha
   world.busPressure = { ...world.busPressure, paused: "disk_floor" };
   pass(world, 1200);
   const told = (state: string): number => all.filter((one) => throttles(one).at(-1) === state).length;
-  for (const producer of all)
-    world.say(producer, { kind: "demand", bytes: 1_000_000, events: 10, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+  for (const producer of all) world.say(producer, { kind: "demand", bytes: 1_000_000, events: 10, oldestUs: 0, frameBytes: 0 });
   assert.equal(told("paused disk_floor"), toldPerTickMax);
   pass(world, 100);
   assert.equal(told("paused disk_floor"), 2 * toldPerTickMax);

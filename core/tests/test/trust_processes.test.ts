@@ -49,7 +49,7 @@ test("R-13 a registry that stands still: nobody new, then nobody at all; when it
     let code = "";
     while (code === "") code = await comes();
     assert.equal(code, "INGEST_REGISTRY_STALE");
-    open.say({ kind: "demand", bytes: 1, events: 1, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+    open.say({ kind: "demand", bytes: 1, events: 1, oldestUs: 0, frameBytes: 0 });
     await open.next("credit");
     assert.equal((await open.ended).code, "INGEST_REGISTRY_STALE", "and then the open one ends, too");
     const metrics = await system.metrics("gateway-1");
@@ -58,7 +58,7 @@ test("R-13 a registry that stands still: nobody new, then nobody at all; when it
   }
   while ((await comes()) !== "");
   const back = await openStream(port, early);
-  back.say({ kind: "demand", bytes: 1, events: 1, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+  back.say({ kind: "demand", bytes: 1, events: 1, oldestUs: 0, frameBytes: 0 });
   await back.next("credit");
   back.close();
 });
@@ -93,7 +93,7 @@ test("TB-4 one authority takes over from another: nobody is locked out, streams 
   assert.equal((await before.ended).code, "INGEST_SESSION_REPLACED", "its place was taken by the stream that came after it");
   const late = openStream(port, lazy.identity);
   await assert.rejects(late);
-  young.say({ kind: "demand", bytes: 1, events: 1, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+  young.say({ kind: "demand", bytes: 1, events: 1, oldestUs: 0, frameBytes: 0 });
   await young.next("credit");
   const shown = await system.json<{ retiring: unknown }>("ca", "show");
   assert.equal(shown.retiring, null);

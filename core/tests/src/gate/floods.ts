@@ -92,7 +92,7 @@ export const floods: readonly Flood[] = [
   ofData("DATA of one byte", rawFrame(frameType.data, 0, 1, Buffer.alloc(1)), ["INGEST_MESSAGE_MALFORMED"], [longMessage]),
   ofData("padding", padded, ["INGEST_WORDS_FLOOD", "INGEST_MESSAGE_MALFORMED"], [longMessage]),
   ofData("empty messages", message([]), ["INGEST_WORDS_FLOOD", "INGEST_MESSAGE_MALFORMED"]),
-  ofData("words", message(clientMessage.encode({ kind: "demand", bytes: 1, events: 1, oldestUs: 0, frameBytes: 0, frameEvents: 0 })), [
+  ofData("words", message(clientMessage.encode({ kind: "demand", bytes: 1, events: 1, oldestUs: 0, frameBytes: 0 })), [
     "INGEST_WORDS_FLOOD",
   ]),
 ];

@@ -24,7 +24,7 @@ export class Spender {
     if (!this.#covers(cost)) {
       const bytes = framesToCome * cost.bytes - (this.#credit.bytes - this.#spent.bytes);
       const events = framesToCome * cost.events - (this.#credit.events - this.#spent.events);
-      say({ kind: "demand", bytes: Math.max(0, bytes), events: Math.max(0, events), oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+      say({ kind: "demand", bytes: Math.max(0, bytes), events: Math.max(0, events), oldestUs: 0, frameBytes: 0 });
     }
     while (!this.#covers(cost)) if (!(await this.#granted())) return "paused";
     this.#spent = { bytes: this.#spent.bytes + cost.bytes, events: this.#spent.events + cost.events };

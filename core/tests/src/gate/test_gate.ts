@@ -169,7 +169,7 @@ export async function startTestGate(
         chain,
         welcome,
         async credit(bytes, events) {
-          client.say({ kind: "demand", bytes, events, oldestUs: 0, frameBytes: 0, frameEvents: 0 });
+          client.say({ kind: "demand", bytes, events, oldestUs: 0, frameBytes: 0 });
           await client.next("credit");
         },
         say: (message) => client.say(message),

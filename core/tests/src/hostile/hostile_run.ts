@@ -187,7 +187,6 @@ async function series(client: TestClient, attack: Attack, { known }: Attacker, w
     events: (wanted + 1) * (pastEvents + 1),
     oldestUs: 0,
     frameBytes: 0,
-    frameEvents: 0,
   });
   await client.next("credit");
   if (attack.genuineFirst === true) {

@@ -215,7 +215,7 @@ export const pressureMutants: readonly Mutant[] = [
     patches: [
       {
         file: `${gate}/credit_desk.js`,
-        find: "if (outstanding(account).bytes >= nextFrameOf(session, this.#settings).bytes)",
+        find: "if (outstanding(account).bytes >= frameBytesOf(session, this.#settings))",
         replace: "if (false)",
       },
     ],
@@ -224,13 +224,25 @@ export const pressureMutants: readonly Mutant[] = [
   {
     rule: "BP-24",
     bug: "what a producer says that its next frame costs is not heeded",
-    patches: [{ file: `${gate}/credit_wish.js`, find: "told === 0 ? max : Math.min(told, max)", replace: "max" }],
+    patches: [
+      {
+        file: `${gate}/credit_wish.js`,
+        find: "nextFrameBytes === 0 ? frameCostBytesMax : Math.min(nextFrameBytes, frameCostBytesMax)",
+        replace: "frameCostBytesMax",
+      },
+    ],
     check: named(`${tests}/credit_turns.test.js`, "BP-24 R-14 who tells"),
   },
   {
     rule: "BP-24",
     bug: "a frame larger than the largest is believed",
-    patches: [{ file: `${gate}/credit_wish.js`, find: "told === 0 ? max : Math.min(told, max)", replace: "told === 0 ? max : told" }],
+    patches: [
+      {
+        file: `${gate}/credit_wish.js`,
+        find: "nextFrameBytes === 0 ? frameCostBytesMax : Math.min(nextFrameBytes, frameCostBytesMax)",
+        replace: "nextFrameBytes === 0 ? frameCostBytesMax : nextFrameBytes",
+      },
+    ],
     check: named(`${tests}/credit_turns.test.js`, "BP-24 whatever a producer says"),
   },
   {
