@@ -16,13 +16,13 @@ const rich = { ...rate, burstBytesMax: 1e9, burstEventsMax: 1e8 };
 const rates = ratesOf(rich, rich);
 const beyondFloor = (bytes: number): number => Math.max(0, bytes - settings.sessionFloorBytes);
 
-/** Producers that never run out of frames, each of one size. */
+/** Producers that do not run out of frames while room is scarce, each of one size. */
 const busy = (sizes: readonly number[], rounds: number, tells: boolean): Peer[] =>
   sizes.map(
     (bytes, i) =>
       new Peer(
         i + 1,
-        Array.from({ length: 2 * rounds }, () => ({ bytes, events: 1 })),
+        Array.from({ length: 8 * rounds }, () => ({ bytes, events: 1 })),
         { tells, known: 40 },
       ),
   );
@@ -70,7 +70,7 @@ test("BP-24 R-14 who tells what his next frame costs is left with nothing that h
       const rounds = 4 * list.length;
       const [told, untold] = [busy(list, rounds, true), busy(list, rounds, false)];
       overload(told, scarceBytes(told), rounds, (peer) => {
-        const size = peer.left[0]?.bytes ?? 0;
+        const size = peer.left[0]?.bytes ?? 1;
         assert.equal(peer.credit.bytes % size, 0, `${peer.credit.bytes} bytes for frames of ${size}`);
       });
       overload(untold, scarceBytes(untold), rounds);
