@@ -6,10 +6,9 @@
 import { fileURLToPath } from "node:url";
 import { memoryBytes } from "../cpu_account.ts";
 import { BenchSystem } from "../load/bench_system.ts";
-import type { FleetAnswer, FleetQuestion } from "./fleet_main.ts";
+import type { FleetAnswer, FleetEnd, FleetQuestion } from "./fleet_main.ts";
 import { cpuBetween, cpuNow, systemSeconds } from "./process_account.ts";
 import type { FleetResult } from "./result.ts";
-import type { Settled } from "../load/settle.ts";
 import { toWire } from "../load/wire_identity.ts";
 import { sharedClockUs, Worker } from "../load/worker.ts";
 
@@ -40,7 +39,7 @@ export async function fleetShape(sessionCount: number, seconds: number, say: (li
     const before = await cpuNow(system, looker, fleet.pid);
     const seen = await ask<FleetAnswer>({ ask: "measure", seconds });
     const cpu = cpuBetween(before, await cpuNow(system, looker, fleet.pid));
-    const { sent, unanswered, endedReasons } = await ask<Settled & Pick<FleetAnswer, "endedReasons">>({ ask: "finish" });
+    const { sent, unanswered, endedReasons } = await ask<FleetEnd>({ ask: "finish" });
     if (endedReasons.length > 0) throw new Error(`sessions ended, ${unanswered} events without a receipt: ${endedReasons.join("; ")}`);
     if (unanswered > 0) throw new Error(`${unanswered} events had no receipt long after the load had ended`);
     await system.assertBalanced(sent);

@@ -7,7 +7,7 @@
 import { seededRandom } from "ransomeye-kernel";
 import { type Percentiles, percentiles } from "../stats.ts";
 import { LoadSession } from "../load/load_session.ts";
-import { settle } from "../load/settle.ts";
+import { type Settled, settle } from "../load/settle.ts";
 import { eventPool } from "../load/line_pool.ts";
 import { fromWire, type WireIdentity } from "../load/wire_identity.ts";
 import { serveQuestions, sharedClockUs } from "../load/worker.ts";
@@ -31,6 +31,10 @@ export interface FleetAnswer {
   readonly receiptMs: Percentiles;
   readonly eventLatencyMs: Percentiles;
   readonly backlogEvents: number;
+}
+
+/** What the load came to, and why sessions ended before it did. */
+export interface FleetEnd extends Settled {
   readonly endedReasons: readonly string[];
 }
 
@@ -121,12 +125,13 @@ async function measure(seconds: number): Promise<FleetAnswer> {
     receiptMs: percentiles(into.receiptMs),
     eventLatencyMs: percentiles(into.latencyMs),
     backlogEvents: waiting(),
-    endedReasons: reasons(),
   };
 }
 
-function reasons(): readonly string[] {
-  return [...endedReasons].map(([reason, count]) => `${count} × ${reason}`);
+async function finish(): Promise<FleetEnd> {
+  clearInterval(timer);
+  const settled = await settle(sessions, finishMsMax);
+  return { ...settled, endedReasons: [...endedReasons].map(([reason, count]) => `${count} × ${reason}`) };
 }
 
 function waiting(): number {
@@ -143,8 +148,7 @@ serveQuestions(
       case "measure":
         return await measure(question.seconds);
       case "finish":
-        clearInterval(timer);
-        return { ...(await settle(sessions, finishMsMax)), endedReasons: reasons() };
+        return await finish();
     }
   },
   async () => {

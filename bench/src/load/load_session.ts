@@ -52,12 +52,6 @@ interface Sealed {
   readonly sealedUs: number;
 }
 
-/** Bytes and events, as credit counts them. */
-interface Cost {
-  readonly bytes: number;
-  readonly events: number;
-}
-
 interface Underway extends Sealed {
   readonly lastSeq: number;
 }
@@ -199,7 +193,7 @@ export class LoadSession {
     }
   }
 
-  #demand(free: Cost, frameBytes: number): void {
+  #demand(free: { readonly bytes: number; readonly events: number }, frameBytes: number): void {
     if (this.#asked) return;
     this.#asked = true;
     const oldestUs = sharedClockUs() - (this.#queue[0]?.sealedUs ?? 0);

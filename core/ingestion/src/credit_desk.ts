@@ -14,7 +14,17 @@ import type { GatewaySettings } from "../config/validation.ts";
 import { type Claim, shareCredit } from "./backpressure.ts";
 import { outstanding } from "./buffer.ts";
 import { overdueMs } from "./credit_use.ts";
-import { holdsRoom, idleBytes, lacksEventsFor, frameBytesOf, quantumBytes, usefulGrant, wishOf } from "./credit_wish.ts";
+import {
+  holdsRoom,
+  idleBytes,
+  lacksEventsFor,
+  frameBytesOf,
+  quantumBytes,
+  usefulEvents,
+  usefulGrant,
+  wholeFrames,
+  wishOf,
+} from "./credit_wish.ts";
 import { covered, refill, type SharedRates, waitMs, type Cost } from "./rate_limit.ts";
 import { producerKinds } from "../protocol/lib.ts";
 import type { Session } from "./session_state.ts";
@@ -140,10 +150,11 @@ export class CreditDesk {
     }
     if (this.#overRate.has(session.id)) return false;
     this.#waiting.add(session.id);
+    if (this.#isUrgent(session, nowMs)) this.#urgent.add(session.id);
+    else this.#urgent.delete(session.id);
     if (!holdsRoom(session, this.#settings)) return true;
     if (wish.bytes > 0) this.#holding.add(session.id);
-    if (lacksEventsFor(session, this.#settings) > 0) this.#locked.add(session.id);
-    if (this.#isUrgent(session, nowMs)) this.#urgent.add(session.id);
+    if (usefulEvents(wish, outstanding(session.account), this.#settings) > 0) this.#locked.add(session.id);
     return true;
   }
 
@@ -230,9 +241,10 @@ export class CreditDesk {
       short ||= bytes < need.wantBytes;
       give(need, bytes);
     }
-    this.#isShort = short;
     if (short) this.#missed(sharing.nowMs);
-    this.#againAtBytes = short && leftBytes < frameCostBytesMax ? leftBytes + frameCostBytesMax : Number.NEGATIVE_INFINITY;
+    // Else a rate in bytes is what they wait for.
+    this.#isShort = short && leftBytes < frameCostBytesMax;
+    this.#againAtBytes = this.#isShort ? leftBytes + frameCostBytesMax : Number.NEGATIVE_INFINITY;
     const holder = costs.size === 0 ? this.#holderThatFits(sharing) : undefined;
     if (holder !== undefined && give(holder, holder.lackingBytes)) this.#againAtBytes = poolBytes;
     return costs;
@@ -274,7 +286,7 @@ export class CreditDesk {
 
   /** Those who wait in the order of their turns. */
   *#turns(): Iterable<number> {
-    for (const id of this.#urgent) if (this.#waiting.has(id)) yield id;
+    yield* this.#urgent;
     for (const id of this.#waiting) if (!this.#urgent.has(id)) yield id;
   }
 
@@ -294,7 +306,7 @@ export class CreditDesk {
     if (roomBytes < useful.bytes) return undefined;
     const allowed = this.#allowed(session, free, useful, sharing);
     if (allowed === undefined) return undefined;
-    const wantBytes = useful.bytes === 0 ? 0 : Math.min(wish.bytes, roomBytes, allowed.bytes);
+    const wantBytes = useful.bytes === 0 ? 0 : wholeFrames(wish.bytes, Math.min(roomBytes, allowed.bytes), free, frameBytes);
     return {
       session: id,
       group: identity.kind,

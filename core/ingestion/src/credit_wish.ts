@@ -29,15 +29,24 @@ export function frameBytesOf({ nextFrameBytes }: Session, { frameCostBytesMax }:
 export const idleBytes = (free: Cost, frameBytes: number): number => free.bytes % frameBytes;
 
 /**
- * The least that helps. A grant that does not reach one whole frame would only tie up room: a frame that is signed cannot be cut. Of events a
- * session needs no more than one frame can hold: large events use up bytes first, and what it has left of the other must not count as want,
+ * The events that help: no more than one frame can hold. Large events use up bytes first, and what a session has left of the other must not count as want,
  * or a producer that holds its whole rate in events would never get the bytes to use them. It is the largest frame that counts here, not the next: a
  * producer that asks for many events in small frames asks for many all the same (BP-22).
  */
-export function usefulGrant(wish: Cost, free: Cost, frameBytes: number, { frameCostBytesMax, frameEventsMax }: GatewaySettings): Cost {
-  const events = Math.min(wish.events, Math.max(0, frameEventsMax - free.events));
-  const onlyEvents = events > 0 && free.bytes >= frameCostBytesMax;
+export function usefulEvents(wish: Cost, free: Cost, { frameEventsMax }: GatewaySettings): number {
+  return Math.min(wish.events, Math.max(0, frameEventsMax - free.events));
+}
+
+/** The least that helps. A grant that does not reach one whole frame would only tie up room: a frame that is signed cannot be cut. */
+export function usefulGrant(wish: Cost, free: Cost, frameBytes: number, settings: GatewaySettings): Cost {
+  const events = usefulEvents(wish, free, settings);
+  const onlyEvents = events > 0 && free.bytes >= settings.frameCostBytesMax;
   return { bytes: onlyEvents ? 0 : Math.min(wish.bytes, frameBytes - idleBytes(free, frameBytes)), events };
+}
+
+/** Of the bytes that a session wishes what a bound allows, down to the end of a frame. */
+export function wholeFrames(wishBytes: number, boundBytes: number, free: Cost, frameBytes: number): number {
+  return wishBytes <= boundBytes ? wishBytes : boundBytes - ((free.bytes + boundBytes) % frameBytes);
 }
 
 /** What a session is given at a time: as many whole frames as one of the largest has room for, so that a turn is worth about as much to each. */
@@ -52,6 +61,5 @@ export function holdsRoom({ account }: Session, { sessionFloorBytes }: GatewaySe
 
 /** Events without which the room that a session holds lies idle; 0 for one that can send a frame, or holds none. */
 export function lacksEventsFor(session: Session, settings: GatewaySettings): number {
-  if (!holdsRoom(session, settings)) return 0;
-  return usefulGrant(wishOf(session, settings), outstanding(session.account), frameBytesOf(session, settings), settings).events;
+  return holdsRoom(session, settings) ? usefulEvents(wishOf(session, settings), outstanding(session.account), settings) : 0;
 }

@@ -183,6 +183,13 @@ test("BP-25 room is short from the round that leaves somebody waiting to the one
   assert.equal(left.isShort, false);
 });
 
+test("BP-25 who waits for a rate in bytes does not wait for room", () => {
+  const slow = { ...rate, burstBytesMax: 1500 };
+  const { desk, round } = deskOf(crowd(3, { bytes: 1000, events: 40 }));
+  assert.equal(round({ rates: ratesOf(slow) }).grants.length, 1);
+  assert.equal(desk.isShort, false);
+});
+
 test("BP-21 R-14 who holds room and lacks the events to use it is given them, though the buffer has no room left and a thousand wait before him", () => {
   const locked = Array.from({ length: 600 }, (_, i) => session({ bytes: 800, events: 0 }, { bytes: 1000, events: 30 }, { id: 10_000 + i }));
   const sessions = [...crowd(1000, { bytes: 1000, events: 40 }), ...locked];

@@ -162,6 +162,52 @@ test("BP-20 BP-23 in an overload that lasts, nobody is ended who sends what his 
   }
 });
 
+test("BP-24 whoever tells what his next frame costs gets whole ones, also where what it may hold is the bound", async () => {
+  const world = new ModelWorld(9, scarce);
+  const teller = world.producer();
+  await world.join(teller);
+  world.say(teller, { kind: "demand", bytes: 4 * largest, events: 100, oldestUs: 0, frameBytes: 70_000 });
+  await pass(world, teller, 1);
+  assert.equal(unusedBytes(world, teller), 7 * 70_000, "what a session may hold has room for seven");
+});
+
+test("BP-23 whoever has held room for a minute and lacks the rest of a frame has his turn before those who waited earlier", async () => {
+  const world = new ModelWorld(10, scarce);
+  const [late, bulk, ...others] = Array.from({ length: 5 }, () => world.producer());
+  assert.ok(late !== undefined && bulk !== undefined);
+  for (const producer of [late, bulk, ...others]) await world.join(producer);
+  wants(world, late, 150_000);
+  await pass(world, late, 1);
+  world.say(bulk, { kind: "demand", bytes: 360_000, events: 100, oldestUs: 0, frameBytes: 10_000 });
+  await pass(world, bulk, 1);
+  for (const other of others) wants(world, other, 2 * largest);
+  const held = unusedBytes(world, late);
+  wants(world, late, largest - held);
+  await pass(world, late, 70);
+  assert.equal(unusedBytes(world, late), held, "there is no room for what it lacks");
+  // Room comes back: enough for it and one of the others, not for two of them.
+  while (unusedBytes(world, bulk) > 61_000) world.say(bulk, bulk.frame(1, 60_000));
+  await pass(world, late, 1);
+  assert.equal(unusedBytes(world, late), largest);
+});
+
+test("BP-25 in an overload the gate's small appends go one at a time", async () => {
+  const world = new ModelWorld(11, scarce);
+  const producers = Array.from({ length: 12 }, () => world.producer());
+  for (const producer of producers) await world.join(producer);
+  const most: number[] = [];
+  const [first] = producers;
+  assert.ok(first !== undefined);
+  await pass(world, first, 20, (second) => {
+    for (const producer of producers) {
+      while (unusedBytes(world, producer) > 31_000) world.say(producer, producer.frame(1, 30_000));
+      wants(world, producer, 2 * largest);
+    }
+    if (second > 2) most.push(world.pending.filter(({ kind }) => kind === "append").length);
+  });
+  assert.equal(Math.max(...most), 1);
+});
+
 test("BP-17 credit for which nobody waits may lie idle for as long as it likes, and is to be used once somebody does", async () => {
   const world = new ModelWorld(7, scarce);
   const silent = await holder(world);

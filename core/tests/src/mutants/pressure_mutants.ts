@@ -264,6 +264,26 @@ export const pressureMutants: readonly Mutant[] = [
     check: named(`${tests}/credit_desk.test.js`, "BP-25 room is short"),
   },
   {
+    rule: "BP-25",
+    bug: "the gate does not say to its dispatcher that room is short",
+    patches: [{ file: `${gate}/gate.js`, find: "this.#desk.isShort", replace: "false" }],
+    check: named(`${tests}/credit_use.test.js`, "BP-25 in an overload"),
+  },
+  {
+    rule: "BP-24",
+    bug: "a session does not keep what its next frame costs",
+    patches: [{ file: `${gate}/session.js`, find: "nextFrameBytes: frameBytes", replace: "nextFrameBytes: 0" }],
+    check: named(`${tests}/credit_use.test.js`, "BP-24 whoever tells"),
+  },
+  {
+    rule: "BP-23",
+    bug: "the gate does not tell its desk how late it is",
+    patches: [
+      { file: `${gate}/gate.js`, find: "this.#desk.note(entry.session, this.#at.nowMs)", replace: "this.#desk.note(entry.session, 0)" },
+    ],
+    check: named(`${tests}/credit_use.test.js`, "BP-23 whoever has held"),
+  },
+  {
     rule: "BP-17",
     bug: "who holds credit that nobody misses is taken for a hoarder",
     patches: [{ file: `${gate}/gate.js`, find: "this.#desk.enoughUntilMs(this.#at.nowMs)", replace: "Number.NEGATIVE_INFINITY" }],
