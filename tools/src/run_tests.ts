@@ -4,9 +4,10 @@
  * the exit code of node's own runner, whose summary is the last thing printed.
  * Forbids: leaving a suite out in silence.
  *
+ * Suites whose files are named redis… start servers of their own and need redis-server (or valkey-server) on PATH.
  * Usage: npm test [-- WORDS… --node-test-options…]. Only files whose path holds one of the words run.
  */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { filesBelow, findRoot, roomsOf } from "./workspace.ts";
@@ -30,22 +31,28 @@ export interface Suite {
 }
 
 /** Finds the compiled tests of one checkout. */
-export function findSuites(root: string, words: readonly string[]): Suite[] {
+export function findSuites(root: string, words: readonly string[], hasRedis: boolean): Suite[] {
   const suites: Suite[] = [];
   for (const room of roomsOf(root)) {
     for (const path of filesBelow(root, `${room}/dist`)) {
-      if (isSuite.test(path)) suites.push(judge(root, path, words));
+      if (isSuite.test(path)) suites.push(judge(root, path, words, hasRedis));
     }
   }
   return suites;
 }
 
-function judge(root: string, path: string, words: readonly string[]): Suite {
+function judge(root: string, path: string, words: readonly string[], hasRedis: boolean): Suite {
   const source = path.replace("/dist/", "/").replace(/\.js$/, ".ts");
   if (!existsSync(`${root}/${source}`)) return { path, leftOut: "its source is gone; the compiled file is stale" };
   if (/\/long\//.test(path)) return { path, leftOut: "long: it has a command of its own, see CONTRIBUTING.md" };
   if (words.length > 0 && !words.some((word) => path.includes(word))) return { path, leftOut: unasked };
+  if (/\/redis[a-z_]*\.test\.js$/.test(path) && !hasRedis)
+    return { path, leftOut: "there is no redis-server (Debian: apt-get install redis-server)" };
   return { path };
+}
+
+function redisIsInstalled(): boolean {
+  return ["redis-server", "valkey-server"].some((name) => spawnSync(name, ["--version"], { stdio: "ignore" }).status === 0);
 }
 
 function main(): void {
@@ -53,7 +60,7 @@ function main(): void {
   const given = process.argv.slice(2);
   const options = given.filter((argument) => argument.startsWith("-"));
   const words = given.filter((argument) => !argument.startsWith("-"));
-  const suites = findSuites(root, words);
+  const suites = findSuites(root, words, redisIsInstalled());
   const chosen = suites.filter(({ leftOut }) => leftOut === undefined).map(({ path }) => path);
   const others = suites.filter(({ leftOut }) => leftOut !== undefined);
   console.log(`${chosen.length} test files on Node ${process.versions.node}, ${concurrency} at a time; left out: ${others.length}`);

@@ -15,7 +15,7 @@ test("every compiled test with a source is found; stale, long and filtered ones 
     };
     put("package.json", JSON.stringify({ workspaces: ["core/a", "core/missing", "core/tests"] }));
     put("core/a/package.json", "{}");
-    for (const name of ["test/kept.test", "test/deep/also.test", "long/hours.test", "test/helper"]) {
+    for (const name of ["test/kept.test", "test/deep/also.test", "long/hours.test", "test/helper", "test/redis_only.test"]) {
       put(`core/a/${name}.ts`);
       put(`core/a/dist/${name}.js`);
     }
@@ -25,18 +25,21 @@ test("every compiled test with a source is found; stale, long and filtered ones 
       put(`${name.replace("core/tests/", "core/tests/dist/")}.js`);
     }
     put("core/a/dist/test/stale.test.js");
-    const found = Object.fromEntries(findSuites(root, []).map(({ path, leftOut }) => [path, leftOut]));
+    const found = Object.fromEntries(findSuites(root, [], false).map(({ path, leftOut }) => [path, leftOut]));
     assert.deepEqual(Object.keys(found).sort(), [
       "core/a/dist/long/hours.test.js",
       "core/a/dist/test/deep/also.test.js",
       "core/a/dist/test/kept.test.js",
+      "core/a/dist/test/redis_only.test.js",
       "core/a/dist/test/stale.test.js",
       "core/tests/dist/overload_tests.js",
     ]);
     assert.equal(found["core/a/dist/test/kept.test.js"], undefined);
     assert.match(found["core/a/dist/test/stale.test.js"] ?? "", /stale/);
     assert.match(found["core/a/dist/long/hours.test.js"] ?? "", /long/);
-    const filtered = findSuites(root, ["deep"]).filter(({ leftOut }) => leftOut === undefined);
+    assert.match(found["core/a/dist/test/redis_only.test.js"] ?? "", /redis-server/);
+    assert.ok(findSuites(root, [], true).some(({ path, leftOut }) => path.endsWith("redis_only.test.js") && leftOut === undefined));
+    const filtered = findSuites(root, ["deep"], true).filter(({ leftOut }) => leftOut === undefined);
     assert.deepEqual(
       filtered.map(({ path }) => path),
       ["core/a/dist/test/deep/also.test.js"],

@@ -2,7 +2,7 @@
  * Why it exists: every way in which the bus can fail its caller has one name.
  * Enforces: a closed table of BUS_* codes with stage, disposition, meaning and next step. Only infrastructure, corruption and defects are
  * errors; every verdict on a frame is a returned outcome (bus.ts).
- * Forbids: matching on messages or on PostgreSQL's own codes outside the postgres adapter.
+ * Forbids: matching on messages, or on a server's own codes outside its adapter.
  */
 import { type CodeTable, type ErrorOptions, RansomeyeError } from "ransomeye-kernel";
 
@@ -27,54 +27,58 @@ export const BUS_CODES: CodeTable<BusCode> = {
     stage: "bus",
     disposition: "retry",
     meaning: "The bus could not be reached, or gave the work back undone (restart, too many connections, a conflict of locks).",
-    next: "Nothing was changed; the caller tries again with back-off. If it lasts, look at the database.",
+    next: "Nothing was changed; the caller tries again with back-off. If it lasts, look at the server that holds the bus.",
   },
   BUS_OUTCOME_UNKNOWN: {
     stage: "append",
     disposition: "retry",
-    meaning: "The connection was lost while a change was under way; it may or may not have become durable.",
+    meaning:
+      "The connection was lost while a change was under way, or too few replicas confirmed it in time; it may or may not have become durable.",
     next: "The caller appends the same frames again: what was stored comes back as duplicate, the rest is accepted.",
   },
   BUS_NO_SPACE: {
     stage: "append",
     disposition: "retry",
-    meaning: "The database has no space left (or no memory) for the append; nothing of it was stored.",
-    next: "Free disk space on the database host; producers keep their frames meanwhile.",
+    meaning: "The server that holds the bus has no space left (or no memory) for the append; nothing of it was stored.",
+    next: "Free disk space on its host, or give it more memory; producers keep their frames meanwhile.",
   },
   BUS_NOT_DURABLE: {
     stage: "open",
     disposition: "fatal",
-    meaning: "fsync, full_page_writes or synchronous_commit is off: a receipt would promise what a power cut can take back (R-4).",
-    next: "Set all three to on (ALTER SYSTEM SET … and reload) and start again.",
+    meaning:
+      "The server is set so that a receipt would promise what a power cut, a crash or an eviction can take back (R-4); the error names the settings.",
+    next: "PostgreSQL: set fsync, full_page_writes and synchronous_commit to on (ALTER SYSTEM SET … and reload). Redis or Valkey: appendonly yes, appendfsync always, no-appendfsync-on-rewrite no, maxmemory-policy noeviction. Then start again.",
   },
   BUS_NOT_PREPARED: {
     stage: "open",
     disposition: "fatal",
-    meaning: "The database holds no bus, or one without partitions.",
-    next: "Run the migrations as administrator (`ransomeye init` or `ransomeye start` does it), then start again.",
+    meaning: "The server holds no bus, or one without partitions.",
+    next: "Let `ransomeye start` prepare it (on PostgreSQL `ransomeye init` runs the migrations as administrator), then start again.",
   },
   BUS_FORBIDDEN: {
     stage: "bus",
     disposition: "fatal",
-    meaning: "The database role may not do this: the ownership matrix does not allow it, or the wrong role was configured.",
-    next: "Compare the role in the error with the ownership matrix; never grant by hand.",
+    meaning:
+      "The database role or the server's user may not do this: the ownership matrix does not allow it, or the wrong one was configured.",
+    next: "Compare the role in the error with the ownership matrix (on Redis with the ACL file under deploy/); never grant by hand.",
   },
   BUS_HOLE: {
     stage: "read",
     disposition: "fatal",
     meaning: "An offset is missing in a partition. Offsets are dense by construction, so entries have been removed or lost.",
-    next: "The partition stops. Keep the database as it is, restore or reconcile it, and compare with the producers' spools.",
+    next: "The partition stops. Keep the server as it is, restore or reconcile it, and compare with the producers' spools.",
   },
   BUS_CORRUPT: {
     stage: "read",
     disposition: "fatal",
-    meaning: "The bytes of an entry do not match the hash that was stored with them.",
-    next: "The partition stops. Check disk and memory of the database host; restore the entry from a backup.",
+    meaning: "The bytes of an entry do not match the hash that was stored with them, or something else stands in their place.",
+    next: "The partition stops. Check disk and memory of the server's host; restore the entry from a backup.",
   },
   BUS_HISTORY_DIVERGED: {
     stage: "read",
     disposition: "fatal",
-    meaning: "The entry at a stored position is not the one that was read there: a failover or a restore has rewritten history (R-2).",
+    meaning:
+      "The entry at a stored position is not the one that was read there, or a part of the bus is gone: a failover or a restore has rewritten history (R-2).",
     next: "Find out which server was restored or failed over; `ransomeye reconcile` compares log and rows, and lets a partition go on.",
   },
   BUS_TRIMMED: {
@@ -98,8 +102,8 @@ export const BUS_CODES: CodeTable<BusCode> = {
   BUS_INTERNAL: {
     stage: "bus",
     disposition: "fatal",
-    meaning: "The database answered with an error that the bus does not expect.",
-    next: "Report it with the cause; the SQLSTATE is in the error's fields.",
+    meaning: "The server answered with something that the bus does not expect.",
+    next: "Report it with the cause; the server's own code is in the error's fields.",
   },
 };
 

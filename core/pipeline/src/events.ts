@@ -56,7 +56,7 @@ export const busEpochLimited: EventDefinition<{ producer: string; epoch: number 
   counter: { name: "ransomeye_bus_epochs_limited_total", help: "Epoch openings refused by the daily limit.", labels: [] },
 });
 
-export const busCallFailed: EventDefinition<{ call: string; code: string; sqlstate: string | null; frames: number }> = defineEvent({
+export const busCallFailed: EventDefinition<{ call: string; code: string; server_code: string | null; frames: number }> = defineEvent({
   name: "bus_call_failed",
   level: "warn",
   help: "A call to the bus failed; its code says what the caller does next.",

@@ -56,3 +56,14 @@ export {
   type PostgresBusOptions,
   type PostgresConsumerOptions,
 } from "./postgres/bus.ts";
+export {
+  openRedisAppender,
+  openRedisBus,
+  openRedisConsumer,
+  openRedisControl,
+  prepareRedisBus,
+  type RedisBusOptions,
+  type RedisControls,
+} from "./redis_streams/bus.ts";
+export type { BusSettings } from "./redis_streams/bus_place.ts";
+export type { Durability } from "./redis_streams/server_facts.ts";

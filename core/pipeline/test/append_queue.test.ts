@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { hasCode } from "ransomeye-kernel";
 import type { AppendOptions, AppendOutcome, FrameAppend } from "../src/bus.ts";
-import { AppendQueue } from "../src/postgres/append_queue.ts";
+import { AppendQueue } from "../src/append_queue.ts";
 import { Chain, producerId } from "./frames.ts";
 import { how } from "./subject.ts";
 

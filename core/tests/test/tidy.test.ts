@@ -62,11 +62,12 @@ test("the import check sees every kind of wrong import", () => {
 });
 
 test("files are short, open with their reason, and hold no markers", () => {
-  const written = files.filter((path) => /\.(ts|sql)$/.test(path) || /^[a-z_/]+\.js$/.test(path));
+  const written = files.filter((path) => /\.(ts|sql|lua)$/.test(path) || /^[a-z_/]+\.js$/.test(path));
   none(written.flatMap((path) => wrongShape(path, readText(path))));
   assert.equal(wrongShape("a.ts", `// why\n${"x;\n".repeat(fileLinesMax)}`).length, 1);
   assert.equal(wrongShape("a.ts", "export {};\n").length, 1);
   assert.equal(wrongShape("a.sql", "SELECT 1;\n").length, 1);
+  assert.equal(wrongShape("a.lua", "return 1\n").length, 1);
   assert.equal(wrongShape("a.ts", `// ${["TO", "DO"].join("")} later\n`).length, 1);
   assert.deepEqual(wrongShape("bin/a.js", "#!/usr/bin/env node\n/** Why. */\n"), []);
 });

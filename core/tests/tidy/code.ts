@@ -28,10 +28,10 @@ const reservedImports: Readonly<Record<string, string>> = {
 export function wrongShape(path: string, text: string): string[] {
   const wrong: string[] = [];
   const lines = text.split("\n").length - 1;
-  const linesMax = path.endsWith(".sql") ? sqlLinesMax : fileLinesMax;
+  const linesMax = /\.(sql|lua)$/.test(path) ? sqlLinesMax : fileLinesMax;
   if (lines > linesMax) wrong.push(`${path} has ${lines} lines; split it (at most ${linesMax})`);
   const start = text.replace(/^#!.*\n/, "").trimStart();
-  const opens = path.endsWith(".sql") ? /^(--|\/\*)/ : /^(\/\*|\/\/)/;
+  const opens = /\.(sql|lua)$/.test(path) ? /^(--|\/\*)/ : /^(\/\*|\/\/)/;
   if (!opens.test(start)) wrong.push(`${path} does not open with a comment that says why it exists`);
   const marker = /\b(TO[D]O|FIX[M]E|X[X]X|HA[C]K)\b/.exec(text);
   if (marker !== null) wrong.push(`${path} holds the marker ${marker[0]}; finish it or write an issue`);

@@ -19,7 +19,7 @@ export interface Room {
 }
 
 /** Door for tests alone. */
-export const testDoors: ReadonlySet<string> = new Set(["ransomeye-kernel/testing", "ransomeye-db/testing"]);
+export const testDoors: ReadonlySet<string> = new Set(["ransomeye-kernel/testing", "ransomeye-db/testing", "ransomeye-pipeline/testing"]);
 
 /** All rooms. The kernel is what every room agrees on, so everybody may import it. */
 export const rooms: readonly Room[] = [

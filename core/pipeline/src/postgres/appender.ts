@@ -23,9 +23,10 @@ import type {
   ProducerHead,
 } from "../bus.ts";
 import { BusError } from "../errors.ts";
-import { busAppended, busEpochLimited, busEpochOpened, busEquivocation, busFramesJudged, busQueuedBytes } from "../events.ts";
+import { AppendQueue, type SendAppend } from "../append_queue.ts";
+import { reportAppend } from "../append_report.ts";
+import { busEpochLimited, busEpochOpened, busQueuedBytes } from "../events.ts";
 import { type AppendRow, encodeAppend, headOf, type HeadRow, outcomeOf } from "./append_call.ts";
-import { AppendQueue, type SendAppend } from "./append_queue.ts";
 import { callFailed, connect, giveBack, queryOnce } from "./connections.ts";
 import { type BusFacts, readFacts } from "./facts.ts";
 import { busFailure } from "./failures.ts";
@@ -167,7 +168,8 @@ class PostgresAppender implements FrameAppender {
         values: [part, options.registryVersion, options.gateway, options.incarnation, producers, numbers, blob],
       });
       const outcomes = frames.map((frame, index) => outcomeOf(result.rows[index] as AppendRow, frame, part, this.generation));
-      this.#report(part, frames, outcomes, bytes, (this.#clock.monotonicMs() - startedMs) / 1000);
+      reportAppend(this.#telemetry, { part, frames, outcomes, bytes, seconds: (this.#clock.monotonicMs() - startedMs) / 1000 });
+      this.#telemetry.set(busQueuedBytes, this.#queue.queuedBytes);
       return outcomes;
     } catch (error) {
       failure = error;
@@ -175,23 +177,5 @@ class PostgresAppender implements FrameAppender {
     } finally {
       giveBack(client, failure);
     }
-  }
-
-  #report(part: number, frames: readonly FrameAppend[], outcomes: readonly AppendOutcome[], bytes: number, seconds: number): void {
-    this.#telemetry.emit(busAppended, { part, frames: frames.length, bytes, seconds });
-    const verdicts = new Map<string, number>();
-    for (const [index, outcome] of outcomes.entries()) {
-      verdicts.set(outcome.kind, (verdicts.get(outcome.kind) ?? 0) + 1);
-      const link = frames[index]?.link;
-      if (outcome.kind !== "equivocation" || link === undefined) continue;
-      this.#telemetry.emit(busEquivocation, {
-        producer: link.producer,
-        epoch: link.epoch,
-        first_seq: link.firstSeq,
-        head_seq: outcome.head.seq,
-      });
-    }
-    for (const [verdict, count] of verdicts) this.#telemetry.emit(busFramesJudged, { verdict, frames: count });
-    this.#telemetry.set(busQueuedBytes, this.#queue.queuedBytes);
   }
 }

@@ -52,6 +52,11 @@ export async function queryOnce<Row extends object>(pool: Pool, telemetry: Telem
 
 /** Counts a failure and gives it back, to be thrown. */
 export function callFailed(telemetry: Telemetry, call: string, error: BusError, frames: number): BusError {
-  telemetry.emit(busCallFailed, { call, code: error.code, sqlstate: (error.fields.sqlstate as string | null | undefined) ?? null, frames });
+  telemetry.emit(busCallFailed, {
+    call,
+    code: error.code,
+    server_code: (error.fields.sqlstate as string | null | undefined) ?? null,
+    frames,
+  });
   return error;
 }

@@ -5,9 +5,9 @@
  * and frames; calls that carry different options are never merged, so nobody passes on somebody else's registry version.
  * Forbids: timers, retries, and a bound on what waits: the callers' own buffer is that bound (R-14).
  */
-import type { AppendOptions, AppendOutcome, FrameAppend } from "../bus.ts";
-import { frameBytes } from "../arguments.ts";
-import { BusError } from "../errors.ts";
+import type { AppendOptions, AppendOutcome, FrameAppend } from "./bus.ts";
+import { frameBytes } from "./arguments.ts";
+import { BusError } from "./errors.ts";
 
 export interface QueueBounds {
   readonly callBytesMax: number;

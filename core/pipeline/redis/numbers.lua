@@ -1,0 +1,9 @@
+-- Prelude of every script.
+-- Numbers travel as decimal text both ways: Lua's are doubles, exact up to 2^53, and tostring() would round what is longer than 14 digits.
+local function text(number) return string.format('%.0f', number) end
+
+-- The server's clock in microseconds.
+local function clock_us()
+  local now = redis.call('TIME')
+  return tonumber(now[1]) * 1000000 + tonumber(now[2])
+end

@@ -1,0 +1,7 @@
+-- What the log holds at an offset.
+-- KEYS  1 partition's state · 2 its log
+-- ARGV  1 offset
+-- Gives {generation, low_off, low_received_us, low_hash, received_us or '', hash or ''}.
+local state = redis.call('HMGET', KEYS[1], 'generation', 'low_off', 'low_received_us', 'low_hash')
+local found = redis.call('XRANGE', KEYS[2], ARGV[1] .. '-0', ARGV[1] .. '-0')[1]
+return { state[1] or '', state[2] or '0', state[3] or '0', state[4] or '', found and found[2][2] or '', found and string.sub(found[2][4], 1, 32) or '' }

@@ -1,0 +1,152 @@
+/**
+ * Why it exists: the ways to open a bus on Redis or Valkey, one per role, as postgres/bus.ts does it for PostgreSQL.
+ * Enforces: servers that are unfit for a receipt are refused when a bus is opened (R-4), and found again while it is used.
+ * Forbids: making a bus in passing: only `prepareRedisBus` does, for the keeper.
+ */
+import type { Clock, Random, Telemetry } from "ransomeye-kernel";
+import type { Bus, BusControl, FrameAppender, FrameReader, Groups } from "../bus.ts";
+import { busOpened } from "../events.ts";
+import { RedisAppender } from "./appender.ts";
+import { Backlogs } from "./backlog.ts";
+import { type BusPlace, type BusSettings, findBus, prepareBus } from "./bus_place.ts";
+import { RedisControl } from "./control.ts";
+import { RedisGroups } from "./groups.ts";
+import { RedisReader } from "./reader.ts";
+import type { Durability } from "./server_facts.ts";
+import { Servers } from "./servers.ts";
+
+export interface RedisBusOptions {
+  /** `redis://host:port[,host:port…]`, `rediss://…` or `redis+unix:///path`; see address.ts. */
+  readonly url: string;
+  /** Begins every key, so that servers may be shared. Default `ransomeye`. */
+  readonly prefix?: string;
+  readonly durability: Durability;
+  /** Goes on although a server is less durable than asked, or does not tell: the operator's word. */
+  readonly unverified?: boolean;
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+}
+
+const prefixDefault = "ransomeye";
+
+/** @throws BusError BUS_NOT_DURABLE, BUS_NOT_PREPARED, BUS_HISTORY_DIVERGED, BUS_FORBIDDEN, BUS_UNAVAILABLE */
+export async function openRedisAppender(options: RedisBusOptions): Promise<FrameAppender> {
+  const place = await open(options);
+  const appender = appenderAt(place, options);
+  return {
+    generation: place.generation,
+    partitions: place.partitions,
+    append: (part, frames, how) => appender.append(part, frames, how),
+    openEpoch: (request) => appender.openEpoch(request),
+    headsOf: (producers) => appender.headsOf(producers),
+    pressure: (question) => appender.pressure(question),
+    report: (report) => appender.report(report),
+    close: () => appender.close().finally(() => place.servers.close()),
+  };
+}
+
+/** What a consumer does: read the log, share its partitions. Throws as `openRedisAppender`. */
+export async function openRedisConsumer(options: RedisBusOptions): Promise<FrameReader & Groups> {
+  const place = await open(options);
+  const consumer = consumerAt(place, options.telemetry);
+  return { ...consumer, close: async () => place.servers.close() };
+}
+
+/** Everything, for one process that is gate and consumer at once. Throws as `openRedisAppender`. */
+export async function openRedisBus(options: RedisBusOptions): Promise<Bus> {
+  const place = await open(options);
+  const appender = appenderAt(place, options);
+  return {
+    ...consumerAt(place, options.telemetry),
+    append: (part, frames, how) => appender.append(part, frames, how),
+    openEpoch: (request) => appender.openEpoch(request),
+    headsOf: (producers) => appender.headsOf(producers),
+    pressure: (question) => appender.pressure(question),
+    report: (report) => appender.report(report),
+    close: () => appender.close().finally(() => place.servers.close()),
+  };
+}
+
+/** What the keeper and the registry hold; `close` gives the connections up. */
+export interface RedisControls extends BusControl {
+  readonly generation: string;
+  readonly partitions: number;
+  close(): void;
+}
+
+/** Makes the bus where there is none, and opens its controls. @throws BusError as `openRedisAppender`, but for BUS_NOT_PREPARED */
+export async function prepareRedisBus(
+  options: RedisBusOptions & { readonly random: Random; readonly settings: BusSettings },
+): Promise<RedisControls> {
+  const servers = await connect(options);
+  try {
+    return controlsOf(await prepareBus(servers, options.prefix ?? prefixDefault, options.settings, options.random));
+  } catch (error) {
+    servers.close();
+    throw error;
+  }
+}
+
+/** The controls of a bus that stands. Throws as `openRedisAppender`. */
+export async function openRedisControl(options: RedisBusOptions): Promise<RedisControls> {
+  return controlsOf(await open(options));
+}
+
+function controlsOf(place: BusPlace): RedisControls {
+  const control = new RedisControl(place);
+  return {
+    generation: place.generation,
+    partitions: place.partitions,
+    setRegistry: (state) => control.setRegistry(state),
+    pause: (reason) => control.pause(reason),
+    trim: (part, off) => control.trim(part, off),
+    rewind: (group, part, position) => control.rewind(group, part, position),
+    close: () => place.servers.close(),
+  };
+}
+
+async function connect({ url, durability, unverified, clock }: RedisBusOptions): Promise<Servers> {
+  const servers = new Servers({ url, durability, unverified: unverified ?? false, clock });
+  try {
+    await servers.open();
+  } catch (error) {
+    servers.close();
+    throw error;
+  }
+  return servers;
+}
+
+async function open(options: RedisBusOptions): Promise<BusPlace> {
+  const servers = await connect(options);
+  try {
+    const place = await findBus(servers, options.prefix ?? prefixDefault);
+    options.telemetry.emit(busOpened, { adapter: "redis_streams", generation: place.generation, partitions: place.partitions });
+    return place;
+  } catch (error) {
+    servers.close();
+    throw error;
+  }
+}
+
+function appenderAt(place: BusPlace, { clock, telemetry }: RedisBusOptions): RedisAppender {
+  return new RedisAppender({ ...place, backlogs: new Backlogs(place, clock), clock, telemetry });
+}
+
+function consumerAt(place: BusPlace, telemetry: Telemetry): FrameReader & Groups {
+  const reader = new RedisReader({ ...place, telemetry });
+  const groups = new RedisGroups(place);
+  return {
+    generation: place.generation,
+    partitions: place.partitions,
+    tails: () => reader.tails(),
+    read: (part, after, bounds) => reader.read(part, after, bounds),
+    checkPosition: (position) => reader.checkPosition(position),
+    seek: (part, receivedUs) => reader.seek(part, receivedUs),
+    acquire: (group, member, wanted) => groups.acquire(group, member, wanted),
+    renew: (leases, leaseMs) => groups.renew(leases, leaseMs),
+    release: (leases) => groups.release(leases),
+    commit: (lease, position) => groups.commit(lease, position),
+    lag: (group) => groups.lag(group),
+    close: () => reader.close(),
+  };
+}

@@ -1,0 +1,127 @@
+/**
+ * Why it exists: one connection to one server, on which calls go out in order and answers come back in order.
+ * Enforces: nothing waits in a queue of the client and nothing is sent twice behind our back: a call that cannot be written now fails at once
+ * (BUS_UNAVAILABLE), one whose answer is lost says so. Calls handed in together leave together, so that WAIT speaks of the write before it (R-4).
+ * Forbids: deciding where a call belongs, and retrying.
+ */
+import { Command, Redis, type RedisOptions } from "ioredis";
+import { BusError } from "../errors.ts";
+import { serverWord } from "./failures.ts";
+import type { Reply } from "./replies.ts";
+import type { Script } from "./scripts.ts";
+
+export type Argument = string | Buffer;
+
+/** A command, or a script with its keys and arguments. */
+export type Call =
+  | { readonly command: readonly [string, ...Argument[]] }
+  | { readonly script: Script; readonly keys: readonly string[]; readonly args: readonly Argument[] };
+
+/** Where a server is and how one gets in. */
+export type LinkOptions = Pick<RedisOptions, "host" | "port" | "path" | "username" | "password" | "db" | "tls">;
+
+/** A server that says nothing for so long, while it is asked, is taken for dead. */
+const silentMsMax = 15_000;
+const connectMsMax = 5000;
+const retryMsMin = 20;
+const retryMsMax = 1000;
+
+export class Link {
+  readonly #redis: Redis;
+  /** What the last attempt to connect failed with. */
+  #trouble: Error | undefined;
+  #connections = 0;
+
+  constructor(options: LinkOptions) {
+    this.#redis = new Redis({
+      ...options,
+      lazyConnect: true,
+      protocol: 2,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+      disableClientInfo: true,
+      connectionName: "ransomeye",
+      connectTimeout: connectMsMax,
+      socketTimeout: silentMsMax,
+      retryStrategy: (attempt) => Math.min(retryMsMax, retryMsMin * 2 ** Math.min(attempt, 10)),
+    });
+    this.#redis.on("error", (error) => (this.#trouble = error));
+    this.#redis.on("ready", () => (this.#connections += 1));
+    this.#redis.connect().catch((error: unknown) => (this.#trouble = error as Error));
+  }
+
+  get isReady(): boolean {
+    return this.#redis.status === "ready";
+  }
+
+  /** How often the server was connected to: another number is perhaps another server process, with other settings. */
+  get connections(): number {
+    return this.#connections;
+  }
+
+  /** Resolves when the server answers. @throws BusError BUS_UNAVAILABLE, BUS_FORBIDDEN, with what went wrong last */
+  async ready(signal: AbortSignal): Promise<void> {
+    while (!this.isReady) {
+      const word = serverWord(this.#trouble);
+      if (word === "NOAUTH" || word === "WRONGPASS" || word === "NOPERM")
+        throw new BusError("BUS_FORBIDDEN", `the server does not let us in: ${this.#trouble?.message}`, { cause: this.#trouble });
+      if (signal.aborted || this.#redis.status === "end")
+        throw new BusError("BUS_UNAVAILABLE", `the server cannot be reached: ${this.#trouble?.message ?? "no answer"}`, {
+          cause: this.#trouble,
+        });
+      await change(this.#redis, signal);
+    }
+  }
+
+  /** Sends the calls together; gives their answers, or the server's errors, in order. @throws BusError BUS_UNAVAILABLE if nothing was sent */
+  async send(calls: readonly Call[]): Promise<(Reply | Error)[]> {
+    if (!this.isReady)
+      throw new BusError("BUS_UNAVAILABLE", `not connected: ${this.#trouble?.message ?? "connecting"}`, { cause: this.#trouble });
+    const answers = await this.#sendAll(calls, false);
+    // A server that was started anew knows no script. It did nothing of this call, so it is sent again in full.
+    if (!answers.some((answer) => serverWord(answer) === "NOSCRIPT")) return answers;
+    if (!this.isReady) throw new BusError("BUS_UNAVAILABLE", "not connected");
+    return this.#sendAll(calls, true);
+  }
+
+  close(): void {
+    this.#redis.disconnect();
+  }
+
+  async #sendAll(calls: readonly Call[], inFull: boolean): Promise<(Reply | Error)[]> {
+    const sent = calls.map((call) => this.#redis.sendCommand(commandOf(call, inFull)) as Promise<Reply>);
+    const answers: (Reply | Error)[] = [];
+    let lost: Error | undefined;
+    for (const settled of await Promise.allSettled(sent)) {
+      if (settled.status === "fulfilled") answers.push(settled.value);
+      else if (serverWord(settled.reason) !== undefined) answers.push(settled.reason as Error);
+      else lost = settled.reason as Error;
+    }
+    if (lost !== undefined) throw lost;
+    return answers;
+  }
+}
+
+function commandOf(call: Call, inFull: boolean): Command {
+  if ("command" in call) {
+    const [name, ...args] = call.command;
+    return new Command(name, args);
+  }
+  const { script, keys, args } = call;
+  return new Command(inFull ? "EVAL" : "EVALSHA", [inFull ? script.text : script.sha, String(keys.length), ...keys, ...args]);
+}
+
+/** Waits for the next change of the connection, or for the signal. */
+function change(redis: Redis, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const events = ["ready", "close", "end", "error"] as const;
+    const done = (): void => {
+      for (const event of events) redis.off(event, done);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    for (const event of events) redis.on(event, done);
+    signal.addEventListener("abort", done);
+  });
+}

@@ -1,0 +1,126 @@
+/**
+ * Why it exists: the frame log as consumers read it from Redis or Valkey.
+ * Enforces: reading by offset (R-2): dense offsets, checked payloads, positions verified by hash; nothing of the server's own consumer groups, whose
+ * pending list says nothing about rows.
+ * Forbids: changing anything.
+ */
+import { invariant, type Telemetry } from "ransomeye-kernel";
+import type { BusEntry, FrameReader, PartitionTail, Position, ReadOptions } from "../bus.ts";
+import { type BusCode, BusError } from "../errors.ts";
+import { busStopped } from "../events.ts";
+import { otherGeneration } from "./append_call.ts";
+import { checkPartition } from "../arguments.ts";
+import { type BusPlace, parts } from "./bus_place.ts";
+import { decodeEntry, offsetOf } from "./entry.ts";
+import type { Call } from "./link.ts";
+import { bytesOf, listOf, numberOf, type Reply, textOf, unexpected } from "./replies.ts";
+import { scripts } from "./scripts.ts";
+
+export interface RedisReaderOptions extends BusPlace {
+  readonly telemetry: Telemetry;
+}
+
+export class RedisReader implements FrameReader {
+  readonly generation: string;
+  readonly partitions: number;
+  readonly #o: RedisReaderOptions;
+
+  constructor(options: RedisReaderOptions) {
+    this.generation = options.generation;
+    this.partitions = options.partitions;
+    this.#o = options;
+  }
+
+  async tails(): Promise<PartitionTail[]> {
+    const { servers, keys } = this.#o;
+    return Promise.all(
+      parts(this.partitions).map(async (part) => {
+        const state = keys.partitionState(part);
+        const [reply] = await servers.read(state, [{ command: ["HMGET", state, "generation", "off", "received_us"] }]);
+        const [generation, off, receivedUs] = listOf(reply);
+        if (generation === null || generation === undefined || textOf(generation) !== this.generation)
+          throw this.#stopped("BUS_HISTORY_DIVERGED", "the bus has another generation, or has been lost", part, 0);
+        return { part, off: numberOf(off), receivedUs: numberOf(receivedUs) };
+      }),
+    );
+  }
+
+  async read(part: number, after: Position | null, options: ReadOptions): Promise<BusEntry[]> {
+    checkPartition(part, this.partitions);
+    invariant(options.framesMax > 0, "a read names a bound");
+    if (after !== null && after.generation !== this.generation)
+      throw this.#stopped("BUS_HISTORY_DIVERGED", "the position is of another generation", part, after.off);
+    const asked = after === null ? "" : String(after.off);
+    const [kind, second, third, ...found] = await this.#ask(part, {
+      script: scripts.read,
+      args: [this.generation, asked, String(options.framesMax), String(options.bytesMax)],
+    });
+    switch (textOf(kind)) {
+      case "entries":
+        return this.#entries(part, numberOf(second), numberOf(third), found);
+      case "trimmed":
+        throw this.#stopped("BUS_TRIMMED", "entries after the position have been removed", part, after?.off ?? 0);
+      case "diverged":
+        throw this.#stopped("BUS_HISTORY_DIVERGED", "the position lies behind the end of the partition", part, after?.off ?? 0);
+      case "generation":
+        throw this.#lost(part, second);
+    }
+    throw unexpected();
+  }
+
+  async checkPosition({ generation, part, off, receivedUs, hash }: Position): Promise<"same" | "diverged" | "trimmed"> {
+    if (generation !== this.generation || part >= this.partitions) return "diverged";
+    const [found, lowOff, lowUs, lowHash, us, entryHash] = await this.#ask(part, { script: scripts.place, args: [String(off)] });
+    if (textOf(found) !== this.generation) return "diverged";
+    if (off < numberOf(lowOff)) return "trimmed";
+    const atLow = off === numberOf(lowOff);
+    const foundUs = textOf(atLow ? lowUs : us);
+    const foundHash = bytesOf(atLow ? lowHash : entryHash);
+    return foundHash.equals(hash) && foundUs === String(receivedUs) ? "same" : "diverged";
+  }
+
+  async seek(part: number, receivedUs: number): Promise<Position | null> {
+    checkPartition(part, this.partitions);
+    const [first, second, third] = await this.#ask(part, { script: scripts.seek, args: [this.generation, String(receivedUs)] });
+    if (textOf(first) === "generation") throw this.#lost(part, second);
+    const off = numberOf(first);
+    return off === 0 ? null : { generation: this.generation, part, off, receivedUs: numberOf(second), hash: bytesOf(third) };
+  }
+
+  async close(): Promise<void> {
+    // The servers belong to whoever opened them.
+  }
+
+  #entries(part: number, from: number, tail: number, found: readonly Reply[]): BusEntry[] {
+    for (const [index, entry] of found.entries()) {
+      const off = from + index + 1;
+      if (offsetOf(entry) !== off) throw this.#stopped("BUS_HOLE", "an offset is missing", part, off);
+    }
+    if (found.length === 0 && tail > from) throw this.#stopped("BUS_HOLE", "the head is ahead of the last entry", part, from + 1);
+    return found.map((entry, index) => {
+      try {
+        return decodeEntry(entry, part, this.generation);
+      } catch (error) {
+        if (error instanceof BusError) throw this.#stopped(error.code, error.message, part, from + index + 1);
+        throw error;
+      }
+    });
+  }
+
+  async #ask(part: number, { script, args }: Pick<Extract<Call, { script: unknown }>, "script" | "args">): Promise<Reply[]> {
+    const { servers, keys } = this.#o;
+    const state = keys.partitionState(part);
+    const [reply] = await servers.read(state, [{ script, keys: [state, keys.log(part)], args }]);
+    return listOf(reply);
+  }
+
+  #lost(part: number, found: Reply | undefined): BusError {
+    const error = otherGeneration(found);
+    return this.#stopped(error.code, error.message, part, 0);
+  }
+
+  #stopped(code: BusCode, message: string, part: number, off: number): BusError {
+    this.#o.telemetry.emit(busStopped, { part, off, code });
+    return new BusError(code, message, { fields: { part, off } });
+  }
+}

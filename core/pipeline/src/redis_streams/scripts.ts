@@ -1,0 +1,66 @@
+/**
+ * Why it exists: the scripts that the server runs for us, each read once from core/pipeline/redis and known to the server by its hash.
+ * Enforces: a script is its preludes and its own file, nothing put together at run time, so that a server caches each once.
+ * Forbids: Lua in TypeScript.
+ */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+/** A script and the SHA-1 by which EVALSHA names it. */
+export interface Script {
+  readonly name: string;
+  readonly text: string;
+  readonly sha: string;
+}
+
+/** From dist/src/redis_streams. */
+const directory = fileURLToPath(new URL("../../../redis/", import.meta.url));
+
+function load(name: string, preludes: readonly string[]): Script {
+  const text = ["numbers", ...preludes, name].map((file) => readFileSync(`${directory}${file}.lua`, "utf8")).join("");
+  return { name, text, sha: createHash("sha1").update(text).digest("hex") };
+}
+
+type ScriptName =
+  | "append"
+  | "openEpoch"
+  | "read"
+  | "place"
+  | "seek"
+  | "oldest"
+  | "oldestMetas"
+  | "trim"
+  | "prepareBus"
+  | "preparePartition"
+  | "setVersion"
+  | "setRevoked"
+  | "lease"
+  | "groupAcquire"
+  | "groupRenew"
+  | "groupRelease"
+  | "groupCommit"
+  | "groupRewind"
+  | "raiseFloor";
+
+export const scripts: Readonly<Record<ScriptName, Script>> = {
+  append: load("append", ["head"]),
+  openEpoch: load("open_epoch", ["head"]),
+  read: load("read", []),
+  place: load("place", []),
+  seek: load("seek", []),
+  oldest: load("oldest", []),
+  oldestMetas: load("oldest_metas", []),
+  trim: load("trim", ["head"]),
+  prepareBus: load("prepare_bus", []),
+  preparePartition: load("prepare_partition", []),
+  setVersion: load("set_version", []),
+  setRevoked: load("set_revoked", []),
+  lease: load("lease", []),
+  groupAcquire: load("group_acquire", ["group"]),
+  groupRenew: load("group_renew", ["group"]),
+  groupRelease: load("group_release", ["group"]),
+  groupCommit: load("group_commit", ["group"]),
+  groupRewind: load("group_rewind", ["group"]),
+  raiseFloor: load("raise_floor", ["group"]),
+};

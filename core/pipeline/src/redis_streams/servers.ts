@@ -1,0 +1,263 @@
+/**
+ * Why it exists: whichever servers stand underneath (one, a master with replicas, a cluster), the adapter hands calls in by key and they reach the master
+ * that has it.
+ * Enforces: a change is behind the replicas that its durability asks for, on the connection that made it (R-4); a server that moved a slot, was
+ * demoted or has gone is looked up again; a server that is unfit for a receipt is known before anything is sent to it.
+ * Forbids: sending a change twice: only what the server has refused undone (MOVED, ASK) is sent on.
+ */
+import { type Clock, sleep } from "ransomeye-kernel";
+import { BusError } from "../errors.ts";
+import { addressOf, parseServers } from "./address.ts";
+import { busFailure, serverWord, type Stage } from "./failures.ts";
+import { slotOf } from "./keys.ts";
+import { type Call, Link, type LinkOptions } from "./link.ts";
+import { listOf, numberOf, type Reply, textOf } from "./replies.ts";
+import { type Durability, pausedBy, readFacts, type ServerFacts, undurable } from "./server_facts.ts";
+
+export interface ServersOptions {
+  /** See address.ts. */
+  readonly url: string;
+  readonly durability: Durability;
+  /** Goes on although a server is not as durable as asked, or does not tell; the operator has said so. */
+  readonly unverified?: boolean;
+  readonly clock: Clock;
+}
+
+const hopsMax = 5;
+const openMsMax = 10_000;
+const refreshMsMin = 50;
+const infoSections = ["server", "memory", "persistence", "replication", "cluster"] as const;
+
+/** What a look at a server has found, as of one connection to it. */
+interface Fitness {
+  readonly connections: number;
+  readonly reason: string | null;
+}
+
+export class Servers {
+  readonly #options: ServersOptions;
+  /** As the URL names them: where a cluster or a new master is looked for. */
+  readonly #seeds: readonly LinkOptions[];
+  readonly #links = new Map<string, Link>();
+  readonly #fitness = new Map<Link, Fitness>();
+  /** Address of each slot's master; of all slots, where there is no cluster. */
+  #slots: readonly (string | undefined)[] = [];
+  #master: string | undefined;
+  #isCluster = false;
+  #refreshing: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(options: ServersOptions) {
+    this.#options = options;
+    this.#seeds = parseServers(options.url);
+  }
+
+  /** @throws BusError BUS_UNAVAILABLE, BUS_FORBIDDEN, BUS_NOT_DURABLE */
+  async open(): Promise<void> {
+    const signal = AbortSignal.timeout(openMsMax);
+    const links = this.#seeds.map((seed) => this.#link(seed));
+    const first = await Promise.any(links.map((link) => link.ready(signal).then(() => link))).catch((error: unknown) => {
+      throw (error as AggregateError).errors[0] as Error;
+    });
+    this.#isCluster = (await this.#facts(first)).isCluster;
+    while (!(await this.#refresh())) {
+      if (signal.aborted) throw new BusError("BUS_UNAVAILABLE", "none of the servers says that it is the master, or several do");
+      await sleep(this.#options.clock, refreshMsMin);
+    }
+    for (const link of this.#masters()) {
+      await link.ready(signal);
+      const found = undurable(await this.#facts(link), this.#options.durability);
+      if (found.length > 0 && this.#options.unverified !== true)
+        throw new BusError("BUS_NOT_DURABLE", found.join(", "), { fields: { settings: found.join(", ") } });
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const link of this.#links.values()) link.close();
+  }
+
+  /** Calls that change nothing, on the server that has the key. */
+  read(key: string, calls: readonly Call[]): Promise<Reply[]> {
+    return this.#run(key, "read", calls);
+  }
+
+  /**
+   * Calls that change something under the key; answered behind the flush and the replicas that the durability asks for.
+   * @throws BusError BUS_OUTCOME_UNKNOWN if the master has done it and too few replicas said so in time
+   */
+  async change(key: string, calls: readonly Call[]): Promise<Reply[]> {
+    const { durability } = this.#options;
+    if (durability.level === "local") return this.#run(key, "change", calls);
+    const { replicas, waitMs } = durability;
+    const answers = await this.#run(key, "change", [...calls, { command: ["WAIT", String(replicas), String(waitMs)] }]);
+    const confirmed = numberOf(answers.pop());
+    if (confirmed >= replicas) return answers;
+    throw new BusError("BUS_OUTCOME_UNKNOWN", `${confirmed} of ${replicas} replicas confirmed the change within ${waitMs} ms`);
+  }
+
+  /** Why the server that has this key should be sent no frames now, or null. Looked at again after every new connection. */
+  async fitness(key: string): Promise<string | null> {
+    const link = this.#route(key);
+    if (link === undefined || !link.isReady) return null;
+    const known = this.#fitness.get(link);
+    return known?.connections === link.connections ? known.reason : this.#check(link);
+  }
+
+  /** Looks at all masters again; the first reason found, or null. */
+  async check(): Promise<string | null> {
+    const reasons = await Promise.all(this.#masters().map((link) => this.#check(link)));
+    return reasons.find((reason) => reason !== null) ?? null;
+  }
+
+  async #check(link: Link): Promise<string | null> {
+    const { connections } = link;
+    const facts = await this.#facts(link);
+    const reason = pausedBy(facts, this.#options.durability);
+    const overruled = reason === "not_durable" && this.#options.unverified === true;
+    this.#fitness.set(link, { connections, reason: overruled ? null : reason });
+    return overruled ? null : reason;
+  }
+
+  async #facts(link: Link): Promise<ServerFacts> {
+    const names = ["appendfsync", "no-appendfsync-on-rewrite"];
+    // One name at a time: 6.2 takes no more.
+    const calls: Call[] = [
+      ...infoSections.map((section): Call => ({ command: ["INFO", section] })),
+      ...names.map((name): Call => ({ command: ["CONFIG", "GET", name] })),
+    ];
+    const answers = await link.send(calls).catch((error: unknown) => {
+      throw busFailure(error, "read");
+    });
+    const info: string[] = [];
+    const config: string[] = [];
+    for (const [index, answer] of answers.entries()) {
+      if (index >= infoSections.length) {
+        if (!(answer instanceof Error)) config.push(...listOf(answer).map(textOf));
+      } else if (answer instanceof Error) throw busFailure(answer, "read");
+      else info.push(textOf(answer));
+    }
+    return readFacts(info.join("\r\n"), config);
+  }
+
+  async #run(key: string, stage: Stage, calls: readonly Call[]): Promise<Reply[]> {
+    if (this.#closed) throw new BusError("BUS_CLOSED", "the bus is closed");
+    let asked: Link | undefined;
+    for (let hop = 0; ; hop++) {
+      const link = asked ?? this.#route(key);
+      if (link === undefined) {
+        this.#refreshSoon();
+        throw new BusError("BUS_UNAVAILABLE", "no server has this part of the bus now");
+      }
+      const answers = await (asked === undefined ? link.send(calls) : sendAsking(link, calls)).catch((error: unknown) => {
+        this.#refreshSoon();
+        throw busFailure(error, stage);
+      });
+      const failure = answers.find((answer) => answer instanceof Error);
+      if (failure === undefined) return answers as Reply[];
+      const word = serverWord(failure);
+      asked = undefined;
+      if ((word === "MOVED" || word === "ASK") && hop < hopsMax) {
+        const target = this.#named(failure.message);
+        if (word === "ASK") asked = target.link;
+        else this.#slots = this.#slots.with(target.slot, target.address);
+      }
+      if (word !== "ASK") this.#refreshSoon();
+      if ((word !== "MOVED" && word !== "ASK") || hop >= hopsMax) throw busFailure(failure, stage);
+    }
+  }
+
+  #route(key: string): Link | undefined {
+    const address = this.#isCluster ? this.#slots[slotOf(key)] : this.#master;
+    return address === undefined ? undefined : this.#links.get(address);
+  }
+
+  #masters(): Link[] {
+    const addresses = this.#isCluster ? new Set(this.#slots) : [this.#master];
+    return [...addresses].map((address) => this.#links.get(address ?? "")).filter((link) => link !== undefined);
+  }
+
+  #link(options: LinkOptions): Link {
+    const address = addressOf(options);
+    const link = this.#links.get(address) ?? new Link(options);
+    this.#links.set(address, link);
+    return link;
+  }
+
+  /** `MOVED 3999 host:port`, `ASK 3999 host:port`. */
+  #named(message: string): { readonly slot: number; readonly address: string; readonly link: Link } {
+    const [, slot, , host, port] = /^\w+ (\d+) ((.*):(\d+))$/.exec(message) ?? [];
+    if (slot === undefined || host === undefined) throw new BusError("BUS_INTERNAL", `the server sends us on to nowhere: ${message}`);
+    const options = { ...this.#common(), host: host === "" ? (this.#seeds[0]?.host ?? "") : host, port: Number(port) };
+    return { slot: Number(slot), address: addressOf(options), link: this.#link(options) };
+  }
+
+  /** How one gets in, wherever the server is. */
+  #common(): LinkOptions {
+    const { host: _host, port: _port, path: _path, ...common } = this.#seeds[0] as LinkOptions;
+    return common;
+  }
+
+  #refreshSoon(): void {
+    if (this.#closed) return;
+    this.#refreshing ??= sleep(this.#options.clock, refreshMsMin)
+      .then(() => this.#refresh())
+      .then(
+        () => undefined,
+        () => undefined,
+      )
+      .finally(() => (this.#refreshing = undefined));
+  }
+
+  /** Asks who is the master of what. False if nobody could tell. */
+  async #refresh(): Promise<boolean> {
+    if (this.#closed) return true;
+    return this.#isCluster ? this.#refreshSlots() : this.#refreshMaster();
+  }
+
+  async #refreshSlots(): Promise<boolean> {
+    for (const [address, link] of this.#links) {
+      if (!link.isReady) continue;
+      const [answer] = await link.send([{ command: ["CLUSTER", "SLOTS"] }]).catch(() => []);
+      if (answer === undefined || answer instanceof Error) continue;
+      const slots = new Array<string | undefined>(16_384).fill(undefined);
+      for (const range of listOf(answer)) {
+        const [from, to, master] = listOf(range);
+        const [host, port] = listOf(master);
+        const named = host === null || textOf(host) === "" ? address.replace(/:\d+$/, "") : textOf(host);
+        const options = { ...this.#common(), host: named, port: numberOf(port) };
+        this.#link(options);
+        slots.fill(addressOf(options), numberOf(from), numberOf(to) + 1);
+      }
+      this.#slots = slots;
+      return true;
+    }
+    return false;
+  }
+
+  /** One server is the master without asking: it says READONLY if it is not. Of several, exactly one must say so. */
+  async #refreshMaster(): Promise<boolean> {
+    const [only] = this.#seeds;
+    if (this.#seeds.length === 1 && only !== undefined) {
+      this.#master = addressOf(only);
+      return true;
+    }
+    const said = await Promise.all(
+      this.#seeds.map(async (seed) => {
+        const link = this.#link(seed);
+        const facts = link.isReady ? await this.#facts(link).catch(() => undefined) : undefined;
+        return facts?.isMaster === true ? [addressOf(seed)] : [];
+      }),
+    );
+    const masters = said.flat();
+    this.#master = masters.length === 1 ? masters[0] : undefined;
+    return masters.length === 1;
+  }
+}
+
+/** To the server that is taking a slot over. */
+async function sendAsking(link: Link, calls: readonly Call[]): Promise<(Reply | Error)[]> {
+  if (!link.isReady) await link.ready(AbortSignal.timeout(openMsMax));
+  const answers = await link.send(calls.flatMap((call): Call[] => [{ command: ["ASKING"] }, call]));
+  return answers.filter((_answer, index) => index % 2 === 1);
+}

@@ -1,0 +1,98 @@
+/**
+ * Why it exists: a server's start may fail because somebody took its port, and then it is tried with another.
+ * Enforces: a start that fails leaves nothing behind; of several servers all start or none.
+ * Forbids: settings in argv, where everybody can read them.
+ */
+import { accessSync, constants, statSync } from "node:fs";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { systemEnvironment } from "ransomeye-kernel";
+import { startGuard } from "./guard.ts";
+import { holdPort } from "./ports.ts";
+import { PortTakenError, Server, type TestRedis } from "./server.ts";
+import { configurationOf, isClustered, majorOf, type Settings } from "./settings.ts";
+
+/** How a test's server is started. */
+export interface StartRedisOptions {
+  /** Over ours, as they are written in redis.conf; for example `{ appendfsync: "everysec" }`. With `requirepass` our own connections use it. */
+  readonly settings?: Settings;
+}
+
+/** Where `redis-server` is, or else `valkey-server`, on PATH; undefined if there is none. */
+function redisServerPath(): string | undefined {
+  const directories = (systemEnvironment().PATH ?? "").split(delimiter).filter((directory) => directory !== "");
+  for (const name of ["redis-server", "valkey-server"]) {
+    for (const directory of directories) {
+      const path = join(directory, name);
+      if (isProgram(path)) return path;
+    }
+  }
+  return undefined;
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** One server; resolves when it answers. Use as `const redis = await startRedis(); after(() => redis.close());`. */
+export function startRedis(options: StartRedisOptions = {}): Promise<TestRedis> {
+  return startServer(options.settings ?? {});
+}
+
+const portTriesMax = 10;
+
+/** As `startRedis`, for the files beside this one: they ask a server more than a test does. */
+export async function startServer(settings: Settings): Promise<Server> {
+  const program = redisServerPath();
+  if (program === undefined) throw new Error("there is no redis-server on PATH (Debian: apt-get install redis-server)");
+  for (let tries = 1; ; tries += 1) {
+    const server = await prepareServer(program, settings);
+    try {
+      await server.start();
+      return server;
+    } catch (error) {
+      await server.close();
+      if (!(error instanceof PortTakenError) || tries === portTriesMax) throw error;
+    }
+  }
+}
+
+/** Several servers at once: all of them or none. */
+export async function startServers(all: readonly Settings[]): Promise<readonly Server[]> {
+  const started = await Promise.allSettled(all.map((settings) => startServer(settings)));
+  const servers = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  const failed = started.find((one) => one.status === "rejected");
+  if (failed === undefined) return servers;
+  await Promise.all(servers.map((server) => server.close()));
+  throw failed.reason;
+}
+
+async function prepareServer(program: string, settings: Settings): Promise<Server> {
+  const major = await majorOf(program);
+  const clustered = isClustered(settings);
+  const port = await holdPort(clustered);
+  const directory = await mkdtemp(join(tmpdir(), "re-redis-"));
+  const server = new Server({
+    program,
+    major,
+    port,
+    clustered,
+    directory,
+    guard: startGuard(directory),
+    password: settings["requirepass"],
+  });
+  try {
+    const text = configurationOf({ directory, log: server.logFile, port, major }, settings);
+    await writeFile(server.configFile, text, { mode: 0o600, flag: "wx" });
+    return server;
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+}

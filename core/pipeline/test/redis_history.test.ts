@@ -1,0 +1,19 @@
+/**
+ * Why it exists: the scripts that a Redis server runs judge as the pure machine does, also after entries were trimmed.
+ */
+import { test } from "node:test";
+import { startRedis } from "../src/testing.ts";
+import { playHistories } from "./histories.ts";
+import { openRedisSubject } from "./redis_subject.ts";
+
+test("R-2 R-6 R-7 R-13 the scripts and the pure machine answer every random history alike", async () => {
+  const server = await startRedis({ settings: { appendfsync: "no" } });
+  try {
+    await playHistories({
+      fresh: () => openRedisSubject(server.url, { level: "replicated", replicas: 0, waitMs: 1 }, { epochOpeningsPerDayMax: 3 }),
+      trimRemoves: true,
+    });
+  } finally {
+    await server.close();
+  }
+});
