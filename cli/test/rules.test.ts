@@ -165,17 +165,19 @@ test("core/docs/cli.md is made from the command table", async () => {
 test("R-24 status has a line for each gateway that should run, whatever it has said: a dead one's last word is not its successor's", () => {
   const report = (gateway: string): GateStatus => ({ gateway, state: "open", reason: "", sessions: 4, heard_us: 1 });
   const processes = [
-    { name: "gateway-1", ready: true },
-    { name: "gateway-2", ready: false },
-    { name: "gateway-3", ready: true },
+    { name: "gateway-1", readyUs: 0 },
+    { name: "gateway-2", readyUs: null },
+    { name: "gateway-3", readyUs: 0 },
+    { name: "gateway-4", readyUs: 15_000_000 },
   ];
-  const shown = shownGates(processes, [report("gateway-1"), report("gateway-2"), report("another system's")]);
+  const shown = shownGates(processes, [report("gateway-1"), report("gateway-2"), report("another system's")], 20_000_000);
   assert.deepEqual(
     shown.map(({ gateway, state, sessions }) => [gateway, state, sessions]),
     [
       ["gateway-1", "open", 4],
       ["gateway-2", "starting", 0],
       ["gateway-3", "silent", 0],
+      ["gateway-4", "starting", 0],
     ],
   );
 });

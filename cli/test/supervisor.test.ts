@@ -155,7 +155,13 @@ test("R-22 a process that cannot be started is tried again like one that ended",
     const one: Child = new Child({
       begin: {
         ...{ type: "begin", role: "keeper", name: "keeper", config: loadConfig({ env: {}, flags: {} }), dataDir: directory },
-        ...{ socketDir: directory, registrySocket: join(directory, "r.sock"), embedded: true, gateway: { host: "127.0.0.1", port: 0 } },
+        ...{
+          socketDir: directory,
+          registrySocket: join(directory, "r.sock"),
+          embedded: true,
+          afterLoss: false,
+          gateway: { host: "127.0.0.1", port: 0 },
+        },
       },
       logs: directory,
       clock: systemClock,

@@ -21,6 +21,8 @@ export const startCommand: CommandSpec = {
     { flags: "--no-demo", help: "do not start the demo fleet" },
     { flags: "--demo-rate <n>", help: "events per second of the whole demo fleet" },
     { flags: "--listen <address>", help: "where producers connect, host:port; port 0 takes any free one" },
+    { flags: "--bus <url>", help: "where the frame log lies: redis://host:port of Redis or Valkey servers; default: in the database" },
+    { flags: "--after-loss", help: "the log's servers have lost it for good: go on from what has become rows" },
     { flags: "--log-level <level>", help: "level of the log files", choices: ["debug", "info", "warn", "error", "silent"] },
   ],
   examples: [
@@ -41,6 +43,7 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
     "gateway.listen": textOption(options, "listen"),
     "demo.events_per_second": textOption(options, "demoRate"),
     "demo.enabled": options["demo"] === false ? "false" : undefined,
+    "bus.url": textOption(options, "bus"),
     "log.level": textOption(options, "logLevel"),
   };
   const config = await context.config(flags);
@@ -49,7 +52,7 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
   const dataDir = dataDirAt(config.dataDir);
   const json = context.json || config.log.format === "json";
   const console = json ? openJsonConsole(context.stdout) : openConsole(context.stdout, clock);
-  const supervisor = new Supervisor({ config, dataDir, clock, random, console });
+  const supervisor = new Supervisor({ config, dataDir, clock, random, console, afterLoss: options["afterLoss"] === true });
   const view = new LiveView({
     clock,
     connection: () => supervisor.readerConnection(),

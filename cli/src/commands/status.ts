@@ -49,7 +49,7 @@ export const statusCommand: CommandSpec = {
 certificates: whole days until they end; producers_ending counts active producers whose last one ends within 30 days.
 ledger: what the running system's own counting says, and since when; null before the first count.
 gateways: what each gateway process last said; it throttles or pauses its producers by buffer, append_latency, engine_lag, bus_lag or the bus's own reason.
-starting: it is not ready yet, producers keep their events; silent: it runs and has not reported for ten seconds.
+starting: it is not ready yet or has not reported yet, producers keep their events; silent: it runs and has not reported for ten seconds.
 quarantine: producers that flooded a gateway and are refused for a while; code is the last offence.
 paused: why the bus takes nothing at the moment; producers keep what they have until it does.
 seconds_until_full: until retention begins to drop days or the disk's floor is reached, whichever is first, at today's rate; null if nothing comes in.`,
@@ -173,6 +173,7 @@ async function storedFacts(context: CommandContext, dir: DataDir) {
       gateways: shownGates(
         reader.runtime.children.filter(({ role }) => role === "gateway"),
         await readGates(reader.pool, context.clock.nowUs()),
+        context.clock.nowUs(),
       ),
       quarantine: await readQuarantine(reader.pool, context.clock.nowUs()),
       lag_batches: await readLag(reader.pool),

@@ -46,12 +46,14 @@ export async function readGates(pool: Pool, nowUs: number): Promise<readonly Gat
 
 /** One line for each gateway process that the supervisor keeps, in its order. */
 export function shownGates(
-  processes: readonly { readonly name: string; readonly ready: boolean }[],
+  processes: readonly { readonly name: string; readonly readyUs: number | null }[],
   reports: readonly GateStatus[],
+  nowUs: number,
 ): readonly ShownGate[] {
-  return processes.map(({ name: gateway, ready }) => {
-    const report = ready ? reports.find((one) => one.gateway === gateway) : undefined;
-    return report ?? { gateway, state: ready ? "silent" : "starting", reason: "", sessions: 0, heard_us: null };
+  return processes.map(({ name: gateway, readyUs }) => {
+    const report = readyUs === null ? undefined : reports.find((one) => one.gateway === gateway);
+    const isSilent = readyUs !== null && nowUs - readyUs > silentUsMax;
+    return report ?? { gateway, state: isSilent ? "silent" : "starting", reason: "", sessions: 0, heard_us: null };
   });
 }
 

@@ -5,8 +5,8 @@
  * Forbids: anything but wiring.
  */
 import { startEngine } from "ransomeye-engine";
-import { openPostgresConsumer } from "ransomeye-pipeline";
 import { roleConnections } from "../supervisor/connection_budget.ts";
+import { openEngineLog } from "./log_place.ts";
 import { openRolePool } from "./pools.ts";
 import type { Role } from "./role_process.ts";
 
@@ -18,7 +18,7 @@ export const engineRole: Role = async (context) => {
   const { begin, clock, random, telemetry, lifetime } = context;
   const { config } = begin;
   const pool = openRolePool(context, roleConnections(config).engine);
-  const bus = await openPostgresConsumer({ pool, telemetry });
-  lifetime.defer("bus", () => bus.close());
-  await startEngine({ bus, groups: bus, pool, member: engineId, config, clock, random, telemetry, lifetime }).ready;
+  const log = await openEngineLog(context, pool);
+  lifetime.defer("bus", () => log.bus.close());
+  await startEngine({ ...log, pool, member: engineId, config, clock, random, telemetry, lifetime }).ready;
 };

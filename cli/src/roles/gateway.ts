@@ -1,18 +1,19 @@
 /**
  * Why it exists: the gateway's process: the gate with the ports that it needs and nothing else.
- * Enforces: the only credential here is role ransomeye_gate, which may call five functions of the bus (R-12); the process writes no file (R-34).
+ * Enforces: the only credential here is the log's: role ransomeye_gate, which may call five functions (R-12), or a user of its servers; the process writes no
+ * file (R-34).
  * Forbids: the CA's key, and every other database role.
  */
 import { createPrivateKey } from "node:crypto";
 import { join } from "node:path";
 import { startGateway } from "ransomeye-ingestion";
 import type { Clock } from "ransomeye-kernel";
-import { openPostgresAppender } from "ransomeye-pipeline";
 import { CliError } from "../errors.ts";
 import { keyFiles, readPrivate } from "../registry/key_files.ts";
 import { followRegistry } from "../registry/client.ts";
 import { FollowedMaterial } from "../registry/followed_material.ts";
 import { roleConnections } from "../supervisor/connection_budget.ts";
+import { openLogAppender } from "./log_place.ts";
 import { openRolePool } from "./pools.ts";
 import type { Role } from "./role_process.ts";
 
@@ -24,7 +25,6 @@ export const gatewayRole: Role = async (context) => {
   const { begin, dataDir, clock, random, telemetry, lifetime, grants, say } = context;
   const { config } = begin;
   const { dpi, linux, windows, honeypot } = config;
-  const pool = openRolePool(context, roleConnections(config).gateway);
   const material = new FollowedMaterial(dataDir.secrets, telemetry);
   const registry = await followRegistry({
     socketPath: begin.registrySocket,
@@ -43,7 +43,7 @@ export const gatewayRole: Role = async (context) => {
     tls: await material.first(),
     receiptKey: createPrivateKey(receiptKey),
     gatewayId: begin.name,
-    frameLog: await openPostgresAppender({ pool, clock, telemetry }),
+    frameLog: await openLogAppender(context, () => openRolePool(context, roleConnections(config).gateway)),
     registry,
     config: { ...config.gateway, kinds: { dpi, linux, windows, honeypot } },
     clock,

@@ -9,6 +9,7 @@ import { type DiskFacts, diskFacts, sleep } from "ransomeye-kernel";
 import { type BusControl, openPostgresControl } from "ransomeye-pipeline";
 import { busPaused, busResumed, keeperFailed, retentionHeld } from "../events.ts";
 import { roleConnections } from "../supervisor/connection_budget.ts";
+import { assertLogIsHere, LogKeeper, openLogElsewhere } from "./log_elsewhere.ts";
 import { daysToDrop, diskVerdict } from "./keeper_rules.ts";
 import { openRolePool } from "./pools.ts";
 import type { Role, RoleContext } from "./role_process.ts";
@@ -16,20 +17,40 @@ import type { Role, RoleContext } from "./role_process.ts";
 const diskMs = 1000;
 const retentionMs = 60_000;
 const partitionsMs = 600_000;
+/** Of a log that lies elsewhere. */
+const mirrorMs = 250;
+const trimMs = 2000;
 
 /** The keeper's process. */
 export const keeperRole: Role = async (context) => {
   const { begin, clock, telemetry, lifetime } = context;
   const pool = openRolePool(context, roleConnections(begin.config).keeper);
-  const control = openPostgresControl({ pool, telemetry });
+  const here = openPostgresControl({ pool, telemetry });
   await pool.query("SELECT ops.finish_detaches()");
   await pool.query("SELECT bus.configure($1)", [begin.config.bus.partitions]);
   await ensurePartitions({ pool, clock, telemetry });
+  const elsewhere = begin.busUrl === undefined ? undefined : await openLogElsewhere(context, pool);
+  if (elsewhere === undefined) await assertLogIsHere(pool);
+  const control: Pick<BusControl, "pause"> = {
+    // The database shows what the log's servers do.
+    pause: async (reason) => {
+      await elsewhere?.pause(reason);
+      await here.pause(reason);
+    },
+  };
+  const log = elsewhere === undefined ? undefined : new LogKeeper(context, pool, elsewhere);
 
   const tasks: readonly (readonly [name: string, everyMs: number, work: () => Promise<void>])[] = [
     ["disk", diskMs, () => watchDisk(context, pool, control)],
     ["retention", retentionMs, () => retain(context, pool)],
     ["partitions", partitionsMs, async () => void (await ensurePartitions({ pool, clock, telemetry }))],
+    ...(log === undefined
+      ? []
+      : [
+          ["mirror", mirrorMs, () => log.mirrorLog()] as const,
+          ["gates", mirrorMs, () => log.mirrorReports()] as const,
+          ["trim", trimMs, () => log.trim()] as const,
+        ]),
   ];
   const ended = new AbortController();
   const loops = tasks.map(async ([name, everyMs, work]) => {
@@ -49,7 +70,7 @@ export const keeperRole: Role = async (context) => {
 /** Reason under which the keeper pauses; another's reason is left alone. */
 const diskReason = "disk_floor";
 
-async function watchDisk({ begin, dataDir, telemetry }: RoleContext, pool: Pool, control: BusControl): Promise<void> {
+async function watchDisk({ begin, dataDir, telemetry }: RoleContext, pool: Pool, control: Pick<BusControl, "pause">): Promise<void> {
   // An external server's disk is its operator's to watch.
   if (!begin.embedded) return;
   const facts: DiskFacts = await diskFacts(dataDir.postgres);

@@ -5,7 +5,6 @@
  * Forbids: the network, but for the enrolment listener where the operator has asked for it.
  */
 import type { Timer } from "ransomeye-kernel";
-import { openPostgresControl } from "ransomeye-pipeline";
 import { openEnrolment } from "../enrolment/enrolment.ts";
 import { AuthorityKeeper } from "../registry/authority_keeper.ts";
 import { gatewayNames } from "../registry/gateway_names.ts";
@@ -14,6 +13,7 @@ import { Registry } from "../registry/registry.ts";
 import { serveRegistry } from "../registry/server.ts";
 import { keeperFailed } from "../events.ts";
 import { roleConnections } from "../supervisor/connection_budget.ts";
+import { openLogControl } from "./log_place.ts";
 import { openRolePool } from "./pools.ts";
 import type { Role } from "./role_process.ts";
 
@@ -29,7 +29,7 @@ export const registryRole: Role = async (context) => {
   const trust = new InstallationTrust({ secrets, keeper, trustDomain, names: gatewayNames(listen), clock, telemetry });
   await trust.refresh();
   const pool = openRolePool(context, roleConnections(begin.config).registry);
-  const bus = openPostgresControl({ pool, telemetry });
+  const bus = await openLogControl(context, pool);
   const registry = new Registry({ pool, trust, bus, trustDomain, clock, random, telemetry });
   await registry.open();
   await serveRegistry({ desk: registry, socketPath: begin.registrySocket, clock, telemetry, lifetime });

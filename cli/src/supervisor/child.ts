@@ -56,7 +56,7 @@ export class Child {
   #process: ChildProcess | undefined;
   #startTime = "";
   #startedMs = 0;
-  #ready = false;
+  #readyUs: number | null = null;
   #restarts = 0;
   #endsInARow = 0;
   /** Its end is wanted: nothing starts it again by itself. */
@@ -77,7 +77,15 @@ export class Child {
 
   state(): ChildState {
     const { role, name } = this;
-    return { role, name, pid: this.#process?.pid ?? null, startTime: this.#startTime, restarts: this.#restarts, ready: this.#ready };
+    return {
+      role,
+      name,
+      pid: this.#process?.pid ?? null,
+      startTime: this.#startTime,
+      restarts: this.#restarts,
+      ready: this.#readyUs !== null,
+      readyUs: this.#readyUs,
+    };
   }
 
   /** What the role said when it last gave up. */
@@ -136,7 +144,7 @@ export class Child {
 
   /** Resolves when the role is ready, also if that takes a few restarts. */
   ready(): Promise<void> {
-    return this.#ready ? Promise.resolve() : new Promise((resolve) => this.#readyWaiters.push(resolve));
+    return this.#readyUs !== null ? Promise.resolve() : new Promise((resolve) => this.#readyWaiters.push(resolve));
   }
 
   /** Lets the process finish and starts a new one; resolves when that is ready, with whether the old one left by itself. A stop overtakes it. */
@@ -197,14 +205,14 @@ export class Child {
       this.#o.onLoad?.(message);
       return;
     }
-    this.#ready = true;
+    this.#readyUs = this.#o.clock.nowUs();
     for (const resolve of this.#readyWaiters.splice(0)) resolve();
     this.#o.onChange();
   }
 
   #ended(how: string): void {
     this.#process = undefined;
-    this.#ready = false;
+    this.#readyUs = null;
     for (const resolve of this.#endWaiters.splice(0)) resolve();
     if (!this.#stopping) {
       const { endsInARow, pauseMs } = nextBackoff(this.#endsInARow, this.#o.clock.monotonicMs() - this.#startedMs, this.#o.backoff);

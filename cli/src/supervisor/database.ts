@@ -20,6 +20,7 @@ import {
 import { type Clock, type Config, type Random, sleep, type Telemetry } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import { nextBackoff } from "./backoff.ts";
+import { redisUrl } from "./bus_url.ts";
 import { assertConnectionsFit, connectionBudget } from "./connection_budget.ts";
 import type { DataDir } from "./data_dir.ts";
 import type { RuntimeFile } from "./runtime_file.ts";
@@ -55,7 +56,8 @@ export async function openDatabase(o: DatabaseOptions): Promise<Database> {
 
 async function prepare(o: DatabaseOptions, connection: Connection): Promise<DatabaseSecrets> {
   const { clock, random, telemetry } = o;
-  const secrets = await prepareDatabase({ connection, secretsFile: o.dataDir.databaseSecrets, clock, random, telemetry });
+  const log = redisUrl(o.config) === undefined ? "here" : "elsewhere";
+  const secrets = await prepareDatabase({ connection, secretsFile: o.dataDir.databaseSecrets, log, clock, random, telemetry });
   const client = await openClient(connection, "ransomeye supervisor");
   try {
     await assertDurable(client);

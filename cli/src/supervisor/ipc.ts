@@ -22,6 +22,10 @@ export interface RoleBegin {
   /** Whether PostgreSQL is ours, on this host's disk. */
   readonly embedded: boolean;
   readonly gateway: { readonly host: string; readonly port: number };
+  /** The Redis servers that hold the log, with the password; absent where it lies in the database, and for roles that have no business with it. */
+  readonly busUrl?: string;
+  /** The operator has said that what those servers held and rows were not made of is gone for good. */
+  readonly afterLoss: boolean;
   /** As this role's own database role; absent for roles that have none (demo). */
   readonly connection?: Connection;
 }

@@ -23,6 +23,8 @@ export interface ChildState {
   readonly startTime: string;
   readonly restarts: number;
   readonly ready: boolean;
+  /** Since when, in microseconds; null while it is not. */
+  readonly readyUs: number | null;
 }
 
 /** What `runtime.json` holds. */

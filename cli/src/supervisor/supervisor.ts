@@ -20,6 +20,7 @@ import { openGatewaySocket } from "./gateway_address.ts";
 import { GateDesk } from "./gate_desk.ts";
 import { processNames } from "./process_names.ts";
 import { metricsSocketName, type RoleBegin, registrySocketName } from "./ipc.ts";
+import { redisUrl } from "./bus_url.ts";
 import { acquireLock } from "./lock.ts";
 import { LogFile } from "./log_file.ts";
 import { thisProcess } from "./process_facts.ts";
@@ -47,6 +48,8 @@ export interface SupervisorOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly console: Console;
+  /** The operator's word that what the log's servers held and rows were not made of is gone for good. */
+  readonly afterLoss: boolean;
 }
 
 /** What the supervisor asks of whoever reads the ledger. */
@@ -102,12 +105,7 @@ export class Supervisor {
   /** Resolves when rows can flow. @throws what kept it from starting, after everything that had been started is stopped again */
   async start(): Promise<void> {
     const { config, dataDir, clock, random, console } = this.#o;
-    if (!config.bus.url.isEmpty && config.bus.url.reveal() !== config.database.url.reveal()) {
-      throw new CliError(
-        "CLI_START_FAILED",
-        "bus.url names another database than database.url; rows and offset must share one transaction (R-3)",
-      );
-    }
+    const onRedis = redisUrl(config) !== undefined;
     await createDataDir(dataDir);
     this.#release = await acquireLock(dataDir.lockFile);
     try {
@@ -130,7 +128,9 @@ export class Supervisor {
         onChange: () => this.#changed(),
       });
       await serveControl(join(this.#socketDir, controlSocketName), (request, say) => this.#restart(request.what, say), this.#lifetime);
-      await this.#startRoles(["registry", "keeper"]);
+      // On Redis servers the keeper makes the log; the registry then bars producers there.
+      await this.#startRoles(onRedis ? ["keeper"] : ["registry", "keeper"]);
+      if (onRedis) await this.#startRoles(["registry"]);
       await this.#startRoles(["gateway", "engine"]);
       if (this.#stopped) return;
       this.#phase = "ready";
@@ -228,7 +228,9 @@ export class Supervisor {
   }
 
   #begin(role: RoleName, name: string): RoleBegin {
-    const databaseRoleName = databaseRole[role];
+    const busUrl = redisUrl(this.#o.config);
+    // Where the log lies elsewhere the gateway has no business in the database.
+    const databaseRoleName = busUrl !== undefined && role === "gateway" ? undefined : databaseRole[role];
     return {
       type: "begin",
       role,
@@ -239,6 +241,8 @@ export class Supervisor {
       registrySocket: this.registrySocket,
       embedded: this.#o.config.database.url.isEmpty,
       gateway: this.gateway ?? { host: "127.0.0.1", port: 0 },
+      ...(busUrl === undefined || role === "demo" ? {} : { busUrl }),
+      afterLoss: this.#o.afterLoss,
       ...(databaseRoleName === undefined || this.#database === undefined ? {} : { connection: this.#database.role(databaseRoleName) }),
     };
   }

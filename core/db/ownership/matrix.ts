@@ -109,6 +109,11 @@ const bus: readonly MatrixRow[] = [
   callable("bus.trim", "low mark, before retention", [keeper]),
   callable("bus.trim_day", "low mark, before retention", [keeper]),
   callable("bus.configure", "number of partitions, from the configuration", [keeper]),
+  callable("bus.log_ends", "where a log that is to lie elsewhere begins", [keeper]),
+  callable("bus.founding_heads", "heads from which a log elsewhere goes on", [keeper]),
+  callable("bus.adopt", "from now on the log lies elsewhere", [keeper]),
+  callable("bus.note_heads", "heads of a log that lies elsewhere: as far as rows have come, and mirrored", [engine, keeper]),
+  callable("bus.note_ends", "ends of a log that lies elsewhere: as far as rows have come, and mirrored", [engine, keeper]),
   internal("bus.clock_us"),
   internal("bus.to_time"),
   internal("bus.paused_reason"),
@@ -182,6 +187,29 @@ const views: readonly MatrixRow[] = [
 
 /** The matrix: every object that we make in the database. */
 export const ownershipMatrix: readonly MatrixRow[] = [...bus, ...data, ...registryRows, ...ops, ...views];
+
+/** Where the frame log lies: in this database, or on other servers, and then this database holds the archive of its frames. */
+export type LogPlace = "here" | "elsewhere";
+
+/** Of a log that lies elsewhere: the gate has no business here at all, and the engine writes a frame in the transaction of its rows. */
+const elsewhere: readonly MatrixRow[] = [
+  tableByDay("bus.frames", "the archive: binary COPY in the row transaction; read through views", {
+    [engine]: append,
+    [viewsOwner]: read,
+  }),
+  callable("bus.append", "nobody: the log lies elsewhere", []),
+  callable("bus.open_epoch", "nobody: the log lies elsewhere", []),
+  callable("bus.heads_of", "how far rows have come", [engine]),
+  callable("bus.pressure", "nobody: the log lies elsewhere", []),
+  callable("bus.counters_put", "gates' reports, mirrored from the log's servers", [keeper]),
+];
+
+/** The matrix of a database, by where its log lies. */
+export function matrixFor(log: LogPlace): readonly MatrixRow[] {
+  if (log === "here") return ownershipMatrix;
+  const other = new Map(elsewhere.map((row) => [row.name, row]));
+  return ownershipMatrix.map((row) => other.get(row.name) ?? row);
+}
 
 /** Owners that act in other schemas altogether: the functions of ops make and drop partitions there. */
 export const memberships: readonly { readonly member: Grantee; readonly of: "ransomeye_bus_owner" | "ransomeye_data_owner" }[] = [

@@ -17,4 +17,4 @@ export { type PrepareOptions, prepareDatabase } from "./prepare.ts";
 export { schemaDump } from "./schema_dump.ts";
 export { type Migration, type MigrateOptions, migrate, readMigrations } from "./migrate.ts";
 export { applyOwnership, type MatrixDrift } from "../ownership/apply.ts";
-export { type MatrixRow, ownershipMatrix } from "../ownership/matrix.ts";
+export { type LogPlace, type MatrixRow, ownershipMatrix } from "../ownership/matrix.ts";

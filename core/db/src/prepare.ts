@@ -5,6 +5,7 @@
  */
 import type { Clock, Random, Telemetry } from "ransomeye-kernel";
 import { applyOwnership } from "../ownership/apply.ts";
+import { type LogPlace, matrixFor } from "../ownership/matrix.ts";
 import type { Connection } from "./connection.ts";
 import { ensureDatabase } from "./database.ts";
 import { assertDurable } from "./durability.ts";
@@ -21,6 +22,8 @@ export interface PrepareOptions {
   readonly connection: Connection;
   /** Where role passwords are kept (0600). */
   readonly secretsFile: string;
+  /** Where the frame log lies; rights follow it. Default: here. */
+  readonly log?: LogPlace;
   readonly telemetry: Telemetry;
   readonly clock: Clock;
   readonly random: Random;
@@ -40,7 +43,7 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Database
     await client.query("BEGIN");
     await client.query("SELECT pg_advisory_xact_lock(hashtextextended('ransomeye prepare', 0))");
     await applyRoles(client, secrets, options.random);
-    const drift = await applyOwnership(client);
+    const drift = await applyOwnership(client, matrixFor(options.log ?? "here"));
     await client.query("COMMIT");
     if (drift.unlisted.length + drift.missing.length > 0) {
       options.telemetry.emit(matrixDrifted, { unlisted: drift.unlisted.join(" "), missing: drift.missing.join(" ") });

@@ -4,12 +4,13 @@
 
 import type { Pool } from "ransomeye-db";
 import type { Clock, Config, Lifetime, Random, Telemetry } from "ransomeye-kernel";
-import type { FrameReader, Groups } from "ransomeye-pipeline";
+import type { FrameReader, Groups, StoredProgress } from "ransomeye-pipeline";
 import { engineStarted } from "./events.ts";
 import { Gatherer, gatherBytesMax } from "./gatherer.ts";
 import { LeaseKeeper } from "./lease_keeper.ts";
 import type { GatherLimits } from "./pace.ts";
 import type { Probe } from "./probe.ts";
+import { ProgressTeller } from "./progress.ts";
 import { PostgresSink } from "./sink.ts";
 import type { SinkStore } from "./sink_store.ts";
 import { TailWatch } from "./tail_watch.ts";
@@ -23,6 +24,8 @@ export interface EngineOptions {
   readonly groups: Groups;
   /** As role ransomeye_engine, for at least `engine.writers` connections. */
   readonly pool: Pool;
+  /** Set where the log lies on other servers than the rows: each frame is then archived in the transaction of its rows, and the log told of it. */
+  readonly progress?: StoredProgress;
   /** One process at a time has this name: leases belong to it, and what a dead predecessor held is taken over at once. */
   readonly member: string;
   readonly config: Pick<Config, "engine">;
@@ -56,6 +59,7 @@ export function startEngine(options: EngineOptions): Engine {
       random,
       telemetry,
       statementMsMax: config.engine.leaseMs,
+      archives: options.progress !== undefined,
       ...(probe === undefined ? {} : { probe }),
     });
   });
@@ -64,12 +68,15 @@ export function startEngine(options: EngineOptions): Engine {
 
 /** As `startEngine`, over any sinks: one writer for each. */
 export function runEngine(parts: EngineParts): Engine {
-  const { bus, groups, member, config, clock, telemetry, lifetime, sinks } = parts;
+  const { bus, groups, member, config, clock, telemetry, lifetime, sinks, progress } = parts;
+  const archives = progress !== undefined;
+  const teller = progress === undefined ? undefined : new ProgressTeller({ log: progress, group: engineGroup, clock, telemetry });
   const { commitRowsMax, commitMsMax, leaseMs } = config.engine;
   const limits: GatherLimits = { commitRowsMax, commitMsMax, gatherBytesMax };
   const tails = new TailWatch(bus, clock, telemetry);
   const writers = sinks.map(
-    (sink) => new Writer({ sink, tails, clock, telemetry, gatherer: new Gatherer({ bus, tails, clock, telemetry, limits }) }),
+    (sink) =>
+      new Writer({ sink, tails, teller, clock, telemetry, gatherer: new Gatherer({ bus, tails, clock, telemetry, limits, archives }) }),
   );
   const keeper = new LeaseKeeper({
     groups,
@@ -97,6 +104,7 @@ export function runEngine(parts: EngineParts): Engine {
     await Promise.all(work);
     watching.abort();
     await Promise.all([watch, keep]);
+    await teller?.close();
     if (mode === "drain") await keeper.release().catch(() => undefined);
     await Promise.all(sinks.map((sink) => sink.close()));
   });

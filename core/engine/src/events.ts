@@ -157,3 +157,10 @@ export const partitionsStopped: GaugeDefinition = defineGauge({
   unit: "partitions",
   labels: [],
 });
+
+export const progressUntold: EventDefinition<{ code: string; partitions: number; producers: number }> = defineEvent({
+  name: "engine_progress_untold",
+  level: "warn",
+  help: "The log's servers could not be told how far rows have come; it is tried again, and meanwhile they keep more than they need.",
+  counter: { name: "ransomeye_engine_progress_failures_total", help: "Tellings to the log's servers that failed.", labels: ["code"] },
+});

@@ -28,6 +28,8 @@ export interface GathererOptions {
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly limits: GatherLimits;
+  /** Whether frames are archived with their rows. */
+  readonly archives: boolean;
 }
 
 /** Frames read for one commit group, by partition, with the assignment under which they were read. */
@@ -40,17 +42,18 @@ export interface GatheredGroup {
 
 export class Gatherer {
   readonly #options: GathererOptions;
-  readonly #batches: RowBatch[] = [new RowBatch(), new RowBatch()];
+  readonly #batches: RowBatch[];
   #turn = 0;
 
   constructor(options: GathererOptions) {
     this.#options = options;
+    this.#batches = [new RowBatch(options.archives), new RowBatch(options.archives)];
   }
 
   /** Reads what is there, each partition in turn, until a bound or the end. `sinkBusy`: a group is being stored, so waiting for more rows costs no time. */
   async gather(assignments: readonly Assignment[], sinkBusy: () => boolean, signal: AbortSignal): Promise<GatheredGroup> {
     const { clock, limits } = this.#options;
-    const batch = this.#batches.pop() ?? new RowBatch();
+    const batch = this.#batches.pop() ?? new RowBatch(this.#options.archives);
     const runs = new Map<Assignment, PreparedFrame[]>();
     let rows = 0;
     let bytes = 0;

@@ -22,7 +22,7 @@ import { reasonOfGap } from "./gap_reason.ts";
 import type { FrameFact } from "./sink_machine.ts";
 import { type DeadLetter, type EventTable, type Gap, eventColumns, tableOfKind } from "./tables.ts";
 
-/** A frame whose rows lie ready in a batch. The payload itself is let go. */
+/** A frame whose rows lie ready in a batch. */
 export interface PreparedFrame extends FrameFact {
   readonly table: EventTable;
   /** Its rows' bytes in the batch's stream of `table`. */
@@ -32,6 +32,8 @@ export interface PreparedFrame extends FrameFact {
   readonly gap: Gap | null;
   /** Bytes of payload that were read for it. */
   readonly payloadBytes: number;
+  /** The entry itself, where frames are to be archived with their rows; else it is let go. */
+  readonly entry: BusEntry | null;
 }
 
 /** Frames of one commit group, encoded. Use: `add` …, `seal`, `rows` …, and `reset` when the group is settled. */
@@ -39,7 +41,13 @@ export class RowBatch {
   readonly #encoders = new Map<EventTable, BinaryCopyEncoder>();
   readonly #sealed = new Map<EventTable, Buffer>();
   readonly #columns: RowColumns<ColumnText> = newRowColumns();
+  readonly #keepsEntries: boolean;
   #headerBytes = 0;
+
+  /** `keepsEntries`: frames will be archived with their rows. */
+  constructor(keepsEntries = false) {
+    this.#keepsEntries = keepsEntries;
+  }
 
   /** Prepares one bus entry. Never throws for its content. */
   add(entry: BusEntry): PreparedFrame {
@@ -57,6 +65,7 @@ export class RowBatch {
       from,
       to,
       payloadBytes: entry.payload.length,
+      entry: this.#keepsEntries ? entry : null,
       ...settled,
     };
   }

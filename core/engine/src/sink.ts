@@ -3,8 +3,8 @@
 // Forbids: telling a commit before PostgreSQL did, and losing a group for one bad row, one lost lease or one frame that must wait.
 
 import type { Pool, PoolClient } from "ransomeye-db";
-import { type Clock, type Random, type Telemetry, fullJitterMs, sleep } from "ransomeye-kernel";
-import type { Position } from "ransomeye-pipeline";
+import { type Clock, type Random, type Telemetry, fullJitterMs, invariant, sleep } from "ransomeye-kernel";
+import { archiveFrames, type BusEntry, type Position } from "ransomeye-pipeline";
 import { EngineError, type EngineCode } from "./codes.ts";
 import { copyAll, copySearching } from "./copy_rows.ts";
 import { commitSettled, partitionMissing, rowsRefused } from "./events.ts";
@@ -36,6 +36,8 @@ export interface SinkOptions {
    * middle cannot keep the partitions from the next owner.
    */
   readonly statementMsMax: number;
+  /** Whether frames go into the archive with their rows. */
+  readonly archives?: boolean;
   /** Fault injection for tests; absent in a running system. */
   readonly probe?: Probe;
 }
@@ -140,6 +142,7 @@ export class PostgresSink implements SinkStore {
         else await copyAll(client, table, batch, frames);
       }
       await this.#step("rows_copied");
+      if (this.#options.archives === true) await archiveFrames(client, frames.map(entryOf));
       await writeDeadLetters(client, [...frames.flatMap((frame) => frame.deadLetters), ...refused]);
       await writeGaps(
         client,
@@ -262,6 +265,11 @@ export class PostgresSink implements SinkStore {
 }
 
 function ignore(): void {}
+
+function entryOf({ entry }: PreparedFrame): BusEntry {
+  invariant(entry !== null, "a frame that is to be archived has kept its entry");
+  return entry;
+}
 
 /** Cuts every run at the frame that must wait or cannot be. A run of which nothing is left has its outcome. */
 function cutRuns(

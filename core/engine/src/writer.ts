@@ -3,6 +3,7 @@
 // Forbids: storing for a partition whose lease is past its deadline, and spinning on a failure.
 
 import { type Clock, type Telemetry, sleep } from "ransomeye-kernel";
+import type { FrameLink, Position } from "ransomeye-pipeline";
 import { type Assignment, mayWork, rest } from "./assignment.ts";
 import { ENGINE_CODES } from "./codes.ts";
 import {
@@ -17,6 +18,8 @@ import {
   storeStalled,
 } from "./events.ts";
 import { type GatheredGroup, type Gatherer, commitGroupOf, retryMs, stop, stoppedMs } from "./gatherer.ts";
+import type { ProgressTeller } from "./progress.ts";
+import type { PreparedFrame } from "./row_batch.ts";
 import type { Halt } from "./sink_machine.ts";
 import type { CommitGroup, RunOutcome, SinkStore, StoredCounts } from "./sink_store.ts";
 import type { TailWatch } from "./tail_watch.ts";
@@ -31,6 +34,8 @@ export interface WriterOptions {
   readonly sink: SinkStore;
   readonly gatherer: Gatherer;
   readonly tails: TailWatch;
+  /** Where the log must be told of what is stored. */
+  readonly teller?: ProgressTeller | undefined;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
 }
@@ -126,13 +131,14 @@ export class Writer {
     const nowMs = clock.monotonicMs();
     let pauseMs = 0;
     let told = false;
-    for (const assignment of group.runs.keys()) {
+    for (const [assignment, frames] of group.runs) {
       const { part } = assignment.lease;
       const outcome = outcomes.get(part);
       if (outcome === undefined || this.#assignments.get(part) !== assignment) continue;
       switch (outcome.kind) {
         case "stored":
           assignment.stored = outcome.position;
+          this.#options.teller?.stored(outcome.position, linksUpTo(frames, outcome.position));
           if (assignment.read === null || assignment.read.off < outcome.position.off) assignment.read = outcome.position;
           assignment.failures = 0;
           assignment.stopped = false;
@@ -185,4 +191,8 @@ export class Writer {
   #mayStore(assignment: Assignment): boolean {
     return this.#assignments.get(assignment.lease.part) === assignment && mayWork(assignment, this.#options.clock.monotonicMs());
   }
+}
+
+function linksUpTo(frames: readonly PreparedFrame[], { off }: Position): FrameLink[] {
+  return frames.filter(({ position }) => position.off <= off).map(({ link }) => link);
 }

@@ -36,6 +36,7 @@ async function scene(
       clock: systemClock,
       telemetry,
       limits: { commitRowsMax: rowsMax, commitMsMax: 1000, gatherBytesMax: 1 << 20 },
+      archives: false,
     }).gather([assignment], () => false, never);
   return { bus, assignment, gather };
 }

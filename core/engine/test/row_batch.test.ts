@@ -20,6 +20,7 @@ function entryOf(frame: FrameAppend, off = 1): BusEntry {
     position: { generation: producerId(0), part: 3, off, receivedUs, hash: frame.link.hash },
     receivedUs,
     gateway: "gate",
+    incarnation: null,
   };
 }
 

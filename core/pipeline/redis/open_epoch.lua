@@ -1,5 +1,5 @@
 -- Seals a producer's epoch and opens the next one (R-6). Mirrors openEpoch of append_machine.ts.
--- KEYS  1 partition's state · 2 its revoked set · 3 the producer's hash
+-- KEYS  1 partition's state · 2 its revoked set · 3 the producer's hash · 4 ids of the partition's producers
 -- ARGV  1 generation · 2 partition · 3 registry version · 4 expected epoch · 5 key id
 -- Gives {'opened', head}, {'conflict', head or '', stored or ''}, {'limited', milliseconds}, {'revoked'}, {'stale_registry'} or {'generation', the true one}.
 local day_us = 86400000000
@@ -33,5 +33,6 @@ head.seq = 0
 head.part = tonumber(ARGV[2])
 head.offered = 0
 recent[#recent + 1] = text(now)
+redis.call('SADD', KEYS[4], string.sub(KEYS[3], -36))
 redis.call('HSET', KEYS[3], 'head', encode_head(head), 'opened', table.concat(recent, ' ', math.max(1, #recent - most + 1)), 'key_id', ARGV[5])
 return { 'opened', encode_head(head) }

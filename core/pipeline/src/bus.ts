@@ -258,7 +258,9 @@ export interface BusEntry {
   readonly position: Position;
   readonly receivedUs: number;
   readonly producerKind: ProducerKind;
+  /** Who took it in. */
   readonly gateway: string;
+  readonly incarnation: string | null;
   readonly link: FrameLink;
   readonly header: Buffer;
   readonly signature: Buffer;
@@ -344,6 +346,19 @@ export interface BusControl {
   trim(part: number, off: number): Promise<number>;
   /** Sets a group back (or forward) and voids the current token. `null`: to the low mark, where the first kept entry follows. */
   rewind(group: string, part: number, position: Position | null): Promise<void>;
+}
+
+/** Up to where the sink has a producer's frames. */
+export interface StoredHead {
+  readonly producer: string;
+  readonly epoch: number;
+  readonly seq: number;
+}
+
+/** Where rows are kept apart from the log: what the engine tells the log of its progress, after it has become durable. */
+export interface StoredProgress {
+  /** Nothing ever goes back by it, so it may be told again, late, or in another order. */
+  noteStored(group: string, positions: readonly Position[], heads: readonly StoredHead[]): Promise<void>;
 }
 
 export type Bus = FrameLog & Groups;

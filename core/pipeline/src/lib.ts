@@ -30,6 +30,8 @@ export type {
   ProducerHead,
   ProducerKind,
   ReadOptions,
+  StoredHead,
+  StoredProgress,
 } from "./bus.ts";
 export {
   advance,
@@ -47,6 +49,8 @@ export {
 export { BUS_CODES, type BusCode, BusError } from "./errors.ts";
 export { type MemoryBus, openMemoryBus } from "./memory/bus.ts";
 export type { MemoryBusOptions } from "./memory/log.ts";
+export type { NotedHead } from "./noted_head.ts";
+export { archiveFrames, noteEnds, noteHeads } from "./postgres/archive.ts";
 export { openPostgresAppender, type PostgresAppenderOptions } from "./postgres/appender.ts";
 export {
   type Consumer,
@@ -65,5 +69,5 @@ export {
   type RedisBusOptions,
   type RedisControls,
 } from "./redis_streams/bus.ts";
-export type { BusSettings } from "./redis_streams/bus_place.ts";
+export type { BusSettings, Founding, FoundingHead, Preparation } from "./redis_streams/prepare.ts";
 export type { Durability } from "./redis_streams/server_facts.ts";

@@ -39,8 +39,8 @@ export function readContract(open: OpenSubject): void {
           [frame.header, frame.signature, frame.payload, frame.verdicts],
         );
         assert.deepEqual(
-          [entry.producerKind, entry.gateway, entry.receivedUs],
-          [frame.producerKind, how.gateway, entry.position.receivedUs],
+          [entry.producerKind, entry.gateway, entry.incarnation, entry.receivedUs],
+          [frame.producerKind, how.gateway, how.incarnation, entry.position.receivedUs],
         );
         assert.deepEqual(entry.position, positions[index]);
       }

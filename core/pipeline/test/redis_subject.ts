@@ -4,7 +4,7 @@
  */
 import { recordingTelemetry, systemClock, systemRandom } from "ransomeye-kernel";
 import { openRedisBus, prepareRedisBus, type RedisBusOptions } from "../src/redis_streams/bus.ts";
-import type { BusSettings } from "../src/redis_streams/bus_place.ts";
+import type { BusSettings } from "../src/redis_streams/prepare.ts";
 import type { Durability } from "../src/redis_streams/server_facts.ts";
 import { BusKeys } from "../src/redis_streams/keys.ts";
 import { Servers } from "../src/redis_streams/servers.ts";

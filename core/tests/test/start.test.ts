@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { test } from "node:test";
 import { openReader } from "ransomeye";
 import { temporaryDirectory } from "ransomeye-kernel/testing";
@@ -172,7 +172,10 @@ test("R-22 Ctrl-C on a terminal drains in order and prints the final ledger, its
   const command = `exec '${process.execPath}' '${RANSOMEYE_BIN}' start --data-dir '${dataDir}' --listen 127.0.0.1:0 --demo-rate 200`;
   let accepted = 0;
   for (const start of [1, 2]) {
-    const terminal = spawn(script ?? "script", ["-qefc", command, "/dev/null"], { stdio: ["pipe", "pipe", "pipe"] });
+    const terminal = spawn(script ?? "script", ["-qefc", command, "/dev/null"], {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { ...process.env, RANSOMEYE_BUS_KEY_PREFIX: basename(dataDir) },
+    });
     let screen = "";
     terminal.stdout.on("data", (chunk: Buffer) => {
       screen += chunk.toString();

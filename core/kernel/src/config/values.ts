@@ -96,7 +96,9 @@ function within(value: number | undefined, min: number, max: number, whole: bool
 }
 
 function urlHas(text: string, protocols: readonly string[]): boolean {
-  return URL.canParse(text) && protocols.includes(new URL(text).protocol);
+  // Several hosts, as servers that stand for one another are named, are more than a URL has: the first one is looked at.
+  const first = text.replace(/(^[a-z+]+:\/\/[^/?#]*?),[^/?#]*/, "$1");
+  return URL.canParse(first) && protocols.includes(new URL(first).protocol);
 }
 
 function textOf(raw: unknown, pattern = "[^\\0]{1,4096}"): string | undefined {

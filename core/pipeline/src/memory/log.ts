@@ -132,7 +132,7 @@ export class MemoryLog implements FrameLog, Omit<BusControl, "rewind"> {
       return { kind: verdict as Exclude<typeof verdict, "accepted">, head: this.#headOf(producer) };
     const off = partition.low.off + partition.entries.length + 1;
     const position: Position = { generation: this.generation, part, off, receivedUs, hash: Buffer.from(link.hash) };
-    partition.entries.push(keptEntry(frame, position, gateway));
+    partition.entries.push(keptEntry(frame, position, { gateway, incarnation }));
     partition.receivedUs = receivedUs;
     this.#heldBytes += frameBytes(frame);
     const inEpoch = producer.frames.get(link.epoch) ?? [];
@@ -332,13 +332,13 @@ function knownFrame(producer: Producer, link: FrameLink): KnownFrame {
 }
 
 /** A copy, for the caller may use its buffers again. */
-function keptEntry(frame: FrameAppend, position: Position, gateway: string): BusEntry {
+function keptEntry(frame: FrameAppend, position: Position, accepter: FrameAccepter): BusEntry {
   const { link } = frame;
   return {
     position,
     receivedUs: position.receivedUs,
     producerKind: frame.producerKind,
-    gateway,
+    ...accepter,
     link: { ...link, hash: position.hash, prevHash: Buffer.from(link.prevHash), payloadHash: Buffer.from(link.payloadHash) },
     header: Buffer.from(frame.header),
     signature: Buffer.from(frame.signature),

@@ -34,6 +34,7 @@ export const entryColumns: readonly string[] = [
   "verdicts",
   "gateway",
   "body",
+  "incarnation",
 ];
 
 const producerKinds = new Map(Object.entries(producerKindCodes).map(([kind, code]) => [code, kind as ProducerKind]));
@@ -72,6 +73,7 @@ export function decodeEntry(row: BinaryRow, generation: string): BusEntry {
   const verdicts = next();
   const gateway = readField.text(next());
   const payload = next();
+  const incarnation = fields[at] ?? null;
   if (producerKind === undefined || kind === undefined || !createHash("sha256").update(payload).digest().equals(payloadHash)) {
     throw new BusError("BUS_CORRUPT", "an entry does not match the hash that was stored with it", { fields: { part, off, producer } });
   }
@@ -80,6 +82,7 @@ export function decodeEntry(row: BinaryRow, generation: string): BusEntry {
     receivedUs,
     producerKind,
     gateway,
+    incarnation: incarnation === null ? null : readField.uuid(incarnation),
     header,
     signature,
     payload,

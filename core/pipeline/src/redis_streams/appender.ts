@@ -76,7 +76,7 @@ export class RedisAppender implements FrameAppender {
     const state = keys.partitionState(part);
     const call: Call = {
       script: scripts.openEpoch,
-      keys: [state, keys.revoked(part), keys.producer(part, producer)],
+      keys: [state, keys.revoked(part), keys.producer(part, producer), keys.producers(part)],
       args: [this.generation, String(part), String(registryVersion), String(expectedEpoch), keyId],
     };
     const [reply] = await this.#counted("open_epoch", 0, () => servers.change(state, [call]));

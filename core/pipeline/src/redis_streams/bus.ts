@@ -3,14 +3,17 @@
  * Enforces: servers that are unfit for a receipt are refused when a bus is opened (R-4), and found again while it is used.
  * Forbids: making a bus in passing: only `prepareRedisBus` does, for the keeper.
  */
-import type { Clock, Random, Telemetry } from "ransomeye-kernel";
-import type { Bus, BusControl, FrameAppender, FrameReader, Groups } from "../bus.ts";
+import type { Clock, Telemetry } from "ransomeye-kernel";
+import type { Bus, BusControl, FrameAppender, FrameReader, Groups, Position, StoredProgress } from "../bus.ts";
 import { busOpened } from "../events.ts";
 import { RedisAppender } from "./appender.ts";
 import { Backlogs } from "./backlog.ts";
-import { type BusPlace, type BusSettings, findBus, prepareBus } from "./bus_place.ts";
+import { type BusPlace, findBus } from "./bus_place.ts";
 import { RedisControl } from "./control.ts";
 import { RedisGroups } from "./groups.ts";
+import { LogMirror } from "./mirror.ts";
+import { prepareBus, type Preparation } from "./prepare.ts";
+import { RedisProgress } from "./progress.ts";
 import { RedisReader } from "./reader.ts";
 import type { Durability } from "./server_facts.ts";
 import { Servers } from "./servers.ts";
@@ -46,10 +49,15 @@ export async function openRedisAppender(options: RedisBusOptions): Promise<Frame
 }
 
 /** What a consumer does: read the log, share its partitions. Throws as `openRedisAppender`. */
-export async function openRedisConsumer(options: RedisBusOptions): Promise<FrameReader & Groups> {
+export async function openRedisConsumer(options: RedisBusOptions): Promise<FrameReader & Groups & StoredProgress> {
   const place = await open(options);
   const consumer = consumerAt(place, options.telemetry);
-  return { ...consumer, close: async () => place.servers.close() };
+  const progress = new RedisProgress(place);
+  return {
+    ...consumer,
+    noteStored: (group, positions, heads) => progress.noteStored(group, positions, heads),
+    close: async () => place.servers.close(),
+  };
 }
 
 /** Everything, for one process that is gate and consumer at once. Throws as `openRedisAppender`. */
@@ -71,16 +79,19 @@ export async function openRedisBus(options: RedisBusOptions): Promise<Bus> {
 export interface RedisControls extends BusControl {
   readonly generation: string;
   readonly partitions: number;
+  readonly mirror: LogMirror;
+  /** Memory of the fullest server: bytes used, and its bound (0: none). */
+  memory(): Promise<{ readonly usedBytes: number; readonly bytesMax: number }>;
+  /** The last entry received before a time, or the low mark; null before the first entry ever. */
+  seek(part: number, receivedUs: number): Promise<Position | null>;
   close(): void;
 }
 
 /** Makes the bus where there is none, and opens its controls. @throws BusError as `openRedisAppender`, but for BUS_NOT_PREPARED */
-export async function prepareRedisBus(
-  options: RedisBusOptions & { readonly random: Random; readonly settings: BusSettings },
-): Promise<RedisControls> {
+export async function prepareRedisBus(options: RedisBusOptions & Preparation): Promise<RedisControls> {
   const servers = await connect(options);
   try {
-    return controlsOf(await prepareBus(servers, options.prefix ?? prefixDefault, options.settings, options.random));
+    return controlsOf(await prepareBus(servers, options.prefix ?? prefixDefault, options), options.telemetry);
   } catch (error) {
     servers.close();
     throw error;
@@ -89,14 +100,18 @@ export async function prepareRedisBus(
 
 /** The controls of a bus that stands. Throws as `openRedisAppender`. */
 export async function openRedisControl(options: RedisBusOptions): Promise<RedisControls> {
-  return controlsOf(await open(options));
+  return controlsOf(await open(options), options.telemetry);
 }
 
-function controlsOf(place: BusPlace): RedisControls {
+function controlsOf(place: BusPlace, telemetry: Telemetry): RedisControls {
   const control = new RedisControl(place);
+  const reader = new RedisReader({ ...place, telemetry });
   return {
     generation: place.generation,
     partitions: place.partitions,
+    mirror: new LogMirror(place),
+    memory: () => place.servers.memory(),
+    seek: (part, receivedUs) => reader.seek(part, receivedUs),
     setRegistry: (state) => control.setRegistry(state),
     pause: (reason) => control.pause(reason),
     trim: (part, off) => control.trim(part, off),

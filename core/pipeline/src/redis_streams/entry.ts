@@ -88,7 +88,7 @@ export function decodeEntry(reply: Reply, part: number, generation: string): Bus
     position: { generation, part, off, receivedUs, hash },
     receivedUs,
     producerKind,
-    gateway: accepterOf(meta).gateway,
+    ...accepterOf(meta),
     header,
     signature,
     payload,

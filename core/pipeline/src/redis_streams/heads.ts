@@ -5,9 +5,24 @@
  */
 import { noHead } from "../append_machine.ts";
 import type { ProducerHead } from "../bus.ts";
+import type { NotedHead } from "../noted_head.ts";
 import { bytesOf, type Reply, unexpected } from "./replies.ts";
 
 const pattern = /^(\d+) (\d+) (-?\d+) (\d+) (\d+) (\d+) (\d+) (\d+) (\d+) /;
+
+/** A head that comes from elsewhere: nothing up to it can be compared here. */
+export function encodeHead({ epoch, seq, part, prevEpoch, prevSeq, offered, receivedUs, hash, prevHash }: NotedHead): Buffer {
+  const numbers = [epoch, seq, part, prevEpoch ?? 0, prevSeq, offered, receivedUs, epoch, seq];
+  return Buffer.concat([Buffer.from(`${numbers.join(" ")} `), hash, prevHash]);
+}
+
+/** A head as it is noted elsewhere. */
+export function decodeNotedHead(producer: string, head: Buffer, keyId: Reply | undefined): NotedHead {
+  const { epoch, seq, part, prevEpoch, prevSeq, hash, prevHash } = decodeHead(head, undefined);
+  const [, , , , , offered = 0, receivedUs = 0] = head.toString("latin1").split(" ", 7).map(Number);
+  const key = keyId === null || keyId === undefined ? "" : bytesOf(keyId).toString("latin1");
+  return { producer, keyId: key.padStart(16, "0"), epoch, seq, hash, part, prevEpoch, prevSeq, prevHash, offered, receivedUs };
+}
 
 /** `head` and `stored` of a producer's hash; both are empty for a producer that has opened no epoch. */
 export function decodeHead(head: Reply | undefined, stored: Reply | undefined): ProducerHead {

@@ -59,6 +59,11 @@ export class BusKeys {
     return this.#part(part, `producer:${producer}`);
   }
 
+  /** Ids of the producers that live in a partition. */
+  producers(part: number): string {
+    return this.#part(part, "producers");
+  }
+
   #bus(name: string): string {
     return `{${this.#prefix}.bus}:${name}`;
   }

@@ -41,7 +41,9 @@ type ScriptName =
   | "groupRelease"
   | "groupCommit"
   | "groupRewind"
-  | "raiseFloor";
+  | "raiseFloor"
+  | "groupNote"
+  | "noteStored";
 
 export const scripts: Readonly<Record<ScriptName, Script>> = {
   append: load("append", ["head"]),
@@ -63,4 +65,6 @@ export const scripts: Readonly<Record<ScriptName, Script>> = {
   groupCommit: load("group_commit", ["group"]),
   groupRewind: load("group_rewind", ["group"]),
   raiseFloor: load("raise_floor", ["group"]),
+  groupNote: load("group_note", ["group"]),
+  noteStored: load("note_stored", []),
 };

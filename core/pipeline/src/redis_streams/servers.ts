@@ -110,6 +110,15 @@ export class Servers {
     return reasons.find((reason) => reason !== null) ?? null;
   }
 
+  /** Memory of the master that is fullest, by its bound. */
+  async memory(): Promise<{ readonly usedBytes: number; readonly bytesMax: number }> {
+    const facts = await Promise.all(this.#masters().map((link) => this.#facts(link)));
+    const fullness = ({ usedBytes, bytesMax }: ServerFacts): number =>
+      bytesMax > 0 ? usedBytes / bytesMax : usedBytes / Number.MAX_SAFE_INTEGER;
+    const [fullest] = facts.toSorted((a, b) => fullness(b) - fullness(a));
+    return { usedBytes: fullest?.usedBytes ?? 0, bytesMax: fullest?.bytesMax ?? 0 };
+  }
+
   async #check(link: Link): Promise<string | null> {
     const { connections } = link;
     const facts = await this.#facts(link);

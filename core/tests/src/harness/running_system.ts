@@ -8,7 +8,7 @@ import { createWriteStream } from "node:fs";
 import { get } from "node:http";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { type Client, openClient, readSecrets, superuserName } from "ransomeye-db";
@@ -54,7 +54,9 @@ export class RunningSystem implements AsyncDisposable {
    */
   static async start(flags: readonly string[] = [], environment: Readonly<Record<string, string>> = {}): Promise<RunningSystem> {
     const dataDir = await mkdtemp(join(tmpdir(), "ransomeye-run-"));
-    const system = new RunningSystem(dataDir, ["--no-demo", "--listen", "127.0.0.1:0", ...flags], environment);
+    // A log on Redis servers (RANSOMEYE_BUS_URL) may be shared by many systems: each has keys of its own.
+    const own = { RANSOMEYE_BUS_KEY_PREFIX: basename(dataDir) };
+    const system = new RunningSystem(dataDir, ["--no-demo", "--listen", "127.0.0.1:0", ...flags], { ...own, ...environment });
     await system.startAgain();
     return system;
   }

@@ -9,10 +9,70 @@ export const dataFields = {
   "bus.url": {
     type: "url",
     default: "",
-    protocols: ["postgres:", "postgresql:"],
+    protocols: ["redis:", "rediss:", "redis+unix:", "postgres:", "postgresql:"],
     secret: true,
     reloadable: false,
-    prose: "Database that holds the frame log. Empty: the same one as `database.url`, by default the embedded PostgreSQL.",
+    prose:
+      "Where the frame log lies. Empty: in the database of `database.url`, by default the embedded PostgreSQL. `redis://host:port`, `rediss://host:port` (TLS) or `redis+unix:///path`: on Redis or Valkey servers; several hosts with commas are a cluster's nodes, or a master and its replicas.",
+  },
+  "bus.durability": {
+    type: "choice",
+    choices: ["local", "replicated"],
+    default: "local",
+    reloadable: false,
+    prose:
+      "What a receipt waits for where the log lies on Redis servers. `local`: the server's own disk (it must run with appendfsync always). `replicated`: `bus.replicas_min` replicas besides.",
+  },
+  "bus.replicas_min": {
+    type: "integer",
+    unit: "replicas",
+    default: 1,
+    min: 1,
+    max: 16,
+    reloadable: false,
+    prose: "Replicas of a Redis server that must have a change before it is answered, with `bus.durability` replicated.",
+  },
+  "bus.replica_wait_ms": {
+    type: "integer",
+    unit: "milliseconds",
+    default: 2000,
+    min: 10,
+    max: 60000,
+    reloadable: false,
+    prose: "How long replicas may take; a change that too few have confirmed by then has an unknown outcome, and is asked for again.",
+  },
+  "bus.unverified": {
+    type: "boolean",
+    default: false,
+    reloadable: false,
+    prose:
+      "Uses Redis servers that are less durable than `bus.durability` asks, or do not tell. Receipts then promise more than the servers keep: for trials only.",
+  },
+  "bus.key_prefix": {
+    type: "text",
+    default: "ransomeye",
+    pattern: "[A-Za-z0-9_.-]{1,64}",
+    expected: "1 to 64 letters, digits, dots, dashes or underscores",
+    reloadable: false,
+    prose: "Begins the name of every key on Redis servers, so that installations can share them.",
+  },
+  "bus.keep_ms_max": {
+    type: "integer",
+    unit: "milliseconds",
+    default: 600000,
+    min: 1000,
+    max: 604800000,
+    reloadable: false,
+    prose: "How long Redis servers keep frames that have become rows; what comes again within that time is recognised byte for byte.",
+  },
+  "bus.keep_bytes_max": {
+    type: "bytes",
+    default: "1GiB",
+    min: "16MiB",
+    max: "1TiB",
+    reloadable: false,
+    prose:
+      "Memory of a Redis server above which frames that have become rows go at once; half of its own bound (maxmemory), if that is less.",
   },
   "bus.partitions": {
     type: "integer",
@@ -22,7 +82,7 @@ export const dataFields = {
     max: 1024,
     reloadable: false,
     prose:
-      "Partitions of the frame log. Appends to one partition are serial, so more of them let more producers append at once. May be raised later.",
+      "Partitions of the frame log. Appends to one partition are serial, so more of them let more producers append at once. May be raised later, but not of a log on Redis servers.",
   },
   "database.url": {
     type: "url",

@@ -1,0 +1,67 @@
+/**
+ * Why it exists: the frame log lies in our PostgreSQL or on Redis servers; which of the two is decided here, once for every role.
+ * Enforces: a role opens the part of the log that it needs and no more; where the log lies elsewhere, the engine's place in it stays beside its rows (R-3).
+ * Forbids: knowing what a role does with it.
+ */
+import type { Pool } from "ransomeye-db";
+import {
+  type BusControl,
+  type FrameAppender,
+  type FrameReader,
+  type Groups,
+  openPostgresAppender,
+  openPostgresConsumer,
+  openPostgresControl,
+  openRedisAppender,
+  openRedisConsumer,
+  openRedisControl,
+  type RedisBusOptions,
+  type StoredProgress,
+} from "ransomeye-pipeline";
+import type { RoleContext } from "./role_process.ts";
+
+/** How the log's servers are reached; undefined where the log lies in our database. */
+export function redisLog({ begin, clock, telemetry }: RoleContext): RedisBusOptions | undefined {
+  if (begin.busUrl === undefined) return undefined;
+  const { durability, replicasMin, replicaWaitMs, unverified, keyPrefix } = begin.config.bus;
+  return {
+    url: begin.busUrl,
+    prefix: keyPrefix,
+    durability: durability === "replicated" ? { level: "replicated", replicas: replicasMin, waitMs: replicaWaitMs } : { level: "local" },
+    unverified,
+    clock,
+    telemetry,
+  };
+}
+
+/** What a gateway appends to. `pool` is asked for only where the log lies in our database. */
+export function openLogAppender(context: RoleContext, pool: () => Pool): Promise<FrameAppender> {
+  const redis = redisLog(context);
+  const { clock, telemetry } = context;
+  return redis === undefined ? openPostgresAppender({ pool: pool(), clock, telemetry }) : openRedisAppender(redis);
+}
+
+/** What the engine reads, where its place is kept, and whom it tells how far rows have come. */
+export interface EngineLog {
+  readonly bus: FrameReader;
+  readonly groups: Groups;
+  readonly progress?: StoredProgress;
+}
+
+export async function openEngineLog(context: RoleContext, pool: Pool): Promise<EngineLog> {
+  const { telemetry } = context;
+  const consumer = await openPostgresConsumer({ pool, telemetry });
+  const redis = redisLog(context);
+  if (redis === undefined) return { bus: consumer, groups: consumer };
+  const bus = await openRedisConsumer(redis);
+  return { bus, groups: consumer, progress: bus };
+}
+
+/** What the registry holds of the log. */
+export async function openLogControl(context: RoleContext, pool: Pool): Promise<Pick<BusControl, "setRegistry">> {
+  const redis = redisLog(context);
+  if (redis === undefined) return openPostgresControl({ pool, telemetry: context.telemetry });
+  const control = await openRedisControl(redis);
+  context.lifetime.defer("bus", async () => control.close());
+  return control;
+}
