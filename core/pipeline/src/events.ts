@@ -80,3 +80,56 @@ export const busQueuedBytes: GaugeDefinition = defineGauge({
   unit: "bytes",
   labels: [],
 });
+
+export const messagesPublished: EventDefinition<{ stream: string; outcome: string; messages: number }> = defineEvent({
+  name: "messages_published",
+  level: "debug",
+  help: "Messages handed to a stream, by what became of them.",
+  counter: {
+    name: "ransomeye_messages_published_total",
+    help: "Messages by stream and outcome.",
+    labels: ["stream", "outcome"],
+    by: "messages",
+  },
+});
+
+export const messageRetried: EventDefinition<{ stream: string; group: string; message_id: string; deliveries: number; reason: string }> =
+  defineEvent({
+    name: "message_retried",
+    level: "warn",
+    help: "A message could not be handled; it comes again after a back-off.",
+    counter: { name: "ransomeye_message_retries_total", help: "Messages that were rejected and come again.", labels: ["stream", "group"] },
+  });
+
+export const messageBuried: EventDefinition<{ stream: string; group: string; message_id: string; deliveries: number; reason: string }> =
+  defineEvent({
+    name: "message_buried",
+    level: "error",
+    help: "A message went to the dead letters: a person decides whether it is sent again.",
+    counter: { name: "ransomeye_messages_buried_total", help: "Messages that went to the dead letters.", labels: ["stream", "group"] },
+  });
+
+export const messagesMissing: EventDefinition<{
+  stream: string;
+  group: string;
+  priority: number;
+  from_off: number;
+  to_off: number;
+  messages: number;
+}> = defineEvent({
+  name: "messages_missing",
+  level: "error",
+  help: "Messages that a group never had are gone: somebody has removed them by hand, or a server has lost them.",
+  counter: {
+    name: "ransomeye_messages_missing_total",
+    help: "Messages that were gone before a group had them.",
+    labels: ["stream", "group"],
+    by: "messages",
+  },
+});
+
+export const consumerFailed: EventDefinition<{ stream: string; group: string; message_id: string; reason: string }> = defineEvent({
+  name: "message_handler_failed",
+  level: "debug",
+  help: "A consumer's handler threw; the message is rejected with what it threw.",
+});

@@ -48,6 +48,32 @@ export {
 } from "./append_machine.ts";
 export { BUS_CODES, type BusCode, BusError } from "./errors.ts";
 export { type MemoryBus, openMemoryBus } from "./memory/bus.ts";
+export {
+  type ConsumeOptions,
+  type ConsumerSpec,
+  MessageQueueManager,
+  type MessageQueueOptions,
+  type Published,
+  type PublishOptions,
+  type ReplayOptions,
+  type RunningConsumer,
+} from "./message_queue.ts";
+export { redrivenMessage } from "./messages/dead_letter.ts";
+export { openMemoryMessages } from "./messages/memory_messages.ts";
+export { type Message, MessagePriority, StreamName } from "./messages/message.ts";
+export type {
+  AiDecisionPayload,
+  AlertPayload,
+  AttackPayload,
+  DeadLetterPayload,
+  ForensicsPayload,
+  StreamPayloads,
+  TelemetryPayload,
+} from "./messages/payloads.ts";
+export type { Delivery, GroupStatus, MessageLog, PublishOutcome, Taken } from "./messages/port.ts";
+export type { Ending, MessageOf, Received } from "./messages/received.ts";
+export type { MessageLogOptions } from "./messages/settings.ts";
+export { uuidV5 } from "./messages/uuid_v5.ts";
 export type { MemoryBusOptions } from "./memory/log.ts";
 export type { NotedHead } from "./noted_head.ts";
 export { archiveFrames, noteEnds, noteHeads } from "./postgres/archive.ts";
@@ -65,6 +91,7 @@ export {
   openRedisBus,
   openRedisConsumer,
   openRedisControl,
+  openRedisMessages,
   prepareRedisBus,
   type RedisBusOptions,
   type RedisControls,

@@ -10,7 +10,10 @@ import { RedisAppender } from "./appender.ts";
 import { Backlogs } from "./backlog.ts";
 import { type BusPlace, findBus } from "./bus_place.ts";
 import { RedisControl } from "./control.ts";
+import type { MessageLog } from "../messages/port.ts";
+import { type MessageLogOptions, messageLogDefaults } from "../messages/settings.ts";
 import { RedisGroups } from "./groups.ts";
+import { RedisMessages } from "./messages.ts";
 import { LogMirror } from "./mirror.ts";
 import { prepareBus, type Preparation } from "./prepare.ts";
 import { RedisProgress } from "./progress.ts";
@@ -73,6 +76,13 @@ export async function openRedisBus(options: RedisBusOptions): Promise<Bus> {
     report: (report) => appender.report(report),
     close: () => appender.close().finally(() => place.servers.close()),
   };
+}
+
+/** Message streams on the same servers; they need no preparation. @throws BusError BUS_NOT_DURABLE, BUS_FORBIDDEN, BUS_UNAVAILABLE */
+export async function openRedisMessages(options: RedisBusOptions & Partial<MessageLogOptions>): Promise<MessageLog> {
+  const servers = await connect(options);
+  const messages = new RedisMessages(servers, options.prefix ?? prefixDefault, { ...messageLogDefaults, ...options });
+  return Object.assign(messages, { close: async () => servers.close() });
 }
 
 /** What the keeper and the registry hold; `close` gives the connections up. */

@@ -43,7 +43,15 @@ type ScriptName =
   | "groupRewind"
   | "raiseFloor"
   | "groupNote"
-  | "noteStored";
+  | "noteStored"
+  | "messagePublish"
+  | "messageGroup"
+  | "messageTake"
+  | "messageSettle"
+  | "messageExtend"
+  | "messageBury"
+  | "messageRewind"
+  | "messageTrim";
 
 export const scripts: Readonly<Record<ScriptName, Script>> = {
   append: load("append", ["head"]),
@@ -67,4 +75,12 @@ export const scripts: Readonly<Record<ScriptName, Script>> = {
   raiseFloor: load("raise_floor", ["group"]),
   groupNote: load("group_note", ["group"]),
   noteStored: load("note_stored", []),
+  messagePublish: load("message_publish", ["messages"]),
+  messageGroup: load("message_group", ["messages"]),
+  messageTake: load("message_take", ["messages"]),
+  messageSettle: load("message_settle", ["messages"]),
+  messageExtend: load("message_extend", ["messages"]),
+  messageBury: load("message_bury", ["messages"]),
+  messageRewind: load("message_rewind", ["messages"]),
+  messageTrim: load("message_trim", ["messages"]),
 };

@@ -1,0 +1,19 @@
+-- Sets a group's places to the first entries published at or after a time; what is out is forgotten and its tokens are void.
+-- KEYS  1 ends · 2 groups · 3 the group · 4 what is out · 5 … 8 due, of priorities 1 to 4 · 9 … 12 logs
+-- ARGV  1 group's name · 2 time in microseconds
+begin(KEYS[2], KEYS[3], KEYS[1], ARGV[1], 'low')
+for priority = 1, 4 do
+  local low, high = field(KEYS[1], 'low' .. priority), field(KEYS[1], 'tail' .. priority)
+  -- The last offset whose entry lies before the time; times never fall.
+  while low < high do
+    local middle = math.floor((low + high + 1) / 2)
+    local entry = redis.call('XRANGE', KEYS[8 + priority], '-', text(middle) .. '-0', 'COUNT', 1)[1]
+    local found = redis.call('XREVRANGE', KEYS[8 + priority], text(middle) .. '-0', '-', 'COUNT', 1)[1]
+    if entry and found and tonumber(found[2][2]) >= tonumber(ARGV[2]) then high = middle - 1 else low = middle end
+  end
+  redis.call('HSET', KEYS[3], 'place' .. priority, text(low))
+  redis.call('DEL', KEYS[4 + priority])
+end
+redis.call('DEL', KEYS[4])
+next_token(KEYS[3])
+return 'rewound'

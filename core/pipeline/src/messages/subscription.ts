@@ -1,0 +1,148 @@
+/**
+ * Why it exists: one member of one group: it fetches what is due, keeps it leased while it is worked on, and hands it out one at a time.
+ * Enforces: at most `leasedMax` messages are held, the most urgent handed out first; leases are prolonged well before they end, and a message whose lease
+ * is gone says so; what cannot be handled at all (used up, or not what its stream's schema says) goes to the dead letters without being handed out.
+ * Forbids: pushing: nothing is fetched that nobody asks for, but for what keeps the next asker from waiting.
+ */
+import { invariant, type RansomeyeError, sleep } from "ransomeye-kernel";
+import { busCallFailed, messagesMissing } from "../events.ts";
+import { retriesExceeded } from "./dead_letter.ts";
+import type { StreamName } from "./message.ts";
+import { payloadProblems } from "./payloads.ts";
+import type { Delivery } from "./port.ts";
+import { Held, type HoldOptions } from "./received.ts";
+
+/** A message of the highest priority waits behind at most so many that are out already. */
+export const leasedMax = 64;
+
+const idleMsMin = 2;
+const idleMsMax = 250;
+const failedMs = 500;
+
+export interface SubscriptionOptions extends HoldOptions {
+  readonly stream: StreamName;
+  readonly group: string;
+  readonly leaseMs: number;
+  /** Messages that are held at once, fetched and not ended. */
+  readonly prefetch: number;
+}
+
+export class Subscription<Stream extends StreamName> {
+  readonly #o: SubscriptionOptions;
+  readonly #held = new Set<Held<Stream>>();
+  #ready: Held<Stream>[] = [];
+  readonly #closed = new AbortController();
+  #wake = new AbortController();
+  readonly #ended = new AbortController();
+  readonly #keeping: Promise<void>;
+
+  constructor(options: SubscriptionOptions) {
+    invariant(options.prefetch >= 1 && options.prefetch <= leasedMax, "a member holds 1 to 64 messages");
+    this.#o = options;
+    this.#keeping = this.#keep();
+  }
+
+  /** Something may have been published. */
+  wake(): void {
+    this.#wake.abort();
+  }
+
+  /** The next message; undefined once the subscription is closed. */
+  async next(): Promise<Held<Stream> | undefined> {
+    let idleMs = idleMsMin;
+    while (!this.#closed.signal.aborted) {
+      const next = this.#ready.shift();
+      if (next !== undefined && !next.isEnded) return next;
+      if (next !== undefined) continue;
+      this.#wake = new AbortController();
+      const dueMs = await this.#fetch();
+      if (this.#ready.length > 0) continue;
+      await this.#pause(Math.max(idleMsMin, Math.min(idleMs, dueMs ?? idleMs)));
+      idleMs = Math.min(idleMsMax, idleMs * 2);
+    }
+    return undefined;
+  }
+
+  /** Takes no more; what was not begun goes back, what was begun may still be ended. */
+  async close(): Promise<void> {
+    if (this.#closed.signal.aborted) return;
+    this.#closed.abort(new Error("the subscription is closed"));
+    const unbegun = this.#ready;
+    this.#ready = [];
+    await Promise.allSettled(unbegun.map((held) => held.release()));
+    this.#endIfEmpty();
+    await this.#keeping;
+  }
+
+  /** Fetches what there is room for; gives when something is due by itself. */
+  async #fetch(): Promise<number | null> {
+    const { log, stream, group, member, leaseMs, prefetch, telemetry } = this.#o;
+    const room = prefetch - this.#held.size;
+    if (room <= 0) return null;
+    try {
+      const { deliveries, missing, nextDueMs } = await log.take(stream, group, member, { max: room, leaseMs });
+      for (const { priority, fromOff, toOff } of missing)
+        telemetry.emit(messagesMissing, { stream, group, priority, from_off: fromOff, to_off: toOff, messages: toOff - fromOff + 1 });
+      for (const delivery of deliveries) await this.#receive(delivery);
+      this.#ready.sort((a, b) => b.message.priority - a.message.priority);
+      return nextDueMs;
+    } catch (error) {
+      this.#failed("take", error);
+      return failedMs;
+    }
+  }
+
+  async #receive(delivery: Delivery): Promise<void> {
+    const { stream, group } = this.#o;
+    const held: Held<Stream> = new Held(delivery, this.#o, () => {
+      this.#held.delete(held);
+      this.#endIfEmpty();
+    });
+    const { message } = delivery;
+    if (message.redriven !== undefined && message.redriven.group !== group) {
+      await held.acknowledge();
+      return;
+    }
+    const problems = payloadProblems(stream, message.payload);
+    if (delivery.exhausted || problems.length > 0) {
+      await held.bury(delivery, delivery.exhausted ? retriesExceeded : `the payload is not what ${stream} says: ${problems.join("; ")}`);
+      return;
+    }
+    this.#held.add(held);
+    this.#ready.push(held);
+  }
+
+  /** Prolongs the leases of everything that is held, until closed and empty. */
+  async #keep(): Promise<void> {
+    const { log, clock, leaseMs } = this.#o;
+    while (!this.#ended.signal.aborted) {
+      await sleep(clock, leaseMs / 3, this.#ended.signal).catch(() => undefined);
+      const held = [...this.#held];
+      if (held.length === 0) continue;
+      try {
+        const kept = await log.extend(
+          held.map(({ delivery }) => delivery),
+          leaseMs,
+        );
+        const tokens = new Set(kept.map(({ token }) => token));
+        for (const one of held) if (!tokens.has(one.delivery.token)) one.lost();
+      } catch (error) {
+        this.#failed("extend", error);
+      }
+    }
+  }
+
+  /** Closed, and everything that was begun has ended: no lease is left to be kept. */
+  #endIfEmpty(): void {
+    if (this.#closed.signal.aborted && this.#held.size === 0) this.#ended.abort(new Error("nothing is held any more"));
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await sleep(this.#o.clock, ms, AbortSignal.any([this.#wake.signal, this.#closed.signal])).catch(() => undefined);
+  }
+
+  #failed(call: string, error: unknown): void {
+    const code = (error as Partial<RansomeyeError>).code ?? "DEFECT";
+    this.#o.telemetry.emit(busCallFailed, { call, code, server_code: null, frames: 0 });
+  }
+}

@@ -1,0 +1,232 @@
+/**
+ * Why it exists: message streams on Redis or Valkey.
+ * Enforces: every step of the port is one script on one server (messages.lua and those that it precedes), behind the durability that was asked for.
+ * Forbids: deciding here; and the server's own consumer groups, which know no priorities, no dead letters and no order of retries.
+ */
+import type { Message, MessagePriority, StreamName } from "../messages/message.ts";
+import { StreamName as streamNames } from "../messages/message.ts";
+import type {
+  DeliveryRef,
+  GroupStart,
+  GroupStatus,
+  MessageLog,
+  PublishOutcome,
+  SettleOutcome,
+  Settlement,
+  StoredMessage,
+  Taken,
+  TakeOptions,
+} from "../messages/port.ts";
+import { PublishQueue } from "../messages/publish_queue.ts";
+import { entriesAfterTrim, type MessageLogOptions } from "../messages/settings.ts";
+import { BusError } from "../errors.ts";
+import type { Argument, Call } from "./link.ts";
+import { MessageKeys } from "./message_keys.ts";
+import { decodeStored, decodeTaken } from "./message_replies.ts";
+import { listOf, numberOf, type Reply, textOf, unexpected } from "./replies.ts";
+import { type Script, scripts } from "./scripts.ts";
+import type { Servers } from "./servers.ts";
+
+const retryAfterMs = 1000;
+/** Entries that go in one step, so that no step holds the server for long. */
+const trimEntriesMax = 500;
+
+export class RedisMessages implements MessageLog {
+  readonly streams: readonly StreamName[] = Object.values(streamNames);
+  readonly #servers: Servers;
+  readonly #keys: MessageKeys;
+  readonly #o: MessageLogOptions;
+  readonly #queue = new PublishQueue((stream, messages) => this.#publish(stream, messages));
+
+  constructor(servers: Servers, prefix: string, options: MessageLogOptions) {
+    this.#servers = servers;
+    this.#keys = new MessageKeys(prefix);
+    this.#o = options;
+  }
+
+  publish(messages: readonly Message[]): Promise<PublishOutcome[]> {
+    return Promise.all(messages.map((message) => this.#queue.publish(message)));
+  }
+
+  async createGroup(stream: StreamName, group: string, start: GroupStart): Promise<void> {
+    const { ends, groups, group: key } = this.#of(stream, group);
+    await this.#change(scripts.messageGroup, [ends, groups, key], [group, start === "end" ? "tail" : "low"]);
+  }
+
+  async take(stream: StreamName, group: string, member: string, { max, leaseMs }: TakeOptions): Promise<Taken> {
+    const args = [group, member, String(max), String(leaseMs * 1000)];
+    return decodeTaken(await this.#change(scripts.messageTake, this.#all(stream, group), args), stream, group);
+  }
+
+  async extend(refs: readonly DeliveryRef[], leaseMs: number): Promise<DeliveryRef[]> {
+    const kept: DeliveryRef[] = [];
+    for (const own of byGroup(refs)) {
+      const { stream, group } = own[0] as DeliveryRef;
+      const args = [String(leaseMs * 1000), ...own.flatMap(({ priority, off, token }) => [priority, off, token].map(String))];
+      const reply = await this.#change(scripts.messageExtend, [this.#keys.out(stream, group), ...this.#keys.dues(stream, group)], args);
+      const tokens = new Set(listOf(reply).map(numberOf));
+      kept.push(...own.filter(({ token }) => tokens.has(token)));
+    }
+    return kept;
+  }
+
+  async settle({ stream, group, priority, off, token }: DeliveryRef, settlement: Settlement): Promise<SettleOutcome> {
+    const { group: key, out } = this.#of(stream, group);
+    const told = settlement.kind === "retry" ? [settlement.reason, String(settlement.delayMs)] : ["", "0"];
+    const args = [String(priority), String(off), String(token), settlement.kind, ...told];
+    return outcomeOf(await this.#change(scripts.messageSettle, [key, out, this.#keys.due(stream, group, priority)], args));
+  }
+
+  async bury({ stream, group, priority, off, token }: DeliveryRef, deadLetter: Message): Promise<SettleOutcome | "full"> {
+    const dead = deadLetter.stream;
+    const keys = [
+      this.#keys.out(stream, group),
+      this.#keys.due(stream, group, priority),
+      this.#keys.ends(dead),
+      this.#keys.ids(dead),
+      this.#keys.log(dead, deadLetter.priority),
+    ];
+    const letter = [String(deadLetter.priority), deadLetter.message_id, JSON.stringify(deadLetter)];
+    const args = [String(priority), String(off), String(token), ...letter, String(this.#o.entriesMax)];
+    for (;;) {
+      const said = await this.#change(scripts.messageBury, keys, args).catch(fullIfOutOfMemory);
+      if (textOf(said) !== "full") return outcomeOf(said);
+      if ((await this.#trimStep(dead, entriesAfterTrim(this.#o.entriesMax))) === 0) return "full";
+    }
+  }
+
+  async groups(stream: StreamName): Promise<GroupStatus[]> {
+    const { place } = this.#keys;
+    const [names] = await this.#servers.read(place, [{ command: ["SMEMBERS", this.#keys.groups(stream)] }]);
+    const tails = ["tail1", "tail2", "tail3", "tail4"];
+    const fields = ["place1", "place2", "place3", "place4", "missing", "seen", "quarantined"];
+    const [ends] = await this.#servers.read(place, [{ command: ["HMGET", this.#keys.ends(stream), ...tails] }]);
+    const tail = listOf(ends).map(orZero);
+    return Promise.all(
+      listOf(names)
+        .map(textOf)
+        .map(async (group): Promise<GroupStatus> => {
+          const [found, pending] = await this.#servers.read(place, [
+            { command: ["HMGET", this.#keys.group(stream, group), ...fields] },
+            { command: ["HLEN", this.#keys.out(stream, group)] },
+          ]);
+          const [p1, p2, p3, p4, missing, seenUs, quarantined] = listOf(found).map(orZero) as [
+            number,
+            number,
+            number,
+            number,
+            number,
+            number,
+            number,
+          ];
+          const waiting = [p1, p2, p3, p4].map((off, index) => (tail[index] as number) - off) as [number, number, number, number];
+          return { stream, group, waiting, pending: numberOf(pending), missing, seenUs, quarantined: quarantined === 1 };
+        }),
+    );
+  }
+
+  async rewind(stream: StreamName, group: string, publishedUs: number): Promise<void> {
+    await this.#change(scripts.messageRewind, this.#all(stream, group), [group, String(publishedUs)]);
+  }
+
+  async read(stream: StreamName, priority: MessagePriority, afterOff: number, max: number): Promise<StoredMessage[]> {
+    const call: Call = { command: ["XRANGE", this.#keys.log(stream, priority), `${afterOff + 1}-0`, "+", "COUNT", String(max)] };
+    return listOf((await this.#servers.read(this.#keys.place, [call]))[0]).map(decodeStored);
+  }
+
+  async trim(stream: StreamName): Promise<number> {
+    let removed = 0;
+    for (;;) {
+      const step = await this.#trimStep(stream, this.#o.entriesMax);
+      removed += step;
+      if (step < trimEntriesMax) return removed;
+    }
+  }
+
+  async close(): Promise<void> {
+    // The servers belong to whoever opened them.
+  }
+
+  async #publish(stream: StreamName, messages: readonly Message[]): Promise<PublishOutcome[]> {
+    const outcomes = await this.#publishOnce(stream, messages);
+    // A stream at its bound is trimmed, a little more than is needed, and what found no room is asked for again, as long as that makes some.
+    for (;;) {
+      const turnedAway = messages.filter((_message, index) => outcomes[index]?.kind === "full");
+      if (turnedAway.length === 0 || (await this.#trimStep(stream, entriesAfterTrim(this.#o.entriesMax))) === 0) return outcomes;
+      const answers = await this.#publishOnce(stream, turnedAway);
+      for (const [index, outcome] of outcomes.entries()) if (outcome.kind === "full") outcomes[index] = answers.shift() as PublishOutcome;
+    }
+  }
+
+  async #publishOnce(stream: StreamName, messages: readonly Message[]): Promise<PublishOutcome[]> {
+    const keys = [this.#keys.ends(stream), this.#keys.ids(stream), ...this.#keys.logs(stream)];
+    const args = [
+      String(this.#o.entriesMax),
+      ...messages.flatMap((message) => [String(message.priority), message.message_id, JSON.stringify(message)]),
+    ];
+    const reply = await this.#change(scripts.messagePublish, keys, args).catch(fullIfOutOfMemory);
+    const said = Buffer.isBuffer(reply) ? messages.map(() => textOf(reply)) : listOf(reply).map(textOf);
+    return said.map((word) => {
+      if (word === "duplicate") return { kind: "duplicate" };
+      return word === "full" ? { kind: "full", retryAfterMs } : { kind: "published", off: Number(word) };
+    });
+  }
+
+  async #trimStep(stream: StreamName, entriesLeft: number): Promise<number> {
+    for (;;) {
+      const [names] = await this.#servers.read(this.#keys.place, [{ command: ["SMEMBERS", this.#keys.groups(stream)] }]);
+      const groups = listOf(names).map(textOf);
+      const keys = [
+        this.#keys.ends(stream),
+        this.#keys.ids(stream),
+        this.#keys.groups(stream),
+        ...this.#keys.logs(stream),
+        ...groups.flatMap((group) => [this.#keys.group(stream, group), this.#keys.out(stream, group)]),
+      ];
+      const args = [entriesLeft, this.#o.keepMsMax, this.#o.groupDeadMs, trimEntriesMax].map(String);
+      const said = textOf(listOf(await this.#change(scripts.messageTrim, keys, args))[0]);
+      if (said !== "again") return Number(said);
+    }
+  }
+
+  async #change(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<Reply> {
+    const [reply] = await this.#servers.change(this.#keys.place, [{ script, keys, args }]);
+    if (reply === undefined) throw unexpected();
+    return reply;
+  }
+
+  #of(stream: StreamName, group: string): { ends: string; groups: string; group: string; out: string } {
+    const keys = this.#keys;
+    return { ends: keys.ends(stream), groups: keys.groups(stream), group: keys.group(stream, group), out: keys.out(stream, group) };
+  }
+
+  /** In the order that message_take.lua and message_rewind.lua document. */
+  #all(stream: StreamName, group: string): string[] {
+    const { ends, groups, group: key, out } = this.#of(stream, group);
+    return [ends, groups, key, out, ...this.#keys.dues(stream, group), ...this.#keys.logs(stream)];
+  }
+}
+
+function fullIfOutOfMemory(error: unknown): Reply {
+  if (error instanceof BusError && error.fields.word === "OOM") return Buffer.from("full");
+  throw error;
+}
+
+function outcomeOf(reply: Reply): SettleOutcome {
+  const said = textOf(reply);
+  if (said === "settled" || said === "fenced") return said;
+  throw unexpected();
+}
+
+function orZero(reply: Reply): number {
+  return reply === null ? 0 : numberOf(reply);
+}
+
+function byGroup(refs: readonly DeliveryRef[]): DeliveryRef[][] {
+  const groups = new Map<string, DeliveryRef[]>();
+  for (const ref of refs) {
+    const key = `${ref.stream} ${ref.group}`;
+    groups.set(key, [...(groups.get(key) ?? []), ref]);
+  }
+  return [...groups.values()];
+}

@@ -1,0 +1,218 @@
+/**
+ * Why it exists: the public face of the message streams, as its users meet it (BUS-4), on the streams in memory.
+ */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { hasCode, recordingTelemetry, type RecordingTelemetry, systemClock, systemRandom } from "ransomeye-kernel";
+import { openMemoryMessages } from "../src/messages/memory_messages.ts";
+import { MessagePriority, StreamName } from "../src/messages/message.ts";
+import type { AttackPayload } from "../src/messages/payloads.ts";
+import type { MessageLog } from "../src/messages/port.ts";
+import { MessageQueueManager } from "../src/message_queue.ts";
+
+const attack = (attack_type: string): AttackPayload => ({ attack_type, source: { kind: "honeypot", name: "decoy" } });
+
+interface Scene {
+  readonly log: MessageLog;
+  readonly telemetry: RecordingTelemetry;
+  readonly queue: MessageQueueManager;
+  readonly open: (producerId: string) => MessageQueueManager;
+}
+
+function scene(options: { readonly entriesMax?: number; readonly leaseMs?: number } = {}): Scene {
+  const log = openMemoryMessages({ clock: systemClock, entriesMax: options.entriesMax ?? 200_000 });
+  const telemetry = recordingTelemetry();
+  const open = (producerId: string): MessageQueueManager =>
+    new MessageQueueManager({
+      log,
+      producerId,
+      clock: systemClock,
+      random: systemRandom,
+      telemetry,
+      leaseMs: options.leaseMs ?? 5000,
+      retryDelaysMs: [1, 1, 1],
+    });
+  return { log, telemetry, queue: open("queue"), open };
+}
+
+async function until(what: () => boolean | Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 4000; tries++) {
+    if (await what()) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new Error("it never came");
+}
+
+describe("MessageQueueManager", () => {
+  test("BUS-3 BUS-4 what is published is consumed with all that a message is", async () => {
+    const { queue } = scene();
+    const published = await queue.publishAttackEvent(attack("port scan"));
+    for await (const received of queue.consume(StreamName.attacks, "group:reader")) {
+      const { message } = received;
+      assert.deepEqual(
+        [message.message_id, message.stream, message.priority, message.producer_id, message.retry_count],
+        [published.messageId, "stream:attacks", MessagePriority.critical, "queue", 0],
+      );
+      assert.equal(new Date(message.timestamp).toISOString(), message.timestamp);
+      assert.deepEqual(message.payload, attack("port scan"));
+      assert.equal(await queue.acknowledge(received), "settled");
+      break;
+    }
+    assert.deepEqual((await queue.groups(StreamName.attacks))[0]?.pending, 0);
+  });
+
+  test("a payload that is not what its stream says is refused, with the place of the fault", async () => {
+    const { queue, log } = scene();
+    const wrong = { attack_type: "", source: { kind: "rumour", name: "x" } } as unknown as AttackPayload;
+    await assert.rejects(queue.publishAttackEvent(wrong), (error) => {
+      assert.ok(hasCode(error, "BUS_BAD_ARGUMENT"));
+      assert.match(String(error), /payload\.attack_type.*payload\.source\.kind/s);
+      return true;
+    });
+    await assert.rejects(queue.publishAttackEvent({ ...attack("big"), details: { x: "y".repeat(300_000) } }), /262144 bytes/);
+    assert.deepEqual(await log.read(StreamName.attacks, 4, 0, 10), []);
+  });
+
+  test("BUS-7 a poison message among many: all others are handled, the poison is in the dead letters with its four attempts", async () => {
+    const { queue, log, telemetry } = scene();
+    const messages = 20_000;
+    for (let index = 0; index < messages; index++)
+      await queue.publish(StreamName.attacks, attack(index === 7000 ? "poison" : "fine"), { priority: index % 2 === 0 ? 2 : 3 });
+    let fine = 0;
+    const consumer = queue.startConsumer({
+      stream: StreamName.attacks,
+      group: "group:ai_processor",
+      concurrency: 8,
+      handle: async ({ payload }) => {
+        if (payload.attack_type === "poison") throw new Error("cannot be handled");
+        fine += 1;
+      },
+    });
+    await until(async () => fine === messages - 1 && (await log.read(StreamName.deadLetter, 2, 0, 1)).length === 1);
+    await queue.stopConsumer(consumer);
+    for await (const { payload } of queue.replay(StreamName.deadLetter)) {
+      assert.deepEqual([payload.original_stream, payload.reason, payload.failures.length], ["stream:attacks", "Max retries exceeded", 4]);
+      assert.equal((payload.original_message.payload as AttackPayload).attack_type, "poison");
+      for (const { reason } of payload.failures) assert.equal(reason, "cannot be handled");
+    }
+    assert.equal(telemetry.events.filter(({ name }) => name === "message_buried").length, 1);
+    const [group] = await queue.groups(StreamName.attacks);
+    assert.deepEqual([group?.pending, group?.waiting], [0, [0, 0, 0, 0]]);
+  });
+
+  test("an error that says that it is permanent is not tried again", async () => {
+    const { queue, log } = scene();
+    await queue.publishAttackEvent(attack("hopeless"));
+    let handled = 0;
+    const consumer = queue.startConsumer({
+      stream: StreamName.attacks,
+      group: "group:once",
+      handle: async () => {
+        handled += 1;
+        throw Object.assign(new Error("never"), { permanent: true });
+      },
+    });
+    await until(async () => (await log.read(StreamName.deadLetter, 4, 0, 1)).length === 1);
+    await queue.stopConsumer(consumer);
+    assert.equal(handled, 1);
+  });
+
+  test("BUS-8 members of a group share evenly, and one that joins later gets its part", async () => {
+    const { queue, open } = scene();
+    for (let index = 0; index < 3000; index++) await queue.publishAttackEvent(attack(`${index}`));
+    const counts = [0, 0, 0];
+    const queues = counts.map((_, index) => open(`processor ${index}`));
+    const consumers = queues.map((own, index) =>
+      own.startConsumer({
+        stream: StreamName.attacks,
+        group: "group:ai_processor",
+        concurrency: 4,
+        handle: async () => {
+          counts[index] = (counts[index] as number) + 1;
+          await new Promise((resolve) => setTimeout(resolve, 1));
+        },
+      }),
+    );
+    await until(() => counts.reduce((sum, count) => sum + count, 0) === 3000);
+    assert.equal(consumers.length, 3);
+    for (const consumer of consumers) assert.ok(consumer.member.startsWith("processor"));
+    await Promise.all(queues.map((own) => own.close()));
+    for (const count of counts) assert.ok(Math.abs(count - 1000) <= 100, `shares of ${counts.join(", ")}`);
+  });
+
+  test("a consumer that is stopped finishes what it has begun and gives back the rest", async () => {
+    const { queue, log } = scene();
+    for (let index = 0; index < 50; index++) await queue.publishAttackEvent(attack(`${index}`));
+    const [begun, handled]: [string[], string[]] = [[], []];
+    let go: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    const consumer = queue.startConsumer({
+      stream: StreamName.attacks,
+      group: "group:stop",
+      concurrency: 2,
+      prefetch: 16,
+      handle: async ({ payload }) => {
+        begun.push(payload.attack_type);
+        await gate;
+        handled.push(payload.attack_type);
+      },
+    });
+    await until(() => begun.length === 2);
+    const stopped = queue.stopConsumer(consumer);
+    go();
+    await stopped;
+    assert.deepEqual(handled, begun);
+    const [group] = await queue.groups(StreamName.attacks);
+    const taken = await log.take(StreamName.attacks, "group:stop", "next", { max: 64, leaseMs: 1000 });
+    assert.equal(taken.deliveries.length, 48);
+    assert.ok(taken.deliveries.every(({ deliveries }) => deliveries === 1));
+    assert.equal((group?.pending ?? 0) + (group?.waiting[3] ?? 0), 48);
+  });
+
+  test("a handler that takes longer than its lease keeps its message; one whose lease is gone is told", async () => {
+    const { queue, log } = scene({ leaseMs: 60 });
+    await queue.publishAttackEvent(attack("slow"));
+    const endings: string[] = [];
+    for await (const received of queue.consume(StreamName.attacks, "group:slow", { prefetch: 1 })) {
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      assert.equal(received.signal.aborted, false);
+      await log.rewind(StreamName.attacks, "group:slow", Number.MAX_SAFE_INTEGER);
+      await until(() => received.signal.aborted);
+      endings.push(await received.acknowledge());
+      break;
+    }
+    assert.deepEqual(endings, ["fenced"]);
+  });
+
+  test("BUS-11 a consumer that stands still slows no other group", async () => {
+    const { queue } = scene();
+    let go: () => void = () => undefined;
+    const stuck = new Promise<void>((resolve) => (go = resolve));
+    queue.startConsumer({ stream: StreamName.attacks, group: "group:dashboard", handle: () => stuck });
+    let seen = 0;
+    const other = queue.startConsumer({
+      stream: StreamName.attacks,
+      group: "group:forensics",
+      concurrency: 4,
+      handle: async () => void (seen += 1),
+    });
+    for (let index = 0; index < 500; index++) assert.equal((await queue.publishAttackEvent(attack(`${index}`))).kind, "published");
+    await until(() => seen === 500);
+    await queue.stopConsumer(other);
+    go();
+    await queue.close();
+  });
+
+  test("BUS-9 a replay tells what was published in a time, and moves nobody", async () => {
+    const { queue, log } = scene();
+    await queue.publishAttackEvent(attack("before"));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await queue.publishAttackEvent(attack("within"));
+    const [, within] = await log.read(StreamName.attacks, 4, 0, 2);
+    const found: string[] = [];
+    for await (const { payload } of queue.replay(StreamName.attacks, { sinceUs: within?.publishedUs ?? 0 }))
+      found.push(payload.attack_type);
+    assert.deepEqual(found, ["within"]);
+    assert.deepEqual(await queue.groups(StreamName.attacks), []);
+  });
+});
