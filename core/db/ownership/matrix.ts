@@ -63,6 +63,7 @@ const engine = "ransomeye_engine";
 const registry = "ransomeye_registry";
 const keeper = "ransomeye_keeper";
 const reader = "ransomeye_reader";
+const consumer = "ransomeye_consumer";
 const busOwner = "ransomeye_bus_owner";
 const viewsOwner = "ransomeye_views_owner";
 
@@ -114,6 +115,22 @@ const bus: readonly MatrixRow[] = [
   callable("bus.adopt", "from now on the log lies elsewhere", [keeper]),
   callable("bus.note_heads", "heads of a log that lies elsewhere: as far as rows have come, and mirrored", [engine, keeper]),
   callable("bus.note_ends", "ends of a log that lies elsewhere: as far as rows have come, and mirrored", [engine, keeper]),
+  table("bus.message", "written by bus.message_publish, removed by bus.message_trim", {}),
+  table("bus.message_end", "written by bus.message_publish and message_trim", {}),
+  table("bus.message_group", "written by the functions of message groups", {}),
+  table("bus.message_out", "written by the functions of message groups", {}),
+  callable("bus.message_publish", "messages to a stream", [consumer, engine, keeper]),
+  callable("bus.message_group_make", "a group of a stream", [consumer, keeper]),
+  callable("bus.message_take", "messages for a member of a group", [consumer, keeper]),
+  callable("bus.message_settle", "how a delivery ended", [consumer, keeper]),
+  callable("bus.message_extend", "leases of messages", [consumer, keeper]),
+  callable("bus.message_bury", "a message that a group gave up", [consumer, keeper]),
+  callable("bus.message_rewind", "an operator's", [consumer, keeper]),
+  callable("bus.message_trim", "bounds of streams (BUS-5)", [consumer, keeper]),
+  callable("bus.message_read", "replay", [consumer, keeper]),
+  callable("bus.message_groups", "how far groups have come", [consumer, keeper]),
+  internal("bus.message_count"),
+  internal("bus.message_begin"),
   internal("bus.clock_us"),
   internal("bus.to_time"),
   internal("bus.paused_reason"),

@@ -15,7 +15,14 @@ export function ownerOf(schema: Schema): `ransomeye_${Schema}_owner` {
 
 /**
  * Who may log in: gate (may only append to the bus), engine (writes rows), registry (producers and keys), keeper (partitions,
- * retention, disk state), reader (command line and API).
+ * retention, disk state), reader (command line and API), consumer (publishes and consumes messages).
  */
-export const loginRoles = ["ransomeye_gate", "ransomeye_engine", "ransomeye_registry", "ransomeye_keeper", "ransomeye_reader"] as const;
+export const loginRoles = [
+  "ransomeye_gate",
+  "ransomeye_engine",
+  "ransomeye_registry",
+  "ransomeye_keeper",
+  "ransomeye_reader",
+  "ransomeye_consumer",
+] as const;
 export type LoginRole = (typeof loginRoles)[number];

@@ -148,7 +148,7 @@ export async function playMessageHistories(
         await close();
       }
     }),
-    { numRuns: 80 },
+    { numRuns: 80, includeErrorInReport: true },
   );
   const wanted = [
     "published",
