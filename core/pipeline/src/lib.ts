@@ -77,6 +77,7 @@ export { uuidV5 } from "./messages/uuid_v5.ts";
 export type { MemoryBusOptions } from "./memory/log.ts";
 export type { NotedHead } from "./noted_head.ts";
 export { archiveFrames, noteEnds, noteHeads } from "./postgres/archive.ts";
+export { openPostgresMessages, type PostgresMessagesOptions } from "./postgres/messages.ts";
 export { openPostgresAppender, type PostgresAppenderOptions } from "./postgres/appender.ts";
 export {
   type Consumer,

@@ -30,7 +30,7 @@ export function groupContract(open: OpenSubject): void {
       return found;
     };
 
-    test("R-3 a lost lease cannot move the offset, and the successor begins where the group stood", async () => {
+    test("EB-3 R-3 a lost lease cannot move the offset, and the successor begins where the group stood", async () => {
       const { bus, other, expireLeases } = subject();
       const mine = await leaseOf(bus, "group:a", "one");
       assert.equal(mine.position, null);

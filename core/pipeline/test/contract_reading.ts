@@ -27,7 +27,7 @@ export function readContract(open: OpenSubject): void {
       }
     });
 
-    test("R-10 entries come back byte for byte, in order, with their links, verdicts and gate (IF-8)", async () => {
+    test("EB-2 R-10 entries come back byte for byte, in order, with their links, verdicts and gate (IF-8)", async () => {
       const { bus } = subject();
       const entries = await bus.read(part, null, everything);
       assert.equal(entries.length, frames.length);

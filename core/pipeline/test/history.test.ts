@@ -9,5 +9,5 @@ import { openPostgresSubject } from "./postgres_subject.ts";
 const server = await openTestServer();
 after(() => server.close());
 
-test("R-2 R-6 R-7 R-13 the SQL functions and the pure machine answer every random history alike", () =>
+test("EB-1 R-2 R-6 R-7 R-13 the SQL functions and the pure machine answer every random history alike", () =>
   playHistories({ fresh: () => openPostgresSubject(server, { epochOpeningsPerDayMax: 3 }), trimRemoves: false }));

@@ -100,7 +100,7 @@ function sharing(open: OpenMessages): void {
       assert.deepEqual((await take(log, "group:b", 5)).deliveries.map(nameOf), ["a", "b", "c"]);
     });
 
-    test("BUS-6 what a dead member had comes to another when its lease ends; the dead one's late word is fenced", async () => {
+    test("EB-4 BUS-6 what a dead member had comes to another when its lease ends; the dead one's late word is fenced", async () => {
       const { log } = subject();
       await log.createGroup(attacks, "group:lease", "end");
       await log.publish([attack("held")]);
@@ -155,7 +155,7 @@ function retries(open: OpenMessages): void {
   describe("retries and dead letters", () => {
     const subject = shared(open);
 
-    test("BUS-7 a message that fails four times is handed out once more, to be buried, and its dead letter tells all", async () => {
+    test("EB-5 BUS-7 a message that fails four times is handed out once more, to be buried, and its dead letter tells all", async () => {
       const { log } = subject();
       const message = attack("poison");
       await log.createGroup(attacks, "group:poison", "end");
@@ -188,7 +188,7 @@ function retries(open: OpenMessages): void {
       assert.deepEqual((await take(log, "group:poison", 5)).deliveries, []);
     });
 
-    test("BUS-7 a message whose consumers die without a word is counted all the same", async () => {
+    test("EB-5 BUS-7 a message whose consumers die without a word is counted all the same", async () => {
       const { log } = subject();
       await log.createGroup(attacks, "group:killer", "end");
       await log.publish([attack("killer")]);
@@ -231,7 +231,7 @@ function order(open: OpenMessages): void {
   describe("priorities", () => {
     const subject = shared(open);
 
-    test("R-11 a critical message overtakes waiting lower ones, and each priority keeps its order", async () => {
+    test("EB-6 R-11 a critical message overtakes waiting lower ones, and each priority keeps its order", async () => {
       const { log } = subject();
       await log.createGroup(attacks, "group:urgent", "end");
       await log.publish([
@@ -248,7 +248,7 @@ function order(open: OpenMessages): void {
       assert.deepEqual(names, ["low 1", "critical", "high", "normal 1", "normal 2", "low 2"]);
     });
 
-    test("R-11 nobody starves: in 64 deliveries every priority that waits has its turns", async () => {
+    test("EB-6 R-11 nobody starves: in 64 deliveries every priority that waits has its turns", async () => {
       const { log } = subject();
       await log.createGroup(attacks, "group:cycle", "end");
       for (const priority of [1, 2, 3, 4] as const)
@@ -281,7 +281,7 @@ function keeping(open: OpenMessages): void {
     const subject = shared(open, { entriesMax: 20 });
     const [rewinding, vanishing] = [shared(open), shared(open)];
 
-    test("BUS-5 a stream at its bound drops what everybody has settled, and is full before it drops anything else (R-26)", async () => {
+    test("EB-7 BUS-5 a stream at its bound drops what everybody has settled, and is full before it drops anything else (R-26)", async () => {
       const { log } = subject();
       await log.createGroup(attacks, "group:slow", "beginning");
       const sent = Array.from({ length: 20 }, (_, index) => attack(`${index}`));
@@ -311,7 +311,7 @@ function keeping(open: OpenMessages): void {
       assert.deepEqual(again.deliveries.map(nameOf).toSorted(), ["after", "after too"]);
     });
 
-    test("entries that somebody removed by hand are told as missing, and counted, once", async () => {
+    test("EB-7 entries that somebody removed by hand are told as missing, and counted, once", async () => {
       const { log, removeByHand } = vanishing();
       await log.publish([attack("0"), attack("1"), attack("2"), attack("3")]);
       const first = await only(log, "group:hole", "one", shortMs);

@@ -184,7 +184,7 @@ describe("MessageQueueManager", () => {
     assert.deepEqual(endings, ["fenced"]);
   });
 
-  test("BUS-11 a consumer that stands still slows no other group", async () => {
+  test("EB-8 BUS-11 a consumer that stands still slows no other group", async () => {
     const { queue } = scene();
     let go: () => void = () => undefined;
     const stuck = new Promise<void>((resolve) => (go = resolve));

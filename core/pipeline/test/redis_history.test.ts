@@ -6,7 +6,7 @@ import { startRedis } from "../src/testing.ts";
 import { playHistories } from "./histories.ts";
 import { openRedisSubject } from "./redis_subject.ts";
 
-test("R-2 R-6 R-7 R-13 the scripts and the pure machine answer every random history alike", async () => {
+test("EB-1 R-2 R-6 R-7 R-13 the scripts and the pure machine answer every random history alike", async () => {
   const server = await startRedis({ settings: { appendfsync: "no" } });
   try {
     await playHistories({

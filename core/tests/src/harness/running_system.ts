@@ -61,10 +61,10 @@ export class RunningSystem implements AsyncDisposable {
     return system;
   }
 
-  /** Starts the supervisor on the same directory (again). Rejects if it does not become ready. */
-  async startAgain(): Promise<void> {
+  /** Starts the supervisor on the same directory (again), `more` after the flags that it always has. Rejects if it does not become ready. */
+  async startAgain(more: readonly string[] = []): Promise<void> {
     const log = createWriteStream(join(this.dataDir, "supervisor.log"), { flags: "a" });
-    const child = spawn(process.execPath, [RANSOMEYE_BIN, "start", "--data-dir", this.dataDir, ...this.#flags], {
+    const child = spawn(process.execPath, [RANSOMEYE_BIN, "start", "--data-dir", this.dataDir, ...this.#flags, ...more], {
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...this.#environment },
@@ -150,16 +150,20 @@ export class RunningSystem implements AsyncDisposable {
   }
 
   /** SIGKILLs one of this system's processes and returns its pid; `name` says which, where there are several of a kind. */
-  async kill(victim: Victim, name?: string): Promise<number> {
+  kill(victim: Victim, name?: string): Promise<number> {
+    return this.signal(victim, "SIGKILL", name);
+  }
+
+  /** The same with any signal. */
+  async signal(victim: Victim, signal: NodeJS.Signals, name?: string): Promise<number> {
     const pid = await this.#pidOf(victim, name);
-    process.kill(pid, "SIGKILL");
+    process.kill(pid, signal);
     return pid;
   }
 
   /** Makes one of them stand still until what is returned is disposed of. While it does it hears no request to end. */
   async standStill(victim: Victim, name?: string): Promise<AsyncDisposable> {
-    const pid = await this.#pidOf(victim, name);
-    process.kill(pid, "SIGSTOP");
+    const pid = await this.signal(victim, "SIGSTOP", name);
     return {
       async [Symbol.asyncDispose]() {
         process.kill(pid, "SIGCONT");
