@@ -6,9 +6,11 @@
  */
 import { daySizes, dropDay, ensurePartitions, type Pool } from "ransomeye-db";
 import { type DiskFacts, diskFacts, sleep } from "ransomeye-kernel";
-import { type BusControl, openPostgresControl } from "ransomeye-pipeline";
+import { relayOutbox } from "ransomeye-engine";
+import { type BusControl, type MessageLog, openPostgresControl } from "ransomeye-pipeline";
 import { busPaused, busResumed, keeperFailed, retentionHeld } from "../events.ts";
 import { roleConnections } from "../supervisor/connection_budget.ts";
+import { openMessageLog } from "./log_place.ts";
 import { assertLogIsHere, LogKeeper, openLogElsewhere } from "./log_elsewhere.ts";
 import { daysToDrop, diskVerdict } from "./keeper_rules.ts";
 import { openRolePool } from "./pools.ts";
@@ -17,6 +19,7 @@ import type { Role, RoleContext } from "./role_process.ts";
 const diskMs = 1000;
 const retentionMs = 60_000;
 const partitionsMs = 600_000;
+const relayMs = 250;
 /** Of a log that lies elsewhere. */
 const mirrorMs = 250;
 const trimMs = 2000;
@@ -38,12 +41,15 @@ export const keeperRole: Role = async (context) => {
       await here.pause(reason);
     },
   };
+  const messages = await openMessageLog(context, pool);
   const log = elsewhere === undefined ? undefined : new LogKeeper(context, pool, elsewhere);
 
   const tasks: readonly (readonly [name: string, everyMs: number, work: () => Promise<void>])[] = [
     ["disk", diskMs, () => watchDisk(context, pool, control)],
     ["retention", retentionMs, () => retain(context, pool)],
     ["partitions", partitionsMs, async () => void (await ensurePartitions({ pool, clock, telemetry }))],
+    ["outbox", relayMs, async () => void (await relayOutbox({ pool, log: messages }))],
+    ["streams", retentionMs, () => trimStreams(messages)],
     ...(log === undefined
       ? []
       : [
@@ -84,6 +90,10 @@ async function watchDisk({ begin, dataDir, telemetry }: RoleContext, pool: Pool,
     await control.pause(null);
     telemetry.emit(busResumed, { freeBytes: facts.freeBytes });
   }
+}
+
+async function trimStreams(messages: MessageLog): Promise<void> {
+  for (const stream of messages.streams) await messages.trim(stream);
 }
 
 async function retain({ begin, clock, telemetry }: RoleContext, pool: Pool): Promise<void> {

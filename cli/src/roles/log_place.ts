@@ -9,12 +9,15 @@ import {
   type FrameAppender,
   type FrameReader,
   type Groups,
+  type MessageLog,
   openPostgresAppender,
   openPostgresConsumer,
   openPostgresControl,
+  openPostgresMessages,
   openRedisAppender,
   openRedisConsumer,
   openRedisControl,
+  openRedisMessages,
   type RedisBusOptions,
   type StoredProgress,
 } from "ransomeye-pipeline";
@@ -55,6 +58,15 @@ export async function openEngineLog(context: RoleContext, pool: Pool): Promise<E
   if (redis === undefined) return { bus: consumer, groups: consumer };
   const bus = await openRedisConsumer(redis);
   return { bus, groups: consumer, progress: bus };
+}
+
+/** The message streams, where the log lies. */
+export async function openMessageLog(context: RoleContext, pool: Pool): Promise<MessageLog> {
+  const redis = redisLog(context);
+  if (redis === undefined) return openPostgresMessages({ pool, telemetry: context.telemetry });
+  const log = await openRedisMessages(redis);
+  context.lifetime.defer("messages", () => log.close());
+  return log;
 }
 
 /** What the registry holds of the log. */

@@ -13,8 +13,8 @@ const reserved = 20;
 /** Connections that one process of each role may open. */
 export function roleConnections(config: Config): Readonly<Record<"registry" | "keeper" | "gateway" | "engine", number>> {
   // A gateway: appends, and one for heads, epochs and counters. The engine: its writers, and frames, tails and leases. The registry: requests, and barring
-  // producers on the bus. The keeper: the disk's watch beside longer work.
-  return { registry: 3, keeper: 2, gateway: config.gateway.appendConnections + 1, engine: config.engine.writers + 4 };
+  // producers on the bus. The keeper: the disk's watch, messages and the log's mirror beside longer work.
+  return { registry: 3, keeper: 4, gateway: config.gateway.appendConnections + 1, engine: config.engine.writers + 4 };
 }
 
 /** Connections of the whole system, reserve included. */

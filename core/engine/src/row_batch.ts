@@ -16,7 +16,8 @@ import {
   uuidBytes,
   validatePayload,
 } from "ransomeye-ingestion/protocol";
-import type { BusEntry } from "ransomeye-pipeline";
+import type { BusEntry, Message } from "ransomeye-pipeline";
+import { attackMessage } from "./attack_messages.ts";
 import type { EngineCode } from "./codes.ts";
 import { reasonOfGap } from "./gap_reason.ts";
 import type { FrameFact } from "./sink_machine.ts";
@@ -30,6 +31,8 @@ export interface PreparedFrame extends FrameFact {
   readonly to: number;
   readonly deadLetters: readonly DeadLetter[];
   readonly gap: Gap | null;
+  /** What the message streams hear of it, written with its rows. */
+  readonly messages: readonly Message[];
   /** Bytes of payload that were read for it. */
   readonly payloadBytes: number;
   /** The entry itself, where frames are to be archived with their rows; else it is let go. */
@@ -137,6 +140,7 @@ export class RowBatch {
     const start = encoder.mark();
     const producer = uuidBytes(link.producer);
     const deadLetters: DeadLetter[] = [];
+    const messages: Message[] = [];
     let nextInvalid = 0;
     for (let line = 0; line < link.count; line++) {
       const from = lineStarts[line] as number;
@@ -156,6 +160,7 @@ export class RowBatch {
       const before = encoder.mark();
       try {
         this.#encodeRow(entry, producer, line, from, to - from, encoder);
+        if (entry.producerKind === "honeypot") messages.push(attackMessage(entry, line, this.#columns));
       } catch (error) {
         encoder.truncate(before);
         deadLetters.push(
@@ -163,7 +168,7 @@ export class RowBatch {
         );
       }
     }
-    return { rows: encoder.rows - start.rows, deadLettered: deadLetters.length, gapDeclared: 0, deadLetters, gap: null };
+    return { rows: encoder.rows - start.rows, deadLettered: deadLetters.length, gapDeclared: 0, deadLetters, gap: null, messages };
   }
 
   #encodeRow(entry: BusEntry, producer: Buffer, line: number, byteOffset: number, byteLength: number, encoder: BinaryCopyEncoder): void {
@@ -205,7 +210,7 @@ export class RowBatch {
 }
 
 /** What became of a frame's sequence numbers. */
-type Settled = Pick<PreparedFrame, "rows" | "deadLettered" | "gapDeclared" | "deadLetters" | "gap">;
+type Settled = Pick<PreparedFrame, "rows" | "deadLettered" | "gapDeclared" | "deadLetters" | "gap" | "messages">;
 
 const identityCodec = 0;
 /** The end mark of binary COPY is one 16-bit -1. */
@@ -229,7 +234,7 @@ function placeOf(entry: BusEntry): { receivedUs: number; producer: string; epoch
 function wholeFrame(entry: BusEntry, code: string, detail: string): Settled {
   const { firstSeq, count } = entry.link;
   const deadLetter = { ...placeOf(entry), firstSeq, count, line: null, byteOffset: null, byteLength: null, code, detail };
-  return { rows: 0, deadLettered: count, gapDeclared: 0, deadLetters: [deadLetter], gap: null };
+  return { rows: 0, deadLettered: count, gapDeclared: 0, deadLetters: [deadLetter], gap: null, messages: [] };
 }
 
 function oneLine(entry: BusEntry, line: number, from: number, to: number, code: string, detail: string): DeadLetter {
@@ -245,7 +250,7 @@ function reasonOf(payload: Buffer, from: number, to: number): string {
 function declaredLost(entry: BusEntry): Settled {
   const { firstSeq, count } = entry.link;
   const gap = { ...placeOf(entry), firstSeq, count, reason: reasonOfGap(entry.payload) };
-  return { rows: 0, deadLettered: 0, gapDeclared: count, deadLetters: [], gap };
+  return { rows: 0, deadLettered: 0, gapDeclared: count, deadLetters: [], gap, messages: [] };
 }
 
 function textOrNull(encoder: BinaryCopyEncoder, value: ColumnText): void {

@@ -21,6 +21,7 @@ import {
   settledOffset,
   writeDeadLetters,
   writeGaps,
+  writeOutbox,
 } from "./sink_statements.ts";
 import { type CommitGroup, type RunOutcome, type SinkStore, type StoreRun, countsOf, offsetOf } from "./sink_store.ts";
 import { disposition, sqlState } from "./sqlstate.ts";
@@ -147,6 +148,10 @@ export class PostgresSink implements SinkStore {
       await writeGaps(
         client,
         frames.map((frame) => frame.gap).filter((gap): gap is Gap => gap !== null),
+      );
+      await writeOutbox(
+        client,
+        frames.flatMap((frame) => frame.messages),
       );
       await closeEpochs(client, plan.closed);
       if (!(await moveHeads(client, plan.heads, this.#options.clock.nowUs()))) {
