@@ -41,6 +41,7 @@ export type CliCode =
   | "CLI_IDENTITY_MISSING"
   | "CLI_KIND_MISMATCH"
   | "CLI_EVENT_NOT_FOUND"
+  | "CLI_DEAD_LETTER_NOT_FOUND"
   | "CLI_RUN_NOT_FOUND"
   | "CLI_FILE"
   | "CLI_DISK"
@@ -106,6 +107,12 @@ export const CLI_CODES: CodeTable<CliCode> = {
     disposition: "reject",
     meaning: "A record's format does not fit the kind of the producer that should sign it (R-35).",
     next: "Ship it under a producer of the fitting kind, or leave --producer out and let the format choose.",
+  },
+  CLI_DEAD_LETTER_NOT_FOUND: {
+    stage: "command",
+    disposition: "reject",
+    meaning: "No dead letter of this id, or none that is open and chosen by the filters, is in the stream.",
+    next: "`ransomeye dlq list --state all` shows those that the stream still holds.",
   },
   CLI_EVENT_NOT_FOUND: {
     stage: "query",
@@ -175,6 +182,7 @@ const exitOfCode: Readonly<Record<CliCode, ExitName>> = {
   CLI_IDENTITY_MISSING: "not_found",
   CLI_KIND_MISMATCH: "partial",
   CLI_EVENT_NOT_FOUND: "not_found",
+  CLI_DEAD_LETTER_NOT_FOUND: "not_found",
   CLI_RUN_NOT_FOUND: "not_found",
   CLI_FILE: "usage",
   CLI_DISK: "found",

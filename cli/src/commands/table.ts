@@ -9,6 +9,7 @@ import { authorityRetireCommand, authorityRotateCommand, authorityShowCommand } 
 import { acceptCloneCommand, clonesCommand } from "./clones.ts";
 import type { CommandSpec } from "./command.ts";
 import { configShowCommand, configValidateCommand } from "./config.ts";
+import { dlqDiscardCommand, dlqListCommand, dlqRedriveCommand, dlqShowCommand } from "./dlq.ts";
 import { doctorCommand } from "./doctor.ts";
 import { enrolCommand } from "./enrol.ts";
 import { eventCommand } from "./event.ts";
@@ -52,6 +53,10 @@ export const commandTable: readonly CommandSpec[] = [
   configShowCommand,
   doctorCommand,
   reconcileCommand,
+  dlqListCommand,
+  dlqShowCommand,
+  dlqRedriveCommand,
+  dlqDiscardCommand,
   restartCommand,
   roleCommand,
 ];

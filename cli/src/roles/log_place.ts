@@ -21,20 +21,29 @@ import {
   type RedisBusOptions,
   type StoredProgress,
 } from "ransomeye-pipeline";
+import type { BusServers } from "../supervisor/bus_file.ts";
 import type { RoleContext } from "./role_process.ts";
+
+/** What the configuration says of the log's servers, as the bus wants it. */
+export function busOptions({
+  url,
+  durability,
+  replicasMin,
+  replicaWaitMs,
+  unverified,
+  keyPrefix,
+}: BusServers): Omit<RedisBusOptions, "clock" | "telemetry"> {
+  const level =
+    durability === "replicated"
+      ? ({ level: "replicated", replicas: replicasMin, waitMs: replicaWaitMs } as const)
+      : ({ level: "local" } as const);
+  return { url, prefix: keyPrefix, durability: level, unverified };
+}
 
 /** How the log's servers are reached; undefined where the log lies in our database. */
 export function redisLog({ begin, clock, telemetry }: RoleContext): RedisBusOptions | undefined {
   if (begin.busUrl === undefined) return undefined;
-  const { durability, replicasMin, replicaWaitMs, unverified, keyPrefix } = begin.config.bus;
-  return {
-    url: begin.busUrl,
-    prefix: keyPrefix,
-    durability: durability === "replicated" ? { level: "replicated", replicas: replicasMin, waitMs: replicaWaitMs } : { level: "local" },
-    unverified,
-    clock,
-    telemetry,
-  };
+  return { ...busOptions({ ...begin.config.bus, url: begin.busUrl }), clock, telemetry };
 }
 
 /** What a gateway appends to. `pool` is asked for only where the log lies in our database. */

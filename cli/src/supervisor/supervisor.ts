@@ -20,6 +20,7 @@ import { openGatewaySocket } from "./gateway_address.ts";
 import { GateDesk } from "./gate_desk.ts";
 import { processNames } from "./process_names.ts";
 import { metricsSocketName, type RoleBegin, registrySocketName } from "./ipc.ts";
+import { writeBusFile } from "./bus_file.ts";
 import { redisUrl } from "./bus_url.ts";
 import { acquireLock } from "./lock.ts";
 import { LogFile } from "./log_file.ts";
@@ -110,6 +111,8 @@ export class Supervisor {
     this.#release = await acquireLock(dataDir.lockFile);
     try {
       await takeOver(dataDir, clock, console.say);
+      const busUrl = redisUrl(config);
+      await writeBusFile(dataDir, busUrl === undefined ? undefined : { ...config.bus, url: busUrl });
       this.#startedUs = clock.nowUs();
       this.#socketDir = await makeRuntimeDirectory(dataDir.root);
       const telemetry = await this.#openTelemetry();

@@ -5,21 +5,14 @@
  * Forbids: looking into tables: the stream is read as a consumer reads it.
  */
 import assert from "node:assert/strict";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { test } from "node:test";
-import { openPool, readSecrets, roleConnection } from "ransomeye-db";
 import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
-import { recordingTelemetry, systemClock, systemEnvironment, systemRandom } from "ransomeye-kernel";
-import {
-  type AttackPayload,
-  type MessageLog,
-  MessageQueueManager,
-  openPostgresMessages,
-  openRedisMessages,
-  StreamName,
-} from "ransomeye-pipeline";
+import { recordingTelemetry, systemClock, systemRandom } from "ransomeye-kernel";
+import { type AttackPayload, MessageQueueManager, StreamName } from "ransomeye-pipeline";
 import { loadIdentity, openProducer } from "ransomeye-sdk";
 import { numberedEvent } from "../src/crash/numbered_events.ts";
+import { openStreams } from "../src/harness/system_streams.ts";
 import { RunningSystem, type Victim } from "../src/harness/running_system.ts";
 
 const events = 2000;
@@ -30,25 +23,6 @@ const victims = new Map<number, Victim>([
   [1000, "keeper"],
   [1500, "engine"],
 ]);
-
-/** The system's message streams, as a consumer on this host opens them. */
-async function openStreams(system: RunningSystem): Promise<MessageLog> {
-  const telemetry = recordingTelemetry();
-  const url = systemEnvironment()["RANSOMEYE_BUS_URL"];
-  if (url !== undefined && url !== "")
-    return openRedisMessages({ url, prefix: basename(system.dataDir), durability: { level: "local" }, clock: systemClock, telemetry });
-  const { postgres } = await system.runtime();
-  assert.ok(postgres !== null);
-  const secrets = await readSecrets(join(system.dataDir, "secrets", "database.json"));
-  const pool = openPool({
-    connection: roleConnection(postgres, secrets, "ransomeye_consumer"),
-    max: 2,
-    applicationName: "attacks test",
-    telemetry,
-  });
-  const log = openPostgresMessages({ pool, telemetry });
-  return Object.assign(log, { close: () => pool.end() });
-}
 
 test("EB-11 R-27 each honeypot event is one message in stream:attacks, through kill -9 of engine and keeper", async () => {
   await using system = await RunningSystem.start();

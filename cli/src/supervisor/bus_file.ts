@@ -1,0 +1,34 @@
+/**
+ * Why it exists: commands beside a running system must find its message streams, also where --bus or the environment said where they are.
+ * Enforces: one file among the secrets (0600), written at each start: the servers' URL may hold a password.
+ * Forbids: use by roles: they are told over their own channel.
+ */
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type Config, writeFileAtomic } from "ransomeye-kernel";
+import type { DataDir } from "./data_dir.ts";
+
+/** How the servers of the log are reached, and how durable a change there has to be. */
+export interface BusServers extends Pick<Config["bus"], "durability" | "replicasMin" | "replicaWaitMs" | "unverified" | "keyPrefix"> {
+  readonly url: string;
+}
+
+function pathIn(dir: DataDir): string {
+  return join(dir.secrets, "bus.json");
+}
+
+/** Notes where the log lies; undefined: in the database. */
+export async function writeBusFile(dir: DataDir, servers: BusServers | undefined): Promise<void> {
+  if (servers === undefined) await rm(pathIn(dir), { force: true });
+  else await writeFileAtomic(pathIn(dir), `${JSON.stringify(servers)}\n`, 0o600);
+}
+
+/** Where the log of the system in this directory lies; undefined: in the database. */
+export async function readBusFile(dir: DataDir): Promise<BusServers | undefined> {
+  try {
+    return JSON.parse(await readFile(pathIn(dir), "utf8")) as BusServers;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
