@@ -9,6 +9,7 @@ import { deadLetterOf, retriesExceeded } from "../src/messages/dead_letter.ts";
 import { type Message, type MessagePriority, StreamName } from "../src/messages/message.ts";
 import type { DeadLetterPayload } from "../src/messages/payloads.ts";
 import type { Delivery, MessageLog, Taken } from "../src/messages/port.ts";
+import type { MessageLogOptions } from "../src/messages/settings.ts";
 import { producerId } from "./frames.ts";
 
 export interface MessageSubject {
@@ -22,7 +23,7 @@ export interface MessageSubject {
   readonly close: () => Promise<void>;
 }
 
-export type OpenMessages = (options?: { readonly entriesMax?: number; readonly groupDeadMs?: number }) => Promise<MessageSubject>;
+export type OpenMessages = (options?: Partial<MessageLogOptions>) => Promise<MessageSubject>;
 
 const attacks = StreamName.attacks;
 const leaseMs = 60_000;
@@ -278,8 +279,26 @@ function order(open: OpenMessages): void {
 
 function keeping(open: OpenMessages): void {
   describe("keeping", () => {
-    const subject = shared(open, { entriesMax: 20 });
+    const subject = shared(open, { entriesMax: 20, entriesUnreadMax: 20 });
     const [rewinding, vanishing] = [shared(open), shared(open)];
+    const roomy = shared(open, { entriesMax: 10, entriesUnreadMax: 40 });
+
+    test("EB-7 R-26 a group that is away stalls no publisher up to the bound of what is unread, and misses nothing", async () => {
+      const { log } = roomy();
+      await log.createGroup(attacks, "group:away", "beginning");
+      const sent = Array.from({ length: 40 }, (_, index) => attack(`${index}`));
+      for (const message of sent) assert.equal((await log.publish([message]))[0]?.kind, "published");
+      assert.equal((await log.publish([attack("too much")]))[0]?.kind, "full");
+      assert.equal(await log.trim(attacks), 0);
+      const { deliveries } = await take(log, "group:away", 64);
+      assert.deepEqual(
+        deliveries.map(nameOf),
+        sent.map((message) => nameOf({ message })),
+      );
+      for (const delivery of deliveries) await log.settle(delivery, { kind: "done" });
+      assert.equal(await log.trim(attacks), 30);
+      assert.equal((await log.read(attacks, 2, 0, 100)).length, 10);
+    });
 
     test("EB-7 BUS-5 a stream at its bound drops what everybody has settled, and is full before it drops anything else (R-26)", async () => {
       const { log } = subject();
@@ -340,7 +359,7 @@ function keeping(open: OpenMessages): void {
   });
 
   describe("dead groups", () => {
-    const subject = shared(open, { entriesMax: 4, groupDeadMs: 300 });
+    const subject = shared(open, { entriesMax: 4, entriesUnreadMax: 4, groupDeadMs: 300 });
 
     test("BUS-10 a group that is dead past its limit is not waited for; its place is kept, and what it missed is told", async () => {
       const { log, pass } = subject();

@@ -65,7 +65,7 @@ export async function playMessageHistories(
   await fc.assert(
     fc.asyncProperty(fc.array(move, { minLength: 10, maxLength: 60, size: "max" }), async (moves) => {
       const clock = new ManualClock();
-      const model = openMemoryMessages({ clock, entriesMax: 24 });
+      const model = openMemoryMessages({ clock, entriesMax: 24, entriesUnreadMax: 24 });
       const { log: real, close } = await fresh();
       const sent: Message[] = [];
       const out: Pair[] = [];

@@ -20,7 +20,7 @@ interface Scene {
 }
 
 function scene(options: { readonly entriesMax?: number; readonly leaseMs?: number } = {}): Scene {
-  const log = openMemoryMessages({ clock: systemClock, entriesMax: options.entriesMax ?? 200_000 });
+  const log = openMemoryMessages({ clock: systemClock, entriesUnreadMax: options.entriesMax ?? 200_000 });
   const telemetry = recordingTelemetry();
   const open = (producerId: string): MessageQueueManager =>
     new MessageQueueManager({

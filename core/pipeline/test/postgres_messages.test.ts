@@ -45,4 +45,4 @@ function subjectOn(opened: TestDatabase, options: Partial<MessageLogOptions>): M
 messageContract("postgres", (options = {}) => openOwn(options));
 
 test("R-11 BUS-6 BUS-7 the SQL functions and the pure machine answer every random history of a group alike", () =>
-  playMessageHistories(() => openEmptied({ entriesMax: 24 })));
+  playMessageHistories(() => openEmptied({ entriesMax: 24, entriesUnreadMax: 24 })));

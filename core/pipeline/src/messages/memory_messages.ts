@@ -34,7 +34,7 @@ import type {
   Taken,
   TakeOptions,
 } from "./port.ts";
-import { entriesAfterTrim, type MessageLogOptions, messageLogDefaults } from "./settings.ts";
+import { entriesAfterTrim, publishBound, type MessageLogOptions, messageLogDefaults } from "./settings.ts";
 
 interface Log {
   /** Entries low + 1 …; an entry that somebody removed by hand is undefined. */
@@ -84,8 +84,9 @@ class Messages implements MemoryMessages {
   #publishOne(message: Message): PublishOutcome {
     const stream = this.#stream(message.stream);
     if (stream.ids.has(message.message_id)) return { kind: "duplicate" };
-    if (entriesOf(stream) >= this.#o.entriesMax) this.#trim(stream, entriesAfterTrim(this.#o.entriesMax));
-    if (entriesOf(stream) >= this.#o.entriesMax) return { kind: "full", retryAfterMs };
+    const bound = publishBound(this.#o);
+    if (entriesOf(stream) >= bound) this.#trim(stream, entriesAfterTrim(this.#o.entriesMax));
+    if (entriesOf(stream) >= bound) return { kind: "full", retryAfterMs };
     const log = at(stream.logs, message.priority);
     const off = tailOf(log) + 1;
     const publishedUs = Math.max(this.#o.clock.nowUs(), log.entries.at(-1)?.publishedUs ?? 0);

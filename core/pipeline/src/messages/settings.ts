@@ -5,12 +5,19 @@
  */
 
 export interface MessageLogOptions {
-  /** Entries of a stream, all priorities together (BUS-5). */
+  /** Entries of a stream, all priorities together, that are kept after every group has settled them (BUS-5). */
   readonly entriesMax: number;
+  /** Entries that are kept for groups that have yet to settle them; beyond it publishers are told that the stream is full (R-26). At least `entriesMax`. */
+  readonly entriesUnreadMax: number;
   /** How long entries are kept that every group has settled. */
   readonly keepMsMax: number;
   /** A group that has not asked for so long is dead: nobody waits for it any more, its places are kept. */
   readonly groupDeadMs: number;
+}
+
+/** Where publishers are told that a stream is full. */
+export function publishBound({ entriesMax, entriesUnreadMax }: Pick<MessageLogOptions, "entriesMax" | "entriesUnreadMax">): number {
+  return Math.max(entriesMax, entriesUnreadMax);
 }
 
 /** Entries that a stream at its bound is trimmed to: a little below, so that not every message has to make its own room. */
@@ -20,6 +27,7 @@ export function entriesAfterTrim(entriesMax: number): number {
 
 export const messageLogDefaults: MessageLogOptions = {
   entriesMax: 100_000,
+  entriesUnreadMax: 100_000,
   keepMsMax: 7 * 24 * 3600 * 1000,
   groupDeadMs: 7 * 24 * 3600 * 1000,
 };

@@ -22,7 +22,7 @@ import type {
   TakeOptions,
 } from "../messages/port.ts";
 import { PublishQueue } from "../messages/publish_queue.ts";
-import { entriesAfterTrim, type MessageLogOptions, messageLogDefaults } from "../messages/settings.ts";
+import { entriesAfterTrim, publishBound, type MessageLogOptions, messageLogDefaults } from "../messages/settings.ts";
 import { BusError } from "../errors.ts";
 import { queryOnce } from "./connections.ts";
 import type { Stage } from "./failures.ts";
@@ -33,9 +33,12 @@ export interface PostgresMessagesOptions extends Partial<MessageLogOptions> {
   readonly telemetry: Telemetry;
 }
 
+/** The database is the archive: a group that is away for long stalls nobody. */
+const unreadMaxDefault = 10_000_000;
+
 /** Message streams in the database. */
 export function openPostgresMessages(options: PostgresMessagesOptions): MessageLog {
-  return new PostgresMessages({ ...messageLogDefaults, ...options });
+  return new PostgresMessages({ ...messageLogDefaults, entriesUnreadMax: unreadMaxDefault, ...options });
 }
 
 interface TakenRow {
@@ -114,7 +117,7 @@ class PostgresMessages implements MessageLog {
       letter.priority,
       letter.message_id,
       JSON.stringify(letter),
-      this.#o.entriesMax,
+      publishBound(this.#o),
     ];
     for (;;) {
       const said = await this.#said("message_bury", text, values);
@@ -174,7 +177,7 @@ class PostgresMessages implements MessageLog {
       messages.map(({ message_id }) => message_id),
       messages.map((message) => JSON.stringify(message)),
     ];
-    const rows = await this.#ask<{ said: string }>("change", "message_publish", text, [stream, this.#o.entriesMax, ...columns]);
+    const rows = await this.#ask<{ said: string }>("change", "message_publish", text, [stream, publishBound(this.#o), ...columns]);
     return rows.map(({ said }) => {
       if (said === "duplicate") return { kind: "duplicate" };
       return said === "full" ? { kind: "full", retryAfterMs } : { kind: "published", off: Number(said) };

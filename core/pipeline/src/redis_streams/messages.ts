@@ -18,7 +18,7 @@ import type {
   TakeOptions,
 } from "../messages/port.ts";
 import { PublishQueue } from "../messages/publish_queue.ts";
-import { entriesAfterTrim, type MessageLogOptions } from "../messages/settings.ts";
+import { entriesAfterTrim, publishBound, type MessageLogOptions } from "../messages/settings.ts";
 import { BusError } from "../errors.ts";
 import type { Argument, Call } from "./link.ts";
 import { MessageKeys } from "./message_keys.ts";
@@ -87,7 +87,7 @@ export class RedisMessages implements MessageLog {
       this.#keys.log(dead, deadLetter.priority),
     ];
     const letter = [String(deadLetter.priority), deadLetter.message_id, JSON.stringify(deadLetter)];
-    const args = [String(priority), String(off), String(token), ...letter, String(this.#o.entriesMax)];
+    const args = [String(priority), String(off), String(token), ...letter, String(publishBound(this.#o))];
     for (;;) {
       const said = await this.#change(scripts.messageBury, keys, args).catch(fullIfOutOfMemory);
       if (textOf(said) !== "full") return outcomeOf(said);
@@ -161,7 +161,7 @@ export class RedisMessages implements MessageLog {
   async #publishOnce(stream: StreamName, messages: readonly Message[]): Promise<PublishOutcome[]> {
     const keys = [this.#keys.ends(stream), this.#keys.ids(stream), ...this.#keys.logs(stream)];
     const args = [
-      String(this.#o.entriesMax),
+      String(publishBound(this.#o)),
       ...messages.flatMap((message) => [String(message.priority), message.message_id, JSON.stringify(message)]),
     ];
     const reply = await this.#change(scripts.messagePublish, keys, args).catch(fullIfOutOfMemory);
