@@ -210,36 +210,40 @@ BEGIN
   END IF;
 END $$;
 
--- Ends a delivery, if it is still the current one. p_kind: done, retry (p_reason, p_delay_ms), release.
-CREATE FUNCTION bus.message_settle(p_stream text, p_grp text, p_priority smallint, p_off bigint, p_token bigint, p_kind text, p_reason text, p_delay_ms bigint)
-RETURNS text LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- Ends deliveries of one group, each if it is still the current one. Kinds: done, retry (reason, delay_ms), release. 'settled' or 'fenced' for each.
+CREATE FUNCTION bus.message_settle(p_stream text, p_grp text, p_priorities smallint[], p_offs bigint[], p_tokens bigint[], p_kinds text[], p_reasons text[],
+  p_delays_ms bigint[])
+RETURNS text[] LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  v_now   bigint;
-  v_token bigint;
-  v_out   bus.message_out;
+  v_answer text[] := '{}';
+  v_now    bigint;
+  v_token  bigint;
+  v_member text;
 BEGIN
-  IF num_nulls(p_stream, p_grp, p_priority, p_off, p_token, p_kind, p_reason, p_delay_ms) > 0 OR p_kind NOT IN ('done', 'retry', 'release') THEN
+  IF num_nulls(p_stream, p_grp, p_priorities, p_offs, p_tokens, p_kinds, p_reasons, p_delays_ms) > 0 OR num_nulls(VARIADIC p_kinds) > 0
+    OR NOT p_kinds <@ ARRAY['done', 'retry', 'release'] THEN
     RAISE EXCEPTION 'an argument is null, or no settlement' USING ERRCODE = 'RB001';
   END IF;
   PERFORM bus.force_barrier();
-  PERFORM FROM bus.message_group g WHERE g.stream = p_stream AND g.grp = p_grp FOR UPDATE;
-  SELECT * INTO v_out FROM bus.message_out o
-  WHERE o.stream = p_stream AND o.grp = p_grp AND o.priority = p_priority AND o.off = p_off AND o.token = p_token;
-  IF NOT FOUND THEN
-    RETURN 'fenced';
-  END IF;
-  IF p_kind = 'done' THEN
-    DELETE FROM bus.message_out o WHERE o.stream = p_stream AND o.grp = p_grp AND o.priority = p_priority AND o.off = p_off;
-    RETURN 'settled';
-  END IF;
+  SELECT g.token INTO v_token FROM bus.message_group g WHERE g.stream = p_stream AND g.grp = p_grp FOR UPDATE;
   v_now := bus.clock_us();
-  UPDATE bus.message_group g SET token = greatest(g.token + 1, v_now) WHERE g.stream = p_stream AND g.grp = p_grp RETURNING g.token INTO v_token;
-  UPDATE bus.message_out o SET member = '', token = v_token,
-    deliveries = o.deliveries - CASE WHEN p_kind = 'release' THEN 1 ELSE 0 END,
-    due_us = v_now + CASE WHEN p_kind = 'retry' THEN p_delay_ms * 1000 ELSE 0 END,
-    failures = CASE WHEN p_kind = 'retry' THEN o.failures || jsonb_build_object('at_us', v_now, 'member', v_out.member, 'reason', p_reason) ELSE o.failures END
-  WHERE o.stream = p_stream AND o.grp = p_grp AND o.priority = p_priority AND o.off = p_off;
-  RETURN 'settled';
+  FOR i IN 1 .. cardinality(p_offs) LOOP
+    IF p_kinds[i] = 'done' THEN
+      DELETE FROM bus.message_out o
+      WHERE o.stream = p_stream AND o.grp = p_grp AND o.priority = p_priorities[i] AND o.off = p_offs[i] AND o.token = p_tokens[i];
+    ELSE
+      v_token := greatest(v_token + 1, v_now);
+      UPDATE bus.message_out o SET member = '', token = v_token,
+        deliveries = o.deliveries - CASE WHEN p_kinds[i] = 'release' THEN 1 ELSE 0 END,
+        due_us = v_now + CASE WHEN p_kinds[i] = 'retry' THEN p_delays_ms[i] * 1000 ELSE 0 END,
+        failures = CASE WHEN p_kinds[i] = 'retry'
+          THEN o.failures || jsonb_build_object('at_us', v_now, 'member', o.member, 'reason', p_reasons[i]) ELSE o.failures END
+      WHERE o.stream = p_stream AND o.grp = p_grp AND o.priority = p_priorities[i] AND o.off = p_offs[i] AND o.token = p_tokens[i];
+    END IF;
+    v_answer := v_answer || CASE WHEN FOUND THEN 'settled' ELSE 'fenced' END;
+  END LOOP;
+  UPDATE bus.message_group g SET token = v_token WHERE g.stream = p_stream AND g.grp = p_grp AND g.token <> v_token;
+  RETURN v_answer;
 END $$;
 
 -- Prolongs leases that are still in force; gives their tokens.

@@ -35,15 +35,18 @@ end
 local function known_at(producer, epoch, first_seq)
   local at = redis.call('HGET', producer.key, 'f:' .. epoch .. '.' .. first_seq)
   if at then
-    local found = redis.call('XRANGE', KEYS[2], at .. '-0', at .. '-0')
-    if found[1] then return 'frame', found[1][2][4] end
-    -- Somebody has removed the entry by hand. Nobody can compare any more, and nobody is accused without evidence.
+    local meta = meta_of(redis.call('XRANGE', KEYS[2], at .. '-0', at .. '-0')[1])
+    if meta then return 'frame', meta end
+    -- Somebody has removed or changed the entry by hand. Nobody can compare any more, and nobody is accused without evidence.
     return 'trimmed', nil
   end
   local head = producer.head
   if tonumber(epoch) == head.low_epoch and tonumber(first_seq) <= head.low_seq then return 'trimmed' end
   return 'none'
 end
+
+-- All are looked at before the first write, so that a script which cannot go on has changed nothing.
+for place = 4, #KEYS do producer_at(place) end
 
 for a = 4, #ARGV, 12 do
   local producer = producer_at(tonumber(ARGV[a]))

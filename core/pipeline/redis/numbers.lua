@@ -7,3 +7,10 @@ local function clock_us()
   local now = redis.call('TIME')
   return tonumber(now[1]) * 1000000 + tonumber(now[2])
 end
+
+-- What to answer where the state at this key is not of the caller's bus, or gone; else nil.
+local function other_generation(state, generation)
+  local found = redis.call('HGET', state, 'generation')
+  if found == generation then return nil end
+  return { 'generation', found or '' }
+end

@@ -9,5 +9,9 @@ if ARGV[2] == '1' and redis.call('EXISTS', KEYS[2]) == 0 then
     'low_hash', ARGV[6], 'paused', '', 'version_min', '0')
   generation = ARGV[1]
 end
-if generation == ARGV[1] then redis.call('HSET', KEYS[1], 'epoch_openings_per_day_max', ARGV[3]) end
+if generation == ARGV[1] then
+  -- A full server allows removing, and after it the rest.
+  redis.call('HDEL', KEYS[1], 'epoch_openings_per_day_max')
+  redis.call('HSET', KEYS[1], 'epoch_openings_per_day_max', ARGV[3])
+end
 return { generation or '' }

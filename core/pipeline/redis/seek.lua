@@ -11,11 +11,12 @@ while low < high do
   local middle = math.floor((low + high + 1) / 2)
   local id = text(middle) .. '-0'
   local entry = redis.call('XRANGE', KEYS[2], id, id)[1]
-  -- A hole: whoever reads from here on will be told.
-  if not entry then return found end
+  local meta = meta_of(entry)
+  -- A hole, or none of ours: whoever reads from here on will be told.
+  if not meta then return found end
   if tonumber(entry[2][2]) < before then
     low = middle
-    found = { text(middle), entry[2][2], string.sub(entry[2][4], 1, 32) }
+    found = { text(middle), entry[2][2], string.sub(meta, 1, 32) }
   else
     high = middle - 1
   end

@@ -34,6 +34,10 @@ export class Subscription<Stream extends StreamName> {
   readonly #closed = new AbortController();
   #wake = new AbortController();
   readonly #ended = new AbortController();
+  /** One fetch and one pause for all who wait. */
+  #fetching: Promise<number | null> | undefined;
+  #idling: Promise<void> | undefined;
+  #isFull = false;
   readonly #keeping: Promise<void>;
 
   constructor(options: SubscriptionOptions) {
@@ -54,10 +58,11 @@ export class Subscription<Stream extends StreamName> {
       const next = this.#ready.shift();
       if (next !== undefined && !next.isEnded) return next;
       if (next !== undefined) continue;
-      this.#wake = new AbortController();
-      const dueMs = await this.#fetch();
+      this.#fetching ??= this.#fetch().finally(() => (this.#fetching = undefined));
+      const dueMs = await this.#fetching;
       if (this.#ready.length > 0) continue;
-      await this.#pause(Math.max(idleMsMin, Math.min(idleMs, dueMs ?? idleMs)));
+      this.#idling ??= this.#pause(Math.max(idleMsMin, Math.min(idleMs, dueMs ?? idleMs))).finally(() => (this.#idling = undefined));
+      await this.#idling;
       idleMs = Math.min(idleMsMax, idleMs * 2);
     }
     return undefined;
@@ -77,8 +82,10 @@ export class Subscription<Stream extends StreamName> {
   /** Fetches what there is room for; gives when something is due by itself. */
   async #fetch(): Promise<number | null> {
     const { log, stream, group, member, leaseMs, prefetch, telemetry } = this.#o;
+    this.#wake = new AbortController();
     const room = prefetch - this.#held.size;
-    if (room <= 0) return null;
+    this.#isFull = room <= 0;
+    if (this.#isFull) return null;
     try {
       const { deliveries, missing, nextDueMs } = await log.take(stream, group, member, { max: room, leaseMs });
       for (const { priority, fromOff, toOff } of missing)
@@ -97,6 +104,8 @@ export class Subscription<Stream extends StreamName> {
     const held: Held<Stream> = new Held(delivery, this.#o, () => {
       this.#held.delete(held);
       this.#endIfEmpty();
+      // Whoever waits for room need not wait for the clock.
+      if (this.#isFull) this.wake();
     });
     const { message } = delivery;
     if (message.redriven !== undefined && message.redriven.group !== group) {

@@ -21,7 +21,7 @@ import type {
   Taken,
   TakeOptions,
 } from "../messages/port.ts";
-import { PublishQueue } from "../messages/publish_queue.ts";
+import { Gathering } from "../messages/gathering.ts";
 import { entriesAfterTrim, publishBound, type MessageLogOptions, messageLogDefaults } from "../messages/settings.ts";
 import { BusError } from "../errors.ts";
 import { queryOnce } from "./connections.ts";
@@ -56,17 +56,23 @@ interface TakenRow {
 
 const retryAfterMs = 1000;
 
+interface Ended {
+  readonly delivery: DeliveryRef;
+  readonly settlement: Settlement;
+}
+
 class PostgresMessages implements MessageLog {
   readonly streams: readonly StreamName[] = Object.values(streamNames);
   readonly #o: MessageLogOptions & { readonly pool: Pool; readonly telemetry: Telemetry };
-  readonly #queue = new PublishQueue((stream, messages) => this.#publish(stream, messages));
+  readonly #publishing = new Gathering<Message, PublishOutcome>((stream, messages) => this.#publish(stream as StreamName, messages));
+  readonly #settling = new Gathering<Ended, SettleOutcome>((_group, ended) => this.#settle(ended));
 
   constructor(options: MessageLogOptions & { readonly pool: Pool; readonly telemetry: Telemetry }) {
     this.#o = options;
   }
 
   publish(messages: readonly Message[]): Promise<PublishOutcome[]> {
-    return Promise.all(messages.map((message) => this.#queue.publish(message)));
+    return Promise.all(messages.map((message) => this.#publishing.add(message.stream, message)));
   }
 
   async createGroup(stream: StreamName, group: string, start: GroupStart): Promise<void> {
@@ -99,10 +105,8 @@ class PostgresMessages implements MessageLog {
     return kept;
   }
 
-  async settle({ stream, group, priority, off, token }: DeliveryRef, settlement: Settlement): Promise<SettleOutcome> {
-    const told = settlement.kind === "retry" ? [settlement.reason.replaceAll("\0", "\ufffd"), settlement.delayMs] : ["", 0];
-    const text = "SELECT bus.message_settle($1, $2, $3::smallint, $4, $5, $6, $7, $8) AS said";
-    return this.#said("message_settle", text, [stream, group, priority, off, token, settlement.kind, ...told]) as Promise<SettleOutcome>;
+  settle(delivery: DeliveryRef, settlement: Settlement): Promise<SettleOutcome> {
+    return this.#settling.add(`${delivery.stream} ${delivery.group}`, { delivery, settlement });
   }
 
   async bury({ stream, group, priority, off, token }: DeliveryRef, letter: Message): Promise<SettleOutcome | "full"> {
@@ -157,6 +161,22 @@ class PostgresMessages implements MessageLog {
 
   async close(): Promise<void> {
     // The pool belongs to whoever opened it.
+  }
+
+  async #settle(ended: readonly Ended[]): Promise<SettleOutcome[]> {
+    const { stream, group } = (ended[0] as Ended).delivery;
+    const columns = [
+      ended.map(({ delivery }) => delivery.priority),
+      ended.map(({ delivery }) => delivery.off),
+      ended.map(({ delivery }) => delivery.token),
+      ended.map(({ settlement }) => settlement.kind),
+      ended.map(({ settlement }) => (settlement.kind === "retry" ? settlement.reason.replaceAll("\0", "\ufffd") : "")),
+      ended.map(({ settlement }) => (settlement.kind === "retry" ? settlement.delayMs : 0)),
+    ];
+    const text =
+      "SELECT unnest(bus.message_settle($1, $2, $3::smallint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[])) AS said";
+    const rows = await this.#ask<{ said: SettleOutcome }>("change", "message_settle", text, [stream, group, ...columns]);
+    return rows.map(({ said }) => said);
   }
 
   async #publish(stream: StreamName, messages: readonly Message[]): Promise<PublishOutcome[]> {

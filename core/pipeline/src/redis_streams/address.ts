@@ -8,29 +8,41 @@ import { BusError } from "../errors.ts";
 import type { LinkOptions } from "./link.ts";
 
 const defaultPort = 6379;
-const pattern = /^(rediss?):\/\/(?:([^:@/]*)(?::([^@/]*))?@)?([^/?#]+)(?:\/(\d{1,3})?)?$/;
+const pattern = /^(rediss?):\/\/(?:([^:@/]*)(?::([^@/]*))?@)?([^/?#@]+)(?:\/(\d{1,3})?)?$/;
+const socketPattern = /^redis\+unix:\/\/(\/.+)$/;
 
 /** One entry for each host. @throws BusError BUS_BAD_ARGUMENT */
 export function parseServers(url: string): LinkOptions[] {
-  if (url.startsWith("redis+unix://")) return [{ path: decodeURIComponent(url.slice("redis+unix://".length)) }];
+  const path = socketPattern.exec(url)?.[1];
+  if (path !== undefined) return [{ path: decoded(path) }];
   const found = pattern.exec(url);
   if (found === null)
     throw new BusError("BUS_BAD_ARGUMENT", "a bus on Redis is named redis://host:port, rediss://host:port or redis+unix:///path");
   const [, scheme, user, password, hosts, database] = found;
   const common: LinkOptions = {
-    ...(user ? { username: decodeURIComponent(user) } : {}),
-    ...(password ? { password: decodeURIComponent(password) } : {}),
+    ...(user ? { username: decoded(user) } : {}),
+    ...(password ? { password: decoded(password) } : {}),
     ...(database ? { db: Number(database) } : {}),
     ...(scheme === "rediss" ? { tls: {} } : {}),
   };
-  return (hosts as string).split(",").map((text) => ({ ...common, ...hostOf(text) }));
+  return (hosts as string).split(",").map((text, index) => ({ ...common, ...hostOf(text, index + 1) }));
 }
 
-function hostOf(text: string): { host: string; port: number } {
+/** The text is not told: it may be a password to which an `@` is missing. */
+function hostOf(text: string, number: number): { host: string; port: number } {
   const found = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(text);
   const port = Number(found?.[2] ?? defaultPort);
-  if (found === null || port < 1 || port > 65_535) throw new BusError("BUS_BAD_ARGUMENT", `${text} is not host:port`);
+  if (found === null || port < 1 || port > 65_535)
+    throw new BusError("BUS_BAD_ARGUMENT", `host ${number} in the URL of the bus on Redis is not host:port`);
   return { host: (found[1] as string).replace(/^\[|\]$/g, ""), port };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new BusError("BUS_BAD_ARGUMENT", "a % in the URL of the bus on Redis is not followed by two hexadecimal digits of UTF-8");
+  }
 }
 
 /** A name for one server, fit to be shown. */

@@ -68,6 +68,18 @@ export function appendOutcomes(
   throw unexpected();
 }
 
+/** What a script has answered, if it has found our bus. @throws BusError BUS_HISTORY_DIVERGED */
+export function ofSameBus(reply: Reply | undefined): Reply | undefined {
+  if (Array.isArray(reply) && Buffer.isBuffer(reply[0]) && textOf(reply[0]) === "generation") throw otherGeneration(reply[1]);
+  return reply;
+}
+
+/** The generation that a state has named must be ours. @throws BusError BUS_HISTORY_DIVERGED */
+export function assertSame(found: Reply | undefined, generation: string): void {
+  const said = found === null || found === undefined ? Buffer.alloc(0) : found;
+  if (textOf(said) !== generation) throw otherGeneration(said);
+}
+
 /** Another bus stands where ours was, or none. */
 export function otherGeneration(found: Reply | undefined): BusError {
   const generation = textOf(found);

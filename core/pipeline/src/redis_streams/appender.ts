@@ -23,7 +23,7 @@ import type {
 } from "../bus.ts";
 import { BusError } from "../errors.ts";
 import { busCallFailed, busEpochLimited, busEpochOpened, busQueuedBytes } from "../events.ts";
-import { appendCall, appendOutcomes, otherGeneration, retryAfterMs } from "./append_call.ts";
+import { appendCall, appendOutcomes, assertSame, ofSameBus, otherGeneration, retryAfterMs } from "./append_call.ts";
 import type { Backlogs } from "./backlog.ts";
 import type { BusPlace } from "./bus_place.ts";
 import { decodeHead } from "./heads.ts";
@@ -109,8 +109,11 @@ export class RedisAppender implements FrameAppender {
     await Promise.all(
       [...placesBy(producers, (producer) => partitionOf(producer, this.partitions))].map(async ([part, places]) => {
         const own = places.map((place) => producers[place] as string);
+        const state = keys.partitionState(part);
         const calls = own.map((producer): Call => ({ command: ["HMGET", keys.producer(part, producer), "head", "stored"] }));
-        const replies = await this.#counted("heads_of", 0, () => servers.read(keys.partitionState(part), calls));
+        const which: Call = { command: ["HGET", state, "generation"] };
+        const [said, ...replies] = await this.#counted("heads_of", 0, () => servers.read(state, [which, ...calls]));
+        assertSame(said, this.generation);
         for (const [index, producer] of own.entries()) {
           const [head, stored] = listOf(replies[index]);
           if (head !== null && head !== undefined) heads.set(producer, decodeHead(head, stored));
@@ -122,9 +125,12 @@ export class RedisAppender implements FrameAppender {
 
   async pressure({ incarnation, wantBytes }: PressureQuestion): Promise<BusPressure> {
     const { servers, keys, backlogs } = this.#o;
-    const [unfit, [paused], backlog] = await this.#counted("pressure", 0, () =>
-      Promise.all([servers.check(), servers.read(keys.state, [{ command: ["HGET", keys.state, "paused"] }]), backlogs.slowest()]),
+    const facts: Call = { command: ["HMGET", keys.state, "generation", "paused"] };
+    const [unfit, [reply], backlog] = await this.#counted("pressure", 0, () =>
+      Promise.all([servers.check(), servers.read(keys.state, [facts]), backlogs.slowest()]),
     );
+    const [generation, paused] = listOf(reply);
+    assertSame(generation, this.generation);
     const said = paused === null || paused === undefined ? "" : textOf(paused);
     const reason = said === "" ? unfit : said;
     return {
@@ -148,16 +154,21 @@ export class RedisAppender implements FrameAppender {
 
   async #lease(incarnation: string, wantBytes: number): Promise<number> {
     const { servers, keys } = this.#o;
-    const call: Call = { script: scripts.lease, keys: [keys.state, keys.leases], args: [incarnation, String(wantBytes), String(leaseMs)] };
+    const args = [this.generation, incarnation, String(wantBytes), String(leaseMs)];
+    const call: Call = { script: scripts.lease, keys: [keys.state, keys.leases], args };
     const [bytes] = await this.#counted("lease", 0, () => servers.change(keys.state, [call]));
-    return numberOf(bytes);
+    return numberOf(ofSameBus(bytes));
   }
 
-  /** Frames of other partitions' producers go where those live, to be told that they are misrouted; the script stores none of them. */
+  /**
+   * Frames of other partitions' producers go where those live, to be told that they are misrouted; the script stores none of them. They go first: if
+   * they cannot be asked there, nothing has been stored here.
+   */
   async #send(part: number, frames: readonly FrameAppend[], options: AppendOptions, bytes: number): Promise<AppendOutcome[]> {
     const startedMs = this.#o.clock.monotonicMs();
     const outcomes = new Array<AppendOutcome>(frames.length);
-    for (const [home, places] of placesBy(frames, ({ link }) => partitionOf(link.producer, this.partitions))) {
+    const homes = [...placesBy(frames, ({ link }) => partitionOf(link.producer, this.partitions))];
+    for (const [home, places] of homes.toSorted(([a], [b]) => Number(a === part) - Number(b === part))) {
       const own = places.map((place) => frames[place] as FrameAppend);
       const answers = await this.#counted("append", own.length, () => this.#sendTo(home, part, own, options));
       for (const [index, place] of places.entries()) outcomes[place] = answers[index] as AppendOutcome;

@@ -4,6 +4,7 @@
  * Forbids: changing anything.
  */
 import { type Clock } from "ransomeye-kernel";
+import { ofSameBus } from "./append_call.ts";
 import { type BusPlace, parts } from "./bus_place.ts";
 import { decodeSlot } from "./group_slots.ts";
 import type { Call } from "./link.ts";
@@ -26,7 +27,7 @@ export class Backlogs {
 
   /** Of the group that has most entries before it; the age is that of the oldest entry that any group has not committed. */
   async slowest(): Promise<Backlog> {
-    const { servers, keys, partitions } = this.#place;
+    const { servers, keys, partitions, generation } = this.#place;
     const [names] = await servers.read(keys.state, [{ command: ["SMEMBERS", keys.groups] }]);
     const groups = listOf(names).map(textOf);
     if (groups.length === 0) return { backlogEntries: 0, backlogMs: 0 };
@@ -41,9 +42,9 @@ export class Backlogs {
       parts(partitions).map(async (part) => {
         const offs = slots.map((slot) => decodeSlot(listOf(slot)[part])?.off ?? 0);
         const state = keys.partitionState(part);
-        const call: Call = { script: scripts.oldest, keys: [state, keys.log(part)], args: offs.map(String) };
+        const call: Call = { script: scripts.oldest, keys: [state, keys.log(part)], args: [generation, ...offs.map(String)] };
         const [reply] = await servers.read(state, [call]);
-        const [tail, , ...times] = listOf(reply);
+        const [tail, , ...times] = listOf(ofSameBus(reply));
         for (const [index, off] of offs.entries()) {
           behind[index] = (behind[index] ?? 0) + numberOf(tail) - off;
           const time = textOf(times[index]);

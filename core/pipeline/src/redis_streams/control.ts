@@ -3,20 +3,21 @@
  * Enforces: nobody is removed from under a group: first the floor rises below which no group begins, then entries go (R-11, R-26).
  * Forbids: use by gates and consumers; on the servers other ACL users have these commands.
  */
-import { partitionOf } from "../append_machine.ts";
+import { partitionOf, zeroHash } from "../append_machine.ts";
 import { checkPartition } from "../arguments.ts";
 import type { BusControl, Position } from "../bus.ts";
 import { BusError } from "../errors.ts";
-import { otherGeneration } from "./append_call.ts";
+import { assertSame, ofSameBus } from "./append_call.ts";
 import { type BusPlace, parts } from "./bus_place.ts";
 import { placeOf } from "./entry.ts";
-import { decodeSlot } from "./group_slots.ts";
+import { decodeSlot, type GroupSlot } from "./group_slots.ts";
 import type { Argument, Call } from "./link.ts";
-import { bytesOf, listOf, numberOf, textOf } from "./replies.ts";
+import { bytesOf, listOf, numberOf, type Reply, textOf } from "./replies.ts";
 import { scripts } from "./scripts.ts";
 
-/** Entries that go in one step, so that no step holds the server for long. */
+/** What goes in one step, so that no step holds the server for long. */
 const trimEntriesMax = 256;
+const trimBytesMax = 2 * 1024 * 1024;
 
 export class RedisControl implements BusControl {
   readonly #place: BusPlace;
@@ -27,8 +28,8 @@ export class RedisControl implements BusControl {
 
   async setRegistry({ versionMin, revoked }: { readonly versionMin: number; readonly revoked: readonly string[] }): Promise<boolean> {
     const { servers, keys, partitions, generation } = this.#place;
-    const [raised] = await servers.change(keys.state, [{ script: scripts.setVersion, keys: [keys.state], args: [String(versionMin)] }]);
-    if (textOf(raised) !== "1") return false;
+    const raise: Call = { script: scripts.setVersion, keys: [keys.state], args: [generation, String(versionMin)] };
+    if (textOf(ofSameBus((await servers.change(keys.state, [raise]))[0])) !== "1") return false;
     const answers = await Promise.all(
       parts(partitions).map(async (part) => {
         const state = keys.partitionState(part);
@@ -38,50 +39,53 @@ export class RedisControl implements BusControl {
           keys: [state, keys.revoked(part)],
           args: [generation, String(versionMin), ...own],
         };
-        return textOf((await servers.change(state, [call]))[0]);
+        return textOf(ofSameBus((await servers.change(state, [call]))[0]));
       }),
     );
-    if (answers.includes("")) throw otherGeneration(Buffer.alloc(0));
     return answers.every((answer) => answer === "1");
   }
 
   async pause(reason: string | null): Promise<void> {
-    const { servers, keys, partitions } = this.#place;
+    const { servers, keys, partitions, generation } = this.#place;
     const states = [keys.state, ...parts(partitions).map((part) => keys.partitionState(part))];
-    // Taking the old word away is allowed on a full server, too; after it the new one.
-    const calls = (state: string): Call[] => [
-      { command: ["HDEL", state, "paused"] },
-      ...(reason === null ? [] : [{ command: ["HSET", state, "paused", reason] } as const]),
-    ];
-    await Promise.all(states.map((state) => servers.change(state, calls(state))));
+    await Promise.all(
+      states.map(async (state) => {
+        const call: Call = { script: scripts.setPaused, keys: [state], args: [generation, reason ?? ""] };
+        ofSameBus((await servers.change(state, [call]))[0]);
+      }),
+    );
   }
 
   async trim(part: number, off: number): Promise<number> {
-    const { servers, keys, partitions } = this.#place;
+    const { servers, keys, partitions, generation } = this.#place;
     checkPartition(part, partitions);
     const groups = await this.#groups();
     const slots = await servers.read(
       keys.state,
       groups.map((group): Call => ({ command: ["HGET", keys.group(group), `s${part}`] })),
     );
-    const slowest = Math.min(...slots.map((slot) => decodeSlot(slot)?.off ?? 0));
+    const places = slots.map((slot) => decodeSlot(slot));
+    const slowest = Math.min(...places.map((place) => place?.off ?? 0));
     const state = keys.partitionState(part);
-    const [ends] = await servers.read(state, [{ command: ["HMGET", state, "off", "low_off"] }]);
-    const [tail, lowText] = listOf(ends);
+    const [ends] = await servers.read(state, [{ command: ["HMGET", state, "generation", "off", "low_off"] }]);
+    const [said, tail, lowText] = listOf(ends);
+    assertSame(said, generation);
     const low = numberOf(lowText);
     const to = Math.min(off, slowest, numberOf(tail));
-    if (to <= low || !(await this.#raiseFloor(part, to, groups))) return low;
+    if (to <= low || !(await this.#areHere(part, places)) || !(await this.#raiseFloor(part, to, groups))) return low;
     return this.#remove(part, low, to);
   }
 
   async rewind(group: string, part: number, position: Position | null): Promise<void> {
-    const { servers, keys, partitions } = this.#place;
+    const { servers, keys, partitions, generation } = this.#place;
     checkPartition(part, partitions);
     if (position !== null && position.part !== part)
       throw new BusError("BUS_BAD_ARGUMENT", "the position is of another partition", { fields: { part } });
+    if (position !== null) assertSame(Buffer.from(position.generation), generation);
     const place = position === null ? ["", "", ""] : [String(position.off), String(position.receivedUs), position.hash.toString("hex")];
-    const args = [group, String(partitions), String(part), ...place];
-    await servers.change(keys.state, [{ script: scripts.groupRewind, keys: [keys.group(group), keys.groups, keys.floors], args }]);
+    const args = [generation, group, String(partitions), String(part), ...place];
+    const call: Call = { script: scripts.groupRewind, keys: [keys.state, keys.group(group), keys.groups, keys.floors], args };
+    ofSameBus((await servers.change(keys.state, [call]))[0]);
   }
 
   async #groups(): Promise<string[]> {
@@ -90,9 +94,22 @@ export class RedisControl implements BusControl {
     return listOf(names).map(textOf);
   }
 
+  /** Whether the log still has what the groups have committed: who stands in another history has not seen the entries of this one (R-2). */
+  async #areHere(part: number, places: readonly (GroupSlot | undefined)[]): Promise<boolean> {
+    const { servers, keys } = this.#place;
+    const state = keys.partitionState(part);
+    const known = places.filter((place) => place !== undefined);
+    const calls = known.map(({ off }): Call => ({ script: scripts.place, keys: [state, keys.log(part)], args: [String(off)] }));
+    const replies = known.length === 0 ? [] : await servers.read(state, calls);
+    return known.every(({ off, hash }, index) => {
+      const [, lowOff, , lowHash, , entryHash] = listOf(replies[index]);
+      return bytesOf(off === numberOf(lowOff) ? lowHash : entryHash).equals(hash);
+    });
+  }
+
   /** False if a group has come or gone back meanwhile: the next trim sees it. */
   async #raiseFloor(part: number, off: number, groups: readonly string[]): Promise<boolean> {
-    const { servers, keys } = this.#place;
+    const { servers, keys, generation } = this.#place;
     const state = keys.partitionState(part);
     const [reply] = await servers.read(state, [{ script: scripts.place, keys: [state, keys.log(part)], args: [String(off)] }]);
     const [, , , , receivedUs, hash] = listOf(reply);
@@ -100,10 +117,10 @@ export class RedisControl implements BusControl {
     if (textOf(receivedUs) === "") return false;
     const call: Call = {
       script: scripts.raiseFloor,
-      keys: [keys.floors, keys.groups, ...groups.map((group) => keys.group(group))],
-      args: [String(part), String(off), textOf(receivedUs), bytesOf(hash).toString("hex")],
+      keys: [keys.state, keys.floors, keys.groups, ...groups.map((group) => keys.group(group))],
+      args: [generation, String(part), String(off), textOf(receivedUs), bytesOf(hash).toString("hex")],
     };
-    return textOf((await servers.change(keys.state, [call]))[0]) === "raised";
+    return textOf(ofSameBus((await servers.change(keys.state, [call]))[0])) === "raised";
   }
 
   async #remove(part: number, low: number, to: number): Promise<number> {
@@ -111,25 +128,36 @@ export class RedisControl implements BusControl {
     const state = keys.partitionState(part);
     let at = low;
     while (at < to) {
-      const metas: Call = { script: scripts.oldestMetas, keys: [keys.log(part)], args: [String(to), String(trimEntriesMax)] };
+      const metas: Call = {
+        script: scripts.oldestMetas,
+        keys: [keys.log(part)],
+        args: [String(to), String(trimEntriesMax), String(trimBytesMax)],
+      };
       const entries = listOf((await servers.read(state, [metas]))[0]).map(listOf);
       const last = entries.at(-1);
       if (last === undefined) return at;
       const keyList = [state, keys.log(part)];
       const places = new Map<string, string>();
-      const args: Argument[] = [generation, String(at), bytesOf(last[0]), bytesOf(last[1]), bytesOf(last[2]).subarray(0, 32)];
+      const args: Argument[] = [generation, String(at), bytesOf(last[0]), ...endOf(last)];
       for (const [, , meta] of entries) {
-        const { producer, epoch, firstSeq, lastSeq } = placeOf(bytesOf(meta));
+        const own = placeOf(bytesOf(meta));
+        if (own === undefined) continue;
+        const { producer, epoch, firstSeq, lastSeq } = own;
         const place = places.get(producer) ?? String(keyList.push(keys.producer(part, producer)));
         places.set(producer, place);
         args.push(place, String(epoch), String(firstSeq), String(lastSeq));
       }
       const [answer] = await servers.change(state, [{ script: scripts.trim, keys: keyList, args }]);
-      const [kind, mark] = listOf(answer);
-      if (textOf(kind) === "generation") throw otherGeneration(mark);
+      const [, mark] = listOf(ofSameBus(answer));
       if (numberOf(mark) !== numberOf(last[0])) return numberOf(mark);
       at = numberOf(mark);
     }
     return at;
   }
+}
+
+/** Received time and hash of the last entry to go. Of one that this bus has not written they are unknown, and its position is nobody's. */
+function endOf([, receivedUs, meta]: readonly Reply[]): [Buffer, Buffer] {
+  const facts = bytesOf(meta);
+  return facts.length === 0 ? [Buffer.from("0"), zeroHash] : [bytesOf(receivedUs), facts.subarray(0, 32)];
 }

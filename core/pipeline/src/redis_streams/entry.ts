@@ -40,30 +40,34 @@ export function encodeMeta({ link, producerKind }: FrameAppend, { gateway, incar
   return meta;
 }
 
+interface EntryPlace {
+  readonly producer: string;
+  readonly epoch: number;
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+}
+
 /** Who took the frame in, as its facts say. */
 export function accepterOf(meta: Buffer): FrameAccepter {
   return { gateway: meta.toString("utf8", gatewayAt), incarnation: uuidAt(meta, 120) };
 }
 
-/** What trimming must know of an entry. */
-export function placeOf(meta: Buffer): {
-  readonly producer: string;
-  readonly epoch: number;
-  readonly firstSeq: number;
-  readonly lastSeq: number;
-} {
+/** What trimming must know of an entry; undefined for one that this bus has not written. */
+export function placeOf(meta: Buffer): EntryPlace | undefined {
+  if (meta.length < gatewayAt) return undefined;
   const firstSeq = numberAt(meta, 1);
   return { producer: uuidAt(meta, 104), epoch: numberAt(meta, 0), firstSeq, lastSeq: firstSeq + numberAt(meta, 2) - 1 };
 }
 
-/** Offset of an entry as XRANGE gives it. */
-export function offsetOf(reply: Reply): number {
-  return numberOf(Buffer.from(textOf(listOf(reply)[0]).replace(/-0$/, "")));
+/** Offset of an entry as XRANGE gives it; undefined for one that this bus has not numbered. */
+export function offsetOf(reply: Reply): number | undefined {
+  const [, off] = /^(\d+)-0$/.exec(textOf(listOf(reply)[0])) ?? [];
+  return off === undefined ? undefined : Number(off);
 }
 
 /** @throws BusError BUS_CORRUPT if the payload does not match its hash, or the entry is none that this bus writes */
 export function decodeEntry(reply: Reply, part: number, generation: string): BusEntry {
-  const off = offsetOf(reply);
+  const off = offsetOf(reply) ?? 0;
   const fields = listOf(listOf(reply)[1]);
   const names = fields.filter((_field, index) => index % 2 === 0).map(textOf);
   const corrupt = (why: string): BusError => new BusError("BUS_CORRUPT", why, { fields: { part, off } });
@@ -78,7 +82,8 @@ export function decodeEntry(reply: Reply, part: number, generation: string): Bus
   ];
   const producerKind = meta.length < gatewayAt ? undefined : producerKinds.get(meta.readUInt8(smallAt + 7));
   const kind = meta.length < gatewayAt ? undefined : frameKinds.get(meta.readUInt8(smallAt + 6));
-  if (producerKind === undefined || kind === undefined) throw corrupt("an entry's facts are none that this bus writes");
+  if (producerKind === undefined || kind === undefined || !/^\d{1,16}$/.test(t.toString("latin1")))
+    throw corrupt("an entry's facts are none that this bus writes");
   const payloadHash = meta.subarray(64, 96);
   if (!createHash("sha256").update(payload).digest().equals(payloadHash))
     throw corrupt("an entry does not match the hash that was stored with it");

@@ -44,6 +44,14 @@ export function busFailure(error: unknown, stage: Stage): BusError {
   });
 }
 
+/** The change itself was done; what was to come after it failed. */
+export function outcomeUnknown(error: Error): BusError {
+  return new BusError("BUS_OUTCOME_UNKNOWN", `the change was made, but not confirmed: ${error.message}`, {
+    cause: error,
+    fields: { word: serverWord(error) ?? null },
+  });
+}
+
 function lost(stage: Stage): BusCode {
   return stage === "change" ? "BUS_OUTCOME_UNKNOWN" : "BUS_UNAVAILABLE";
 }

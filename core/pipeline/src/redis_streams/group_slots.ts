@@ -12,6 +12,7 @@ export interface GroupSlot {
   readonly off: number;
   readonly receivedUs: number;
   readonly token: number;
+  readonly hash: Buffer;
 }
 
 /** Null or undefined for a partition in which the group has no place yet. */
@@ -19,7 +20,7 @@ export function decodeSlot(reply: Reply | undefined): GroupSlot | undefined {
   if (reply === null || reply === undefined) return undefined;
   const found = pattern.exec(textOf(reply));
   if (found === null) throw unexpected();
-  return { off: Number(found[1]), receivedUs: Number(found[2]), token: Number(found[3]) };
+  return { off: Number(found[1]), receivedUs: Number(found[2]), token: Number(found[3]), hash: Buffer.from(found[5] as string, "hex") };
 }
 
 /** `{part, token, off, received_us, hash}` as a lease. */

@@ -6,6 +6,7 @@
 import type { AcquireOptions, GroupLag, Groups, Lease, Position } from "../bus.ts";
 import { BusError } from "../errors.ts";
 import { byMember } from "../group_share.ts";
+import { assertSame, ofSameBus } from "./append_call.ts";
 import { type BusPlace, parts } from "./bus_place.ts";
 import { decodeLease, decodeSlot } from "./group_slots.ts";
 import type { Call } from "./link.ts";
@@ -44,6 +45,7 @@ export class RedisGroups implements Groups {
   }
 
   async commit({ group, member, part, token }: Lease, position: Position): Promise<"committed" | "fenced"> {
+    assertSame(Buffer.from(position.generation), this.#place.generation);
     const place = [String(position.off), String(position.receivedUs), position.hash.toString("hex")];
     const verdict =
       position.part === part
@@ -54,7 +56,7 @@ export class RedisGroups implements Groups {
   }
 
   async lag(group: string): Promise<GroupLag[]> {
-    const { servers, keys, partitions } = this.#place;
+    const { servers, keys, partitions, generation } = this.#place;
     const [found] = await servers.read(keys.state, [
       { command: ["HMGET", keys.group(group), ...parts(partitions).map((part) => `s${part}`)] },
     ]);
@@ -62,8 +64,9 @@ export class RedisGroups implements Groups {
     return Promise.all(
       parts(partitions).map(async (part) => {
         const state = keys.partitionState(part);
-        const [ends] = await servers.read(state, [{ command: ["HMGET", state, "off", "low_off"] }]);
-        const [tailText, low] = listOf(ends);
+        const [ends] = await servers.read(state, [{ command: ["HMGET", state, "generation", "off", "low_off"] }]);
+        const [said, tailText, low] = listOf(ends);
+        assertSame(said, generation);
         const tail = numberOf(tailText);
         const off = Math.max(decodeSlot(slots[part])?.off ?? 0, numberOf(low));
         return { part, off, tail, entries: tail - off };
@@ -71,10 +74,11 @@ export class RedisGroups implements Groups {
     );
   }
 
-  async #change(script: Script, keys: readonly string[], args: readonly string[]): Promise<Reply | undefined> {
-    const call: Call = { script, keys, args };
-    const [reply] = await this.#place.servers.change(this.#place.keys.state, [call]);
-    return reply;
+  async #change(script: Script, own: readonly string[], args: readonly string[]): Promise<Reply | undefined> {
+    const { servers, keys, generation } = this.#place;
+    const call: Call = { script, keys: [keys.state, ...own], args: [generation, ...args] };
+    const [reply] = await servers.change(keys.state, [call]);
+    return ofSameBus(reply);
   }
 }
 

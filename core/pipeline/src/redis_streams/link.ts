@@ -74,6 +74,11 @@ export class Link {
     }
   }
 
+  /** Resolves when the first attempt to connect has succeeded or failed. */
+  async tried(signal: AbortSignal): Promise<void> {
+    while (!this.isReady && this.#trouble === undefined && !signal.aborted) await change(this.#redis, signal);
+  }
+
   /** Sends the calls together; gives their answers, or the server's errors, in order. @throws BusError BUS_UNAVAILABLE if nothing was sent */
   async send(calls: readonly Call[]): Promise<(Reply | Error)[]> {
     if (!this.isReady)

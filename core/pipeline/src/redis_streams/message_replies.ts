@@ -39,7 +39,9 @@ export function decodeTaken(reply: Reply | undefined, stream: StreamName, group:
 /** An entry of a message log as XRANGE gives it. */
 export function decodeStored(reply: Reply): StoredMessage {
   const [, t, , , , json] = listOf(listOf(reply)[1]);
-  return { off: offsetOf(reply), publishedUs: numberOf(t), message: JSON.parse(textOf(json)) as Message };
+  const off = offsetOf(reply);
+  if (off === undefined) throw unexpected();
+  return { off, publishedUs: numberOf(t), message: JSON.parse(textOf(json)) as Message };
 }
 
 /** "at_us member_bytes reason_bytes " and then both, again and again. */

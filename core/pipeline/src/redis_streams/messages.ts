@@ -17,7 +17,7 @@ import type {
   Taken,
   TakeOptions,
 } from "../messages/port.ts";
-import { PublishQueue } from "../messages/publish_queue.ts";
+import { Gathering } from "../messages/gathering.ts";
 import { entriesAfterTrim, publishBound, type MessageLogOptions } from "../messages/settings.ts";
 import { BusError } from "../errors.ts";
 import type { Argument, Call } from "./link.ts";
@@ -31,12 +31,18 @@ const retryAfterMs = 1000;
 /** Entries that go in one step, so that no step holds the server for long. */
 const trimEntriesMax = 500;
 
+interface Ended {
+  readonly delivery: DeliveryRef;
+  readonly settlement: Settlement;
+}
+
 export class RedisMessages implements MessageLog {
   readonly streams: readonly StreamName[] = Object.values(streamNames);
   readonly #servers: Servers;
   readonly #keys: MessageKeys;
   readonly #o: MessageLogOptions;
-  readonly #queue = new PublishQueue((stream, messages) => this.#publish(stream, messages));
+  readonly #publishing = new Gathering<Message, PublishOutcome>((stream, messages) => this.#publish(stream as StreamName, messages));
+  readonly #settling = new Gathering<Ended, SettleOutcome>((_group, ended) => this.#settle(ended));
 
   constructor(servers: Servers, prefix: string, options: MessageLogOptions) {
     this.#servers = servers;
@@ -45,7 +51,7 @@ export class RedisMessages implements MessageLog {
   }
 
   publish(messages: readonly Message[]): Promise<PublishOutcome[]> {
-    return Promise.all(messages.map((message) => this.#queue.publish(message)));
+    return Promise.all(messages.map((message) => this.#publishing.add(message.stream, message)));
   }
 
   async createGroup(stream: StreamName, group: string, start: GroupStart): Promise<void> {
@@ -70,11 +76,8 @@ export class RedisMessages implements MessageLog {
     return kept;
   }
 
-  async settle({ stream, group, priority, off, token }: DeliveryRef, settlement: Settlement): Promise<SettleOutcome> {
-    const { group: key, out } = this.#of(stream, group);
-    const told = settlement.kind === "retry" ? [settlement.reason, String(settlement.delayMs)] : ["", "0"];
-    const args = [String(priority), String(off), String(token), settlement.kind, ...told];
-    return outcomeOf(await this.#change(scripts.messageSettle, [key, out, this.#keys.due(stream, group, priority)], args));
+  settle(delivery: DeliveryRef, settlement: Settlement): Promise<SettleOutcome> {
+    return this.#settling.add(`${delivery.stream} ${delivery.group}`, { delivery, settlement });
   }
 
   async bury({ stream, group, priority, off, token }: DeliveryRef, deadLetter: Message): Promise<SettleOutcome | "full"> {
@@ -145,6 +148,16 @@ export class RedisMessages implements MessageLog {
 
   async close(): Promise<void> {
     // The servers belong to whoever opened them.
+  }
+
+  async #settle(ended: readonly Ended[]): Promise<SettleOutcome[]> {
+    const { stream, group } = (ended[0] as Ended).delivery;
+    const keys = [this.#keys.group(stream, group), this.#keys.out(stream, group), ...this.#keys.dues(stream, group)];
+    const args = ended.flatMap(({ delivery: { priority, off, token }, settlement }) => {
+      const told = settlement.kind === "retry" ? [settlement.reason, String(settlement.delayMs)] : ["", "0"];
+      return [String(priority), String(off), String(token), settlement.kind, ...told];
+    });
+    return listOf(await this.#change(scripts.messageSettle, keys, args)).map(outcomeOf);
   }
 
   async #publish(stream: StreamName, messages: readonly Message[]): Promise<PublishOutcome[]> {

@@ -5,6 +5,7 @@
  */
 import type { GateReport, Position } from "../bus.ts";
 import type { NotedHead } from "../noted_head.ts";
+import { assertSame } from "./append_call.ts";
 import { type BusPlace, parts } from "./bus_place.ts";
 import { decodeHead, decodeNotedHead } from "./heads.ts";
 import type { Call } from "./link.ts";
@@ -25,8 +26,9 @@ export class LogMirror {
     return Promise.all(
       parts(partitions).map(async (part) => {
         const state = keys.partitionState(part);
-        const [reply] = await servers.read(state, [{ command: ["HMGET", state, "off", "received_us", "hash"] }]);
-        const [off, receivedUs, hash] = listOf(reply);
+        const [reply] = await servers.read(state, [{ command: ["HMGET", state, "generation", "off", "received_us", "hash"] }]);
+        const [said, off, receivedUs, hash] = listOf(reply);
+        assertSame(said, generation);
         return { generation, part, off: numberOf(off), receivedUs: numberOf(receivedUs), hash: bytesOf(hash) };
       }),
     );

@@ -6,6 +6,7 @@
  */
 import { partitionOf } from "../append_machine.ts";
 import type { Position, StoredHead, StoredProgress } from "../bus.ts";
+import { ofSameBus } from "./append_call.ts";
 import type { BusPlace } from "./bus_place.ts";
 import type { Call } from "./link.ts";
 import { scripts } from "./scripts.ts";
@@ -18,7 +19,7 @@ export class RedisProgress implements StoredProgress {
   }
 
   async noteStored(group: string, positions: readonly Position[], heads: readonly StoredHead[]): Promise<void> {
-    const { servers, keys, partitions } = this.#place;
+    const { servers, keys, partitions, generation } = this.#place;
     const byPart = new Map<number, StoredHead[]>();
     for (const head of heads) {
       const part = partitionOf(head.producer, partitions);
@@ -40,9 +41,9 @@ export class RedisProgress implements StoredProgress {
     const places = positions.flatMap(({ part, off, receivedUs, hash }) => [part, off, receivedUs, hash.toString("hex")].map(String));
     const call: Call = {
       script: scripts.groupNote,
-      keys: [keys.group(group), keys.groups, keys.floors],
-      args: [group, String(partitions), ...places],
+      keys: [keys.state, keys.group(group), keys.groups, keys.floors],
+      args: [generation, group, String(partitions), ...places],
     };
-    await servers.change(keys.state, [call]);
+    ofSameBus((await servers.change(keys.state, [call]))[0]);
   }
 }

@@ -50,18 +50,22 @@ export class RedisReader implements FrameReader {
     invariant(options.framesMax > 0, "a read names a bound");
     if (after !== null && after.generation !== this.generation)
       throw this.#stopped("BUS_HISTORY_DIVERGED", "the position is of another generation", part, after.off);
-    const asked = after === null ? "" : String(after.off);
+    const asked = after === null ? ["", ""] : [String(after.off), after.hash];
     const [kind, second, third, ...found] = await this.#ask(part, {
       script: scripts.read,
-      args: [this.generation, asked, String(options.framesMax), String(options.bytesMax)],
+      args: [this.generation, ...asked, String(options.framesMax), String(options.bytesMax)],
     });
     switch (textOf(kind)) {
       case "entries":
         return this.#entries(part, numberOf(second), numberOf(third), found);
       case "trimmed":
         throw this.#stopped("BUS_TRIMMED", "entries after the position have been removed", part, after?.off ?? 0);
-      case "diverged":
+      case "behind":
         throw this.#stopped("BUS_HISTORY_DIVERGED", "the position lies behind the end of the partition", part, after?.off ?? 0);
+      case "diverged":
+        throw this.#stopped("BUS_HISTORY_DIVERGED", "another entry stands at the position", part, after?.off ?? 0);
+      case "hole":
+        throw this.#stopped("BUS_HOLE", "the entry at the position is missing", part, after?.off ?? 0);
       case "generation":
         throw this.#lost(part, second);
     }
@@ -94,7 +98,9 @@ export class RedisReader implements FrameReader {
   #entries(part: number, from: number, tail: number, found: readonly Reply[]): BusEntry[] {
     for (const [index, entry] of found.entries()) {
       const off = from + index + 1;
-      if (offsetOf(entry) !== off) throw this.#stopped("BUS_HOLE", "an offset is missing", part, off);
+      const found = offsetOf(entry);
+      if (found === undefined) throw this.#stopped("BUS_CORRUPT", "an entry is none that this bus writes", part, off);
+      if (found !== off) throw this.#stopped("BUS_HOLE", "an offset is missing", part, off);
     }
     if (found.length === 0 && tail > from) throw this.#stopped("BUS_HOLE", "the head is ahead of the last entry", part, from + 1);
     return found.map((entry, index) => {

@@ -35,6 +35,7 @@ type ScriptName =
   | "preparePartition"
   | "setVersion"
   | "setRevoked"
+  | "setPaused"
   | "lease"
   | "groupAcquire"
   | "groupRenew"
@@ -54,18 +55,19 @@ type ScriptName =
   | "messageTrim";
 
 export const scripts: Readonly<Record<ScriptName, Script>> = {
-  append: load("append", ["head"]),
+  append: load("append", ["head", "entry"]),
   openEpoch: load("open_epoch", ["head"]),
-  read: load("read", []),
-  place: load("place", []),
-  seek: load("seek", []),
-  oldest: load("oldest", []),
-  oldestMetas: load("oldest_metas", []),
+  read: load("read", ["entry"]),
+  place: load("place", ["entry"]),
+  seek: load("seek", ["entry"]),
+  oldest: load("oldest", ["entry"]),
+  oldestMetas: load("oldest_metas", ["entry"]),
   trim: load("trim", ["head"]),
   prepareBus: load("prepare_bus", []),
   preparePartition: load("prepare_partition", []),
   setVersion: load("set_version", []),
   setRevoked: load("set_revoked", []),
+  setPaused: load("set_paused", []),
   lease: load("lease", []),
   groupAcquire: load("group_acquire", ["group"]),
   groupRenew: load("group_renew", ["group"]),

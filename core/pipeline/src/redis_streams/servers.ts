@@ -8,7 +8,7 @@
 import { type Clock, sleep } from "ransomeye-kernel";
 import { BusError } from "../errors.ts";
 import { addressOf, parseServers } from "./address.ts";
-import { busFailure, serverWord, type Stage } from "./failures.ts";
+import { busFailure, outcomeUnknown, serverWord, type Stage } from "./failures.ts";
 import { slotOf } from "./keys.ts";
 import { type Call, Link, type LinkOptions } from "./link.ts";
 import { listOf, numberOf, type Reply, textOf } from "./replies.ts";
@@ -26,6 +26,9 @@ export interface ServersOptions {
 const hopsMax = 5;
 const openMsMax = 10_000;
 const refreshMsMin = 50;
+/** Nobody waits longer for one server that hangs while others know. */
+const answerMsMax = 2000;
+const nobodyLeads = "none of the servers says that it is the master, or several do";
 const infoSections = ["server", "memory", "persistence", "replication", "cluster"] as const;
 
 /** What a look at a server has found, as of one connection to it. */
@@ -60,8 +63,10 @@ export class Servers {
       throw (error as AggregateError).errors[0] as Error;
     });
     this.#isCluster = (await this.#facts(first)).isCluster;
+    // Whoever connects first is not the master for that alone.
+    if (!this.#isCluster) await Promise.all(links.map((link) => link.tried(AbortSignal.timeout(answerMsMax))));
     while (!(await this.#refresh())) {
-      if (signal.aborted) throw new BusError("BUS_UNAVAILABLE", "none of the servers says that it is the master, or several do");
+      if (signal.aborted) throw new BusError("BUS_UNAVAILABLE", nobodyLeads);
       await sleep(this.#options.clock, refreshMsMin);
     }
     for (const link of this.#masters()) {
@@ -101,11 +106,16 @@ export class Servers {
     const link = this.#route(key);
     if (link === undefined || !link.isReady) return null;
     const known = this.#fitness.get(link);
-    return known?.connections === link.connections ? known.reason : this.#check(link);
+    if (known?.connections === link.connections) return known.reason;
+    // While it was away another may have taken its place.
+    await this.#refresh();
+    const found = this.#route(key);
+    return found === undefined || !found.isReady ? null : this.#check(found);
   }
 
-  /** Looks at all masters again; the first reason found, or null. */
+  /** Looks again who is the master of what, and at all masters; the first reason found, or null. */
   async check(): Promise<string | null> {
+    if (!(await this.#refresh())) throw new BusError("BUS_UNAVAILABLE", nobodyLeads);
     const reasons = await Promise.all(this.#masters().map((link) => this.#check(link)));
     return reasons.find((reason) => reason !== null) ?? null;
   }
@@ -162,18 +172,27 @@ export class Servers {
         this.#refreshSoon();
         throw busFailure(error, stage);
       });
-      const failure = answers.find((answer) => answer instanceof Error);
-      if (failure === undefined) return answers as Reply[];
+      const at = answers.findIndex((answer) => answer instanceof Error);
+      const failure = answers[at];
+      if (!(failure instanceof Error)) return answers as Reply[];
       const word = serverWord(failure);
-      asked = undefined;
-      if ((word === "MOVED" || word === "ASK") && hop < hopsMax) {
-        const target = this.#named(failure.message);
-        if (word === "ASK") asked = target.link;
-        else this.#slots = this.#slots.with(target.slot, target.address);
-      }
       if (word !== "ASK") this.#refreshSoon();
+      // What comes before it was done: a server that was demoted while WAIT waited, for one.
+      if (at > 0 && stage === "change") throw outcomeUnknown(failure);
       if ((word !== "MOVED" && word !== "ASK") || hop >= hopsMax) throw busFailure(failure, stage);
+      const target = this.#named(failure.message);
+      if (word === "MOVED") this.#slots = this.#slots.with(target.slot, target.address);
+      asked = word === "ASK" ? target.link : undefined;
+      await asked?.ready(AbortSignal.timeout(openMsMax));
+      if (stage === "change" && target.link.isReady) await this.#assertDurable(target.link);
     }
+  }
+
+  /** A server that another one has sent us on to is looked at as well before it is trusted with a change. */
+  async #assertDurable(link: Link): Promise<void> {
+    const known = this.#fitness.get(link);
+    const reason = known?.connections === link.connections ? known.reason : await this.#check(link);
+    if (reason === "not_durable") throw new BusError("BUS_UNAVAILABLE", "the server that has this part of the bus now is not durable");
   }
 
   #route(key: string): Link | undefined {
@@ -227,7 +246,7 @@ export class Servers {
   async #refreshSlots(): Promise<boolean> {
     for (const [address, link] of this.#links) {
       if (!link.isReady) continue;
-      const [answer] = await link.send([{ command: ["CLUSTER", "SLOTS"] }]).catch(() => []);
+      const [answer] = (await this.#soon(link.send([{ command: ["CLUSTER", "SLOTS"] }]))) ?? [];
       if (answer === undefined || answer instanceof Error) continue;
       const slots = new Array<string | undefined>(16_384).fill(undefined);
       for (const range of listOf(answer)) {
@@ -244,6 +263,16 @@ export class Servers {
     return false;
   }
 
+  async #soon<T>(answer: Promise<T>): Promise<T | undefined> {
+    const settled = new AbortController();
+    const late = sleep(this.#options.clock, answerMsMax, settled.signal).then(() => undefined);
+    try {
+      return await Promise.race([answer.catch(() => undefined), late]);
+    } finally {
+      settled.abort();
+    }
+  }
+
   /** One server is the master without asking: it says READONLY if it is not. Of several, exactly one must say so. */
   async #refreshMaster(): Promise<boolean> {
     const [only] = this.#seeds;
@@ -254,7 +283,7 @@ export class Servers {
     const said = await Promise.all(
       this.#seeds.map(async (seed) => {
         const link = this.#link(seed);
-        const facts = link.isReady ? await this.#facts(link).catch(() => undefined) : undefined;
+        const facts = link.isReady ? await this.#soon(this.#facts(link)) : undefined;
         return facts?.isMaster === true ? [addressOf(seed)] : [];
       }),
     );
@@ -266,7 +295,6 @@ export class Servers {
 
 /** To the server that is taking a slot over. */
 async function sendAsking(link: Link, calls: readonly Call[]): Promise<(Reply | Error)[]> {
-  if (!link.isReady) await link.ready(AbortSignal.timeout(openMsMax));
   const answers = await link.send(calls.flatMap((call): Call[] => [{ command: ["ASKING"] }, call]));
   return answers.filter((_answer, index) => index % 2 === 1);
 }

@@ -1,0 +1,299 @@
+/**
+ * A master and its replicas: what an answer waits for, who is taken for the master, and what is left after a master has died (R-2, R-4, R-5).
+ * Clusters stand in redis_cluster_only.test.ts.
+ */
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { hasCode } from "ransomeye-kernel";
+import type { FrameAppend, Lease, Position } from "../src/bus.ts";
+import { openRedisBus } from "../src/redis_streams/bus.ts";
+import type { Durability } from "../src/redis_streams/server_facts.ts";
+import { startReplicated, type TestRedis, type TestReplicated } from "../src/testing.ts";
+import { until } from "../src/testing/until.ts";
+import { accept, everything, kinds } from "./contract_tools.ts";
+import type { RedisSubject } from "./redis_subject.ts";
+import {
+  assertStored,
+  filled,
+  type Filled,
+  freshOptions,
+  infoOf,
+  opened,
+  prepare,
+  refused,
+  scriptsRun,
+  settle,
+  slowDoor,
+  withBus,
+} from "./redis_tools.ts";
+import { ask, how, keyId, openChain } from "./subject.ts";
+
+/** As short as a test can bear; where the replica answers, nobody waits so long. */
+const impatient: Durability = { level: "replicated", replicas: 1, waitMs: 200 };
+const patient: Durability = { level: "replicated", replicas: 1, waitMs: 10_000 };
+const asynchronous: Durability = { level: "replicated", replicas: 0, waitMs: 1000 };
+
+interface Pair {
+  readonly pair: TestReplicated;
+  readonly master: TestRedis;
+  readonly replica: TestRedis;
+  readonly subject: RedisSubject;
+}
+
+function urlOf({ master, replicas }: TestReplicated): string {
+  return `redis://${[master, ...replicas].map(({ host, port }) => `${host}:${port}`).join(",")}`;
+}
+
+/** A master, its replicas, and a bus that knows all of them. */
+async function withPair(durability: Durability, work: (pair: Pair) => Promise<void>, replicas = 1): Promise<void> {
+  const pair = await startReplicated({ replicas });
+  try {
+    const { master } = pair;
+    await withBus(urlOf(pair), durability, (subject) => work({ pair, master, replica: pair.replicas[0] as TestRedis, subject }));
+  } finally {
+    await pair.close();
+  }
+}
+
+const promote = (server: TestRedis): Promise<unknown> => server.client().call("REPLICAOF", "NO", "ONE");
+const follow = (server: TestRedis, master: TestRedis): Promise<unknown> => server.client().call("REPLICAOF", master.host, master.port);
+
+/** The master dies, and its replica takes over without what was appended meanwhile. */
+async function loseTail<T>({ master, replica, subject }: Pair, { part }: Pick<Filled, "part">, append: () => Promise<T>): Promise<T> {
+  const { off } = (await subject.bus.tails())[part] ?? { off: 0 };
+  await until("the replica to have the rest", [replica], async () => (await lengthAt(replica, subject, part)) === off);
+  // Nothing more reaches it, not even what would wait in its socket.
+  replica.stop();
+  await master.client().call("CLIENT", "KILL", "TYPE", "replica");
+  const lost = await append();
+  await master.kill();
+  replica.go();
+  await promote(replica);
+  await until("the bus to find the new master", [replica], async () => (await subject.bus.tails())[part]?.off === off);
+  return lost;
+}
+
+/** Entries that a server holds of a partition. */
+const lengthAt = (server: TestRedis, { keys }: RedisSubject, part: number): Promise<number> => server.client().xlen(keys.log(part));
+
+describe("the barrier (R-4)", () => {
+  test("R-4 without its replica's word nothing is answered, a duplicate and an opening no more than a first append", () =>
+    withPair(impatient, async ({ pair, master, replica, subject }) => {
+      const { bus, other } = subject;
+      const { chain, part, frames } = await filled(bus, 2);
+      const more = [chain.next(1), chain.next(1)];
+      const stranger = await opened(bus);
+      const third = await openRedisBus(subject.options);
+      after(() => third.close());
+      replica.stop();
+      await assert.rejects(bus.append(part, more, how), refused("BUS_OUTCOME_UNKNOWN"));
+      await assert.rejects(openChain(bus, stranger.chain), refused("BUS_OUTCOME_UNKNOWN"));
+      // Another gate has written nothing yet for which its connection would wait.
+      for (const again of [more, frames]) await assert.rejects(other.append(part, again, how), refused("BUS_OUTCOME_UNKNOWN"));
+      await assert.rejects(openChain(third, stranger.chain), refused("BUS_OUTCOME_UNKNOWN"), "a conflict tells a head, too");
+      assert.equal(await lengthAt(master, subject, part), 4, "the master has done it once");
+      replica.go();
+      await pair.linked();
+      for (const frame of more) assert.equal((await settle(bus, part, frame, ["BUS_OUTCOME_UNKNOWN"])).at(-1), "duplicate");
+      assert.equal(await lengthAt(replica, subject, part), 4, "who answers has heard from the replica");
+      const request = { producer: stranger.chain.producer, expectedEpoch: 1, keyId, registryVersion: how.registryVersion };
+      assert.equal((await bus.openEpoch(request)).kind, "conflict");
+      await assertStored(bus, part, [...frames, ...more]);
+    }));
+
+  test("R-4 a master that is left by its replicas is found by the next look, and sent nothing until they are back", () =>
+    withPair(patient, async ({ pair, master, replica, subject: { bus } }) => {
+      const { chain, part, frames } = await filled(bus, 2);
+      await replica.kill();
+      await until("the bus to miss the replica", [master], async () => (await bus.pressure(ask(1))).paused === "replicas_missing");
+      await master.client().config("RESETSTAT");
+      const third = chain.next(1);
+      for (const again of [third, frames[0] as FrameAppend]) {
+        const [outcome] = await bus.append(part, [again], how);
+        assert.ok(outcome?.kind === "paused" && outcome.reason === "replicas_missing");
+      }
+      assert.equal(await scriptsRun(master), 0);
+      await replica.restart();
+      await pair.linked();
+      assert.equal((await bus.pressure(ask(1))).paused, null);
+      assert.deepEqual(kinds(await bus.append(part, [third], how)), ["accepted"]);
+    }));
+
+  test("R-4 a master that is demoted while a change waits for its replica leaves the outcome unknown, whatever it says then", () =>
+    withPair(patient, async ({ pair, master, replica, subject }) => {
+      const { bus } = subject;
+      const { chain, part, frames } = await filled(bus, 2);
+      const third = chain.next(1);
+      replica.stop();
+      const lost = assert.rejects(bus.append(part, [third], how), refused("BUS_OUTCOME_UNKNOWN"));
+      await until("the frame to be stored", [master], async () => (await lengthAt(master, subject, part)) === 3);
+      await follow(master, replica);
+      await lost;
+      await promote(master);
+      replica.go();
+      await pair.linked();
+      assert.deepEqual(await settle(bus, part, third, ["BUS_UNAVAILABLE"]).then((seen) => seen.at(-1)), "duplicate");
+      await assertStored(bus, part, [...frames, third]);
+    }));
+});
+
+describe("a master that dies (R-4, R-5)", () => {
+  test("R-4 what was accepted is there under the new master, and the frames that nobody answered are settled there", () =>
+    withPair(
+      impatient,
+      async ({ pair, master, replica, subject: { bus } }) => {
+        const third = pair.replicas[1] as TestRedis;
+        const chains = await Promise.all(Array.from({ length: 4 }, () => opened(bus)));
+        const stop = new AbortController();
+        const running = chains.map(async ({ chain, part }) => {
+          const frames: FrameAppend[] = [];
+          while (!stop.signal.aborted) {
+            const frame = chain.next(1);
+            await settle(bus, part, frame, ["BUS_OUTCOME_UNKNOWN", "BUS_UNAVAILABLE"]);
+            frames.push(frame);
+          }
+          return { part, frames };
+        });
+        const stored = async (): Promise<number> => (await bus.tails()).reduce((sum, { off }) => sum + off, 0);
+        await until("some frames", [master], async () => (await stored()) >= 50);
+        await master.kill();
+        // Whoever has more has all that was accepted: one of the two has confirmed it.
+        const offsets = await Promise.all(
+          [replica, third].map(async (server) => Number((await infoOf(server, "replication")).get("slave_repl_offset"))),
+        );
+        const [next, last] = (offsets[0] ?? 0) >= (offsets[1] ?? 0) ? [replica, third] : [third, replica];
+        await promote(next);
+        await follow(last, next);
+        const tail = await until("the bus to find the new master", [next], stored);
+        await until("the bus to go on", [next, last], async () => {
+          await bus.pressure(ask(1));
+          return (await stored()) >= tail + 50;
+        });
+        stop.abort();
+        for (const { part, frames } of await Promise.all(running)) await assertStored(bus, part, frames);
+      },
+      2,
+    ));
+
+  test("a master that comes back as a replica is found out by looking alone", () =>
+    withPair(asynchronous, async ({ pair, master, replica, subject: { bus } }) => {
+      const { chain, part, frames } = await filled(bus, 2);
+      await promote(replica);
+      await follow(master, replica);
+      await until(
+        "the roles to be changed",
+        [master],
+        async () => (await infoOf(master, "replication")).get("master_link_status") === "up",
+      );
+      assert.equal((await bus.pressure(ask(1))).paused, null);
+      const third = chain.next(1);
+      assert.deepEqual(kinds(await bus.append(part, [third], how)), ["accepted"], "nobody had to be refused for it");
+      await assertStored(bus, part, [...frames, third]);
+      assert.equal(pair.replicas.length, 1);
+    }));
+
+  test("R-2 R-5 where the master was not to wait, its last entries are lost with it: who has read them is told, and never reads past them", () =>
+    withPair(asynchronous, async (pair) => {
+      const { bus } = pair.subject;
+      const log = await filled(bus, 5);
+      const { chain, part } = log;
+      const end = chain.end;
+      const lost = await loseTail(pair, log, () => accept(bus, part, [chain.next(1), chain.next(1), chain.next(1)]));
+      const [six, seven, eight] = lost as [Position, Position, Position];
+      assert.equal(await bus.checkPosition(log.positions[4] as Position), "same");
+      for (const position of lost) {
+        assert.equal(await bus.checkPosition(position), "diverged");
+        await assert.rejects(bus.read(part, position, everything), refused("BUS_HISTORY_DIVERGED"));
+      }
+      // The producer hears of the head and signs other frames there: after them the offsets are taken again.
+      Object.assign(chain, { seq: 5, end });
+      const others = Array.from({ length: 4 }, () => chain.next(1, { salt: "again" }));
+      await accept(bus, part, others);
+      assert.equal(await bus.checkPosition(seven), "diverged");
+      for (const position of [six, seven, eight])
+        await assert.rejects(bus.read(part, position, everything), refused("BUS_HISTORY_DIVERGED"), `read on from ${position.off}`);
+      await assertStored(bus, part, [...log.frames, ...others]);
+    }));
+});
+
+describe("groups on a master that has lost entries (R-2, R-11)", () => {
+  test("R-11 nothing is trimmed while a group stands in another history, also when the offsets are taken again", () =>
+    withPair(asynchronous, async (pair) => {
+      const { bus, control } = pair.subject;
+      const log = await filled(bus, 5);
+      const { chain, part, positions } = log;
+      const leases = await bus.acquire("group:a", "one", { leaseMs: 60_000, partsMax: 100, held: [] });
+      const lease = leases.find((candidate) => candidate.part === part) as Lease;
+      const end = chain.end;
+      const lost = await loseTail(pair, log, () => accept(bus, part, [chain.next(1), chain.next(1), chain.next(1)]));
+      assert.equal(await bus.commit(lease, lost[1] as Position), "committed", "it has read them, and cannot know");
+      assert.equal(await until("the keeper to find the new master", [pair.replica], () => control.trim(part, 8)), 0);
+      Object.assign(chain, { seq: 5, end });
+      await accept(
+        bus,
+        part,
+        Array.from({ length: 5 }, () => chain.next(1, { salt: "again" })),
+      );
+      assert.equal(await control.trim(part, 8), 0);
+      assert.equal(await lengthAt(pair.replica, pair.subject, part), 10);
+      await control.rewind("group:a", part, positions[3] as Position);
+      assert.equal(await control.trim(part, 8), 4, "an operator has set it back into this history");
+    }));
+});
+
+describe("two masters at once", () => {
+  // Opening gives up after some seconds only, so it tries while the other tests run.
+  const undecided = (async () => {
+    const pair = await startReplicated();
+    after(() => pair.close());
+    const options = freshOptions(pair.master.url, asynchronous);
+    (await prepare(options)).close();
+    const replica = pair.replicas[0] as TestRedis;
+    await promote(replica);
+    // The one that is farther away answers last.
+    const far = await slowDoor(replica);
+    after(() => far.close());
+    return openRedisBus({ ...options, url: `${pair.master.url},127.0.0.1:${far.port}` }).then(
+      (bus) => bus.close(),
+      (error: unknown) => error,
+    );
+  })();
+
+  test("R-2 a bus in use that finds two masters sends frames to neither, until one of them is gone", () =>
+    withPair(asynchronous, async ({ pair, master, replica, subject }) => {
+      const { bus } = subject;
+      const { chain, part, frames } = await filled(bus, 2);
+      await pair.linked();
+      await promote(replica);
+      await assert.rejects(bus.pressure(ask(1)), refused("BUS_UNAVAILABLE"));
+      for (const server of [master, replica]) await server.client().config("RESETSTAT");
+      const third = chain.next(1);
+      await assert.rejects(bus.append(part, [third], how), refused("BUS_UNAVAILABLE"));
+      await assert.rejects(openChain(bus, chain), refused("BUS_UNAVAILABLE"));
+      assert.deepEqual(await Promise.all([master, replica].map(scriptsRun)), [0, 0]);
+      await follow(replica, master);
+      await settle(bus, part, third, ["BUS_UNAVAILABLE"]);
+      await assertStored(bus, part, [...frames, third]);
+    }));
+
+  test("R-2 a master that comes back while another has taken over is sent nothing", () =>
+    withPair(asynchronous, async ({ pair, master, replica, subject }) => {
+      const { bus } = subject;
+      const { chain, part } = await filled(bus, 2);
+      await pair.linked();
+      await master.kill();
+      await promote(replica);
+      await master.restart();
+      // The last thing that a new connection asks before it is used.
+      const isBack = async (): Promise<boolean> =>
+        String(await master.client().client("LIST")).match(/name=ransomeye .* cmd=info /g)?.length === 4;
+      await until("all connections to be back", [master], isBack);
+      await assert.rejects(bus.append(part, [chain.next(1)], how), refused("BUS_UNAVAILABLE"));
+      assert.deepEqual(await Promise.all([master, replica].map((server) => lengthAt(server, subject, part))), [2, 2]);
+    }));
+
+  test("R-2 a bus is not opened where two say that they are the master", async () => {
+    const error = await undecided;
+    assert.ok(hasCode(error, "BUS_UNAVAILABLE") && /or several do/.test(error.message), String(error));
+  });
+});
