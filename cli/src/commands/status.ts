@@ -13,6 +13,7 @@ import { registryRequest } from "../registry/client.ts";
 import type { ShownAuthority } from "../registry/requests.ts";
 import { pausedReason } from "../queries/paused.ts";
 import { bytesPerDay, daysStored } from "../queries/storage.ts";
+import { readBusFile, shownServers } from "../supervisor/bus_file.ts";
 import type { DataDir } from "../supervisor/data_dir.ts";
 import { isRunning } from "../supervisor/process_facts.ts";
 import { type RuntimeFile, readRuntime } from "../supervisor/runtime_file.ts";
@@ -44,13 +45,14 @@ export const statusCommand: CommandSpec = {
    "disk_free_bytes": n, "disk_total_bytes": n, "seconds_until_full": n | null} | null,
  "gateways": [{"gateway": string, "state": "open" | "throttled" | "paused" | "starting" | "silent", "reason": string, "sessions": n, "heard_us": n | null}],
  "quarantine": [{"producer": string, "gateway": string, "code": string, "since_us": n, "until_us": n}],
- "lag_batches": n | null, "paused": string | null, "stopped_partitions": [n], "ledger": {"balanced": boolean, "since_us": n} | null,
+ "log_servers": string | null, "lag_batches": n | null, "paused": string | null, "stopped_partitions": [n], "ledger": {"balanced": boolean, "since_us": n} | null,
  "certificates": {"gateway_days": n, "root_days": n, "retiring_days": n | null, "producers_ending": n} | null}
 certificates: whole days until they end; producers_ending counts active producers whose last one ends within 30 days.
 ledger: what the running system's own counting says, and since when; null before the first count.
 gateways: what each gateway process last said; it throttles or pauses its producers by buffer, append_latency, engine_lag, bus_lag or the bus's own reason.
 starting: it is not ready yet or has not reported yet, producers keep their events; silent: it runs and has not reported for ten seconds.
 quarantine: producers that flooded a gateway and are refused for a while; code is the last offence.
+log_servers: where the frame log lies, if not in the database.
 paused: why the bus takes nothing at the moment; producers keep what they have until it does.
 seconds_until_full: until retention begins to drop days or the disk's floor is reached, whichever is first, at today's rate; null if nothing comes in.`,
   exits: ["ok", "found", "usage", "config", "unreachable"],
@@ -60,8 +62,10 @@ seconds_until_full: until retention begins to drop days or the disk's floor is r
       options["wait"] === "ready" ? await waitReady(context, dir, secondsOption(textOption(options, "timeout") ?? waitDefaultS)) : true;
     const runtime = await readRuntime(dir);
     const running = runtime !== undefined && isRunning(runtime.supervisor);
+    const servers = running ? await readBusFile(dir) : undefined;
     const status = {
       ...processFacts(context, dir, running ? runtime : undefined),
+      log_servers: servers === undefined ? null : shownServers(servers),
       ...(running ? await storedFacts(context, dir) : nothingStored),
       certificates: running ? await certificateDays(context, runtime) : null,
     };
@@ -193,12 +197,18 @@ function gatewayText({ gateway, state, reason, sessions }: ShownGate): string {
   return `producers  ${sessions} on ${name}, ${state}${state === "open" ? "" : `: ${terminalSafe(reason)}`}`;
 }
 
-function statusText(status: ProcessFacts & StoredFacts & { readonly certificates: CertificateDays | null }): string {
+interface ShownBeside {
+  readonly log_servers: string | null;
+  readonly certificates: CertificateDays | null;
+}
+
+function statusText(status: ProcessFacts & StoredFacts & ShownBeside): string {
   if (!status.running) return `not running  (data directory ${terminalSafe(status.data_dir)})`;
   const lines = [
     `${status.ready ? "ready" : status.phase}  data in ${terminalSafe(status.data_dir)}, up ${formatSeconds(status.uptime_seconds ?? 0)}`,
     `gateway    ${status.gateway === null ? "not yet" : `${status.gateway.host}:${status.gateway.port}`}`,
     `postgres   ${status.postgres === null ? "not yet" : status.postgres.embedded ? `embedded, process ${status.postgres.pid ?? "starting again"}, restarts ${status.postgres.restarts}` : "external"}`,
+    ...(status.log_servers === null ? [] : [`log        on ${terminalSafe(status.log_servers)}`]),
     "",
     formatTable(
       ["name", "process", "restarts", "state"],

@@ -23,6 +23,11 @@ export async function writeBusFile(dir: DataDir, servers: BusServers | undefined
   else await writeFileAtomic(pathIn(dir), `${JSON.stringify(servers)}\n`, 0o600);
 }
 
+/** The servers without whoever logs in there: fit to be shown. */
+export function shownServers({ url }: Pick<BusServers, "url">): string {
+  return url.replace(/^([a-z+]+:\/\/)[^/@]*@/, "$1");
+}
+
 /** Where the log of the system in this directory lies; undefined: in the database. */
 export async function readBusFile(dir: DataDir): Promise<BusServers | undefined> {
   try {

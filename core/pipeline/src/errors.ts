@@ -60,7 +60,7 @@ export const BUS_CODES: CodeTable<BusCode> = {
     disposition: "fatal",
     meaning:
       "The database role or the server's user may not do this: the ownership matrix does not allow it, or the wrong one was configured.",
-    next: "Compare the role in the error with the ownership matrix (on Redis with the ACL file under deploy/); never grant by hand.",
+    next: "Compare the role in the error with the ownership matrix (on Redis with the ACL of its user); never grant by hand.",
   },
   BUS_HOLE: {
     stage: "read",
