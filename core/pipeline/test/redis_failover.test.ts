@@ -59,9 +59,10 @@ const promote = (server: TestRedis): Promise<unknown> => server.client().call("R
 const follow = (server: TestRedis, master: TestRedis): Promise<unknown> => server.client().call("REPLICAOF", master.host, master.port);
 
 /** The master dies, and its replica takes over without what was appended meanwhile. */
-async function loseTail<T>({ master, replica, subject }: Pair, { part }: Pick<Filled, "part">, append: () => Promise<T>): Promise<T> {
-  const { off } = (await subject.bus.tails())[part] ?? { off: 0 };
-  await until("the replica to have the rest", [replica], async () => (await lengthAt(replica, subject, part)) === off);
+async function loseTail<T>(pair: Pair, { part }: Pick<Filled, "part">, append: () => Promise<T>): Promise<T> {
+  const { master, replica, subject } = pair;
+  const off = (await subject.bus.tails())[part]?.off;
+  await caughtUp(pair);
   // Nothing more reaches it, not even what would wait in its socket.
   replica.stop();
   await master.client().call("CLIENT", "KILL", "TYPE", "replica");
@@ -71,6 +72,16 @@ async function loseTail<T>({ master, replica, subject }: Pair, { part }: Pick<Fi
   await promote(replica);
   await until("the bus to find the new master", [replica], async () => (await subject.bus.tails())[part]?.off === off);
   return lost;
+}
+
+/** Waits until the replica holds all that its master does. */
+async function caughtUp({ master, replica, subject }: Pair): Promise<void> {
+  const sizes = async (): Promise<number[]> => {
+    const lengths = subject.bus.tails().then((tails) => Promise.all(tails.map(({ part }) => lengthAt(replica, subject, part))));
+    return [...(await lengths), await replica.client().dbsize()];
+  };
+  const wanted = [...(await subject.bus.tails()).map(({ off }) => off), await master.client().dbsize()];
+  await until("the replica to have all", [replica], async () => (await sizes()).join() === wanted.join());
 }
 
 /** Entries that a server holds of a partition. */
@@ -176,8 +187,11 @@ describe("a master that dies (R-4, R-5)", () => {
     ));
 
   test("a master that comes back as a replica is found out by looking alone", () =>
-    withPair(asynchronous, async ({ pair, master, replica, subject: { bus } }) => {
+    withPair(asynchronous, async (all) => {
+      const { pair, master, replica } = all;
+      const { bus } = all.subject;
       const { chain, part, frames } = await filled(bus, 2);
+      await caughtUp(all);
       await promote(replica);
       await follow(master, replica);
       await until(
@@ -260,10 +274,11 @@ describe("two masters at once", () => {
   })();
 
   test("R-2 a bus in use that finds two masters sends frames to neither, until one of them is gone", () =>
-    withPair(asynchronous, async ({ pair, master, replica, subject }) => {
+    withPair(asynchronous, async (pair) => {
+      const { master, replica, subject } = pair;
       const { bus } = subject;
       const { chain, part, frames } = await filled(bus, 2);
-      await pair.linked();
+      await caughtUp(pair);
       await promote(replica);
       await assert.rejects(bus.pressure(ask(1)), refused("BUS_UNAVAILABLE"));
       for (const server of [master, replica]) await server.client().config("RESETSTAT");
@@ -277,10 +292,11 @@ describe("two masters at once", () => {
     }));
 
   test("R-2 a master that comes back while another has taken over is sent nothing", () =>
-    withPair(asynchronous, async ({ pair, master, replica, subject }) => {
+    withPair(asynchronous, async (pair) => {
+      const { master, replica, subject } = pair;
       const { bus } = subject;
       const { chain, part } = await filled(bus, 2);
-      await pair.linked();
+      await caughtUp(pair);
       await master.kill();
       await promote(replica);
       await master.restart();
