@@ -60,12 +60,12 @@ export const replayMutants: readonly Mutant[] = [
     rule: "FM-13",
     bug: "bus.append says that whoever asks has accepted the entry",
     patches: [{ file: migration, find: "      a.gateway := v_gateway;", replace: "      a.gateway := p_gateway;" }],
-    check: named("core/pipeline/dist/test/history.test.js", "R-2 R-6 R-7 R-13"),
+    check: named("core/pipeline/dist/test/history.test.js", "EB-1 R-2 R-6 R-7 R-13"),
   },
   {
     rule: "FM-13",
     bug: "appends of two lives of a gate leave as one",
-    patches: [{ file: `${bus}/postgres/append_queue.js`, find: "one.options.incarnation === first.options.incarnation", replace: "true" }],
+    patches: [{ file: `${bus}/append_queue.js`, find: "one.options.incarnation === first.options.incarnation", replace: "true" }],
     check: named("core/pipeline/dist/test/append_queue.test.js", "append queue"),
   },
   {
