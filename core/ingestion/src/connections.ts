@@ -69,7 +69,7 @@ export class Connections {
   readonly #handshakes: Handshakes;
   readonly #open = new Map<string, Connection>();
   readonly #bySession = new WeakMap<Http2Session, Connection>();
-  #round: Iterator<Connection> = [].values();
+  #round = noConnections();
 
   constructor(settings: TransportSettings, ports: ConnectionPorts) {
     const { handshakesPerSource: perSource, handshakesOpenMax: openMax, handshakeRanges: ranges } = settings;
@@ -113,6 +113,8 @@ export class Connections {
     this.#open.set(name, connection);
     socket.once("close", () => {
       this.#open.delete(name);
+      // An iterator that nobody moves on keeps what its map had when it last looked.
+      if (this.#open.size === 0) this.#round = noConnections();
       this.#endHandshake(connection);
     });
     this.#ports.begin(socket);
@@ -234,6 +236,10 @@ export class Connections {
     if (connection.ticket !== undefined) this.#handshakes.end(connection.ticket);
     connection.ticket = undefined;
   }
+}
+
+function noConnections(): Iterator<Connection> {
+  return [].values();
 }
 
 /** Ends a connection now, whatever its other side does. */

@@ -145,6 +145,12 @@ const transport: readonly Mutant[] = [
     check: named(`${sockets}/flood_tests.test.js`, "TL-16 no flood leaves memory behind"),
   },
   {
+    rule: "TL-16",
+    bug: "whose turn is next keeps connections that have closed, as long as nobody comes",
+    patches: [{ file: `${gate}/connections.js`, find: "if (this.#open.size === 0)", replace: "if (false)" }],
+    check: named(`${tests}/connections.test.js`, "TL-16 of connections that have closed nothing stays"),
+  },
+  {
     rule: "TL-8",
     bug: "what waits for its turn at the gate is taken for a flood",
     patches: [

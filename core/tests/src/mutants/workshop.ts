@@ -21,7 +21,7 @@ const rooms = [
   "cli",
 ] as const;
 /** What a room needs beside its built files. */
-const beside = ["package.json", "migrations", "schema.txt", "proto", "bin"];
+const beside = ["package.json", "migrations", "schema.txt", "redis", "proto", "bin"];
 /** A check without any bug that takes longer hangs. */
 const checkMsMax = 180_000;
 
