@@ -15,5 +15,5 @@ for priority = 1, 4 do
   redis.call('DEL', KEYS[4 + priority])
 end
 redis.call('DEL', KEYS[4])
-next_token(KEYS[3])
+redis.call('HSET', KEYS[3], 'token', text(token_after(field(KEYS[3], 'token'), clock_us())))
 return 'rewound'

@@ -2,15 +2,22 @@
 -- KEYS  1 the group · 2 what is out · 3 … 6 due, of priorities 1 to 4
 -- ARGV  six for each: priority, off, token, 'done', 'retry' or 'release', reason, delay in milliseconds
 -- Gives 'settled' or 'fenced' for each.
-local answer = {}
-for a = 1, #ARGV, 6 do
-  local priority, off, kind = ARGV[a], ARGV[a + 1], ARGV[a + 3]
-  local due_key = KEYS[2 + tonumber(priority)]
-  local out = current(KEYS[2], priority .. ':' .. off, ARGV[a + 2])
-  if out then
-    drop_out(KEYS[2], due_key, priority, off)
-    if kind ~= 'done' then
-      local now = clock_us()
+local places, answer, now = {}, {}, clock_us()
+for a = 1, #ARGV, 6 do places[#places + 1] = ARGV[a] .. ':' .. ARGV[a + 1] end
+local found, token = outs(KEYS[2], places), nil
+local standing = {}
+for at, place in ipairs(places) do standing[place] = found[at] end
+for at, place in ipairs(places) do
+  local a = 6 * at - 5
+  local priority, off, kind, out = ARGV[a], ARGV[a + 1], ARGV[a + 3], standing[place]
+  if not out or out.token ~= tonumber(ARGV[a + 2]) then
+    answer[at] = 'fenced'
+  else
+    answer[at] = 'settled'
+    if kind == 'done' then
+      standing[place] = nil
+      drop_out(priority, off)
+    else
       if kind == 'retry' then
         out.failures = out.failures .. failure(now, out.member, ARGV[a + 4])
         out.due = now + tonumber(ARGV[a + 5]) * 1000
@@ -18,10 +25,12 @@ for a = 1, #ARGV, 6 do
         out.deliveries = out.deliveries - 1
         out.due = now
       end
-      out.member, out.token = '', next_token(KEYS[1])
-      put_out(KEYS[2], due_key, priority, off, out)
+      token = token_after(token or field(KEYS[1], 'token'), now)
+      out.member, out.token = '', token
+      put_out(priority, off, out)
     end
   end
-  answer[#answer + 1] = out and 'settled' or 'fenced'
 end
+write_outs(KEYS[2], { KEYS[3], KEYS[4], KEYS[5], KEYS[6] })
+if token then redis.call('HSET', KEYS[1], 'token', text(token)) end
 return answer

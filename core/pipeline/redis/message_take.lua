@@ -4,12 +4,16 @@
 -- Gives {microseconds until something is due or '', {{priority, from_off, to_off} …} of what is missing,
 --        {{priority, off, token, deliveries, '1' if it is to be buried, failures, JSON} …}}.
 local ends, group, out_key = KEYS[1], KEYS[3], KEYS[4]
+local due_keys = { KEYS[5], KEYS[6], KEYS[7], KEYS[8] }
 -- A full server allows this write, and after it the others: whoever consumes makes room.
 redis.call('HDEL', group, 'quarantined')
 begin(KEYS[2], group, ends, ARGV[1], 'low')
 local now = clock_us()
-redis.call('HSET', group, 'seen', text(now))
 local member, most, lease_us = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local place = fields(group, { 'place1', 'place2', 'place3', 'place4', 'turn', 'token' })
+local turn, token = place[5], place[6]
+local low = fields(ends, { 'low1', 'low2', 'low3', 'low4' })
+local tail = fields(ends, { 'tail1', 'tail2', 'tail3', 'tail4' })
 local missing, deliveries = {}, {}
 
 local function note_missing(priority, from_off, to_off)
@@ -17,44 +21,77 @@ local function note_missing(priority, from_off, to_off)
   redis.call('HINCRBY', group, 'missing', text(to_off - from_off + 1))
 end
 
+-- What has been out before and is due, in pages; what is written is written at the end, so that pages follow one another.
+local page_max = 64
+local again = {}
+for priority = 1, 4 do again[priority] = { offs = {}, outs = {}, at = 1, read = 0, more = true } end
+
+-- The first that is due of this priority: its offset and what is out. Nil if nothing is.
+local function due_again(priority)
+  local page = again[priority]
+  if page.at > #page.offs and page.more then
+    page.offs = redis.call('ZRANGEBYSCORE', due_keys[priority], '-inf', text(now), 'LIMIT', page.read, page_max)
+    page.at, page.read, page.more = 1, page.read + #page.offs, #page.offs == page_max
+    local places = {}
+    for at, off in ipairs(page.offs) do
+      page.offs[at] = text(tonumber(off))
+      places[at] = priority .. ':' .. page.offs[at]
+    end
+    page.outs = #places > 0 and outs(out_key, places) or {}
+  end
+  local off, out = page.offs[page.at], page.outs[page.at]
+  page.at = page.at + 1
+  return off, out
+end
+
+-- JSON of entries, read some at a time where they are new.
+local ahead_max = 16
+local json_of = { {}, {}, {}, {} }
+
+local function entry_json(priority, off, count)
+  local known = json_of[priority]
+  if not known[off] then
+    for _, entry in ipairs(redis.call('XRANGE', KEYS[8 + priority], off .. '-0', text(tonumber(off) + count - 1) .. '-0')) do
+      known[string.match(entry[1], '^%d+')] = entry[2][6]
+    end
+  end
+  return known[off]
+end
+
 -- Hands out one message of this priority. Nil if there is none; true if only something missing was noted.
 local function step(priority)
-  local due_key, log = KEYS[4 + priority], KEYS[8 + priority]
-  local off, out
-  local due = redis.call('ZRANGEBYSCORE', due_key, '-inf', text(now), 'LIMIT', 0, 1)[1]
-  if due then
-    off = text(tonumber(due))
-    out = decode_out(redis.call('HGET', out_key, priority .. ':' .. off))
+  local off, out = due_again(priority)
+  local ahead = 1
+  if off then
     if out.member ~= '' and not out.burial then out.failures = out.failures .. failure(out.due, out.member, silence) end
     out.burial = out.deliveries >= deliveries_max
     if not out.burial then out.deliveries = out.deliveries + 1 end
   else
-    local place, low = field(group, 'place' .. priority), field(ends, 'low' .. priority)
-    if place < low then
-      redis.call('HSET', group, 'place' .. priority, text(low))
-      note_missing(priority, place + 1, low)
+    if place[priority] < low[priority] then
+      note_missing(priority, place[priority] + 1, low[priority])
+      place[priority] = low[priority]
       return true
     end
-    if place >= field(ends, 'tail' .. priority) then return nil end
-    off = text(place + 1)
-    redis.call('HSET', group, 'place' .. priority, off)
+    if place[priority] >= tail[priority] then return nil end
+    place[priority] = place[priority] + 1
+    off, ahead = text(place[priority]), math.min(ahead_max, most - #deliveries)
     out = { deliveries = 1, failures = '', burial = false }
   end
-  redis.call('HSET', group, 'turn', text((field(group, 'turn') + 1) % 64))
-  out.token, out.member, out.due = next_token(group), member, now + lease_us
-  local entry = redis.call('XRANGE', log, off .. '-0', off .. '-0')[1]
-  if not entry then
-    drop_out(out_key, due_key, priority, off)
+  turn, token = (turn + 1) % 64, token_after(token, now)
+  out.token, out.member, out.due = token, member, now + lease_us
+  local json = entry_json(priority, off, ahead)
+  if not json then
+    drop_out(priority, off)
     note_missing(priority, tonumber(off), tonumber(off))
     return true
   end
-  put_out(out_key, due_key, priority, off, out)
-  deliveries[#deliveries + 1] = { text(priority), off, text(out.token), text(out.deliveries), out.burial and '1' or '0', out.failures, entry[2][6] }
+  put_out(priority, off, out)
+  deliveries[#deliveries + 1] = { text(priority), off, text(out.token), text(out.deliveries), out.burial and '1' or '0', out.failures, json }
   return true
 end
 
 while #deliveries < most do
-  local owner = owner_of(field(group, 'turn'))
+  local owner = owner_of(turn)
   local stepped = step(owner)
   for priority = 4, 1, -1 do
     if not stepped and priority ~= owner then stepped = step(priority) end
@@ -62,9 +99,13 @@ while #deliveries < most do
   if not stepped then break end
 end
 
+write_outs(out_key, due_keys)
+redis.call('HSET', group, 'place1', text(place[1]), 'place2', text(place[2]), 'place3', text(place[3]), 'place4', text(place[4]), 'turn', text(turn),
+  'token', text(token), 'seen', text(now))
+
 local next_due = ''
 for priority = 1, 4 do
-  local first = redis.call('ZRANGE', KEYS[4 + priority], 0, 0, 'WITHSCORES')
+  local first = redis.call('ZRANGE', due_keys[priority], 0, 0, 'WITHSCORES')
   if first[2] then
     local left = math.max(0, tonumber(first[2]) - now)
     if next_due == '' or left < tonumber(next_due) then next_due = text(left) end

@@ -33,17 +33,45 @@ local function owner_of(turn)
   return 4
 end
 
--- Adds a message to a stream, unless it is there already. Gives the offset, 'duplicate' or 'full'.
-local function add(ends, ids, log, priority, entries_max, id, json)
-  if redis.call('SISMEMBER', ids, id) == 1 then return 'duplicate' end
-  if field(ends, 'count') >= entries_max then return 'full' end
-  local off = field(ends, 'tail' .. priority) + 1
-  local now = math.max(clock_us(), field(ends, 'time' .. priority))
-  redis.call('XADD', log, text(off) .. '-0', 't', text(now), 'i', id, 'j', json)
-  redis.call('SADD', ids, id)
-  redis.call('HSET', ends, 'tail' .. priority, text(off), 'time' .. priority, text(now))
-  redis.call('HINCRBY', ends, 'count', 1)
-  return text(off)
+-- Some fields as numbers, 0 where there is none.
+local function fields(key, names)
+  local values = redis.call('HMGET', key, unpack(names))
+  for at = 1, #names do values[at] = tonumber(values[at] or '0') end
+  return values
+end
+
+-- Adds messages {priority, id, JSON} to a stream, each unless it is there already; logs are by priority. Gives for each the offset, 'duplicate' or 'full'.
+local function add(ends, ids, logs, entries_max, messages)
+  local named = {}
+  for at, message in ipairs(messages) do named[at] = message[2] end
+  local known, added, answer = redis.call('SMISMEMBER', ids, unpack(named)), {}, {}
+  local state, now = fields(ends, { 'tail1', 'tail2', 'tail3', 'tail4', 'time1', 'time2', 'time3', 'time4', 'count' }), clock_us()
+  local left = entries_max - state[9]
+  for at, message in ipairs(messages) do
+    local priority, id = tonumber(message[1]), message[2]
+    if known[at] == 1 or added[id] then
+      answer[at] = 'duplicate'
+    elseif left <= 0 then
+      answer[at] = 'full'
+    else
+      state[priority], state[4 + priority] = state[priority] + 1, math.max(now, state[4 + priority])
+      answer[at] = text(state[priority])
+      redis.call('XADD', logs[priority], answer[at] .. '-0', 't', text(state[4 + priority]), 'i', id, 'j', message[3])
+      added[id], left = true, left - 1
+      added[#added + 1] = id
+    end
+  end
+  if #added == 0 then return answer end
+  redis.call('SADD', ids, unpack(added))
+  local changed = { 'count', text(entries_max - left) }
+  for priority = 1, 4 do
+    for _, pair in ipairs({ { 'tail', state[priority] }, { 'time', state[4 + priority] } }) do
+      changed[#changed + 1] = pair[1] .. priority
+      changed[#changed + 1] = text(pair[2])
+    end
+  end
+  redis.call('HSET', ends, unpack(changed))
+  return answer
 end
 
 -- Begins a group, once.
@@ -53,27 +81,47 @@ local function begin(groups, group, ends, name, from)
   redis.call('HSET', group, 'turn', '0', 'token', '0', 'missing', '0', 'seen', text(clock_us()), 'quarantined', '0')
 end
 
--- The next token. It grows with the clock as well, so that a promoted replica without the last of them gives none out twice.
-local function next_token(group)
-  local token = math.max(field(group, 'token') + 1, clock_us())
-  redis.call('HSET', group, 'token', text(token))
-  return token
+-- The token after this one. It grows with the clock as well, so that a promoted replica without the last of them gives none out twice.
+local function token_after(token, now) return math.max(token + 1, now) end
+
+-- What is out at places "<priority>:<off>", each nil where nothing is.
+local function outs(out_key, places)
+  local found = redis.call('HMGET', out_key, unpack(places))
+  for at = 1, #places do found[at] = found[at] and decode_out(found[at]) or nil end
+  return found
 end
 
--- Where the delivery is the current one: what is out. Else nil.
-local function current(out_key, place, token)
-  local raw = redis.call('HGET', out_key, place)
-  if not raw then return nil end
-  local out = decode_out(raw)
-  return out.token == tonumber(token) and out or nil
+-- Changes of what is out, written together at the end of a script: the last word on each place counts.
+local changes = {}
+
+local function put_out(priority, off, out) changes[priority .. ':' .. off] = { tonumber(priority), off, out } end
+
+local function drop_out(priority, off) changes[priority .. ':' .. off] = { tonumber(priority), off } end
+
+-- A call with as many arguments as Lua's stack holds at once.
+local function call_with(command, key, arguments)
+  for from = 1, #arguments, 4000 do redis.call(command, key, unpack(arguments, from, math.min(from + 3999, #arguments))) end
 end
 
-local function put_out(out_key, due_key, priority, off, out)
-  redis.call('HSET', out_key, priority .. ':' .. off, encode_out(out))
-  redis.call('ZADD', due_key, text(out.due), padded(tonumber(off)))
-end
-
-local function drop_out(out_key, due_key, priority, off)
-  redis.call('HDEL', out_key, priority .. ':' .. off)
-  redis.call('ZREM', due_key, padded(tonumber(off)))
+-- Writes the changes. The keys of what is due are by priority.
+local function write_outs(out_key, due_keys)
+  local put, gone, due, over = {}, {}, { {}, {}, {}, {} }, { {}, {}, {}, {} }
+  for place, change in pairs(changes) do
+    local priority, off, out = change[1], padded(tonumber(change[2])), change[3]
+    if out then
+      put[#put + 1] = place
+      put[#put + 1] = encode_out(out)
+      due[priority][#due[priority] + 1] = text(out.due)
+      due[priority][#due[priority] + 1] = off
+    else
+      gone[#gone + 1] = place
+      over[priority][#over[priority] + 1] = off
+    end
+  end
+  call_with('HSET', out_key, put)
+  call_with('HDEL', out_key, gone)
+  for priority = 1, 4 do
+    call_with('ZADD', due_keys[priority], due[priority])
+    call_with('ZREM', due_keys[priority], over[priority])
+  end
 end

@@ -112,7 +112,7 @@ export class RedisAppender implements FrameAppender {
         const state = keys.partitionState(part);
         const calls = own.map((producer): Call => ({ command: ["HMGET", keys.producer(part, producer), "head", "stored"] }));
         const which: Call = { command: ["HGET", state, "generation"] };
-        const [said, ...replies] = await this.#counted("heads_of", 0, () => servers.read(state, [which, ...calls]));
+        const [said, ...replies] = await this.#counted("heads_of", 0, () => servers.readConfirmed(state, [which, ...calls]));
         assertSame(said, this.generation);
         for (const [index, producer] of own.entries()) {
           const [head, stored] = listOf(replies[index]);

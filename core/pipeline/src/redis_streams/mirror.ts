@@ -26,7 +26,8 @@ export class LogMirror {
     return Promise.all(
       parts(partitions).map(async (part) => {
         const state = keys.partitionState(part);
-        const [reply] = await servers.read(state, [{ command: ["HMGET", state, "generation", "off", "received_us", "hash"] }]);
+        const place: Call = { command: ["HMGET", state, "generation", "off", "received_us", "hash"] };
+        const [reply] = await servers.readConfirmed(state, [place]);
         const [said, off, receivedUs, hash] = listOf(reply);
         assertSame(said, generation);
         return { generation, part, off: numberOf(off), receivedUs: numberOf(receivedUs), hash: bytesOf(hash) };
@@ -43,7 +44,7 @@ export class LogMirror {
     for (let at = 0; at < producers.length; at += pageProducers) {
       const page = producers.slice(at, at + pageProducers);
       const calls = page.map((producer): Call => ({ command: ["HMGET", keys.producer(part, producer), "head", "stored", "key_id"] }));
-      const replies = await servers.read(state, calls);
+      const replies = await servers.readConfirmed(state, calls);
       const heads: NotedHead[] = [];
       for (const [index, producer] of page.entries()) {
         const [head, stored, keyId] = listOf(replies[index]);

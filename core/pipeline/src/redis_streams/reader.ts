@@ -1,8 +1,9 @@
 /**
  * Why it exists: the frame log as consumers read it from Redis or Valkey.
- * Enforces: reading by offset (R-2): dense offsets, checked payloads, positions verified by hash; nothing of the server's own consumer groups, whose
- * pending list says nothing about rows.
- * Forbids: changing anything.
+ * Enforces: reading by offset (R-2): dense offsets, checked payloads, positions verified by hash; nothing is handed over that is less safe than what has a
+ * receipt (R-4), else rows would be ahead of the log that a failover leaves; nothing of the server's own consumer groups, whose pending list says nothing
+ * about rows.
+ * Forbids: changing anything of the log.
  */
 import { invariant, type Telemetry } from "ransomeye-kernel";
 import type { BusEntry, FrameReader, PartitionTail, Position, ReadOptions } from "../bus.ts";
@@ -116,7 +117,7 @@ export class RedisReader implements FrameReader {
   async #ask(part: number, { script, args }: Pick<Extract<Call, { script: unknown }>, "script" | "args">): Promise<Reply[]> {
     const { servers, keys } = this.#o;
     const state = keys.partitionState(part);
-    const [reply] = await servers.read(state, [{ script, keys: [state, keys.log(part)], args }]);
+    const [reply] = await servers.readConfirmed(state, [{ script, keys: [state, keys.log(part)], args }]);
     return listOf(reply);
   }
 

@@ -31,6 +31,7 @@ type ScriptName =
   | "oldest"
   | "oldestMetas"
   | "trim"
+  | "barrier"
   | "prepareBus"
   | "preparePartition"
   | "setVersion"
@@ -64,6 +65,7 @@ export const scripts: Readonly<Record<ScriptName, Script>> = {
   oldestMetas: load("oldest_metas", ["entry"]),
   trim: load("trim", ["head"]),
   prepareBus: load("prepare_bus", []),
+  barrier: load("barrier", []),
   preparePartition: load("prepare_partition", []),
   setVersion: load("set_version", []),
   setRevoked: load("set_revoked", []),

@@ -12,6 +12,7 @@ import { busFailure, outcomeUnknown, serverWord, type Stage } from "./failures.t
 import { slotOf } from "./keys.ts";
 import { type Call, Link, type LinkOptions } from "./link.ts";
 import { listOf, numberOf, type Reply, textOf } from "./replies.ts";
+import { scripts } from "./scripts.ts";
 import { type Durability, pausedBy, readFacts, type ServerFacts, undurable } from "./server_facts.ts";
 
 export interface ServersOptions {
@@ -99,6 +100,23 @@ export class Servers {
     const confirmed = numberOf(answers.pop());
     if (confirmed >= replicas) return answers;
     throw new BusError("BUS_OUTCOME_UNKNOWN", `${confirmed} of ${replicas} replicas confirmed the change within ${waitMs} ms`);
+  }
+
+  /**
+   * Calls that change nothing, and whose answers are behind the replicas that a change would wait for: what is acted on shall not be lost with the master.
+   * @param state a hash in the slot that is read; it moves with the others when its slot does
+   * @throws BusError BUS_UNAVAILABLE if too few replicas have in time what was read
+   */
+  async readConfirmed(state: string, calls: readonly Call[]): Promise<Reply[]> {
+    const { durability } = this.#options;
+    if (durability.level === "local") return this.read(state, calls);
+    const { replicas, waitMs } = durability;
+    const wait: Call = { command: ["WAIT", String(replicas), String(waitMs)] };
+    const answers = await this.#run(state, "read", [...calls, { script: scripts.barrier, keys: [state], args: [] }, wait]);
+    const confirmed = numberOf(answers.pop());
+    answers.pop();
+    if (confirmed >= replicas) return answers;
+    throw new BusError("BUS_UNAVAILABLE", `${confirmed} of ${replicas} replicas had within ${waitMs} ms what was read`);
   }
 
   /** Why the server that has this key should be sent no frames now, or null. Looked at again after every new connection. */

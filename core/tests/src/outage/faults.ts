@@ -30,9 +30,9 @@ export const tellsProducers: Readonly<Record<FaultName, boolean>> = { engine: tr
 
 export const faults: Readonly<Record<FaultName, Fault>> = {
   engine: {
-    begin: async ({ system }) => signalEngine(system, "SIGSTOP"),
+    begin: async ({ system }) => void (await system.signal("engine", "SIGSTOP")),
     goOn: () => undefined,
-    end: async ({ system }) => signalEngine(system, "SIGCONT"),
+    end: async ({ system }) => void (await system.signal("engine", "SIGCONT")),
   },
   bus: {
     async begin({ system }) {
@@ -52,10 +52,4 @@ export const faults: Readonly<Record<FaultName, Fault>> = {
 
 function settingsFile(system: RunningSystem): string {
   return join(system.dataDir, "postgres", "postgresql.conf");
-}
-
-async function signalEngine(system: RunningSystem, signal: "SIGSTOP" | "SIGCONT"): Promise<void> {
-  const engine = (await system.runtime()).children.find(({ role }) => role === "engine");
-  if (engine === undefined) throw new Error("runtime.json names no engine");
-  process.kill(engine.pid, signal);
 }

@@ -40,8 +40,8 @@ export interface ResultFile<Figures> {
   readonly path: string;
   /** The npm script. */
   readonly script: string;
-  /** Add to what is there instead of replacing it. */
-  readonly append: boolean;
+  /** Add to what is there instead of replacing it; a function gives what stays of an earlier part beside the new figures, if anything does. */
+  readonly append: boolean | ((earlier: Figures, now: Figures) => Figures | undefined);
   readonly pageOf: (parts: readonly Part<Figures>[]) => Page;
 }
 
@@ -52,15 +52,26 @@ export interface ResultFile<Figures> {
 export async function openResult<Figures>(file: ResultFile<Figures>): Promise<(figures: Figures) => Promise<void>> {
   const { path, script, append, pageOf } = file;
   const json = path.replace(/(\.md)?$/, ".json");
-  const earlier = append ? await partsIn<Figures>(json) : [];
+  const earlier = append === false ? [] : await partsIn<Figures>(json);
   const source = provenance(script);
   await mkdir(dirname(path), { recursive: true });
   return async (figures) => {
-    const parts = [...earlier, { ...source, figures }];
+    const parts = [...(typeof append === "function" ? staying(earlier, figures, append) : earlier), { ...source, figures }];
     const stored: Stored<Figures> = { version: 1, parts };
     await writeFileAtomic(json, `${JSON.stringify(stored, null, 2)}\n`, 0o644);
     await writeFileAtomic(path, render(pageOf(parts), script, parts), 0o644);
   };
+}
+
+function staying<Figures>(
+  earlier: readonly Part<Figures>[],
+  now: Figures,
+  stays: (earlier: Figures, now: Figures) => Figures | undefined,
+): Part<Figures>[] {
+  return earlier.flatMap((part) => {
+    const figures = stays(part.figures, now);
+    return figures === undefined ? [] : [{ ...part, figures }];
+  });
 }
 
 async function partsIn<Figures>(json: string): Promise<readonly Part<Figures>[]> {
