@@ -113,6 +113,17 @@ export const busPaused: EventDefinition<{ reason: string; freeBytes: number }> =
   help: "Appends are paused until the reason is gone; producers keep their events (R-33).",
   counter: { name: "bus_pauses_total", help: "Times that appends were paused.", labels: ["reason"] },
 });
+export const logLost: EventDefinition<{ parts: string }> = defineEvent({
+  name: "log_lost",
+  level: "error",
+  help: "The log's servers do not hold any more what was read from them: a replica that lagged took over, or an old state was brought back. Nothing is taken until it is there again, or an operator starts with --after-loss.",
+  counter: { name: "log_losses_total", help: "Times that the log's servers were found to lack a part of the log.", labels: [] },
+});
+export const logFound: EventDefinition<{ parts: string }> = defineEvent({
+  name: "log_found",
+  level: "info",
+  help: "The log's servers hold again what they lacked, in these partitions.",
+});
 export const busResumed: EventDefinition<{ freeBytes: number }> = defineEvent({
   name: "bus_resumed",
   level: "info",

@@ -42,7 +42,7 @@ export const keeperRole: Role = async (context) => {
     },
   };
   const messages = await openMessageLog(context, pool);
-  const log = elsewhere === undefined ? undefined : new LogKeeper(context, pool, elsewhere);
+  const log = elsewhere === undefined ? undefined : new LogKeeper(context, pool, elsewhere, control);
 
   const tasks: readonly (readonly [name: string, everyMs: number, work: () => Promise<void>])[] = [
     ["disk", diskMs, () => watchDisk(context, pool, control)],

@@ -1,13 +1,15 @@
 /**
  * Why it exists: where the frame log lies on Redis servers, somebody makes it there, mirrors what only it knows, and trims what rows were made of.
  * Enforces: the log moves once, after all of it has become rows (or when the operator has said that the rest is lost); servers that hold another
- * installation's log, or have lost ours, are refused; entries go only when every group has them and the archive holds them (R-26).
+ * installation's log, or have lost ours or its end, are refused; entries go only when every group has them and the archive holds them (R-26).
  * Forbids: deciding about frames; what is mirrored is for the ledger and for eyes.
  */
 import type { Pool } from "ransomeye-db";
 import {
+  type BusControl,
   type Founding,
   type FoundingHead,
+  logLostReason,
   noteEnds,
   noteHeads,
   type Position,
@@ -15,6 +17,7 @@ import {
   type RedisControls,
 } from "ransomeye-pipeline";
 import { CliError } from "../errors.ts";
+import { logFound, logLost } from "../events.ts";
 import { redisLog } from "./log_place.ts";
 import type { RoleContext } from "./role_process.ts";
 
@@ -66,12 +69,29 @@ export async function openLogElsewhere(context: RoleContext, pool: Pool): Promis
   throw new CliError("CLI_START_FAILED", "the servers hold the log of another installation: choose another bus.key_prefix");
 }
 
+interface EndRow {
+  readonly part: number;
+  readonly off: number;
+  readonly received_us: number;
+  readonly entry_hash: Buffer;
+  readonly in_flight: number;
+}
+
+/** What the database knows of the ends of partitions; of rows: how far they have come. */
+async function logEnds(pool: Pool, ofRows: boolean): Promise<EndRow[]> {
+  return (await pool.query<EndRow>("SELECT part, off, received_us, entry_hash, in_flight FROM bus.log_ends($1) ORDER BY part", [ofRows]))
+    .rows;
+}
+
+async function endsOf(pool: Pool, generation: string, ofRows: boolean): Promise<Position[]> {
+  return (await logEnds(pool, ofRows)).map(({ part, off, received_us: receivedUs, entry_hash: hash }) => ({
+    ...{ generation, part, off, receivedUs, hash },
+  }));
+}
+
 /** From where a new log goes on: right after what has become rows. */
 async function foundingOf(pool: Pool, afterLoss: boolean): Promise<Founding> {
-  type End = { readonly off: number; readonly received_us: number; readonly entry_hash: Buffer; readonly in_flight: number };
-  const { rows: ends } = await pool.query<End>("SELECT off, received_us, entry_hash, in_flight FROM bus.log_ends($1) ORDER BY part", [
-    afterLoss,
-  ]);
+  const ends = await logEnds(pool, afterLoss);
   const waiting = ends.reduce((sum, end) => sum + end.in_flight, 0);
   if (!afterLoss && waiting > 0)
     throw new CliError(
@@ -135,26 +155,58 @@ export class LogKeeper {
   readonly #context: RoleContext;
   readonly #pool: Pool;
   readonly #controls: RedisControls;
-  readonly #mirrored = new Map<number, number>();
+  readonly #control: Pick<BusControl, "pause">;
+  /** What was mirrored last, by partition: the log must hold it. */
+  readonly #mirrored = new Map<number, Position>();
+  #lostParts = "";
   readonly #reported = new Map<string, string>();
 
-  constructor(context: RoleContext, pool: Pool, controls: RedisControls) {
+  /** @param control pauses log and database */
+  constructor(context: RoleContext, pool: Pool, controls: RedisControls, control: Pick<BusControl, "pause">) {
     this.#context = context;
     this.#pool = pool;
     this.#controls = controls;
+    this.#control = control;
   }
 
-  /** Ends and heads of the log into the database. */
+  /** Ends and heads of the log into the database, unless the log lacks what was mirrored before: then nothing is taken until it is there again. */
   async mirrorLog(): Promise<void> {
     const { mirror } = this.#controls;
-    const ends = await mirror.ends();
-    for (const end of ends) {
-      if (this.#mirrored.get(end.part) === end.off) continue;
+    const changed = (await mirror.ends()).filter(({ part, off }) => this.#mirrored.get(part)?.off !== off);
+    if (changed.length === 0 && this.#lostParts === "") return;
+    const lost = await this.#lost();
+    await this.#sayLost(lost);
+    for (const end of changed.filter(({ part }) => !lost.includes(part))) {
       // Heads first: an end without them would show entries of nobody.
       for await (const heads of mirror.heads(end.part)) await noteHeads(this.#pool, heads);
       if (end.off > 0) await noteEnds(this.#pool, [end]);
-      this.#mirrored.set(end.part, end.off);
+      this.#mirrored.set(end.part, end);
     }
+  }
+
+  /** Partitions that do not hold what was mirrored of them, or what rows were made of. */
+  async #lost(): Promise<number[]> {
+    const { mirror, generation } = this.#controls;
+    if (this.#mirrored.size === 0) for (const end of await endsOf(this.#pool, generation, false)) this.#mirrored.set(end.part, end);
+    const stored = await endsOf(this.#pool, generation, true);
+    const known = [...this.#mirrored.values(), ...stored].filter(({ off }) => off > 0);
+    const held = await Promise.all(known.map((position) => mirror.holds(position)));
+    return [...new Set(known.flatMap(({ part }, at) => (held[at] === true ? [] : [part])))].toSorted((a, b) => a - b);
+  }
+
+  async #sayLost(lost: readonly number[]): Promise<void> {
+    const { telemetry } = this.#context;
+    const parts = lost.join(", ");
+    const { rows } = await this.#pool.query<{ paused_reason: string | null }>("SELECT paused_reason FROM bus.state");
+    const isSaid = rows[0]?.paused_reason === logLostReason;
+    if (lost.length > 0 && (!isSaid || parts !== this.#lostParts)) {
+      await this.#control.pause(logLostReason);
+      telemetry.emit(logLost, { parts });
+    } else if (lost.length === 0 && isSaid) {
+      await this.#control.pause(null);
+      telemetry.emit(logFound, { parts: this.#lostParts });
+    }
+    this.#lostParts = parts;
   }
 
   /** What gates tell of themselves into the database. */

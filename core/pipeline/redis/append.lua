@@ -1,6 +1,7 @@
 -- Appends each frame that is its producer's next: sequence, epoch, hash chain and XADD in one step. Mirrors append_machine.ts line by line.
 -- KEYS  1 partition's state · 2 its log · 3 its revoked set · 4 … the producers' hashes, each once
--- ARGV  1 generation · 2 partition to which the frames were sent · 3 registry version of the gate · then twelve for each frame:
+-- ARGV  1 generation · 2 partition to which the frames were sent · 3 registry version of the gate · 4 least offset of the partition's end that the gate
+--       knows of · then twelve for each frame:
 --       its producer's place among the KEYS, epoch, first_seq, count, offered, prev_epoch, prev_seq, and raw: meta (begins with hash and
 --       prev_hash), header, signature, verdicts, payload
 -- Gives {'judged', received_us, then for each frame {verdict, off or '', head or '', stored or '', meta of the entry that a duplicate repeats or ''}},
@@ -10,6 +11,8 @@ local state = redis.call('HMGET', KEYS[1], 'generation', 'off', 'received_us', '
 if state[1] ~= ARGV[1] then return { 'generation', state[1] or '' } end
 if state[4] and state[4] ~= '' then return { 'paused', state[4] } end
 if tonumber(ARGV[3]) < tonumber(state[5]) then return { 'stale_registry' } end
+-- A replica that lagged has become the master, or an old state was brought back: what comes now would stand in the place of what had receipts.
+if tonumber(state[2]) < tonumber(ARGV[4]) then return { 'paused', 'log_lost' } end
 
 local target = tonumber(ARGV[2])
 local off = tonumber(state[2])
@@ -48,7 +51,7 @@ end
 -- All are looked at before the first write, so that a script which cannot go on has changed nothing.
 for place = 4, #KEYS do producer_at(place) end
 
-for a = 4, #ARGV, 12 do
+for a = 5, #ARGV, 12 do
   local producer = producer_at(tonumber(ARGV[a]))
   local head = producer.head
   local epoch, first_seq = tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])

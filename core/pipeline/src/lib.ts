@@ -75,6 +75,7 @@ export type { Ending, MessageOf, Received } from "./messages/received.ts";
 export type { MessageLogOptions } from "./messages/settings.ts";
 export { uuidV5 } from "./messages/uuid_v5.ts";
 export type { MemoryBusOptions } from "./memory/log.ts";
+export { logLostReason } from "./redis_streams/history.ts";
 export type { NotedHead } from "./noted_head.ts";
 export { archiveFrames, noteEnds, noteHeads } from "./postgres/archive.ts";
 export { openPostgresMessages, type PostgresMessagesOptions } from "./postgres/messages.ts";

@@ -240,9 +240,9 @@ describe("a master that dies (R-4, R-5)", () => {
       await assertStored(bus, part, [...frames, third]);
     }));
 
-  test("R-2 R-5 where the master was not to wait, its last entries are lost with it: who has read them is told, and never reads past them", () =>
+  test("EB-20 R-2 R-5 where the master was not to wait, its last entries are lost with it: who has read them is told, and never reads past them", () =>
     withPair(asynchronous, async (pair) => {
-      const { bus } = pair.subject;
+      const { bus, options } = pair.subject;
       const log = await filled(bus, 5);
       const { chain, part } = log;
       const end = chain.end;
@@ -253,21 +253,38 @@ describe("a master that dies (R-4, R-5)", () => {
         assert.equal(await bus.checkPosition(position), "diverged");
         await assert.rejects(bus.read(part, position, everything), refused("BUS_HISTORY_DIVERGED"));
       }
-      // The producer hears of the head and signs other frames there: after them the offsets are taken again.
+      // Who has given receipts for what is lost takes nothing in its place, and tells nobody that it never was.
       Object.assign(chain, { seq: 5, end });
       const others = Array.from({ length: 4 }, () => chain.next(1, { salt: "again" }));
-      await accept(bus, part, others);
+      const refusals = await bus.append(part, others, how);
+      assert.deepEqual(new Set(refusals.map((outcome) => outcome.kind === "paused" && outcome.reason)), new Set(["log_lost"]));
+      await assert.rejects(bus.headsOf([chain.producer]), refused("BUS_HISTORY_DIVERGED"));
+      const { producer } = chain;
+      const opening = { producer, expectedEpoch: 1, keyId, registryVersion: how.registryVersion };
+      await assert.rejects(bus.openEpoch(opening), refused("BUS_HISTORY_DIVERGED"));
+      // Another gate cannot know: through it the producer signs other frames, and after them the offsets are taken again.
+      const gate = await openRedisBus(options);
+      assert.equal((await gate.headsOf([producer])).get(producer)?.seq, 5);
+      await accept(gate, part, others);
       assert.equal(await bus.checkPosition(seven), "diverged");
       for (const position of [six, seven, eight])
         await assert.rejects(bus.read(part, position, everything), refused("BUS_HISTORY_DIVERGED"), `read on from ${position.off}`);
       await assertStored(bus, part, [...log.frames, ...others]);
+      // When the keeper has said it, nobody goes on.
+      const { control } = pair.subject;
+      await until("the keeper to find the new master", [pair.replica], () => control.pause("log_lost").then(() => true));
+      await assert.rejects(gate.headsOf([producer]), refused("BUS_HISTORY_DIVERGED"));
+      await assert.rejects(gate.openEpoch(opening), refused("BUS_HISTORY_DIVERGED"));
+      await control.pause(null);
+      assert.equal((await gate.openEpoch(opening)).kind, "opened");
+      await gate.close();
     }));
 });
 
 describe("groups on a master that has lost entries (R-2, R-11)", () => {
   test("R-11 nothing is trimmed while a group stands in another history, also when the offsets are taken again", () =>
     withPair(asynchronous, async (pair) => {
-      const { bus, control } = pair.subject;
+      const { bus, control, options } = pair.subject;
       const log = await filled(bus, 5);
       const { chain, part, positions } = log;
       const leases = await bus.acquire("group:a", "one", { leaseMs: 60_000, partsMax: 100, held: [] });
@@ -277,11 +294,13 @@ describe("groups on a master that has lost entries (R-2, R-11)", () => {
       assert.equal(await bus.commit(lease, lost[1] as Position), "committed", "it has read them, and cannot know");
       assert.equal(await until("the keeper to find the new master", [pair.replica], () => control.trim(part, 8)), 0);
       Object.assign(chain, { seq: 5, end });
+      const gate = await openRedisBus(options);
       await accept(
-        bus,
+        gate,
         part,
         Array.from({ length: 5 }, () => chain.next(1, { salt: "again" })),
       );
+      await gate.close();
       assert.equal(await control.trim(part, 8), 0);
       assert.equal(await lengthAt(pair.replica, pair.subject, part), 10);
       await control.rewind("group:a", part, positions[3] as Position);

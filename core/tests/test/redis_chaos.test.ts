@@ -34,6 +34,21 @@ for (const [fault, title] of titles) {
   });
 }
 
+test("EB-20 R-2 R-5 a failover that takes away what had receipts, on the level that allows it: nothing is taken until the operator's word, then nothing is lost, doubled or misplaced", async () => {
+  for await (const { measured, failure, evidence, seed } of chaosSeries({ ...plan, fault: "weak-failover", runs: 1 })) {
+    const why = `seed ${seed}: ${[failure ?? JSON.stringify(measured), ...evidence].join("\n")}`;
+    assert.ok(measured !== null && measured.framesGone > 0, why);
+    const { alone, afterLoss, silentlyWrong } = measured;
+    assert.deepEqual([alone.statusPaused, alone.duplicated, alone.outOfOrder, silentlyWrong], ["log_lost", 0, 0, []], why);
+    const { shippersDone, balanced, lost, duplicated, outOfOrder, serverLost } = afterLoss ?? alone;
+    assert.deepEqual(
+      { shippersDone, balanced, lost, duplicated, outOfOrder, serverLost },
+      { shippersDone: true, balanced: true, lost: 0, duplicated: 0, outOfOrder: 0, serverLost: 0 },
+      why,
+    );
+  }
+});
+
 test("a fault that is run again replaces its own earlier runs on the page and no others", () => {
   const record = (fault: ChaosRecord["fault"], seed: number): ChaosRecord => ({
     ...{ fault, seed, events: 1, settings: [], verdict: null, measured: null, failure: null, evidence: [] },

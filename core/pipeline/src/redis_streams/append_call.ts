@@ -19,16 +19,22 @@ export interface AppendPlace {
   readonly home: number;
   /** Partition to which the frames were sent. */
   readonly target: number;
+  /** The least that the partition's end must be: it had come so far before. */
+  readonly leastOff: number;
 }
 
 /** How long a caller should wait that finds the bus paused. */
 export const retryAfterMs = 1000;
 
 /** Frames of producers that live in one partition, as one call. */
-export function appendCall({ keys, generation, home, target }: AppendPlace, frames: readonly FrameAppend[], options: AppendOptions): Call {
+export function appendCall(
+  { keys, generation, home, target, leastOff }: AppendPlace,
+  frames: readonly FrameAppend[],
+  options: AppendOptions,
+): Call {
   const keyList = [keys.partitionState(home), keys.log(home), keys.revoked(home)];
   const places = new Map<string, string>();
-  const args: Argument[] = [generation, String(target), String(options.registryVersion)];
+  const args: Argument[] = [generation, String(target), String(options.registryVersion), String(leastOff)];
   for (const frame of frames) {
     const { link } = frame;
     let place = places.get(link.producer);

@@ -27,6 +27,7 @@ import { appendCall, appendOutcomes, assertSame, ofSameBus, otherGeneration, ret
 import type { Backlogs } from "./backlog.ts";
 import type { BusPlace } from "./bus_place.ts";
 import { decodeHead } from "./heads.ts";
+import { KnownEnds } from "./history.ts";
 import type { Call } from "./link.ts";
 import { listOf, numberOf, textOf, unexpected } from "./replies.ts";
 import { scripts } from "./scripts.ts";
@@ -47,6 +48,7 @@ export class RedisAppender implements FrameAppender {
   readonly partitions: number;
   readonly #o: RedisAppenderOptions;
   readonly #queue: AppendQueue;
+  readonly #known = new KnownEnds();
 
   constructor(options: RedisAppenderOptions) {
     this.generation = options.generation;
@@ -77,7 +79,7 @@ export class RedisAppender implements FrameAppender {
     const call: Call = {
       script: scripts.openEpoch,
       keys: [state, keys.revoked(part), keys.producer(part, producer), keys.producers(part)],
-      args: [this.generation, String(part), String(registryVersion), String(expectedEpoch), keyId],
+      args: [this.generation, String(part), String(registryVersion), String(expectedEpoch), keyId, String(this.#known.of(part))],
     };
     const [reply] = await this.#counted("open_epoch", 0, () => servers.change(state, [call]));
     const [kind, first, second] = listOf(reply);
@@ -96,6 +98,9 @@ export class RedisAppender implements FrameAppender {
         return { kind: "revoked" };
       case "stale_registry":
         return { kind: "stale_registry" };
+      case "lost":
+        this.#known.assertHolds(part, numberOf(first), textOf(second));
+        break;
       case "generation":
         throw otherGeneration(first);
     }
@@ -111,9 +116,11 @@ export class RedisAppender implements FrameAppender {
         const own = places.map((place) => producers[place] as string);
         const state = keys.partitionState(part);
         const calls = own.map((producer): Call => ({ command: ["HMGET", keys.producer(part, producer), "head", "stored"] }));
-        const which: Call = { command: ["HGET", state, "generation"] };
+        const which: Call = { command: ["HMGET", state, "generation", "off", "paused"] };
         const [said, ...replies] = await this.#counted("heads_of", 0, () => servers.readConfirmed(state, [which, ...calls]));
-        assertSame(said, this.generation);
+        const [generation, off, paused] = listOf(said);
+        assertSame(generation, this.generation);
+        this.#known.assertHolds(part, numberOf(off), paused === null ? "" : textOf(paused));
         for (const [index, producer] of own.entries()) {
           const [head, stored] = listOf(replies[index]);
           if (head !== null && head !== undefined) heads.set(producer, decodeHead(head, stored));
@@ -184,10 +191,12 @@ export class RedisAppender implements FrameAppender {
     const key = keys.partitionState(home);
     const reason = await servers.fitness(key);
     if (reason !== null) return frames.map(() => ({ kind: "paused", reason, retryAfterMs }));
-    const place = { keys, generation: this.generation, home, target };
+    const place = { keys, generation: this.generation, home, target, leastOff: this.#known.of(home) };
     try {
       const [reply] = await servers.change(key, [appendCall(place, frames, options)]);
-      return appendOutcomes(place, frames, reply);
+      const outcomes = appendOutcomes(place, frames, reply);
+      for (const outcome of outcomes) if (outcome.kind === "accepted") this.#known.heard(outcome.position);
+      return outcomes;
     } catch (error) {
       // The server refused before anything was changed: it has room again when entries have been trimmed.
       if (error instanceof BusError && error.fields.word === "OOM")

@@ -8,6 +8,7 @@ import type { NotedHead } from "../noted_head.ts";
 import { assertSame } from "./append_call.ts";
 import { type BusPlace, parts } from "./bus_place.ts";
 import { decodeHead, decodeNotedHead } from "./heads.ts";
+import { comparePosition } from "./history.ts";
 import type { Call } from "./link.ts";
 import { bytesOf, listOf, numberOf, textOf } from "./replies.ts";
 
@@ -33,6 +34,11 @@ export class LogMirror {
         return { generation, part, off: numberOf(off), receivedUs: numberOf(receivedUs), hash: bytesOf(hash) };
       }),
     );
+  }
+
+  /** Whether the log still holds what was mirrored of it; entries that have been trimmed are counted as held. */
+  async holds(position: Position): Promise<boolean> {
+    return (await comparePosition(this.#place, position)) !== "diverged";
   }
 
   /** Heads of a partition's producers, in pages; only of those that are ahead of the sink, unless `all`. */

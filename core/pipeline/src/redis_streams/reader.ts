@@ -13,6 +13,7 @@ import { otherGeneration } from "./append_call.ts";
 import { checkPartition } from "../arguments.ts";
 import { type BusPlace, parts } from "./bus_place.ts";
 import { decodeEntry, offsetOf } from "./entry.ts";
+import { comparePosition } from "./history.ts";
 import type { Call } from "./link.ts";
 import { bytesOf, listOf, numberOf, type Reply, textOf, unexpected } from "./replies.ts";
 import { scripts } from "./scripts.ts";
@@ -73,15 +74,8 @@ export class RedisReader implements FrameReader {
     throw unexpected();
   }
 
-  async checkPosition({ generation, part, off, receivedUs, hash }: Position): Promise<"same" | "diverged" | "trimmed"> {
-    if (generation !== this.generation || part >= this.partitions) return "diverged";
-    const [found, lowOff, lowUs, lowHash, us, entryHash] = await this.#ask(part, { script: scripts.place, args: [String(off)] });
-    if (textOf(found) !== this.generation) return "diverged";
-    if (off < numberOf(lowOff)) return "trimmed";
-    const atLow = off === numberOf(lowOff);
-    const foundUs = textOf(atLow ? lowUs : us);
-    const foundHash = bytesOf(atLow ? lowHash : entryHash);
-    return foundHash.equals(hash) && foundUs === String(receivedUs) ? "same" : "diverged";
+  checkPosition(position: Position): Promise<"same" | "diverged" | "trimmed"> {
+    return comparePosition(this.#o, position);
   }
 
   async seek(part: number, receivedUs: number): Promise<Position | null> {

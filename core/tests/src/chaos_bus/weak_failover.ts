@@ -5,8 +5,10 @@
  * Forbids: a verdict of passed or failed: loss is what this level allows. Whatever is silently wrong is told as such.
  */
 import { seededRandom, sleep, systemClock } from "ransomeye-kernel";
+import { logLostReason } from "ransomeye-pipeline";
 import { numberedRows, type NumberedRows } from "../crash/numbered_rows.ts";
 import type { Shipped } from "../crash/shipped_load.ts";
+import type { RunningSystem } from "../harness/running_system.ts";
 import { underWay } from "./chaos_run.ts";
 import { aheadOf, cutOff, endsAt, placesOf, takeOver, untilAhead } from "./lagging_replica.ts";
 import type { Stage } from "./stage.ts";
@@ -16,6 +18,7 @@ const framesMax = 20;
 const aheadMsMax = 2000;
 /** How long shippers are waited for: until they end, or until it is plain that they do not. */
 const patienceMs = 15_000;
+const statusPollMs = 200;
 const idleWaitSeconds = 5;
 
 /** What the system says and has at one moment. */
@@ -86,7 +89,7 @@ export async function weakFailover(stage: Stage, { seed, events }: { seed: numbe
 }
 
 async function look({ system }: Stage, shipping: Promise<Shipped>, events: number): Promise<Finding> {
-  const shipped = await Promise.race([shipping, sleep(systemClock, patienceMs).then(() => undefined)]);
+  const shipped = await Promise.race([shipping, waitsForAnOperator(system)]);
   const audit = await system.run("audit", "--wait-idle", String(idleWaitSeconds), "--json");
   const ledger = JSON.parse(audit.stdout) as {
     readonly balanced: boolean;
@@ -110,14 +113,23 @@ async function look({ system }: Stage, shipping: Promise<Shipped>, events: numbe
   };
 }
 
+/** Resolves when the system says that it takes nothing, or when it is plain that nothing more will come. */
+async function waitsForAnOperator(system: RunningSystem): Promise<undefined> {
+  const untilMs = systemClock.monotonicMs() + patienceMs;
+  while (systemClock.monotonicMs() < untilMs) {
+    await sleep(systemClock, statusPollMs);
+    if ((await system.json<{ readonly paused: string | null }>("status")).paused === logLostReason) return;
+  }
+}
+
 /** What is not as it should be and is told by nothing that an operator would look at. */
 function silent(when: string, found: Finding): string[] {
-  const { lost, duplicated, outOfOrder, shippersDone, engineStopped, serverLost, balanced } = found;
+  const { lost, duplicated, outOfOrder, shippersDone, engineStopped, statusPaused, serverLost, balanced } = found;
   const wrong: string[] = [];
   if (duplicated > 0) wrong.push(`${when}: ${duplicated} events are two rows, the ledger is ${balanced ? "balanced" : "not balanced"}`);
   if (outOfOrder > 0) wrong.push(`${when}: ${outOfOrder} rows are out of order`);
   if (shippersDone && lost > serverLost) wrong.push(`${when}: ${lost} events are no rows, ${serverLost} were declared lost`);
   if (shippersDone && serverLost > lost) wrong.push(`${when}: ${serverLost} events were declared lost, and only ${lost} are`);
-  if (!shippersDone && engineStopped === 0) wrong.push(`${when}: shippers wait, and the engine has stopped nothing`);
+  if (!shippersDone && engineStopped === 0 && statusPaused === null) wrong.push(`${when}: shippers wait, and nobody says why`);
   return wrong;
 }
