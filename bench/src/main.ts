@@ -4,6 +4,8 @@
  * Forbids: work before the command line is understood.
  */
 import { type CommandSpec, readCommandLine } from "ransomeye-tests";
+import { busBench } from "./bus/bus.ts";
+import { busCommand } from "./bus/options.ts";
 import { connectionsBench } from "./connections/connections.ts";
 import { connectionsCommand } from "./connections/options.ts";
 import { fairnessBench } from "./fairness/fairness.ts";
@@ -18,6 +20,7 @@ interface Bench {
 
 const benches: ReadonlyMap<string, Bench> = new Map([
   ["ingest", bench(ingestCommand, ingestBench)],
+  ["bus", bench(busCommand, busBench)],
   ["connections", bench(connectionsCommand, connectionsBench)],
   ["fairness", bench(fairnessCommand, fairnessBench)],
 ]);

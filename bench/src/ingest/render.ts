@@ -3,7 +3,8 @@
  * Enforces: both from the same tables; the page says how it was made.
  * Forbids: editing a result page by hand; run the command instead.
  */
-import type { Page, Part, Table } from "ransomeye-tests";
+import type { Page, Part } from "ransomeye-tests";
+import { textTable } from "../text_table.ts";
 import type { IngestResult } from "./result.ts";
 import { resultTables } from "./tables.ts";
 
@@ -20,14 +21,4 @@ export function ingestPage(parts: readonly Part<IngestResult>[]): Page {
     lead: `The embedded PostgreSQL carries it all. Everything, the load generator too, shares the machine's cores; load average before the run ${loads}.`,
     tables: parts.flatMap(({ figures }) => resultTables(figures)),
   };
-}
-
-function textTable({ caption, head, rows, notes = [] }: Table): string {
-  const widths = head.map((cell, column) => Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
-      .join("  ")
-      .trimEnd();
-  return [caption, line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map(line), ...notes].join("\n");
 }

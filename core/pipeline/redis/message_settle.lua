@@ -27,7 +27,7 @@ for at, place in ipairs(places) do
       end
       token = token_after(token or field(KEYS[1], 'token'), now)
       out.member, out.token = '', token
-      put_out(priority, off, out)
+      put_out(priority, off, encode_out(out), text(out.due))
     end
   end
 end

@@ -15,6 +15,9 @@ local turn, token = place[5], place[6]
 local low = fields(ends, { 'low1', 'low2', 'low3', 'low4' })
 local tail = fields(ends, { 'tail1', 'tail2', 'tail3', 'tail4' })
 local missing, deliveries = {}, {}
+local due_text = text(now + lease_us)
+-- How what is handed out for the first time is kept, behind its token.
+local first_tail = ' ' .. due_text .. ' 0 ' .. #member .. ' ' .. member
 
 local function note_missing(priority, from_off, to_off)
   missing[#missing + 1] = { text(priority), text(from_off), text(to_off) }
@@ -75,18 +78,23 @@ local function step(priority)
     if place[priority] >= tail[priority] then return nil end
     place[priority] = place[priority] + 1
     off, ahead = text(place[priority]), math.min(ahead_max, most - #deliveries)
-    out = { deliveries = 1, failures = '', burial = false }
   end
   turn, token = (turn + 1) % 64, token_after(token, now)
-  out.token, out.member, out.due = token, member, now + lease_us
+  local token_text = text(token)
   local json = entry_json(priority, off, ahead)
   if not json then
     drop_out(priority, off)
     note_missing(priority, tonumber(off), tonumber(off))
     return true
   end
-  put_out(priority, off, out)
-  deliveries[#deliveries + 1] = { text(priority), off, text(out.token), text(out.deliveries), out.burial and '1' or '0', out.failures, json }
+  if out then
+    out.token, out.member, out.due = token, member, now + lease_us
+    put_out(priority, off, encode_out(out), due_text)
+    deliveries[#deliveries + 1] = { tostring(priority), off, token_text, tostring(out.deliveries), out.burial and '1' or '0', out.failures, json }
+  else
+    put_out(priority, off, '1 ' .. token_text .. first_tail, due_text)
+    deliveries[#deliveries + 1] = { tostring(priority), off, token_text, '1', '0', '', json }
+  end
   return true
 end
 

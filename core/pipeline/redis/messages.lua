@@ -7,7 +7,8 @@
 local deliveries_max = 4
 local silence = 'no answer within the lease'
 
-local function padded(off) return string.format('%016.0f', off) end
+-- Of an offset as text.
+local function padded(off) return string.sub('0000000000000000', #off + 1) .. off end
 
 local function field(key, name) return tonumber(redis.call('HGET', key, name) or '0') end
 
@@ -19,7 +20,7 @@ local function decode_out(raw)
 end
 
 local function encode_out(out)
-  return text(out.deliveries) .. ' ' .. text(out.token) .. ' ' .. text(out.due) .. ' ' .. (out.burial and '1' or '0') .. ' ' .. #out.member .. ' ' ..
+  return out.deliveries .. ' ' .. text(out.token) .. ' ' .. text(out.due) .. ' ' .. (out.burial and '1' or '0') .. ' ' .. #out.member .. ' ' ..
     out.member .. out.failures
 end
 
@@ -91,12 +92,23 @@ local function outs(out_key, places)
   return found
 end
 
--- Changes of what is out, written together at the end of a script: the last word on each place counts.
-local changes = {}
+-- Changes of what is out, written together at the end of a script; a place is changed once in a script.
+local put, gone, due_at, over = {}, {}, { {}, {}, {}, {} }, { {}, {}, {}, {} }
 
-local function put_out(priority, off, out) changes[priority .. ':' .. off] = { tonumber(priority), off, out } end
+-- Keeps what is out at a place as encode_out gives it, and when it is due as text.
+local function put_out(priority, off, encoded, due)
+  put[#put + 1] = priority .. ':' .. off
+  put[#put + 1] = encoded
+  local own = due_at[tonumber(priority)]
+  own[#own + 1] = due
+  own[#own + 1] = padded(off)
+end
 
-local function drop_out(priority, off) changes[priority .. ':' .. off] = { tonumber(priority), off } end
+local function drop_out(priority, off)
+  gone[#gone + 1] = priority .. ':' .. off
+  local own = over[tonumber(priority)]
+  own[#own + 1] = padded(off)
+end
 
 -- A call with as many arguments as Lua's stack holds at once.
 local function call_with(command, key, arguments)
@@ -105,23 +117,10 @@ end
 
 -- Writes the changes. The keys of what is due are by priority.
 local function write_outs(out_key, due_keys)
-  local put, gone, due, over = {}, {}, { {}, {}, {}, {} }, { {}, {}, {}, {} }
-  for place, change in pairs(changes) do
-    local priority, off, out = change[1], padded(tonumber(change[2])), change[3]
-    if out then
-      put[#put + 1] = place
-      put[#put + 1] = encode_out(out)
-      due[priority][#due[priority] + 1] = text(out.due)
-      due[priority][#due[priority] + 1] = off
-    else
-      gone[#gone + 1] = place
-      over[priority][#over[priority] + 1] = off
-    end
-  end
   call_with('HSET', out_key, put)
   call_with('HDEL', out_key, gone)
   for priority = 1, 4 do
-    call_with('ZADD', due_keys[priority], due[priority])
+    call_with('ZADD', due_keys[priority], due_at[priority])
     call_with('ZREM', due_keys[priority], over[priority])
   end
 end

@@ -7,3 +7,4 @@ export { startCluster, type StartClusterOptions, type TestCluster } from "./test
 export { startReplicated, type StartReplicatedOptions, type TestReplicated } from "./testing/replicated.ts";
 export type { TestRedis } from "./testing/server.ts";
 export { startRedis, type StartRedisOptions } from "./testing/start.ts";
+export { Chain, producerId } from "./testing/frames.ts";

@@ -18,7 +18,7 @@ import {
   zeroHash,
 } from "../src/append_machine.ts";
 import { groupQuota } from "../src/group_share.ts";
-import { makeFrame, producerId, sha256 } from "./frames.ts";
+import { makeFrame, producerId, sha256 } from "../src/testing/frames.ts";
 
 const producer = producerId(1);
 const [here, hashA, hashB, hashC] = [3, sha256("a"), sha256("b"), sha256("c")];

@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { hasCode } from "ransomeye-kernel";
 import type { AppendOptions, AppendOutcome, FrameAppend } from "../src/bus.ts";
 import { AppendQueue } from "../src/append_queue.ts";
-import { Chain, producerId } from "./frames.ts";
+import { Chain, producerId } from "../src/testing/frames.ts";
 import { how } from "./subject.ts";
 
 interface Call {

@@ -7,7 +7,7 @@ import { hasCode } from "ransomeye-kernel";
 import { zeroHash } from "../src/append_machine.ts";
 import type { BusEntry, FrameAppend } from "../src/bus.ts";
 import { accept, everything, kinds, shared } from "./contract_tools.ts";
-import { Chain, makeFrame, producerId } from "./frames.ts";
+import { Chain, makeFrame, producerId } from "../src/testing/frames.ts";
 import { how, openChain, type OpenSubject } from "./subject.ts";
 
 export function appendContract(open: OpenSubject): void {

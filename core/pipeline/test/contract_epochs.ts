@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { zeroHash } from "../src/append_machine.ts";
 import type { Bus } from "../src/bus.ts";
 import { accept, kinds, shared } from "./contract_tools.ts";
-import { Chain, makeFrame, producerId } from "./frames.ts";
+import { Chain, makeFrame, producerId } from "../src/testing/frames.ts";
 import { how, keyId, openChain, type OpenSubject } from "./subject.ts";
 
 export function epochContract(open: OpenSubject): void {

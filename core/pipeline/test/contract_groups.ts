@@ -6,7 +6,7 @@ import { before, describe, test } from "node:test";
 import { hasCode } from "ransomeye-kernel";
 import type { Bus, Lease, Position } from "../src/bus.ts";
 import { accept, shared } from "./contract_tools.ts";
-import { Chain, producerId } from "./frames.ts";
+import { Chain, producerId } from "../src/testing/frames.ts";
 import { ask, openChain, type OpenSubject } from "./subject.ts";
 
 const lease = { leaseMs: 60_000, partsMax: 1000, held: [] } as const;

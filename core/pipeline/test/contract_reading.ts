@@ -7,7 +7,7 @@ import { hasCode } from "ransomeye-kernel";
 import { zeroHash } from "../src/append_machine.ts";
 import type { BusEntry, FrameAppend, Lease, Position } from "../src/bus.ts";
 import { accept, everything, kinds, shared } from "./contract_tools.ts";
-import { Chain, producerId } from "./frames.ts";
+import { Chain, producerId } from "../src/testing/frames.ts";
 import { how, openChain, type OpenSubject } from "./subject.ts";
 
 export function readContract(open: OpenSubject): void {

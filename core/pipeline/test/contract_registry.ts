@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { hasCode } from "ransomeye-kernel";
 import { kinds, shared } from "./contract_tools.ts";
-import { Chain, producerId } from "./frames.ts";
+import { Chain, producerId } from "../src/testing/frames.ts";
 import { ask, how, keyId, openChain, type OpenSubject } from "./subject.ts";
 
 export function registryContract(open: OpenSubject): void {

@@ -9,7 +9,7 @@ import type { AppendOutcome, Bus, BusControl, EpochEnd, FrameAppend, OpenEpochOu
 import { zeroHash } from "../src/append_machine.ts";
 import { openMemoryBus } from "../src/memory/bus.ts";
 import { everything } from "./contract_tools.ts";
-import { makeFrame, producerId } from "./frames.ts";
+import { makeFrame, producerId } from "../src/testing/frames.ts";
 import { keyId, type Subject } from "./subject.ts";
 
 const often = <T>(usual: T, ...rare: T[]): fc.Arbitrary<T> =>

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { openMemoryBus } from "../src/memory/bus.ts";
 import { busContract } from "./contract.ts";
 import { accept, kinds } from "./contract_tools.ts";
-import { Chain, producerId } from "./frames.ts";
+import { Chain, producerId } from "../src/testing/frames.ts";
 import { how, ManualClock, openChain, type Subject } from "./subject.ts";
 
 async function openMemory(options: { readonly epochOpeningsPerDayMax?: number } = {}): Promise<Subject> {

@@ -10,7 +10,7 @@ import { type Message, type MessagePriority, StreamName } from "../src/messages/
 import type { DeadLetterPayload } from "../src/messages/payloads.ts";
 import type { Delivery, MessageLog, Taken } from "../src/messages/port.ts";
 import type { MessageLogOptions } from "../src/messages/settings.ts";
-import { producerId } from "./frames.ts";
+import { producerId } from "../src/testing/frames.ts";
 
 export interface MessageSubject {
   readonly log: MessageLog;
@@ -186,7 +186,12 @@ function retries(open: OpenMessages): void {
         payload.failures.map(({ reason, member }) => [reason, member]),
         [1, 2, 3, 4].map((attempt) => [`failure ${attempt} 💥`, `member ${attempt}`]),
       );
-      assert.deepEqual((await take(log, "group:poison", 5)).deliveries, []);
+      // Where the back-offs ended before anything new was asked for, the other one is still there.
+      const left = (await take(log, "group:poison", 5)).deliveries;
+      assert.deepEqual(
+        left.map(nameOf).filter((name) => name !== "fine"),
+        [],
+      );
     });
 
     test("EB-5 BUS-7 a message whose consumers die without a word is counted all the same", async () => {

@@ -9,7 +9,7 @@ import { hasCode, recordingTelemetry, systemClock } from "ransomeye-kernel";
 import type { Position } from "../src/bus.ts";
 import { openPostgresAppender } from "../src/postgres/appender.ts";
 import { accept, everything, kinds } from "./contract_tools.ts";
-import { Chain, producerId } from "./frames.ts";
+import { Chain, producerId } from "../src/testing/frames.ts";
 import { subjectsOf, until } from "./postgres_subject.ts";
 import { ask, how, openChain } from "./subject.ts";
 

@@ -14,7 +14,7 @@ import { openPostgresAppender } from "../src/postgres/appender.ts";
 import { encodeAppend } from "../src/postgres/append_call.ts";
 import { openPostgresConsumer } from "../src/postgres/bus.ts";
 import { accept, everything, kinds } from "./contract_tools.ts";
-import { Chain, producerId } from "./frames.ts";
+import { Chain, producerId } from "../src/testing/frames.ts";
 import { openLossyProxy } from "./lossy_proxy.ts";
 import { type PostgresSubject, subjectsOf, until } from "./postgres_subject.ts";
 import { how, openChain } from "./subject.ts";

@@ -13,7 +13,7 @@ import { busFailure, serverWord } from "../src/redis_streams/failures.ts";
 import { BusKeys, slotOf } from "../src/redis_streams/keys.ts";
 import { bytesOf, listOf, numberOf, type Reply, textOf } from "../src/redis_streams/replies.ts";
 import { type Durability, pausedBy, readFacts, type ServerFacts, undurable } from "../src/redis_streams/server_facts.ts";
-import { producerId, sha256 } from "./frames.ts";
+import { producerId, sha256 } from "../src/testing/frames.ts";
 import { refused } from "./redis_tools.ts";
 
 describe("addresses", () => {

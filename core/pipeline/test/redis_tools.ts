@@ -12,7 +12,7 @@ import type { Durability } from "../src/redis_streams/server_facts.ts";
 import type { TestRedis } from "../src/testing.ts";
 import { until } from "../src/testing/until.ts";
 import { accept, everything, kinds } from "./contract_tools.ts";
-import { Chain, producerId } from "./frames.ts";
+import { Chain, producerId } from "../src/testing/frames.ts";
 import { openRedisSubject, type RedisSubject, settings } from "./redis_subject.ts";
 import { how, openChain } from "./subject.ts";
 

@@ -3,7 +3,7 @@
  */
 import type { Clock, Timer } from "ransomeye-kernel";
 import type { Bus, BusControl, PressureQuestion } from "../src/bus.ts";
-import type { Chain } from "./frames.ts";
+import type { Chain } from "../src/testing/frames.ts";
 
 export interface Subject {
   readonly bus: Bus;

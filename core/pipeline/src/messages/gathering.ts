@@ -33,12 +33,14 @@ export class Gathering<Item, Answer> {
     this.#lanes.set(key, lane);
     return new Promise((resolve, reject) => {
       lane.waiting.push({ item, resolve, reject });
-      if (!lane.running) void this.#run(key, lane);
+      if (lane.running) return;
+      lane.running = true;
+      // Whatever else is asked for in this turn comes along.
+      process.nextTick(() => void this.#run(key, lane));
     });
   }
 
   async #run(key: string, lane: Lane<Item, Answer>): Promise<void> {
-    lane.running = true;
     while (lane.waiting.length > 0) {
       const taken = lane.waiting.splice(0, itemsMax);
       try {

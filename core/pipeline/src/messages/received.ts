@@ -45,11 +45,14 @@ export interface HoldOptions {
   readonly retryDelaysMs: readonly number[];
 }
 
+const leaseEnded = new Error("the lease of this message has ended");
+
 /** One delivery in our hands. */
 export class Held<Stream extends StreamName> implements Received<Stream> {
   readonly delivery: Delivery;
   readonly #o: HoldOptions;
-  readonly #lost = new AbortController();
+  #lost: AbortController | undefined;
+  #isLost = false;
   readonly #onEnd: () => void;
   #ending: Promise<Ending> | undefined;
 
@@ -68,6 +71,8 @@ export class Held<Stream extends StreamName> implements Received<Stream> {
   }
 
   get signal(): AbortSignal {
+    this.#lost ??= new AbortController();
+    if (this.#isLost) this.#lost.abort(leaseEnded);
     return this.#lost.signal;
   }
 
@@ -91,7 +96,8 @@ export class Held<Stream extends StreamName> implements Received<Stream> {
   lost(): void {
     if (this.isEnded) return;
     this.#ending = Promise.resolve("fenced");
-    this.#lost.abort(new Error("the lease of this message has ended"));
+    this.#isLost = true;
+    this.#lost?.abort(leaseEnded);
     this.#onEnd();
   }
 

@@ -38,6 +38,8 @@ export class Subscription<Stream extends StreamName> {
   #fetching: Promise<number | null> | undefined;
   #idling: Promise<void> | undefined;
   #isFull = false;
+  /** The last fetch was given as many as it asked for. */
+  #hasMore = false;
   readonly #keeping: Promise<void>;
 
   constructor(options: SubscriptionOptions) {
@@ -56,10 +58,12 @@ export class Subscription<Stream extends StreamName> {
     let idleMs = idleMsMin;
     while (!this.#closed.signal.aborted) {
       const next = this.#ready.shift();
-      if (next !== undefined && !next.isEnded) return next;
+      if (next !== undefined && !next.isEnded) {
+        this.#fetchAhead();
+        return next;
+      }
       if (next !== undefined) continue;
-      this.#fetching ??= this.#fetch().finally(() => (this.#fetching = undefined));
-      const dueMs = await this.#fetching;
+      const dueMs = await this.#fetchOnce();
       if (this.#ready.length > 0) continue;
       this.#idling ??= this.#pause(Math.max(idleMsMin, Math.min(idleMs, dueMs ?? idleMs))).finally(() => (this.#idling = undefined));
       await this.#idling;
@@ -79,6 +83,17 @@ export class Subscription<Stream extends StreamName> {
     await this.#keeping;
   }
 
+  /** Where there was more than room for it, the next ones are on their way before the last ones are handed out. */
+  #fetchAhead(): void {
+    const room = this.#o.prefetch - this.#held.size;
+    if (this.#hasMore && this.#fetching === undefined && room >= this.#o.prefetch / 2) void this.#fetchOnce();
+  }
+
+  #fetchOnce(): Promise<number | null> {
+    this.#fetching ??= this.#fetch().finally(() => (this.#fetching = undefined));
+    return this.#fetching;
+  }
+
   /** Fetches what there is room for; gives when something is due by itself. */
   async #fetch(): Promise<number | null> {
     const { log, stream, group, member, leaseMs, prefetch, telemetry } = this.#o;
@@ -90,6 +105,7 @@ export class Subscription<Stream extends StreamName> {
       const { deliveries, missing, nextDueMs } = await log.take(stream, group, member, { max: room, leaseMs });
       for (const { priority, fromOff, toOff } of missing)
         telemetry.emit(messagesMissing, { stream, group, priority, from_off: fromOff, to_off: toOff, messages: toOff - fromOff + 1 });
+      this.#hasMore = deliveries.length === room;
       for (const delivery of deliveries) await this.#receive(delivery);
       this.#ready.sort((a, b) => b.message.priority - a.message.priority);
       return nextDueMs;

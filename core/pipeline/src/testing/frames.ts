@@ -1,9 +1,11 @@
 /**
  * Why it exists: well-formed frames without keys and network. The bus judges links and keeps bytes; it verifies no signature.
+ * Enforces: equal arguments give equal bytes; hashes are what an adapter checks.
+ * Forbids: frames that only a test could send.
  */
 import { createHash } from "node:crypto";
-import type { EpochEnd, FrameAppend, FrameLink } from "../src/bus.ts";
-import { zeroHash } from "../src/append_machine.ts";
+import type { EpochEnd, FrameAppend, FrameLink } from "../bus.ts";
+import { zeroHash } from "../append_machine.ts";
 
 export function sha256(bytes: Buffer | string): Buffer {
   return createHash("sha256").update(bytes).digest();
