@@ -9,6 +9,7 @@ import { MessagePriority, StreamName } from "../src/messages/message.ts";
 import type { AttackPayload } from "../src/messages/payloads.ts";
 import type { MessageLog } from "../src/messages/port.ts";
 import { MessageQueueManager } from "../src/message_queue.ts";
+import { poisonAmongMany } from "./poison.ts";
 
 const attack = (attack_type: string): AttackPayload => ({ attack_type, source: { kind: "honeypot", name: "decoy" } });
 
@@ -73,32 +74,8 @@ describe("MessageQueueManager", () => {
     assert.deepEqual(await log.read(StreamName.attacks, 4, 0, 10), []);
   });
 
-  test("BUS-7 a poison message among many: all others are handled, the poison is in the dead letters with its four attempts", async () => {
-    const { queue, log, telemetry } = scene();
-    const messages = 20_000;
-    for (let index = 0; index < messages; index++)
-      await queue.publish(StreamName.attacks, attack(index === 7000 ? "poison" : "fine"), { priority: index % 2 === 0 ? 2 : 3 });
-    let fine = 0;
-    const consumer = queue.startConsumer({
-      stream: StreamName.attacks,
-      group: "group:ai_processor",
-      concurrency: 8,
-      handle: async ({ payload }) => {
-        if (payload.attack_type === "poison") throw new Error("cannot be handled");
-        fine += 1;
-      },
-    });
-    await until(async () => fine === messages - 1 && (await log.read(StreamName.deadLetter, 2, 0, 1)).length === 1);
-    await queue.stopConsumer(consumer);
-    for await (const { payload } of queue.replay(StreamName.deadLetter)) {
-      assert.deepEqual([payload.original_stream, payload.reason, payload.failures.length], ["stream:attacks", "Max retries exceeded", 4]);
-      assert.equal((payload.original_message.payload as AttackPayload).attack_type, "poison");
-      for (const { reason } of payload.failures) assert.equal(reason, "cannot be handled");
-    }
-    assert.equal(telemetry.events.filter(({ name }) => name === "message_buried").length, 1);
-    const [group] = await queue.groups(StreamName.attacks);
-    assert.deepEqual([group?.pending, group?.waiting], [0, [0, 0, 0, 0]]);
-  });
+  test("BUS-7 a poison message among 100,000: all others are handled, the poison is in the dead letters with its four attempts, and is handled after the fix", () =>
+    poisonAmongMany(scene().log));
 
   test("an error that says that it is permanent is not tried again", async () => {
     const { queue, log } = scene();

@@ -1,9 +1,10 @@
 /**
  * The message contract on a Redis server.
  */
-import { after, before, describe } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { startRedis, type TestRedis } from "../src/testing.ts";
 import { messageContract } from "./message_contract.ts";
+import { poisonAmongMany } from "./poison.ts";
 import { openRedisMessages } from "./redis_messages_subject.ts";
 
 describe("one server", () => {
@@ -13,4 +14,10 @@ describe("one server", () => {
   });
   after(() => server?.close());
   messageContract("redis", (options = {}) => openRedisMessages((server as TestRedis).url, options));
+
+  test("BUS-7 a poison message among 100,000 on a server", async () => {
+    const { log, close } = await openRedisMessages((server as TestRedis).url, { entriesUnreadMax: 200_000 });
+    await poisonAmongMany(log);
+    await close();
+  });
 });
