@@ -5,16 +5,15 @@
  * Forbids: removing a dead letter: the stream's own bounds do that, and the trail stays.
  */
 import { recordingTelemetry } from "ransomeye-kernel";
-import { type MessageLog, openPostgresMessages, openRedisMessages, redrivenMessage } from "ransomeye-pipeline";
+import { type MessageLog, redrivenMessage } from "ransomeye-pipeline";
 import { CliError, type ExitName } from "../errors.ts";
 import { type DeadLetter, type DeadLetterFilter, readDeadLetters } from "../queries/dead_letters.ts";
-import { busOptions } from "../roles/log_place.ts";
-import { readBusFile } from "../supervisor/bus_file.ts";
 import { userName } from "../terminal/user_name.ts";
 import { formatTable } from "../terminal/format.ts";
 import { terminalSafeJson } from "../terminal/terminal_safe.ts";
 import { type CommandContext, type CommandSpec, type OptionSpec, type OptionValues, textOption } from "./command.ts";
 import { openAs } from "./context.ts";
+import { openMessageStreams } from "./message_streams.ts";
 import { parseTime } from "./time.ts";
 
 const filters: readonly OptionSpec[] = [
@@ -45,11 +44,7 @@ async function openStreams(context: CommandContext): Promise<Streams> {
   const telemetry = recordingTelemetry();
   const database = await openAs(context, "ransomeye_consumer");
   const { pool } = database;
-  const servers = await readBusFile(await context.dataDir());
-  const log =
-    servers === undefined
-      ? openPostgresMessages({ pool, telemetry })
-      : await openRedisMessages({ ...busOptions(servers), clock, telemetry });
+  const log = await openMessageStreams(context, telemetry);
   return {
     log,
     letters: (filter) => readDeadLetters(log, pool, filter, { clock, random, telemetry }),

@@ -8,7 +8,7 @@
  *
  * Errors: BusError, with the codes of the adapter underneath; BUS_BAD_ARGUMENT for a payload that breaks its schema.
  */
-import type { Clock, Random, Telemetry } from "ransomeye-kernel";
+import { type Clock, type Random, sleep, type Telemetry } from "ransomeye-kernel";
 import { BusError } from "./errors.ts";
 import { consumerFailed, messagesPublished } from "./events.ts";
 import { isoTime } from "./messages/dead_letter.ts";
@@ -104,6 +104,22 @@ export class MessageQueueManager {
     telemetry.emit(messagesPublished, { stream, outcome: outcome.kind, messages: 1 });
     for (const subscription of this.#subscriptions.get(stream) ?? []) subscription.wake();
     return { ...outcome, messageId };
+  }
+
+  /**
+   * The same, for whoever has nothing better to do than wait: a stream that is full is asked again until it has room. What is published twice for one
+   * reason needs an id of its own (R-27), for whoever waits may be killed. @throws the signal's reason
+   */
+  async publishWhenRoom<Stream extends StreamName>(
+    stream: Stream,
+    payload: StreamPayloads[Stream],
+    { signal, messageId = this.#o.random.uuid(), ...options }: PublishOptions & { readonly signal?: AbortSignal } = {},
+  ): Promise<Published> {
+    for (;;) {
+      const published = await this.publish(stream, payload, { ...options, messageId });
+      if (published.kind !== "full") return published;
+      await sleep(this.#o.clock, published.retryAfterMs, signal);
+    }
   }
 
   /** An attack, most urgent unless said otherwise. */

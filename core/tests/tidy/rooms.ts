@@ -46,6 +46,11 @@ export const rooms: readonly Room[] = [
     may: ["ransomeye-kernel", "ransomeye-ingestion/protocol", "ransomeye-sdk"],
   },
   { folder: "cli", name: "ransomeye", may: ["*"] },
+  {
+    folder: "examples/ai_consumer",
+    name: "ransomeye-example-ai-consumer",
+    may: ["ransomeye-kernel", "ransomeye-pipeline", "ransomeye/streams"],
+  },
   { folder: "core/tests", name: "ransomeye-tests", may: ["*"], proof: true },
   { folder: "bench", name: "ransomeye-bench", may: ["*"], proof: true },
   { folder: "tools", name: "ransomeye-tools", may: ["ransomeye-kernel"], proof: true },

@@ -21,7 +21,7 @@ export interface Declared {
 }
 
 /** Rooms without declarations of their own to document. */
-const withoutPages: ReadonlySet<string> = new Set(["core/tests", "bench", "tools"]);
+const withoutPages: ReadonlySet<string> = new Set(["core/tests", "examples/ai_consumer", "bench", "tools"]);
 
 /** Asks every built room. `problems` names rooms that are not built or do not load. */
 export async function discover(root: string): Promise<{ declared: Declared[]; problems: string[] }> {

@@ -1,0 +1,24 @@
+/**
+ * Why it exists: commands and consumers beside a running system reach its message streams, wherever those lie.
+ * Enforces: found through the data directory; role ransomeye_consumer where they lie in the database, and no database at all where they lie on servers of
+ * their own.
+ * Forbids: knowing what is read or published.
+ */
+import type { Telemetry } from "ransomeye-kernel";
+import { type MessageLog, openPostgresMessages, openRedisMessages } from "ransomeye-pipeline";
+import { busOptions } from "../roles/log_place.ts";
+import { readBusFile } from "../supervisor/bus_file.ts";
+import { requireRuntime } from "../supervisor/runtime_file.ts";
+import type { CommandContext } from "./command.ts";
+import { openAs } from "./context.ts";
+
+/** The running system's message streams; `close` gives up what was opened for them. @throws CliError CLI_NOT_RUNNING, CLI_UNREACHABLE; BusError */
+export async function openMessageStreams(context: CommandContext, telemetry: Telemetry): Promise<MessageLog> {
+  const dir = await context.dataDir();
+  await requireRuntime(dir);
+  const servers = await readBusFile(dir);
+  if (servers !== undefined) return openRedisMessages({ ...busOptions(servers), clock: context.clock, telemetry });
+  const database = await openAs(context, "ransomeye_consumer");
+  const log = openPostgresMessages({ pool: database.pool, telemetry });
+  return Object.assign(log, { close: () => database[Symbol.asyncDispose]() });
+}
