@@ -13,6 +13,7 @@ export type CpuLines = ReadonlyMap<string, number>;
 export const generatorLine = "generator (SDK)";
 export const gatewayLine = "gateway";
 export const engineLine = "engine";
+const othersLine = "supervisor, registry, keeper, forensics trigger";
 /** PostgreSQL's lines begin with this. */
 export const postgresPrefix = "PostgreSQL: ";
 export const gatewayBackends: string = `${postgresPrefix}backends of the gateway`;
@@ -24,8 +25,8 @@ export async function cpuNow(system: BenchSystem, looker: Client, generatorPid: 
   const add = (line: string, seconds: number): void => void lines.set(line, (lines.get(line) ?? 0) + seconds);
   add(gatewayLine, cpuSecondsOf(system.pidOf("gateway")));
   add(engineLine, cpuSecondsOf(system.pidOf("engine")));
-  for (const role of ["registry", "keeper"]) add("supervisor, registry, keeper", cpuSecondsOf(system.pidOf(role)));
-  add("supervisor, registry, keeper", cpuSecondsOf(system.runtime.supervisor.pid));
+  for (const role of ["registry", "keeper", "forensics"]) add(othersLine, cpuSecondsOf(system.pidOf(role)));
+  add(othersLine, cpuSecondsOf(system.runtime.supervisor.pid));
   const { rows } = await looker.query<{ pid: number; application_name: string; own: boolean }>(
     "SELECT pid, application_name, pid = pg_backend_pid() AS own FROM pg_stat_activity WHERE backend_type = 'client backend'",
   );
@@ -59,6 +60,7 @@ export function peakMemoryMib(system: BenchSystem, generatorPid: number): Readon
     engine: mib(system.pidOf("engine")),
     registry: mib(system.pidOf("registry")),
     keeper: mib(system.pidOf("keeper")),
+    forensics: mib(system.pidOf("forensics")),
     supervisor: mib(system.runtime.supervisor.pid),
     generator: mib(generatorPid),
   };

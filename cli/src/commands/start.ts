@@ -14,7 +14,7 @@ import { type CommandContext, type CommandSpec, type OptionValues, textOption } 
 
 export const startCommand: CommandSpec = {
   path: "start",
-  summary: "run the data plane: PostgreSQL, registry, gateway, engine, keeper, and a small demo fleet",
+  summary: "run the data plane: PostgreSQL, registry, gateway, engine, keeper, forensics trigger, and a small demo fleet",
   prose:
     "Everything lies in the data directory. A second start finds the data again; a start after a crash or kill -9 recovers by itself. The first Ctrl-C (or SIGTERM) stops the fleet, the gateway, the engine when it is idle and PostgreSQL, and prints the final ledger; a second one, more than a second later, ends everything at once. Other commands find the running system by the data directory.",
   options: [

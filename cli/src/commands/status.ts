@@ -16,7 +16,7 @@ import { bytesPerDay, daysStored } from "../queries/storage.ts";
 import { readBusFile, shownServers } from "../supervisor/bus_file.ts";
 import type { DataDir } from "../supervisor/data_dir.ts";
 import { isRunning } from "../supervisor/process_facts.ts";
-import { type RuntimeFile, readRuntime } from "../supervisor/runtime_file.ts";
+import { guestRoles, type RuntimeFile, readRuntime } from "../supervisor/runtime_file.ts";
 import { formatBytes, formatSeconds, formatTable, formatTimeUs } from "../terminal/format.ts";
 import { terminalSafe } from "../terminal/terminal_safe.ts";
 import { type CommandContext, type CommandSpec, textOption } from "./command.ts";
@@ -122,7 +122,7 @@ const nothingStored = {
 };
 
 function isReady(runtime: RuntimeFile): boolean {
-  return runtime.phase === "ready" && runtime.children.every((child) => child.ready || child.role === "demo");
+  return runtime.phase === "ready" && runtime.children.every((child) => child.ready || guestRoles.some((guest) => guest === child.role));
 }
 
 async function waitReady(context: CommandContext, dir: DataDir, seconds: number): Promise<boolean> {

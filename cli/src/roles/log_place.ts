@@ -69,10 +69,10 @@ export async function openEngineLog(context: RoleContext, pool: Pool): Promise<E
   return { bus, groups: consumer, progress: bus };
 }
 
-/** The message streams, where the log lies. */
-export async function openMessageLog(context: RoleContext, pool: Pool): Promise<MessageLog> {
+/** The message streams, where the log lies. `pool` is asked for only where that is our database. */
+export async function openMessageLog(context: RoleContext, pool: () => Pool): Promise<MessageLog> {
   const redis = redisLog(context);
-  if (redis === undefined) return openPostgresMessages({ pool, telemetry: context.telemetry });
+  if (redis === undefined) return openPostgresMessages({ pool: pool(), telemetry: context.telemetry });
   const log = await openRedisMessages(redis);
   context.lifetime.defer("messages", () => log.close());
   return log;

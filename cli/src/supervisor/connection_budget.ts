@@ -11,16 +11,16 @@ import { gatewayProcesses } from "./process_names.ts";
 const reserved = 20;
 
 /** Connections that one process of each role may open. */
-export function roleConnections(config: Config): Readonly<Record<"registry" | "keeper" | "gateway" | "engine", number>> {
+export function roleConnections(config: Config): Readonly<Record<"registry" | "keeper" | "gateway" | "engine" | "forensics", number>> {
   // A gateway: appends, and one for heads, epochs and counters. The engine: its writers, and frames, tails and leases. The registry: requests, and barring
-  // producers on the bus. The keeper: the disk's watch, messages and the log's mirror beside longer work.
-  return { registry: 3, keeper: 4, gateway: config.gateway.appendConnections + 1, engine: config.engine.writers + 4 };
+  // producers on the bus. The keeper: the disk's watch, messages and the log's mirror beside longer work. The forensics trigger: taking, and publishing beside it.
+  return { registry: 3, keeper: 4, gateway: config.gateway.appendConnections + 1, engine: config.engine.writers + 4, forensics: 2 };
 }
 
 /** Connections of the whole system, reserve included. */
 export function connectionBudget(config: Config, gateways: number = gatewayProcesses(config.gateway.processes)): number {
-  const { registry, keeper, gateway, engine } = roleConnections(config);
-  return registry + keeper + engine + gateways * gateway + reserved;
+  const { registry, keeper, gateway, engine, forensics } = roleConnections(config);
+  return registry + keeper + engine + (config.forensics.enabled ? forensics : 0) + gateways * gateway + reserved;
 }
 
 /** @throws CliError CLI_START_FAILED when a server that allows `serverMax` is too small for `needed` */

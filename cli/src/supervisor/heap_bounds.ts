@@ -8,13 +8,20 @@ import { gatewayProcesses } from "./process_names.ts";
 import type { RoleName } from "./runtime_file.ts";
 
 /** Heap bound of one process of each role in MiB. */
-export const heapMibMax: Readonly<Record<RoleName, number>> = { registry: 512, gateway: 768, engine: 1024, keeper: 256, demo: 256 };
+export const heapMibMax: Readonly<Record<RoleName, number>> = {
+  registry: 512,
+  gateway: 768,
+  engine: 1024,
+  keeper: 256,
+  forensics: 128,
+  demo: 256,
+};
 
 const mib = 1024 * 1024;
 
 /** Bytes that all processes together have when each is at its bound. */
 export function memoryBytesMax(config: Config, gateways: number = gatewayProcesses(config.gateway.processes)): number {
-  const { registry, gateway, engine, keeper, demo } = heapMibMax;
-  const others = registry + engine + keeper + (config.demo.enabled ? demo : 0);
+  const { registry, gateway, engine, keeper, forensics, demo } = heapMibMax;
+  const others = registry + engine + keeper + (config.forensics.enabled ? forensics : 0) + (config.demo.enabled ? demo : 0);
   return others * mib + gateways * (gateway * mib + config.gateway.bufferBytesMax);
 }

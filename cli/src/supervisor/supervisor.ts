@@ -26,7 +26,7 @@ import { acquireLock } from "./lock.ts";
 import { LogFile } from "./log_file.ts";
 import { thisProcess } from "./process_facts.ts";
 import { restartOneByOne } from "./rolling.ts";
-import { type LedgerVerdict, type Phase, type RoleName, type RuntimeFile, writeRuntime } from "./runtime_file.ts";
+import { guestRoles, type LedgerVerdict, type Phase, type RoleName, type RuntimeFile, writeRuntime } from "./runtime_file.ts";
 import type { SharedSocket } from "./shared_socket.ts";
 import { takeOver } from "./takeover.ts";
 
@@ -36,8 +36,12 @@ const databaseRole: Readonly<Record<RoleName, LoginRole | undefined>> = {
   gateway: "ransomeye_gate",
   engine: "ransomeye_engine",
   keeper: "ransomeye_keeper",
+  forensics: "ransomeye_consumer",
   demo: undefined,
 };
+
+/** Where the log lies elsewhere these have no business in the database. */
+const onlyForTheLog: ReadonlySet<RoleName> = new Set(["gateway", "forensics"]);
 
 /** A role that ends this often in a row before it was ever ready will not become ready by itself. */
 const startAttemptsMax = 5;
@@ -138,8 +142,9 @@ export class Supervisor {
       if (this.#stopped) return;
       this.#phase = "ready";
       this.#changed();
-      // The fleet is a guest: the system is ready without it.
-      if (config.demo.enabled) void this.#launch("demo", "demo").catch((error: unknown) => console.say(String(error)));
+      // Consumers and the fleet are guests: the system is ready without them.
+      for (const guest of guestRoles)
+        if (config[guest].enabled) void this.#launch(guest, guest).catch((error: unknown) => console.say(String(error)));
     } catch (error) {
       if (!this.#stopped) await this.destroy();
       throw error;
@@ -153,7 +158,7 @@ export class Supervisor {
     this.#changed();
     for (const role of ["demo", "gateway"] as const) await this.#drainRole(role);
     await this.#untilIdle(probe);
-    for (const role of ["engine", "keeper", "registry"] as const) await this.#drainRole(role);
+    for (const role of ["engine", "forensics", "keeper", "registry"] as const) await this.#drainRole(role);
     await beforeDatabaseStops();
     await this.#database?.stop("fast");
     await this.#forget();
@@ -232,8 +237,7 @@ export class Supervisor {
 
   #begin(role: RoleName, name: string): RoleBegin {
     const busUrl = redisUrl(this.#o.config);
-    // Where the log lies elsewhere the gateway has no business in the database.
-    const databaseRoleName = busUrl !== undefined && role === "gateway" ? undefined : databaseRole[role];
+    const databaseRoleName = busUrl !== undefined && onlyForTheLog.has(role) ? undefined : databaseRole[role];
     return {
       type: "begin",
       role,

@@ -158,6 +158,13 @@ export const partitionsStopped: GaugeDefinition = defineGauge({
   labels: [],
 });
 
+export const forensicsRequested: EventDefinition<{ attack: string; outcome: string }> = defineEvent({
+  name: "forensics_requested",
+  level: "debug",
+  help: "An attack is worth its evidence: a request was published, or had been before.",
+  counter: { name: "ransomeye_forensics_requests_total", help: "Forensics requests by outcome of their publication.", labels: ["outcome"] },
+});
+
 export const progressUntold: EventDefinition<{ code: string; partitions: number; producers: number }> = defineEvent({
   name: "engine_progress_untold",
   level: "warn",

@@ -4,6 +4,7 @@
 export { ENGINE_CODES, type EngineCode, EngineError } from "./codes.ts";
 export { type Engine, type EngineOptions, type EngineParts, engineGroup, runEngine, startEngine } from "./engine.ts";
 export * as engineEvents from "./events.ts";
+export { forensicsGroup, forensicsRequestId, startForensicsTrigger, type ForensicsTriggerOptions } from "./forensics_trigger.ts";
 export { relayOutbox, type RelayOptions } from "./outbox_relay.ts";
 export type { Probe, SinkStep } from "./probe.ts";
 export { type PreparedFrame, RowBatch } from "./row_batch.ts";

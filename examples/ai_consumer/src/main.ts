@@ -30,6 +30,8 @@ async function run(): Promise<void> {
     throw new TypeError("--lease-ms is a whole number from 100 to 600000");
   const dataDir = values["data-dir"];
 
+  // Whoever reads our lines may have seen enough (`| head`); the work goes on.
+  process.stdout.on("error", () => undefined);
   const telemetry = createTelemetry({ role: "ai_consumer", level: "warn" });
   const log = await openStreams({ ...(dataDir === undefined ? {} : { dataDir }), telemetry });
   const queue = new MessageQueueManager({

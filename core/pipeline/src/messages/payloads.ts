@@ -44,6 +44,8 @@ export interface AlertPayload {
 /** Evidence is to be collected. */
 export interface ForensicsPayload {
   readonly reason: string;
+  /** The message that asked for it. */
+  readonly about?: string | undefined;
   readonly host?: string | undefined;
   readonly event_ids?: readonly string[] | undefined;
   readonly since?: string | undefined;
@@ -105,6 +107,7 @@ const alert: z.ZodType<AlertPayload> = z.looseObject({
 });
 const forensics: z.ZodType<ForensicsPayload> = z.looseObject({
   reason: text(1024),
+  about: text(128).optional(),
   host: text(256).optional(),
   event_ids: ids,
   since: time.optional(),

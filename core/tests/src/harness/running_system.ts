@@ -16,7 +16,7 @@ import { type Client, openClient, readSecrets, superuserName } from "ransomeye-d
 /** The committed entry point; it loads the built command. */
 export const RANSOMEYE_BIN: string = fileURLToPath(new URL("../../../../../cli/bin/ransomeye.js", import.meta.url));
 
-export type Victim = "gateway" | "engine" | "postgres" | "supervisor" | "registry" | "keeper";
+export type Victim = "gateway" | "engine" | "postgres" | "supervisor" | "registry" | "keeper" | "forensics";
 
 /** What `runtime.json` says, as far as the harness needs it. */
 export interface Runtime {

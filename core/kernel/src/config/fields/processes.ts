@@ -4,7 +4,7 @@
  * Forbids: fields of other sections.
  */
 
-/** Sections `demo` and `supervisor`. */
+/** Sections `demo`, `forensics` and `supervisor`. */
 export const processFields = {
   "demo.enabled": {
     type: "boolean",
@@ -28,6 +28,21 @@ export const processFields = {
     expected: "1 to 64 visible ASCII characters",
     reloadable: false,
     prose: "Seed of the demo fleet; the same seed tells the same story.",
+  },
+  "forensics.enabled": {
+    type: "boolean",
+    default: true,
+    reloadable: false,
+    prose:
+      "Whether `ransomeye start` also runs the forensics trigger, which asks in stream:forensics for the evidence of attacks. Attacks that come while it is off wait for it as for any group that is away.",
+  },
+  "forensics.priority_min": {
+    type: "choice",
+    choices: ["low", "normal", "high", "critical"],
+    default: "high",
+    reloadable: false,
+    prose:
+      "Attacks of this priority and above are worth a forensics request. An event's severity gives it: 5 and above critical, 4 high, else normal.",
   },
   "supervisor.drain_ms_max": {
     type: "integer",
