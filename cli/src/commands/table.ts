@@ -14,6 +14,7 @@ import { doctorCommand } from "./doctor.ts";
 import { enrolCommand } from "./enrol.ts";
 import { eventCommand } from "./event.ts";
 import { eventsCommand } from "./events.ts";
+import { feedCommand } from "./feed.ts";
 import { initCommand } from "./init.ts";
 import { enrollCommand, extendKeyCommand, listCommand, resumeCommand, revokeCommand, suspendCommand } from "./producer.ts";
 import { reconcileCommand } from "./reconcile.ts";
@@ -53,6 +54,7 @@ export const commandTable: readonly CommandSpec[] = [
   configShowCommand,
   doctorCommand,
   reconcileCommand,
+  feedCommand,
   dlqListCommand,
   dlqShowCommand,
   dlqRedriveCommand,

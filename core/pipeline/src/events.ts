@@ -128,6 +128,18 @@ export const messagesMissing: EventDefinition<{
   },
 });
 
+export const feedMissed: EventDefinition<{ stream: string; messages: number }> = defineEvent({
+  name: "feed_missed",
+  level: "debug",
+  help: "A follower of the real-time feed was too slow, or came too late, and was told how many messages it has not seen.",
+  counter: {
+    name: "ransomeye_feed_missed_messages_total",
+    help: "Messages that followers of the real-time feed have not seen.",
+    labels: ["stream"],
+    by: "messages",
+  },
+});
+
 export const consumerFailed: EventDefinition<{ stream: string; group: string; message_id: string; reason: string }> = defineEvent({
   name: "message_handler_failed",
   level: "debug",

@@ -48,6 +48,8 @@ export {
 } from "./append_machine.ts";
 export { BUS_CODES, type BusCode, BusError } from "./errors.ts";
 export { type MemoryBus, openMemoryBus } from "./memory/bus.ts";
+export type { FeedItem, FeedPlaces } from "./feed/follower.ts";
+export { type FeedFollower, type FollowOptions, MessageFeed, type MessageFeedOptions } from "./feed/message_feed.ts";
 export {
   type ConsumeOptions,
   type ConsumerSpec,
