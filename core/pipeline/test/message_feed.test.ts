@@ -53,7 +53,7 @@ describe("MessageFeed", () => {
     await feed.close();
   });
 
-  test("BUS-11 one who does not look is told how many went by; another one sees all of them, and no publisher waits", async () => {
+  test("EB-15 BUS-11 one who does not look is told how many went by; another one sees all of them, and no publisher waits", async () => {
     const { queue, feed } = scene();
     const [slow, fast] = [await feed.follow({ messagesMax: 10 }), await feed.follow()];
     // Both have caught up: from here on what they do not take is what waits for them.
