@@ -2,6 +2,7 @@
 import type { Mutant } from "./mutant.ts";
 import { agentMutants } from "./agent_mutants.ts";
 import { boundsMutants } from "./bounds_mutants.ts";
+import { consumerMutants } from "./consumer_mutants.ts";
 import { databaseMutants } from "./database_mutants.ts";
 import { engineMutants } from "./engine_mutants.ts";
 import { flushMutants } from "./flush_mutants.ts";
@@ -36,4 +37,5 @@ export const allMutants: readonly Mutant[] = [
   ...databaseMutants,
   ...operatorMutants,
   ...validationMutants,
+  ...consumerMutants,
 ];

@@ -19,6 +19,7 @@ const rooms = [
   "agents/sdk",
   "agents/shipper",
   "cli",
+  "examples/ai_consumer",
 ] as const;
 /** What a room needs beside its built files. */
 const beside = ["package.json", "migrations", "schema.txt", "redis", "proto", "bin"];

@@ -1,0 +1,44 @@
+/** Why: bugs of consumers. Enforces: a kill neither loses nor doubles what an attack leads to, and whoever is too slow hears of it. */
+import { type Mutant, named } from "./mutant.ts";
+
+const consumers = "core/tests/dist/test/consumers.test.js";
+const feed = "core/pipeline/dist/test/message_feed.test.js";
+
+export const consumerMutants: readonly Mutant[] = [
+  {
+    rule: "EB-13, BUS-6",
+    bug: "a message is acknowledged before it is handled",
+    patches: [
+      {
+        file: "core/pipeline/dist/src/message_queue.js",
+        find: "await handle(message, received);",
+        replace: "await received.acknowledge(); await handle(message, received);",
+      },
+    ],
+    check: named(consumers, "EB-13 EB-15 BUS-6 BUS-10 the AI consumer and the forensics trigger are killed"),
+  },
+  {
+    rule: "EB-13, BUS-6",
+    bug: "the sample consumer's decision has an id of its own each time",
+    patches: [{ file: "examples/ai_consumer/dist/src/consumer.js", find: "messageId: decisionId(about), ", replace: "" }],
+    check: named("examples/ai_consumer/dist/test/consumer.test.js", "BUS-6 a kill between decision and acknowledgement"),
+  },
+  {
+    rule: "EB-13, BUS-6",
+    bug: "a request for evidence has an id of its own each time",
+    patches: [{ file: "core/engine/dist/src/forensics_trigger.js", find: "messageId: forensicsRequestId(about), ", replace: "" }],
+    check: named("core/engine/dist/test/forensics_trigger.test.js", "BUS-6 a kill between request and acknowledgement"),
+  },
+  {
+    rule: "EB-15, P-5",
+    bug: "what a follower is too slow for is dropped in silence",
+    patches: [{ file: "core/pipeline/dist/src/feed/follower.js", find: "this.#miss(stream, 1);", replace: "void stream;" }],
+    check: named(feed, "EB-15 BUS-11 one who does not look"),
+  },
+  {
+    rule: "EB-15, P-5",
+    bug: "what waits for a follower has no bound",
+    patches: [{ file: "core/pipeline/dist/src/feed/follower.js", find: "this.#waiting.length > messagesMax ||", replace: "false ||" }],
+    check: named(feed, "EB-15 BUS-11 one who does not look"),
+  },
+];
