@@ -26,7 +26,11 @@ for priority = 1, 4 do
   end
   local low, count = field(ends, 'low' .. priority), field(ends, 'count')
   local up_to, ids, gone = low, {}, 0
-  for _, entry in ipairs(redis.call('XRANGE', KEYS[3 + priority], '-', text(settled) .. '-0', 'COUNT', math.max(1, most - removed))) do
+  -- One is looked at first: mostly nothing goes, and all of them at once are megabytes.
+  local function oldest(entries) return redis.call('XRANGE', KEYS[3 + priority], '-', text(settled) .. '-0', 'COUNT', entries) end
+  local first = oldest(1)[1]
+  local some_go = first and (now - tonumber(first[2][2]) > keep_us or count > entries_left)
+  for _, entry in ipairs(some_go and oldest(math.max(1, most - removed)) or {}) do
     if removed + gone >= most then break end
     if now - tonumber(entry[2][2]) <= keep_us and count - gone <= entries_left then break end
     up_to = tonumber(string.match(entry[1], '^%d+'))

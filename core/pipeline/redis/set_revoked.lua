@@ -5,8 +5,8 @@
 local lost = other_generation(KEYS[1], ARGV[1])
 if lost then return lost end
 if tonumber(ARGV[2]) < tonumber(redis.call('HGET', KEYS[1], 'version_min')) then return '0' end
--- Removing comes first: a full server allows it, and after it the rest.
-redis.call('DEL', KEYS[2])
+-- Removing comes first: a full server allows it, and after it the rest. Not by DEL: nobody on the servers needs the right to it.
+redis.call('SPOP', KEYS[2], redis.call('SCARD', KEYS[2]))
 for a = 3, #ARGV do redis.call('SADD', KEYS[2], ARGV[a]) end
 redis.call('HSET', KEYS[1], 'version_min', ARGV[2])
 return '1'

@@ -74,7 +74,7 @@ export type {
 } from "./messages/payloads.ts";
 export type { Delivery, GroupStatus, MessageLog, PublishOutcome, Taken } from "./messages/port.ts";
 export type { Ending, MessageOf, Received } from "./messages/received.ts";
-export type { MessageLogOptions } from "./messages/settings.ts";
+export { entriesLeftForOthers, type MessageLogOptions } from "./messages/settings.ts";
 export { uuidV5 } from "./messages/uuid_v5.ts";
 export type { MemoryBusOptions } from "./memory/log.ts";
 export { logLostReason } from "./redis_streams/history.ts";
@@ -102,3 +102,6 @@ export {
 } from "./redis_streams/bus.ts";
 export type { BusSettings, Founding, FoundingHead, Preparation } from "./redis_streams/prepare.ts";
 export type { Durability } from "./redis_streams/server_facts.ts";
+export { type BusLogin, type BusPasswords, type BusUser, busUserName, busUsersFile, busUsersOf } from "./redis_streams/user_file.ts";
+export type { BusRole } from "./redis_streams/user_rights.ts";
+export { referencePages } from "./reference_page.ts";

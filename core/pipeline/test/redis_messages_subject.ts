@@ -22,8 +22,8 @@ export async function openRedisMessages(url: string, options: Partial<typeof mes
   const [servers, others] = [await open(), await open()];
   const keys = new MessageKeys(prefix);
   return {
-    log: new RedisMessages(servers, prefix, { ...messageLogDefaults, ...options }),
-    other: new RedisMessages(others, prefix, { ...messageLogDefaults, ...options }),
+    log: new RedisMessages(servers, prefix, { ...messageLogDefaults, trims: true, ...options }),
+    other: new RedisMessages(others, prefix, { ...messageLogDefaults, trims: true, ...options }),
     pass: (ms) => setTimeout(ms),
     removeByHand: async (stream, priority, upToOff) => {
       await servers.change(keys.place, [{ command: ["XTRIM", keys.log(stream, priority), "MINID", `${upToOff + 1}-0`] }]);

@@ -25,6 +25,9 @@ export function entriesAfterTrim(entriesMax: number): number {
   return entriesMax - Math.max(1, Math.ceil(entriesMax / 100));
 }
 
+/** What whoever trims for others leaves: room for what they publish until it comes again. */
+export const entriesLeftForOthers = (): number => entriesAfterTrim(messageLogDefaults.entriesMax);
+
 export const messageLogDefaults: MessageLogOptions = {
   entriesMax: 100_000,
   entriesUnreadMax: 100_000,

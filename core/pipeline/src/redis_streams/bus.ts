@@ -11,19 +11,22 @@ import { Backlogs } from "./backlog.ts";
 import { type BusPlace, findBus } from "./bus_place.ts";
 import { RedisControl } from "./control.ts";
 import type { MessageLog } from "../messages/port.ts";
-import { type MessageLogOptions, messageLogDefaults } from "../messages/settings.ts";
+import { messageLogDefaults } from "../messages/settings.ts";
 import { RedisGroups } from "./groups.ts";
-import { RedisMessages } from "./messages.ts";
+import { RedisMessages, type RedisMessagesOptions } from "./messages.ts";
 import { LogMirror } from "./mirror.ts";
 import { prepareBus, type Preparation } from "./prepare.ts";
 import { RedisProgress } from "./progress.ts";
 import { RedisReader } from "./reader.ts";
 import type { Durability } from "./server_facts.ts";
 import { Servers } from "./servers.ts";
+import type { BusLogin } from "./user_file.ts";
 
 export interface RedisBusOptions {
   /** `redis://host:port[,host:port…]`, `rediss://…` or `redis+unix:///path`; see address.ts. */
   readonly url: string;
+  /** The user as whom to log in, see user_file.ts; without it, whoever the URL names. */
+  readonly login?: BusLogin | undefined;
   /** Begins every key, so that servers may be shared. Default `ransomeye`. */
   readonly prefix?: string;
   readonly durability: Durability;
@@ -79,9 +82,14 @@ export async function openRedisBus(options: RedisBusOptions): Promise<Bus> {
 }
 
 /** Message streams on the same servers; they need no preparation. @throws BusError BUS_NOT_DURABLE, BUS_FORBIDDEN, BUS_UNAVAILABLE */
-export async function openRedisMessages(options: RedisBusOptions & Partial<MessageLogOptions>): Promise<MessageLog> {
+export async function openRedisMessages(options: RedisBusOptions & Partial<RedisMessagesOptions>): Promise<MessageLog> {
   const servers = await connect(options);
-  const messages = new RedisMessages(servers, options.prefix ?? prefixDefault, { ...messageLogDefaults, ...options });
+  const messages = new RedisMessages(servers, options.prefix ?? prefixDefault, {
+    ...messageLogDefaults,
+    // Of the roles that have users of their own the keeper alone may, and says so.
+    trims: options.login === undefined,
+    ...options,
+  });
   return Object.assign(messages, { close: async () => servers.close() });
 }
 
@@ -130,8 +138,8 @@ function controlsOf(place: BusPlace, telemetry: Telemetry): RedisControls {
   };
 }
 
-async function connect({ url, durability, unverified, clock }: RedisBusOptions): Promise<Servers> {
-  const servers = new Servers({ url, durability, unverified: unverified ?? false, clock });
+async function connect({ url, login, durability, unverified, clock }: RedisBusOptions): Promise<Servers> {
+  const servers = new Servers({ url, login, durability, unverified: unverified ?? false, clock });
   try {
     await servers.open();
   } catch (error) {

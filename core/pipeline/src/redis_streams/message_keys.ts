@@ -6,6 +6,10 @@
  */
 import type { MessagePriority, StreamName } from "../messages/message.ts";
 
+/** A stream, or in a pattern all of them. */
+export type StreamOrAll = StreamName | "stream:*";
+type PriorityOrAll = MessagePriority | "*";
+
 export class MessageKeys {
   readonly #tag: string;
 
@@ -18,41 +22,41 @@ export class MessageKeys {
     return `${this.#tag}:place`;
   }
 
-  ends(stream: StreamName): string {
+  ends(stream: StreamOrAll): string {
     return `${this.#tag}:ends:${stream}`;
   }
 
-  ids(stream: StreamName): string {
+  ids(stream: StreamOrAll): string {
     return `${this.#tag}:ids:${stream}`;
   }
 
-  groups(stream: StreamName): string {
+  groups(stream: StreamOrAll): string {
     return `${this.#tag}:groups:${stream}`;
   }
 
-  log(stream: StreamName, priority: MessagePriority): string {
+  log(stream: StreamOrAll, priority: PriorityOrAll): string {
     return `${this.#tag}:${stream}:${priority}`;
   }
 
   /** Of priorities 1 to 4. */
-  logs(stream: StreamName): string[] {
+  logs(stream: StreamOrAll): string[] {
     return ([1, 2, 3, 4] as const).map((priority) => this.log(stream, priority));
   }
 
-  group(stream: StreamName, group: string): string {
+  group(stream: StreamOrAll, group: string): string {
     return `${this.#tag}:group:${stream}:${group}`;
   }
 
-  out(stream: StreamName, group: string): string {
+  out(stream: StreamOrAll, group: string): string {
     return `${this.#tag}:out:${stream}:${group}`;
   }
 
-  due(stream: StreamName, group: string, priority: MessagePriority): string {
+  due(stream: StreamOrAll, group: string, priority: PriorityOrAll): string {
     return `${this.#tag}:due:${priority}:${stream}:${group}`;
   }
 
   /** Of priorities 1 to 4. */
-  dues(stream: StreamName, group: string): string[] {
+  dues(stream: StreamOrAll, group: string): string[] {
     return ([1, 2, 3, 4] as const).map((priority) => this.due(stream, group, priority));
   }
 }

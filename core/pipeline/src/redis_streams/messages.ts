@@ -31,6 +31,11 @@ const retryAfterMs = 1000;
 /** Entries that go in one step, so that no step holds the server for long. */
 const trimEntriesMax = 500;
 
+export interface RedisMessagesOptions extends MessageLogOptions {
+  /** False for a user that may not trim (user_rights.ts): a stream at its bound is full until the keeper has trimmed it. */
+  readonly trims: boolean;
+}
+
 interface Ended {
   readonly delivery: DeliveryRef;
   readonly settlement: Settlement;
@@ -40,11 +45,11 @@ export class RedisMessages implements MessageLog {
   readonly streams: readonly StreamName[] = Object.values(streamNames);
   readonly #servers: Servers;
   readonly #keys: MessageKeys;
-  readonly #o: MessageLogOptions;
+  readonly #o: RedisMessagesOptions;
   readonly #publishing = new Gathering<Message, PublishOutcome>((stream, messages) => this.#publish(stream as StreamName, messages));
   readonly #settling = new Gathering<Ended, SettleOutcome>((_group, ended) => this.#settle(ended));
 
-  constructor(servers: Servers, prefix: string, options: MessageLogOptions) {
+  constructor(servers: Servers, prefix: string, options: RedisMessagesOptions) {
     this.#servers = servers;
     this.#keys = new MessageKeys(prefix);
     this.#o = options;
@@ -94,7 +99,7 @@ export class RedisMessages implements MessageLog {
     for (;;) {
       const said = await this.#change(scripts.messageBury, keys, args).catch(fullIfOutOfMemory);
       if (textOf(said) !== "full") return outcomeOf(said);
-      if ((await this.#trimStep(dead, entriesAfterTrim(this.#o.entriesMax))) === 0) return "full";
+      if (!(await this.#makeRoom(dead))) return "full";
     }
   }
 
@@ -165,7 +170,7 @@ export class RedisMessages implements MessageLog {
     // A stream at its bound is trimmed, a little more than is needed, and what found no room is asked for again, as long as that makes some.
     for (;;) {
       const turnedAway = messages.filter((_message, index) => outcomes[index]?.kind === "full");
-      if (turnedAway.length === 0 || (await this.#trimStep(stream, entriesAfterTrim(this.#o.entriesMax))) === 0) return outcomes;
+      if (turnedAway.length === 0 || !(await this.#makeRoom(stream))) return outcomes;
       const answers = await this.#publishOnce(stream, turnedAway);
       for (const [index, outcome] of outcomes.entries()) if (outcome.kind === "full") outcomes[index] = answers.shift() as PublishOutcome;
     }
@@ -183,6 +188,11 @@ export class RedisMessages implements MessageLog {
       if (word === "duplicate") return { kind: "duplicate" };
       return word === "full" ? { kind: "full", retryAfterMs } : { kind: "published", off: Number(word) };
     });
+  }
+
+  /** Trims a little more than is needed. False where nothing may go, or not by us. */
+  async #makeRoom(stream: StreamName): Promise<boolean> {
+    return this.#o.trims && (await this.#trimStep(stream, entriesAfterTrim(this.#o.entriesMax))) > 0;
   }
 
   async #trimStep(stream: StreamName, entriesLeft: number): Promise<number> {

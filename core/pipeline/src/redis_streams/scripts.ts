@@ -22,7 +22,7 @@ function load(name: string, preludes: readonly string[]): Script {
   return { name, text, sha: createHash("sha1").update(text).digest("hex") };
 }
 
-type ScriptName =
+export type ScriptName =
   | "append"
   | "openEpoch"
   | "read"

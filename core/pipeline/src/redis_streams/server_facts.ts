@@ -12,7 +12,7 @@ export type Durability =
   /** On that many replicas besides, confirmed within the time. */
   | { readonly level: "replicated"; readonly replicas: number; readonly waitMs: number };
 
-/** What one server says of itself. Settings are null where it does not tell (CONFIG may be forbidden). */
+/** What one server says of itself. Settings are null where it does not tell (CONFIG may be forbidden) or was not asked. */
 export interface ServerFacts {
   readonly version: string;
   readonly isMaster: boolean;
@@ -54,6 +54,11 @@ export function readFacts(info: string, config: readonly string[]): ServerFacts 
     evictionPolicy: said.get("maxmemory_policy") ?? "",
     replicasOnline: [...said].filter(([name, value]) => /^slave\d+$/.test(name) && value.includes("state=online")).length,
   };
+}
+
+/** Settings that INFO does not tell and the level needs; the right to ask for them would also tell how replicas log in. */
+export function settingsAsked({ level }: Durability): readonly string[] {
+  return level === "local" ? ["appendfsync", "no-appendfsync-on-rewrite"] : [];
 }
 
 /** Settings under which a receipt would promise what the server does not keep; none where all is well. */

@@ -13,11 +13,14 @@ import { slotOf } from "./keys.ts";
 import { type Call, Link, type LinkOptions } from "./link.ts";
 import { listOf, numberOf, type Reply, textOf } from "./replies.ts";
 import { scripts } from "./scripts.ts";
-import { type Durability, pausedBy, readFacts, type ServerFacts, undurable } from "./server_facts.ts";
+import { type Durability, pausedBy, readFacts, type ServerFacts, settingsAsked, undurable } from "./server_facts.ts";
+import type { BusLogin } from "./user_file.ts";
 
 export interface ServersOptions {
   /** See address.ts. */
   readonly url: string;
+  /** The user as whom to log in; without it, whoever the URL names. */
+  readonly login?: BusLogin | undefined;
   readonly durability: Durability;
   /** Goes on although a server is not as durable as asked, or does not tell; the operator has said so. */
   readonly unverified?: boolean;
@@ -53,7 +56,7 @@ export class Servers {
 
   constructor(options: ServersOptions) {
     this.#options = options;
-    this.#seeds = parseServers(options.url);
+    this.#seeds = parseServers(options.url).map((seed) => ({ ...seed, ...options.login }));
   }
 
   /** @throws BusError BUS_UNAVAILABLE, BUS_FORBIDDEN, BUS_NOT_DURABLE */
@@ -157,11 +160,10 @@ export class Servers {
   }
 
   async #facts(link: Link): Promise<ServerFacts> {
-    const names = ["appendfsync", "no-appendfsync-on-rewrite"];
     // One name at a time: 6.2 takes no more.
     const calls: Call[] = [
       ...infoSections.map((section): Call => ({ command: ["INFO", section] })),
-      ...names.map((name): Call => ({ command: ["CONFIG", "GET", name] })),
+      ...settingsAsked(this.#options.durability).map((name): Call => ({ command: ["CONFIG", "GET", name] })),
     ];
     const answers = await link.send(calls).catch((error: unknown) => {
       throw busFailure(error, "read");
