@@ -63,6 +63,7 @@ const groupHelp: Readonly<Record<string, string>> = {
   token: "with what machines may enrol over the network",
   ca: "the authority that signs certificates",
   config: "look at the configuration",
+  bus: "servers that hold the log",
 };
 
 function buildCommand(spec: CommandSpec, name: string, run: Run): Command {

@@ -9,6 +9,7 @@ import { authorityRetireCommand, authorityRotateCommand, authorityShowCommand } 
 import { acceptCloneCommand, clonesCommand } from "./clones.ts";
 import type { CommandSpec } from "./command.ts";
 import { configShowCommand, configValidateCommand } from "./config.ts";
+import { busAclCommand } from "./bus_acl.ts";
 import { dlqDiscardCommand, dlqListCommand, dlqRedriveCommand, dlqShowCommand } from "./dlq.ts";
 import { doctorCommand } from "./doctor.ts";
 import { enrolCommand } from "./enrol.ts";
@@ -55,6 +56,7 @@ export const commandTable: readonly CommandSpec[] = [
   doctorCommand,
   reconcileCommand,
   feedCommand,
+  busAclCommand,
   dlqListCommand,
   dlqShowCommand,
   dlqRedriveCommand,

@@ -41,7 +41,7 @@ export const keeperRole: Role = async (context) => {
       await here.pause(reason);
     },
   };
-  const messages = await openMessageLog(context, () => pool);
+  const messages = await openMessageLog(context, () => pool, { trims: true });
   const log = elsewhere === undefined ? undefined : new LogKeeper(context, pool, elsewhere, control);
 
   const tasks: readonly (readonly [name: string, everyMs: number, work: () => Promise<void>])[] = [
@@ -49,7 +49,8 @@ export const keeperRole: Role = async (context) => {
     ["retention", retentionMs, () => retain(context, pool)],
     ["partitions", partitionsMs, async () => void (await ensurePartitions({ pool, clock, telemetry }))],
     ["outbox", relayMs, async () => void (await relayOutbox({ pool, log: messages }))],
-    ["streams", retentionMs, () => trimStreams(messages)],
+    // On servers other publishers wait at a stream's bound for this; the database's publish makes room itself.
+    ["streams", log === undefined ? retentionMs : trimMs, () => trimStreams(messages)],
     ...(log === undefined
       ? []
       : [

@@ -6,6 +6,7 @@
 import type { Pool } from "ransomeye-db";
 import {
   type BusControl,
+  entriesLeftForOthers,
   type FrameAppender,
   type FrameReader,
   type Groups,
@@ -27,6 +28,7 @@ import type { RoleContext } from "./role_process.ts";
 /** What the configuration says of the log's servers, as the bus wants it. */
 export function busOptions({
   url,
+  login,
   durability,
   replicasMin,
   replicaWaitMs,
@@ -37,13 +39,13 @@ export function busOptions({
     durability === "replicated"
       ? ({ level: "replicated", replicas: replicasMin, waitMs: replicaWaitMs } as const)
       : ({ level: "local" } as const);
-  return { url, prefix: keyPrefix, durability: level, unverified };
+  return { url, login, prefix: keyPrefix, durability: level, unverified };
 }
 
 /** How the log's servers are reached; undefined where the log lies in our database. */
 export function redisLog({ begin, clock, telemetry }: RoleContext): RedisBusOptions | undefined {
   if (begin.busUrl === undefined) return undefined;
-  return { ...busOptions({ ...begin.config.bus, url: begin.busUrl }), clock, telemetry };
+  return { ...busOptions({ ...begin.config.bus, url: begin.busUrl, login: begin.busLogin }), clock, telemetry };
 }
 
 /** What a gateway appends to. `pool` is asked for only where the log lies in our database. */
@@ -69,11 +71,18 @@ export async function openEngineLog(context: RoleContext, pool: Pool): Promise<E
   return { bus, groups: consumer, progress: bus };
 }
 
-/** The message streams, where the log lies. `pool` is asked for only where that is our database. */
-export async function openMessageLog(context: RoleContext, pool: () => Pool): Promise<MessageLog> {
+/**
+ * The message streams, where the log lies. Who trims them does so for all, and leaves room for what others publish.
+ * @param pool asked for only where that is our database
+ */
+export async function openMessageLog(
+  context: RoleContext,
+  pool: () => Pool,
+  { trims }: { readonly trims: boolean },
+): Promise<MessageLog> {
   const redis = redisLog(context);
   if (redis === undefined) return openPostgresMessages({ pool: pool(), telemetry: context.telemetry });
-  const log = await openRedisMessages(redis);
+  const log = await openRedisMessages(trims ? { ...redis, trims, entriesMax: entriesLeftForOthers() } : redis);
   context.lifetime.defer("messages", () => log.close());
   return log;
 }

@@ -6,11 +6,14 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Config, writeFileAtomic } from "ransomeye-kernel";
+import type { BusLogin } from "ransomeye-pipeline";
 import type { DataDir } from "./data_dir.ts";
 
 /** How the servers of the log are reached, and how durable a change there has to be. */
 export interface BusServers extends Pick<Config["bus"], "durability" | "replicasMin" | "replicaWaitMs" | "unverified" | "keyPrefix"> {
   readonly url: string;
+  /** The operator's own user there, where each role has one. */
+  readonly login?: BusLogin | undefined;
 }
 
 function pathIn(dir: DataDir): string {

@@ -6,6 +6,7 @@
  */
 import type { Connection } from "ransomeye-db";
 import type { Config } from "ransomeye-kernel";
+import type { BusLogin } from "ransomeye-pipeline";
 import type { GateLoad } from "./gate_share.ts";
 import type { RoleName } from "./runtime_file.ts";
 
@@ -24,6 +25,8 @@ export interface RoleBegin {
   readonly gateway: { readonly host: string; readonly port: number };
   /** The Redis servers that hold the log, with the password; absent where it lies in the database, and for roles that have no business with it. */
   readonly busUrl?: string;
+  /** This role's own user there, where each has one. */
+  readonly busLogin?: BusLogin;
   /** The operator has said that what those servers held and rows were not made of is gone for good. */
   readonly afterLoss: boolean;
   /** As this role's own database role; absent for roles that have none (demo). */

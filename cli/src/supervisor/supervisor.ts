@@ -22,6 +22,7 @@ import { processNames } from "./process_names.ts";
 import { metricsSocketName, type RoleBegin, registrySocketName } from "./ipc.ts";
 import { writeBusFile } from "./bus_file.ts";
 import { redisUrl } from "./bus_url.ts";
+import { busLogin, type BusUsers, configuredBusUsers } from "./bus_users.ts";
 import { acquireLock } from "./lock.ts";
 import { LogFile } from "./log_file.ts";
 import { thisProcess } from "./process_facts.ts";
@@ -75,6 +76,7 @@ export class Supervisor {
   #socket: SharedSocket | undefined;
   #desk: GateDesk | undefined;
   #phase: Phase = "starting";
+  #busUsers: BusUsers | undefined;
   #startedUs = 0;
   #ledger: LedgerVerdict | null = null;
   #release: (() => Promise<void>) | undefined;
@@ -116,7 +118,9 @@ export class Supervisor {
     try {
       await takeOver(dataDir, clock, console.say);
       const busUrl = redisUrl(config);
-      await writeBusFile(dataDir, busUrl === undefined ? undefined : { ...config.bus, url: busUrl });
+      if (busUrl !== undefined) this.#busUsers = await configuredBusUsers(config);
+      const login = busLogin(this.#busUsers, "operator");
+      await writeBusFile(dataDir, busUrl === undefined ? undefined : { ...config.bus, url: busUrl, login });
       this.#startedUs = clock.nowUs();
       this.#socketDir = await makeRuntimeDirectory(dataDir.root);
       const telemetry = await this.#openTelemetry();
@@ -237,6 +241,8 @@ export class Supervisor {
 
   #begin(role: RoleName, name: string): RoleBegin {
     const busUrl = redisUrl(this.#o.config);
+    const asks = role === "demo" ? undefined : role === "forensics" ? "consumer" : role;
+    const login = asks === undefined ? undefined : busLogin(this.#busUsers, asks);
     const databaseRoleName = busUrl !== undefined && onlyForTheLog.has(role) ? undefined : databaseRole[role];
     return {
       type: "begin",
@@ -249,6 +255,7 @@ export class Supervisor {
       embedded: this.#o.config.database.url.isEmpty,
       gateway: this.gateway ?? { host: "127.0.0.1", port: 0 },
       ...(busUrl === undefined || role === "demo" ? {} : { busUrl }),
+      ...(login === undefined ? {} : { busLogin: login }),
       afterLoss: this.#o.afterLoss,
       ...(databaseRoleName === undefined || this.#database === undefined ? {} : { connection: this.#database.role(databaseRoleName) }),
     };

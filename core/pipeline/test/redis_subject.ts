@@ -3,11 +3,22 @@
  * One arrangement serves a test file; each subject has keys of its own, so nothing need be emptied.
  */
 import { recordingTelemetry, systemClock, systemRandom } from "ransomeye-kernel";
-import { openRedisBus, prepareRedisBus, type RedisBusOptions } from "../src/redis_streams/bus.ts";
+import type { Bus } from "../src/bus.ts";
+import {
+  openRedisAppender,
+  openRedisBus,
+  openRedisConsumer,
+  openRedisControl,
+  prepareRedisBus,
+  type RedisBusOptions,
+  type RedisControls,
+} from "../src/redis_streams/bus.ts";
 import type { BusSettings } from "../src/redis_streams/prepare.ts";
 import type { Durability } from "../src/redis_streams/server_facts.ts";
 import { BusKeys } from "../src/redis_streams/keys.ts";
 import { Servers } from "../src/redis_streams/servers.ts";
+import type { BusLogin } from "../src/redis_streams/user_file.ts";
+import type { BusRole } from "../src/redis_streams/user_rights.ts";
 import { partitionOf } from "../src/append_machine.ts";
 import type { Subject } from "./subject.ts";
 
@@ -23,20 +34,31 @@ export const settings: BusSettings = { partitions: 16, epochOpeningsPerDayMax: 3
 
 let subjects = 0;
 
+export interface RedisSubjectOptions {
+  readonly epochOpeningsPerDayMax?: number;
+  readonly partitions?: number;
+  /** Makes users for this prefix; each call then goes to the server as the role's whose it is. */
+  readonly users?: (prefix: string) => Promise<(role: BusRole) => BusLogin>;
+}
+
 export async function openRedisSubject(
   url: string,
   durability: Durability,
-  { epochOpeningsPerDayMax = 32, partitions = 16 }: { readonly epochOpeningsPerDayMax?: number; readonly partitions?: number } = {},
+  { epochOpeningsPerDayMax = 32, partitions = 16, users }: RedisSubjectOptions = {},
 ): Promise<RedisSubject> {
   const prefix = `test${process.pid}.${++subjects}`;
+  const loginOf = await users?.(prefix);
   const options: RedisBusOptions = { url, prefix, durability, clock: systemClock, telemetry: recordingTelemetry() };
-  const control = await prepareRedisBus({
-    ...options,
+  const as = (role: BusRole): RedisBusOptions => ({ ...options, login: loginOf?.(role) });
+  const keeper = await prepareRedisBus({
+    ...as("keeper"),
     random: systemRandom,
     settings: { ...settings, partitions, epochOpeningsPerDayMax },
   });
-  const bus = await openRedisBus(options);
-  const other = await openRedisBus(options);
+  const registry = await openRedisControl(as("registry"));
+  const control: RedisControls = { ...keeper, setRegistry: (state) => registry.setRegistry(state) };
+  const open = (): Promise<Bus> => (loginOf === undefined ? openRedisBus(options) : openAsRoles(as));
+  const [bus, other] = [await open(), await open()];
   const servers = new Servers({ url, durability, clock: systemClock });
   await servers.open();
   const keys = new BusKeys(prefix);
@@ -53,12 +75,21 @@ export async function openRedisSubject(
       await servers.change(key, [{ command: ["HSET", key, "stored", `${epoch} ${seq}`] }]);
     },
     close: async () => {
-      control.close();
+      keeper.close();
+      registry.close();
       servers.close();
       await bus.close();
       await other.close();
     },
   };
+}
+
+/** A bus of which each half is another user's. */
+async function openAsRoles(as: (role: BusRole) => RedisBusOptions): Promise<Bus> {
+  const gateway = await openRedisAppender(as("gateway"));
+  const engine = await openRedisConsumer(as("engine"));
+  const close = async (): Promise<void> => void (await Promise.all([gateway.close(), engine.close()]));
+  return { ...engine, ...gateway, close };
 }
 
 /** Sets every lease's end, and every member's, to a time long ago. */

@@ -15,6 +15,13 @@ export const dataFields = {
     prose:
       "Where the frame log lies. Empty: in the database of `database.url`, by default the embedded PostgreSQL. `redis://host:port`, `rediss://host:port` (TLS) or `redis+unix:///path`: on Redis or Valkey servers; several hosts with commas are a cluster's nodes, or a master and its replicas.",
   },
+  "bus.users_file": {
+    type: "path",
+    default: "",
+    reloadable: false,
+    prose:
+      "File with the passwords of the Redis servers' users, as `ransomeye bus acl` makes it: each role then logs in as a user of its own. Empty: all as `bus.url` says.",
+  },
   "bus.durability": {
     type: "choice",
     choices: ["local", "replicated"],

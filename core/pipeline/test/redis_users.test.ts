@@ -1,0 +1,200 @@
+/**
+ * Every role as its own user of the servers: both contracts hold, and beyond its own work nobody may do anything.
+ */
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { after, before, describe, test } from "node:test";
+import { Redis } from "ioredis";
+import { StreamName } from "../src/messages/message.ts";
+import { BusKeys } from "../src/redis_streams/keys.ts";
+import { MessageKeys } from "../src/redis_streams/message_keys.ts";
+import { scripts } from "../src/redis_streams/scripts.ts";
+import { type BusLogin, busUserName, busUsersFile } from "../src/redis_streams/user_file.ts";
+import { type BusRole, busRoles, roleRights } from "../src/redis_streams/user_rights.ts";
+import { startRedis, type TestRedis } from "../src/testing.ts";
+import { busContract } from "./contract.ts";
+import { messageContract } from "./message_contract.ts";
+import { openRedisMessages } from "./redis_messages_subject.ts";
+import { local, openRedisSubject } from "./redis_subject.ts";
+
+/** Nobody may, whoever he is. */
+const forbidden: readonly (readonly [command: string, ...args: string[]])[] = [
+  ["DEL", "KEY"],
+  ["UNLINK", "KEY"],
+  ["XDEL", "KEY", "1-0"],
+  ["XSETID", "KEY", "1-0"],
+  ["RENAME", "KEY", "KEY"],
+  ["EXPIRE", "KEY", "1"],
+  ["RESTORE", "KEY", "0", "x"],
+  ["SET", "KEY", "x"],
+  ["FLUSHALL"],
+  ["FLUSHDB"],
+  ["SWAPDB", "0", "1"],
+  ["CONFIG", "SET", "appendfsync", "no"],
+  ["CONFIG", "REWRITE"],
+  ["SHUTDOWN", "NOSAVE"],
+  ["DEBUG", "SLEEP", "0"],
+  ["KEYS", "*"],
+  ["SCAN", "0"],
+  ["RANDOMKEY"],
+  ["MONITOR"],
+  ["ACL", "SETUSER", "x"],
+  ["ACL", "LIST"],
+  ["SCRIPT", "FLUSH"],
+  ["FUNCTION", "FLUSH"],
+  ["REPLICAOF", "NO", "ONE"],
+  ["CLUSTER", "RESET"],
+  ["CLIENT", "KILL", "TYPE", "normal"],
+  ["BGREWRITEAOF"],
+  ["SELECT", "1"],
+  ["PSYNC", "?", "-1"],
+];
+
+const streams = Object.values(StreamName);
+let server: TestRedis;
+
+/** Makes the users of a prefix, as the servers' file would. */
+async function makeUsers(prefix: string): Promise<(role: BusRole) => BusLogin> {
+  const passwords = Object.fromEntries(busRoles.map((role) => [role, randomBytes(16).toString("base64url")]));
+  const lines = busUsersFile({ prefix, level: "local" }, passwords).trimEnd().split("\n");
+  for (const line of lines) {
+    const [, name = "", ...rules] = line.split(" ");
+    // The default user is the tests' own hand here; that it is off is for the server that reads the file (core/tests, deploy).
+    if (name !== "default") await server.client().call("ACL", "SETUSER", name, "reset", ...rules);
+  }
+  return (role) => ({ username: busUserName(prefix, role), password: passwords[role] as string });
+}
+
+async function withRole(login: BusLogin, work: (client: Redis) => Promise<void>): Promise<void> {
+  const client = new Redis({ host: server.host, port: server.port, ...login, lazyConnect: true, maxRetriesPerRequest: 0, protocol: 2, disableClientInfo: true });
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    await work(client);
+  } finally {
+    client.disconnect();
+  }
+}
+
+/** Also inside a script: that is where a role may name keys that it may not touch. */
+async function refuses(client: Redis, [command, ...args]: readonly string[], who: string): Promise<void> {
+  await assert.rejects(client.call(command as string, ...args), /^ReplyError: NOPERM/, `${who}: ${command} ${args.join(" ")}`);
+  const [key = "", ...rest] = args;
+  const script = "return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))";
+  await assert.rejects(
+    client.call("EVAL", script, "1", key, command as string, ...rest),
+    /NOPERM|can't run this command|can't access at least one of the keys/,
+    `${who}, in a script: ${command} ${args.join(" ")}`,
+  );
+}
+
+describe("users of one server", () => {
+  before(async () => {
+    server = await startRedis();
+  });
+  after(() => server.close());
+
+  busContract("redis, every role as its own user", (options) => openRedisSubject(server.url, local, { ...options, users: makeUsers }));
+  messageContract("redis, every role as its own user", (options = {}) => openRedisMessages(server.url, options, makeUsers));
+
+  test("EB-13 no user may remove keys, flush, configure, stop or debug a server", async () => {
+    const prefix = `users${process.pid}.1`;
+    const loginOf = await makeUsers(prefix);
+    const keys = new BusKeys(prefix);
+    await server.client().xadd(keys.log(0), "1-0", "t", "1");
+    for (const role of busRoles)
+      await withRole(loginOf(role), async (client) => {
+        for (const [command, ...args] of forbidden) {
+          const call = [command, ...args.map((arg) => (arg === "KEY" ? keys.log(0) : arg))];
+          await assert.rejects(client.call(call[0] as string, ...call.slice(1)), /^ReplyError: NOPERM/, `${role}: ${call.join(" ")}`);
+        }
+      });
+    assert.equal(await server.client().xlen(keys.log(0)), 1);
+  });
+
+  test("EB-13 only the keeper trims", async () => {
+    const prefix = `users${process.pid}.2`;
+    const loginOf = await makeUsers(prefix);
+    const logs = [new BusKeys(prefix).log(12), ...streams.map((stream) => new MessageKeys(prefix).log(stream, 2))];
+    for (const log of logs) for (const id of ["1-0", "2-0"]) await server.client().xadd(log, id, "t", "1");
+    for (const role of busRoles.filter((role) => role !== "keeper"))
+      await withRole(loginOf(role), async (client) => {
+        for (const log of logs) await refuses(client, ["XTRIM", log, "MINID", "2-0"], role);
+      });
+    for (const log of logs) assert.equal(await server.client().xlen(log), 2);
+    await withRole(loginOf("keeper"), async (client) => {
+      for (const log of logs) assert.equal(await client.call("XTRIM", log, "MINID", "2-0"), 1);
+    });
+  });
+
+  test("EB-13 the gateway publishes no message, and whoever takes messages writes nothing of the log and forges no attack", async () => {
+    const prefix = `users${process.pid}.3`;
+    const loginOf = await makeUsers(prefix);
+    const bus = new BusKeys(prefix);
+    const messages = new MessageKeys(prefix);
+    const producer = bus.producer(3, "00000000-0000-4000-8000-000000000001");
+    await withRole(loginOf("gateway"), async (client) => {
+      for (const stream of streams)
+        for (const key of [...messages.logs(stream), messages.ends(stream), messages.ids(stream)]) {
+          await refuses(client, ["XADD", key, "1-0", "t", "1"], "gateway");
+          await refuses(client, ["HSET", key, "a", "b"], "gateway");
+          await refuses(client, ["SADD", key, "a"], "gateway");
+        }
+      assert.equal(await client.call("XADD", bus.log(3), "1-0", "t", "1"), "1-0");
+      await refuses(client, ["SADD", bus.revoked(3), "x"], "gateway");
+    });
+    for (const role of ["consumer", "operator"] as const)
+      await withRole(loginOf(role), async (client) => {
+        for (const key of [bus.log(3), bus.partitionState(3), bus.revoked(3), producer, bus.producers(3), bus.state, bus.group("g"), bus.floors]) {
+          await refuses(client, ["XADD", key, "9-0", "t", "1"], role);
+          await refuses(client, ["HSET", key, "a", "b"], role);
+          await refuses(client, ["SADD", key, "a"], role);
+          await refuses(client, ["HGET", key, "a"], role);
+        }
+      });
+    await withRole(loginOf("consumer"), async (client) => {
+      await refuses(client, ["XADD", messages.log(StreamName.attacks, 4), "1-0", "t", "1"], "consumer");
+      assert.equal(await client.call("XADD", messages.log(StreamName.alerts, 4), "1-0", "t", "1"), "1-0");
+    });
+    await withRole(loginOf("engine"), async (client) => {
+      for (const key of [bus.log(3), messages.log(StreamName.alerts, 4)]) await refuses(client, ["XADD", key, "9-0", "t", "1"], "engine");
+      await refuses(client, ["HSET", bus.partitionState(3), "off", "0"], "engine");
+    });
+  });
+
+  test("EB-13 users see keys of their own prefix only, also where another one begins with it", async () => {
+    const prefix = `users${process.pid}`;
+    const loginOf = await makeUsers(prefix);
+    for (const other of [`${prefix}.2`, `${prefix}x`, "another"])
+      for (const role of busRoles)
+        await withRole(loginOf(role), async (client) => {
+          for (const key of [new BusKeys(other).partitionState(0), new BusKeys(other).state, new MessageKeys(other).ends(StreamName.alerts)]) {
+            await refuses(client, ["HGET", key, "a"], role);
+            await refuses(client, ["HSET", key, "a", "b"], role);
+          }
+        });
+  });
+
+  test("EB-13 no role has a command that neither its scripts nor its calls use", () => {
+    /** What a role sends beside its scripts. */
+    const sent: Readonly<Record<BusRole, readonly string[]>> = {
+      gateway: ["hget", "hmget", "hset", "smembers"],
+      engine: ["hget", "hmget"],
+      keeper: ["hget", "hmget", "hset", "sadd", "smembers", "hvals", "hdel"],
+      registry: ["hget", "hmget"],
+      consumer: ["smembers", "hmget", "hlen", "xrange"],
+      operator: ["xrange"],
+    };
+    for (const role of busRoles) {
+      const called = roleRights[role].scripts.flatMap((name) => calledBy(scripts[name].text));
+      const granted = new Set(roleRights[role].rights.flatMap(({ commands }) => commands));
+      const used = new Set([...called, ...sent[role]]);
+      for (const command of granted) assert.ok(used.has(command), `${role} may ${command}, and nothing of it does`);
+    }
+  });
+});
+
+/** Commands that a script's text calls. */
+function calledBy(text: string): string[] {
+  return [...text.matchAll(/redis\.call\('([A-Z]+)'/g)].map(([, name = ""]) => name.toLowerCase());
+}
