@@ -6,5 +6,5 @@
 export { startCluster, type StartClusterOptions, type TestCluster } from "./testing/cluster.ts";
 export { startReplicated, type StartReplicatedOptions, type TestReplicated } from "./testing/replicated.ts";
 export type { TestRedis } from "./testing/server.ts";
-export { startRedis, type StartRedisOptions } from "./testing/start.ts";
+export { type Mounted, startRedis, type StartRedisOptions } from "./testing/start.ts";
 export { Chain, producerId } from "./testing/frames.ts";

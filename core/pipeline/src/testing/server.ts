@@ -65,7 +65,15 @@ export interface ServerParts {
   readonly clustered: boolean;
   readonly directory: string;
   readonly guard: Guard;
-  readonly password: string | undefined;
+  readonly login: Login | undefined;
+  /** Arguments of the program before those that say where the test wants it; else our configuration file. */
+  readonly given: readonly string[] | undefined;
+}
+
+/** As whom our own connections come. */
+export interface Login {
+  readonly username?: string;
+  readonly password: string;
 }
 
 /** The one implementation of {@link TestRedis}. */
@@ -211,9 +219,8 @@ export class Server implements TestRedis {
     releasePort(this.port, this.#parts.clustered);
   }
 
-  #connection(): { readonly password?: string; readonly disableClientInfo: true } {
-    const { password } = this.#parts;
-    return { ...(password === undefined ? {} : { password }), disableClientInfo: true };
+  #connection(): Partial<Login> & { readonly disableClientInfo: true } {
+    return { ...this.#parts.login, disableClientInfo: true };
   }
 
   #living(): ChildProcess & { readonly pid: number } {
@@ -223,11 +230,13 @@ export class Server implements TestRedis {
   }
 
   async #spawn(): Promise<ChildProcess> {
-    const { program, guard, directory } = this.#parts;
+    const { program, guard, directory, given, port } = this.#parts;
+    const place = ["--port", String(port), "--bind", loopback, "--daemonize", "no", "--logfile", this.logFile];
+    const args = given === undefined ? [this.configFile] : [...given, ...place];
     // Also to the log: what is wrong with the configuration is said before the log is opened.
     const log = await open(this.logFile, "a", 0o600);
     try {
-      const child = spawn(program, [this.configFile], { detached: true, cwd: directory, stdio: ["ignore", log.fd, log.fd] });
+      const child = spawn(program, args, { detached: true, cwd: directory, stdio: ["ignore", log.fd, log.fd] });
       const { pid } = child;
       guard.watch(pid);
       child.unref();

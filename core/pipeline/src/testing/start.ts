@@ -10,13 +10,23 @@ import { delimiter, join } from "node:path";
 import { systemEnvironment } from "ransomeye-kernel";
 import { startGuard } from "./guard.ts";
 import { holdPort } from "./ports.ts";
-import { PortTakenError, Server, type TestRedis } from "./server.ts";
+import { type Login, PortTakenError, Server, type TestRedis } from "./server.ts";
 import { configurationOf, isClustered, majorOf, type Settings } from "./settings.ts";
 
 /** How a test's server is started. */
 export interface StartRedisOptions {
   /** Over ours, as they are written in redis.conf; for example `{ appendfsync: "everysec" }`. With `requirepass` our own connections use it. */
   readonly settings?: Settings;
+  readonly mounted?: Mounted;
+}
+
+/** A server with configuration files of somebody's own, instead of ours: a test then adds only where it listens and logs. */
+export interface Mounted {
+  /** A configuration file and what follows it; the directory is the server's own. */
+  readonly arguments: (directory: string) => readonly string[];
+  readonly clustered: boolean;
+  /** A user with every right: such files let nobody in without a name. */
+  readonly login: Login;
 }
 
 /** Where `redis-server` is, or else `valkey-server`, on PATH; undefined if there is none. */
@@ -42,17 +52,17 @@ function isProgram(path: string): boolean {
 
 /** One server; resolves when it answers. Use as `const redis = await startRedis(); after(() => redis.close());`. */
 export function startRedis(options: StartRedisOptions = {}): Promise<TestRedis> {
-  return startServer(options.settings ?? {});
+  return startServer(options.settings ?? {}, options.mounted);
 }
 
 const portTriesMax = 10;
 
 /** As `startRedis`, for the files beside this one: they ask a server more than a test does. */
-export async function startServer(settings: Settings): Promise<Server> {
+export async function startServer(settings: Settings, mounted?: Mounted): Promise<Server> {
   const program = redisServerPath();
   if (program === undefined) throw new Error("there is no redis-server on PATH (Debian: apt-get install redis-server)");
   for (let tries = 1; ; tries += 1) {
-    const server = await prepareServer(program, settings);
+    const server = await prepareServer(program, settings, mounted);
     try {
       await server.start();
       return server;
@@ -73,9 +83,9 @@ export async function startServers(all: readonly Settings[]): Promise<readonly S
   throw failed.reason;
 }
 
-async function prepareServer(program: string, settings: Settings): Promise<Server> {
+async function prepareServer(program: string, settings: Settings, mounted: Mounted | undefined): Promise<Server> {
   const major = await majorOf(program);
-  const clustered = isClustered(settings);
+  const clustered = mounted?.clustered ?? isClustered(settings);
   const port = await holdPort(clustered);
   const directory = await mkdtemp(join(tmpdir(), "re-redis-"));
   const server = new Server({
@@ -85,7 +95,8 @@ async function prepareServer(program: string, settings: Settings): Promise<Serve
     clustered,
     directory,
     guard: startGuard(directory),
-    password: settings["requirepass"],
+    login: mounted?.login ?? (settings["requirepass"] === undefined ? undefined : { password: settings["requirepass"] }),
+    given: mounted?.arguments(directory),
   });
   try {
     const text = configurationOf({ directory, log: server.logFile, port, major }, settings);

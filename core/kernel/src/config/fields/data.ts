@@ -18,6 +18,8 @@ export const dataFields = {
   "bus.users_file": {
     type: "path",
     default: "",
+    pattern: "[^\\n]{0,4096}",
+    expected: "a path, or nothing",
     reloadable: false,
     prose:
       "File with the passwords of the Redis servers' users, as `ransomeye bus acl` makes it: each role then logs in as a user of its own. Empty: all as `bus.url` says.",
