@@ -57,7 +57,8 @@ export async function configuredBusUsers({ bus }: Config): Promise<BusUsers | un
 export function busLogin(users: BusUsers | undefined, role: BusRole): BusLogin | undefined {
   if (users === undefined) return undefined;
   const password = users.passwords[role];
-  if (password === undefined) throw new CliError("CLI_START_FAILED", `the file of users has none for ${role}: run \`ransomeye bus acl\` again`);
+  if (password === undefined)
+    throw new CliError("CLI_START_FAILED", `the file of users has none for ${role}: run \`ransomeye bus acl\` again`);
   return { username: busUserName(users.prefix, role), password };
 }
 

@@ -102,6 +102,14 @@ export {
 } from "./redis_streams/bus.ts";
 export type { BusSettings, Founding, FoundingHead, Preparation } from "./redis_streams/prepare.ts";
 export type { Durability } from "./redis_streams/server_facts.ts";
-export { type BusLogin, type BusPasswords, type BusUser, busUserName, busUsersFile, busUsersOf } from "./redis_streams/user_file.ts";
+export {
+  type BusLogin,
+  type BusPasswords,
+  type BusUser,
+  busServerFiles,
+  busUserName,
+  busUsersFile,
+  busUsersOf,
+} from "./redis_streams/user_file.ts";
 export type { BusRole } from "./redis_streams/user_rights.ts";
 export { referencePages } from "./reference_page.ts";

@@ -66,7 +66,15 @@ async function makeUsers(prefix: string): Promise<(role: BusRole) => BusLogin> {
 }
 
 async function withRole(login: BusLogin, work: (client: Redis) => Promise<void>): Promise<void> {
-  const client = new Redis({ host: server.host, port: server.port, ...login, lazyConnect: true, maxRetriesPerRequest: 0, protocol: 2, disableClientInfo: true });
+  const client = new Redis({
+    host: server.host,
+    port: server.port,
+    ...login,
+    lazyConnect: true,
+    maxRetriesPerRequest: 0,
+    protocol: 2,
+    disableClientInfo: true,
+  });
   client.on("error", () => undefined);
   try {
     await client.connect();
@@ -145,7 +153,16 @@ describe("users of one server", () => {
     });
     for (const role of ["consumer", "operator"] as const)
       await withRole(loginOf(role), async (client) => {
-        for (const key of [bus.log(3), bus.partitionState(3), bus.revoked(3), producer, bus.producers(3), bus.state, bus.group("g"), bus.floors]) {
+        for (const key of [
+          bus.log(3),
+          bus.partitionState(3),
+          bus.revoked(3),
+          producer,
+          bus.producers(3),
+          bus.state,
+          bus.group("g"),
+          bus.floors,
+        ]) {
           await refuses(client, ["XADD", key, "9-0", "t", "1"], role);
           await refuses(client, ["HSET", key, "a", "b"], role);
           await refuses(client, ["SADD", key, "a"], role);
@@ -168,7 +185,11 @@ describe("users of one server", () => {
     for (const other of [`${prefix}.2`, `${prefix}x`, "another"])
       for (const role of busRoles)
         await withRole(loginOf(role), async (client) => {
-          for (const key of [new BusKeys(other).partitionState(0), new BusKeys(other).state, new MessageKeys(other).ends(StreamName.alerts)]) {
+          for (const key of [
+            new BusKeys(other).partitionState(0),
+            new BusKeys(other).state,
+            new MessageKeys(other).ends(StreamName.alerts),
+          ]) {
             await refuses(client, ["HGET", key, "a"], role);
             await refuses(client, ["HSET", key, "a", "b"], role);
           }

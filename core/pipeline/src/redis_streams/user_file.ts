@@ -40,13 +40,27 @@ export function busUsersOf(level: Durability["level"]): BusUser[] {
  */
 export function busUsersFile({ prefix, level }: BusUsersOptions, passwords: BusPasswords): string {
   const at = new KeyPatterns(prefix);
-  const lines = ["user default off resetpass resetkeys resetchannels -@all", userLine(prefix, "health", "nopass", serverRights.health.commands)];
+  const lines = [
+    "user default off resetpass resetkeys resetchannels -@all",
+    userLine(prefix, "health", "nopass", serverRights.health.commands),
+  ];
   for (const user of busUsersOf(level)) {
     const hash = `#${hashOf(passwords[user], user)}`;
     if (user === "replica" || user === "cluster") lines.push(userLine(prefix, user, hash, serverRights[user].commands));
     else lines.push(`${userLine(prefix, user, hash, commonCommands(level))} ${selectorsOf(user, at).join(" ")}`);
   }
   return `${lines.join("\n")}\n`;
+}
+
+/**
+ * All files that the servers need of us, by name: their users; with replicas also how those log in, and the password of who makes a cluster.
+ * @throws BusError BUS_BAD_ARGUMENT
+ */
+export function busServerFiles(installation: BusUsersOptions, passwords: BusPasswords): Readonly<Record<string, string>> {
+  const users = { "users.acl": busUsersFile(installation, passwords) };
+  if (installation.level === "local") return users;
+  const replica = `masteruser ${busUserName(installation.prefix, "replica")}\nmasterauth ${passwords.replica}\n`;
+  return { ...users, "replication.conf": replica, cluster_password: `${passwords.cluster}\n` };
 }
 
 function userLine(prefix: string, user: BusUser | ServerUser, password: string, commands: readonly string[]): string {
