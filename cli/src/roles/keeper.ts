@@ -41,7 +41,7 @@ export const keeperRole: Role = async (context) => {
       await here.pause(reason);
     },
   };
-  const messages = await openMessageLog(context, () => pool, { trims: true });
+  const messages = await openMessageLog(context, () => pool);
   const log = elsewhere === undefined ? undefined : new LogKeeper(context, pool, elsewhere, control);
 
   const tasks: readonly (readonly [name: string, everyMs: number, work: () => Promise<void>])[] = [

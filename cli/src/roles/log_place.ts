@@ -72,17 +72,14 @@ export async function openEngineLog(context: RoleContext, pool: Pool): Promise<E
 }
 
 /**
- * The message streams, where the log lies. Who trims them does so for all, and leaves room for what others publish.
+ * The message streams, where the log lies. On servers the keeper trims for all, and leaves room for what others publish.
  * @param pool asked for only where that is our database
  */
-export async function openMessageLog(
-  context: RoleContext,
-  pool: () => Pool,
-  { trims }: { readonly trims: boolean },
-): Promise<MessageLog> {
+export async function openMessageLog(context: RoleContext, pool: () => Pool): Promise<MessageLog> {
   const redis = redisLog(context);
   if (redis === undefined) return openPostgresMessages({ pool: pool(), telemetry: context.telemetry });
-  const log = await openRedisMessages(trims ? { ...redis, trims, entriesMax: entriesLeftForOthers() } : redis);
+  const keeps = context.begin.role === "keeper" ? { trims: true, entriesMax: entriesLeftForOthers() } : {};
+  const log = await openRedisMessages({ ...redis, ...keeps });
   context.lifetime.defer("messages", () => log.close());
   return log;
 }

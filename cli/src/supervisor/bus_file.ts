@@ -12,7 +12,7 @@ import type { DataDir } from "./data_dir.ts";
 /** How the servers of the log are reached, and how durable a change there has to be. */
 export interface BusServers extends Pick<Config["bus"], "durability" | "replicasMin" | "replicaWaitMs" | "unverified" | "keyPrefix"> {
   readonly url: string;
-  /** The operator's own user there, where each role has one. */
+  /** The user there, where each role has one. */
   readonly login?: BusLogin | undefined;
 }
 
@@ -20,10 +20,14 @@ function pathIn(dir: DataDir): string {
   return join(dir.secrets, "bus.json");
 }
 
-/** Notes where the log lies; undefined: in the database. */
-export async function writeBusFile(dir: DataDir, servers: BusServers | undefined): Promise<void> {
+/** Who reads this file: commands of an operator, and consumers of messages that are processes of their own. */
+export type BusGuest = "operator" | "consumer";
+type GuestLogins = Readonly<Record<BusGuest, BusLogin | undefined>>;
+
+/** Notes where the log lies, and how others than the roles log in there; undefined: in the database. */
+export async function writeBusFile(dir: DataDir, servers: BusServers | undefined, logins: GuestLogins): Promise<void> {
   if (servers === undefined) await rm(pathIn(dir), { force: true });
-  else await writeFileAtomic(pathIn(dir), `${JSON.stringify(servers)}\n`, 0o600);
+  else await writeFileAtomic(pathIn(dir), `${JSON.stringify({ ...servers, logins })}\n`, 0o600);
 }
 
 /** The servers without whoever logs in there: fit to be shown. */
@@ -31,10 +35,11 @@ export function shownServers({ url }: Pick<BusServers, "url">): string {
   return url.replace(/^([a-z+]+:\/\/)[^/@]*@/, "$1");
 }
 
-/** Where the log of the system in this directory lies; undefined: in the database. */
-export async function readBusFile(dir: DataDir): Promise<BusServers | undefined> {
+/** Where the log of the system in this directory lies, and how this guest logs in there; undefined: in the database. */
+export async function readBusFile(dir: DataDir, guest: BusGuest = "operator"): Promise<BusServers | undefined> {
   try {
-    return JSON.parse(await readFile(pathIn(dir), "utf8")) as BusServers;
+    const { logins, ...servers } = JSON.parse(await readFile(pathIn(dir), "utf8")) as BusServers & { readonly logins?: GuestLogins };
+    return { ...servers, login: logins?.[guest] };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;

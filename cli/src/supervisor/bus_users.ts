@@ -8,12 +8,23 @@ import { busUserName, busUsersOf } from "ransomeye-pipeline";
 import { type Config, type Random, writeFileAtomic } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import { readPrivate } from "../registry/key_files.ts";
+import type { RoleName } from "./runtime_file.ts";
 
 /** Passwords of all users of an installation. */
 export interface BusUsers {
   readonly prefix: string;
   readonly passwords: BusPasswords;
 }
+
+/** As whom a process of ours logs in; undefined: it has no business there. */
+export const busRoleOf: Readonly<Record<RoleName, BusRole | undefined>> = {
+  registry: "registry",
+  gateway: "gateway",
+  engine: "engine",
+  keeper: "keeper",
+  forensics: "consumer",
+  demo: undefined,
+};
 
 const passwordBytes = 32;
 

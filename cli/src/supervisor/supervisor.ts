@@ -22,7 +22,7 @@ import { processNames } from "./process_names.ts";
 import { metricsSocketName, type RoleBegin, registrySocketName } from "./ipc.ts";
 import { writeBusFile } from "./bus_file.ts";
 import { redisUrl } from "./bus_url.ts";
-import { busLogin, type BusUsers, configuredBusUsers } from "./bus_users.ts";
+import { busLogin, busRoleOf, type BusUsers, configuredBusUsers } from "./bus_users.ts";
 import { acquireLock } from "./lock.ts";
 import { LogFile } from "./log_file.ts";
 import { thisProcess } from "./process_facts.ts";
@@ -119,8 +119,8 @@ export class Supervisor {
       await takeOver(dataDir, clock, console.say);
       const busUrl = redisUrl(config);
       if (busUrl !== undefined) this.#busUsers = await configuredBusUsers(config);
-      const login = busLogin(this.#busUsers, "operator");
-      await writeBusFile(dataDir, busUrl === undefined ? undefined : { ...config.bus, url: busUrl, login });
+      const logins = { operator: busLogin(this.#busUsers, "operator"), consumer: busLogin(this.#busUsers, "consumer") };
+      await writeBusFile(dataDir, busUrl === undefined ? undefined : { ...config.bus, url: busUrl }, logins);
       this.#startedUs = clock.nowUs();
       this.#socketDir = await makeRuntimeDirectory(dataDir.root);
       const telemetry = await this.#openTelemetry();
@@ -241,8 +241,8 @@ export class Supervisor {
 
   #begin(role: RoleName, name: string): RoleBegin {
     const busUrl = redisUrl(this.#o.config);
-    const asks = role === "demo" ? undefined : role === "forensics" ? "consumer" : role;
-    const login = asks === undefined ? undefined : busLogin(this.#busUsers, asks);
+    const busRole = busRoleOf[role];
+    const login = busRole === undefined ? undefined : busLogin(this.#busUsers, busRole);
     const databaseRoleName = busUrl !== undefined && onlyForTheLog.has(role) ? undefined : databaseRole[role];
     return {
       type: "begin",
@@ -254,7 +254,7 @@ export class Supervisor {
       registrySocket: this.registrySocket,
       embedded: this.#o.config.database.url.isEmpty,
       gateway: this.gateway ?? { host: "127.0.0.1", port: 0 },
-      ...(busUrl === undefined || role === "demo" ? {} : { busUrl }),
+      ...(busUrl === undefined || busRole === undefined ? {} : { busUrl }),
       ...(login === undefined ? {} : { busLogin: login }),
       afterLoss: this.#o.afterLoss,
       ...(databaseRoleName === undefined || this.#database === undefined ? {} : { connection: this.#database.role(databaseRoleName) }),

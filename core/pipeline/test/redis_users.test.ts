@@ -204,7 +204,7 @@ describe("users of one server", () => {
       keeper: ["hget", "hmget", "hset", "sadd", "smembers", "hvals", "hdel"],
       registry: ["hget", "hmget"],
       consumer: ["smembers", "hmget", "hlen", "xrange"],
-      operator: ["xrange"],
+      operator: ["xrange", "smembers", "hmget", "hlen"],
     };
     for (const role of busRoles) {
       const called = roleRights[role].scripts.flatMap((name) => calledBy(scripts[name].text));
@@ -217,5 +217,6 @@ describe("users of one server", () => {
 
 /** Commands that a script's text calls. */
 function calledBy(text: string): string[] {
-  return [...text.matchAll(/redis\.call\('([A-Z]+)'/g)].map(([, name = ""]) => name.toLowerCase());
+  const direct = [...text.matchAll(/redis\.call\('([A-Z]+)'/g), ...text.matchAll(/call_with\('([A-Z]+)'/g)];
+  return direct.map(([, name = ""]) => name.toLowerCase());
 }

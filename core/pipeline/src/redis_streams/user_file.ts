@@ -47,7 +47,7 @@ export function busUsersFile({ prefix, level }: BusUsersOptions, passwords: BusP
   for (const user of busUsersOf(level)) {
     const hash = `#${hashOf(passwords[user], user)}`;
     if (user === "replica" || user === "cluster") lines.push(userLine(prefix, user, hash, serverRights[user].commands));
-    else lines.push(`${userLine(prefix, user, hash, commonCommands(level))} ${selectorsOf(user, at).join(" ")}`);
+    else lines.push(`${userLine(prefix, user, hash, commonCommands(level))} ${selectorsOf(user, level, at).join(" ")}`);
   }
   return `${lines.join("\n")}\n`;
 }
@@ -74,13 +74,14 @@ function hashOf(password: string | undefined, user: BusUser): string {
 }
 
 /** A script's own rights are those of whoever runs it; beyond that it needs EVALSHA on the keys that it is handed. */
-function rightsOf(role: BusRole): Right[] {
+function rightsOf(role: BusRole, level: Durability["level"]): Right[] {
   const { named, rights } = roleRights[role];
-  return [{ commands: ["evalsha", "eval"], access: "write", keys: named }, ...rights];
+  const own = rights.filter(({ replicated }) => replicated !== true || level === "replicated");
+  return [{ commands: ["evalsha", "eval"], access: "write", keys: named }, ...own];
 }
 
-function selectorsOf(role: BusRole, at: KeyPatterns): string[] {
-  return rightsOf(role).map(({ commands, access, keys }) => {
+function selectorsOf(role: BusRole, level: Durability["level"], at: KeyPatterns): string[] {
+  return rightsOf(role, level).map(({ commands, access, keys }) => {
     const mark = access === "read" ? "%R~" : "~";
     return `(${[...commands.map((command) => `+${command}`), ...keys(at).map((key) => `${mark}${key}`)].join(" ")})`;
   });
@@ -102,8 +103,10 @@ export function busUsersPage(): string {
   ];
   for (const role of busRoles) {
     lines.push("", `## ${busUserName("PREFIX", role)}`, "", `${upper(roleRights[role].does)}.`, "", "| commands | on keys |", "|---|---|");
-    for (const { commands, access, keys } of rightsOf(role))
-      lines.push(`| ${code(commands)}${access === "read" ? " (reading)" : ""} | ${code(keys(at))} |`);
+    for (const { commands, access, keys, replicated } of rightsOf(role, "replicated")) {
+      const said = [...(access === "read" ? ["reading"] : []), ...(replicated === true ? ["durability replicated"] : [])];
+      lines.push(`| ${code(commands)}${said.length === 0 ? "" : ` (${said.join(", ")})`} | ${code(keys(at))} |`);
+    }
   }
   lines.push("", "## Users of the servers themselves", "", "| user | for | commands |", "|---|---|---|");
   for (const [user, { does, commands }] of Object.entries(serverRights))

@@ -18,6 +18,8 @@ export interface Right {
   readonly commands: readonly string[];
   readonly access: "read" | "write";
   readonly keys: (at: KeyPatterns) => readonly string[];
+  /** Only where changes wait for replicas. */
+  readonly replicated?: true;
 }
 
 /** What one role does. */
@@ -41,6 +43,9 @@ function write(command: string, keys: Right["keys"]): Right {
   return { commands: [command], access: "write", keys };
 }
 
+/** What waits for replicas writes something first (barrier.lua), also where it only reads. */
+const barrier: Right = { commands: ["hset", "hdel"], access: "write", keys: (at) => at.partition(), replicated: true };
+
 /** Commands that say nothing of keys: who and how the server is, where a slot lies, what time it is. */
 export function commonCommands(level: Durability["level"]): string[] {
   // CONFIG GET would also tell the password with which replicas log in, and without `local` nothing needs it.
@@ -52,7 +57,7 @@ export function commonCommands(level: Durability["level"]): string[] {
 export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
   gateway: {
     does: "appends signed batches, opens epochs, leases its part of the budget, reports",
-    scripts: ["append", "openEpoch", "oldest", "lease"],
+    scripts: ["append", "openEpoch", "oldest", "lease", "barrier"],
     named: (at) => [...at.partition(), ...at.log(), ...at.revoked(), ...at.producer(), ...at.producers(), ...at.state(), ...at.leases()],
     rights: [
       read(["hget", "hmget", "hgetall", "xrange", "sismember", "smembers"], (at) => [
@@ -69,11 +74,12 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
       write("hset", (at) => [...at.partition(), ...at.producer(), ...at.leases(), ...at.gates()]),
       write("hdel", (at) => at.leases()),
       write("sadd", (at) => at.producers()),
+      barrier,
     ],
   },
   engine: {
     does: "reads signed batches, tells how far rows have come; so does any other reader of the log, with leases",
-    scripts: ["read", "place", "seek", "noteStored", "groupNote", "groupAcquire", "groupRenew", "groupRelease", "groupCommit"],
+    scripts: ["read", "place", "seek", "noteStored", "groupNote", "groupAcquire", "groupRenew", "groupRelease", "groupCommit", "barrier"],
     named: (at) => [...at.partition(), ...at.log(), ...at.producer(), ...at.state(), ...at.group(), ...at.groups(), ...at.floors()],
     rights: [
       read(["hget", "hmget", "hgetall", "hkeys", "hexists", "xrange"], (at) => [
@@ -87,6 +93,7 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
       write("hset", (at) => [...at.producer(), ...at.group()]),
       write("hdel", (at) => [...at.producer(), ...at.group()]),
       write("sadd", (at) => at.groups()),
+      barrier,
     ],
   },
   keeper: {
@@ -103,6 +110,7 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
       "groupRewind",
       "messagePublish",
       "messageTrim",
+      "barrier",
     ],
     named: (at) => [
       ...at.partition(),
@@ -120,7 +128,7 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
       ...at.out(),
     ],
     rights: [
-      read(["hget", "hmget", "hkeys", "hvals", "exists", "scard", "smembers", "sismember", "xrange"], (at) => [
+      read(["hget", "hmget", "hkeys", "hvals", "exists", "scard", "smembers", "smismember", "xrange"], (at) => [
         ...at.partition(),
         ...at.log(),
         ...at.producer(),
@@ -188,7 +196,7 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
       ...at.ids(toldOrBuried),
     ],
     rights: [
-      read(["hget", "hmget", "hkeys", "hlen", "smembers", "sismember", "xrange", "xrevrange", "zrange", "zrangebyscore"], (at) => [
+      read(["hget", "hmget", "hkeys", "hlen", "smembers", "smismember", "xrange", "xrevrange", "zrange", "zrangebyscore"], (at) => [
         ...at.ends(),
         ...at.messageGroups(),
         ...at.messageGroup(),
@@ -199,7 +207,7 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
       ]),
       write("xadd", (at) => at.messageLog(toldOrBuried)),
       write("hset", (at) => [...at.messageGroup(), ...at.out(), ...at.ends(toldOrBuried)]),
-      write("hincrby", (at) => [...at.messageGroup(), ...at.ends(toldOrBuried)]),
+      write("hincrby", (at) => at.messageGroup()),
       write("hdel", (at) => [...at.messageGroup(), ...at.out()]),
       write("sadd", (at) => [...at.messageGroups(), ...at.ids(toldOrBuried)]),
       write("zadd", (at) => at.due()),
@@ -208,14 +216,20 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
     ],
   },
   operator: {
-    does: "reads messages and sends dead letters again (`ransomeye dlq`)",
+    does: "reads messages, looks at groups, sends dead letters again (`ransomeye dlq`)",
     scripts: ["messagePublish"],
     named: (at) => [...at.ends(), ...at.ids(), ...at.messageLog()],
     rights: [
-      read(["hget", "xrange", "sismember"], (at) => [...at.ends(), ...at.ids(), ...at.messageLog()]),
+      read(["hmget", "hlen", "smembers", "smismember", "xrange"], (at) => [
+        ...at.ends(),
+        ...at.ids(),
+        ...at.messageLog(),
+        ...at.messageGroups(),
+        ...at.messageGroup(),
+        ...at.out(),
+      ]),
       write("xadd", (at) => at.messageLog()),
       write("hset", (at) => at.ends()),
-      write("hincrby", (at) => at.ends()),
       write("sadd", (at) => at.ids()),
     ],
   },
