@@ -5,7 +5,9 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { Redis } from "ioredis";
-import { StreamName } from "../src/messages/message.ts";
+import { hasCode, recordingTelemetry, systemClock } from "ransomeye-kernel";
+import { type Message, StreamName } from "../src/messages/message.ts";
+import { openRedisMessages } from "../src/redis_streams/bus.ts";
 import { BusKeys } from "../src/redis_streams/keys.ts";
 import { MessageKeys } from "../src/redis_streams/message_keys.ts";
 import { scripts } from "../src/redis_streams/scripts.ts";
@@ -14,7 +16,7 @@ import { type BusRole, busRoles, roleRights } from "../src/redis_streams/user_ri
 import { startRedis, type TestRedis } from "../src/testing.ts";
 import { busContract } from "./contract.ts";
 import { messageContract } from "./message_contract.ts";
-import { openRedisMessages } from "./redis_messages_subject.ts";
+import { openRedisMessages as openSubject } from "./redis_messages_subject.ts";
 import { local, openRedisSubject } from "./redis_subject.ts";
 
 /** Nobody may, whoever he is. */
@@ -103,7 +105,7 @@ describe("users of one server", () => {
   after(() => server.close());
 
   busContract("redis, every role as its own user", (options) => openRedisSubject(server.url, local, { ...options, users: makeUsers }));
-  messageContract("redis, every role as its own user", (options = {}) => openRedisMessages(server.url, options, makeUsers));
+  messageContract("redis, every role as its own user", (options = {}) => openSubject(server.url, options, makeUsers));
 
   test("EB-13 no user may remove keys, flush, configure, stop or debug a server", async () => {
     const prefix = `users${process.pid}.1`;
@@ -177,6 +179,39 @@ describe("users of one server", () => {
       for (const key of [bus.log(3), messages.log(StreamName.alerts, 4)]) await refuses(client, ["XADD", key, "9-0", "t", "1"], "engine");
       await refuses(client, ["HSET", bus.partitionState(3), "off", "0"], "engine");
     });
+  });
+
+  test("EB-13 EB-7 a consumer that finds a stream full is told so, and has room again when the keeper has trimmed", async () => {
+    const prefix = `users${process.pid}.4`;
+    const loginOf = await makeUsers(prefix);
+    const how = {
+      url: server.url,
+      prefix,
+      durability: local,
+      clock: systemClock,
+      telemetry: recordingTelemetry(),
+      entriesMax: 4,
+      entriesUnreadMax: 4,
+    };
+    const consumer = await openRedisMessages({ ...how, login: loginOf("consumer") });
+    const keeper = await openRedisMessages({ ...how, login: loginOf("keeper"), trims: true, entriesMax: 3 });
+    const alert = (number: number): Message => ({
+      message_id: `00000000-0000-4000-8000-00000000000${number}`,
+      stream: StreamName.alerts,
+      payload: {},
+      priority: 2,
+      timestamp: "2026-01-05T10:00:00.000Z",
+      producer_id: "test",
+      retry_count: 0,
+    });
+    const publish = async (number: number): Promise<string | undefined> => (await consumer.publish([alert(number)]))[0]?.kind;
+    for (const number of [1, 2, 3, 4]) assert.equal(await publish(number), "published");
+    assert.equal(await publish(5), "full");
+    assert.equal(await keeper.trim(StreamName.alerts), 1);
+    assert.equal(await publish(5), "published");
+    await assert.rejects(consumer.trim(StreamName.alerts), (error: unknown) => hasCode(error, "BUS_FORBIDDEN"));
+    await consumer.close();
+    await keeper.close();
   });
 
   test("EB-13 users see keys of their own prefix only, also where another one begins with it", async () => {

@@ -142,7 +142,9 @@ export class RedisMessages implements MessageLog {
     return listOf((await this.#servers.read(this.#keys.place, [call]))[0]).map(decodeStored);
   }
 
+  /** @throws BusError BUS_FORBIDDEN where this user may not: the server would notice in the middle of a script */
   async trim(stream: StreamName): Promise<number> {
+    if (!this.#o.trims) throw new BusError("BUS_FORBIDDEN", "streams are trimmed by the keeper");
     let removed = 0;
     for (;;) {
       const step = await this.#trimStep(stream, this.#o.entriesMax);
