@@ -4,7 +4,7 @@
  * Forbids: passwords on a command line, in the environment or in a log; passwords that a person chose.
  */
 import type { BusLogin, BusPasswords, BusRole } from "ransomeye-pipeline";
-import { busUserName, busUsersOf } from "ransomeye-pipeline";
+import { busUsersOf } from "ransomeye-pipeline";
 import { type Config, type Random, writeFileAtomic } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import { readPrivate } from "../registry/key_files.ts";
@@ -70,7 +70,7 @@ export function busLogin(users: BusUsers | undefined, role: BusRole): BusLogin |
   const password = users.passwords[role];
   if (password === undefined)
     throw new CliError("CLI_START_FAILED", `the file of users has none for ${role}: run \`ransomeye bus acl\` again`);
-  return { username: busUserName(users.prefix, role), password };
+  return { role, password };
 }
 
 function parsed(text: string): BusUsers | undefined {

@@ -8,7 +8,7 @@ import { MessageKeys } from "../src/redis_streams/message_keys.ts";
 import { RedisMessages } from "../src/redis_streams/messages.ts";
 import { Servers } from "../src/redis_streams/servers.ts";
 import type { MessageSubject } from "./message_contract.ts";
-import type { BusLogin } from "../src/redis_streams/user_file.ts";
+import { type BusLogin, serversUser } from "../src/redis_streams/user_file.ts";
 import type { BusRole } from "../src/redis_streams/user_rights.ts";
 import type { MessageLog } from "../src/messages/port.ts";
 import { local } from "./redis_subject.ts";
@@ -25,7 +25,9 @@ export async function openRedisMessages(
   const prefix = `m${process.pid}.${++prefixes}`;
   const loginOf = await users?.(prefix);
   const open = async (role?: BusRole): Promise<Servers> => {
-    const servers = new Servers({ url, durability: local, clock: systemClock, login: role === undefined ? undefined : loginOf?.(role) });
+    const login = role === undefined ? undefined : loginOf?.(role);
+    const user = login === undefined ? undefined : serversUser(prefix, login, "local");
+    const servers = new Servers({ url, durability: local, clock: systemClock, user });
     await servers.open();
     opened.push(servers);
     return servers;

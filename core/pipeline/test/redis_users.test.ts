@@ -11,7 +11,8 @@ import { openRedisMessages } from "../src/redis_streams/bus.ts";
 import { BusKeys } from "../src/redis_streams/keys.ts";
 import { MessageKeys } from "../src/redis_streams/message_keys.ts";
 import { scripts } from "../src/redis_streams/scripts.ts";
-import { type BusLogin, busUserName, busUsersFile } from "../src/redis_streams/user_file.ts";
+import { Servers } from "../src/redis_streams/servers.ts";
+import { type BusLogin, busUserName, busUsersFile, serversUser } from "../src/redis_streams/user_file.ts";
 import { type BusRole, busRoles, roleRights } from "../src/redis_streams/user_rights.ts";
 import { startRedis, type TestRedis } from "../src/testing.ts";
 import { busContract } from "./contract.ts";
@@ -64,14 +65,15 @@ async function makeUsers(prefix: string): Promise<(role: BusRole) => BusLogin> {
     // The default user is the tests' own hand here; that it is off is for the server that reads the file (core/tests, deploy).
     if (name !== "default") await server.client().call("ACL", "SETUSER", name, "reset", ...rules);
   }
-  return (role) => ({ username: busUserName(prefix, role), password: passwords[role] as string });
+  return (role) => ({ role, password: passwords[role] as string });
 }
 
-async function withRole(login: BusLogin, work: (client: Redis) => Promise<void>): Promise<void> {
+async function withRole(prefix: string, { role, password }: BusLogin, work: (client: Redis) => Promise<void>): Promise<void> {
   const client = new Redis({
     host: server.host,
     port: server.port,
-    ...login,
+    username: busUserName(prefix, role),
+    password,
     lazyConnect: true,
     maxRetriesPerRequest: 0,
     protocol: 2,
@@ -113,7 +115,7 @@ describe("users of one server", () => {
     const keys = new BusKeys(prefix);
     await server.client().xadd(keys.log(0), "1-0", "t", "1");
     for (const role of busRoles)
-      await withRole(loginOf(role), async (client) => {
+      await withRole(prefix, loginOf(role), async (client) => {
         for (const [command, ...args] of forbidden) {
           const call = [command, ...args.map((arg) => (arg === "KEY" ? keys.log(0) : arg))];
           await assert.rejects(client.call(call[0] as string, ...call.slice(1)), /^ReplyError: NOPERM/, `${role}: ${call.join(" ")}`);
@@ -128,11 +130,11 @@ describe("users of one server", () => {
     const logs = [new BusKeys(prefix).log(12), ...streams.map((stream) => new MessageKeys(prefix).log(stream, 2))];
     for (const log of logs) for (const id of ["1-0", "2-0"]) await server.client().xadd(log, id, "t", "1");
     for (const role of busRoles.filter((role) => role !== "keeper"))
-      await withRole(loginOf(role), async (client) => {
+      await withRole(prefix, loginOf(role), async (client) => {
         for (const log of logs) await refuses(client, ["XTRIM", log, "MINID", "2-0"], role);
       });
     for (const log of logs) assert.equal(await server.client().xlen(log), 2);
-    await withRole(loginOf("keeper"), async (client) => {
+    await withRole(prefix, loginOf("keeper"), async (client) => {
       for (const log of logs) assert.equal(await client.call("XTRIM", log, "MINID", "2-0"), 1);
     });
   });
@@ -143,7 +145,7 @@ describe("users of one server", () => {
     const bus = new BusKeys(prefix);
     const messages = new MessageKeys(prefix);
     const producer = bus.producer(3, "00000000-0000-4000-8000-000000000001");
-    await withRole(loginOf("gateway"), async (client) => {
+    await withRole(prefix, loginOf("gateway"), async (client) => {
       for (const stream of streams)
         for (const key of [...messages.logs(stream), messages.ends(stream), messages.ids(stream)]) {
           await refuses(client, ["XADD", key, "1-0", "t", "1"], "gateway");
@@ -154,7 +156,7 @@ describe("users of one server", () => {
       await refuses(client, ["SADD", bus.revoked(3), "x"], "gateway");
     });
     for (const role of ["consumer", "operator"] as const)
-      await withRole(loginOf(role), async (client) => {
+      await withRole(prefix, loginOf(role), async (client) => {
         for (const key of [
           bus.log(3),
           bus.partitionState(3),
@@ -171,11 +173,11 @@ describe("users of one server", () => {
           await refuses(client, ["HGET", key, "a"], role);
         }
       });
-    await withRole(loginOf("consumer"), async (client) => {
+    await withRole(prefix, loginOf("consumer"), async (client) => {
       await refuses(client, ["XADD", messages.log(StreamName.attacks, 4), "1-0", "t", "1"], "consumer");
       assert.equal(await client.call("XADD", messages.log(StreamName.alerts, 4), "1-0", "t", "1"), "1-0");
     });
-    await withRole(loginOf("engine"), async (client) => {
+    await withRole(prefix, loginOf("engine"), async (client) => {
       for (const key of [bus.log(3), messages.log(StreamName.alerts, 4)]) await refuses(client, ["XADD", key, "9-0", "t", "1"], "engine");
       await refuses(client, ["HSET", bus.partitionState(3), "off", "0"], "engine");
     });
@@ -214,12 +216,35 @@ describe("users of one server", () => {
     await keeper.close();
   });
 
+  test("EB-13 users that are not of this release and durability are noticed before anything is sent, and while one is connected", async () => {
+    const prefix = `users${process.pid}.5`;
+    const loginOf = await makeUsers(prefix);
+    const how = { url: server.url, prefix, clock: systemClock, telemetry: recordingTelemetry(), login: loginOf("consumer") };
+    const refusal = (error: unknown): boolean => hasCode(error, "BUS_FORBIDDEN") && /ransomeye bus acl/.test(String(error));
+    await assert.rejects(openRedisMessages({ ...how, durability: { level: "replicated", replicas: 1, waitMs: 100 } }), refusal);
+    const servers = new Servers({ url: server.url, durability: local, clock: systemClock, user: serversUser(prefix, how.login, "local") });
+    await servers.open();
+    assert.equal(await servers.check(), null);
+    // As a file of an older release would have it: all rights but one, and so another mark.
+    const [mine = ""] = ((await server.client().call("ACL", "LIST")) as string[]).filter((line) =>
+      line.startsWith(`user ${prefix}-consumer `),
+    );
+    const [, name = "", ...rules] = mine
+      .replace(/:rights:\w+/, ":rights:0123456789abcdef")
+      .replace("+zremrangebyrank", "+zcard")
+      .split(" ");
+    await server.client().call("ACL", "SETUSER", name, "reset", ...rules);
+    await assert.rejects(servers.check(), refusal);
+    servers.close();
+    await assert.rejects(openRedisMessages({ ...how, durability: local }), refusal);
+  });
+
   test("EB-13 users see keys of their own prefix only, also where another one begins with it", async () => {
     const prefix = `users${process.pid}`;
     const loginOf = await makeUsers(prefix);
     for (const other of [`${prefix}.2`, `${prefix}x`, "another"])
       for (const role of busRoles)
-        await withRole(loginOf(role), async (client) => {
+        await withRole(prefix, loginOf(role), async (client) => {
           for (const key of [
             new BusKeys(other).partitionState(0),
             new BusKeys(other).state,

@@ -20,7 +20,7 @@ import { RedisProgress } from "./progress.ts";
 import { RedisReader } from "./reader.ts";
 import type { Durability } from "./server_facts.ts";
 import { Servers } from "./servers.ts";
-import type { BusLogin } from "./user_file.ts";
+import { type BusLogin, serversUser } from "./user_file.ts";
 
 export interface RedisBusOptions {
   /** `redis://host:port[,host:port…]`, `rediss://…` or `redis+unix:///path`; see address.ts. */
@@ -138,8 +138,9 @@ function controlsOf(place: BusPlace, telemetry: Telemetry): RedisControls {
   };
 }
 
-async function connect({ url, login, durability, unverified, clock }: RedisBusOptions): Promise<Servers> {
-  const servers = new Servers({ url, login, durability, unverified: unverified ?? false, clock });
+async function connect({ url, login, prefix, durability, unverified, clock }: RedisBusOptions): Promise<Servers> {
+  const user = login === undefined ? undefined : serversUser(prefix ?? prefixDefault, login, durability.level);
+  const servers = new Servers({ url, user, durability, unverified: unverified ?? false, clock });
   try {
     await servers.open();
   } catch (error) {

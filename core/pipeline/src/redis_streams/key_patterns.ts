@@ -39,6 +39,7 @@ export class KeyPatterns {
   gates = (): string[] => [this.#bus.gates];
   groups = (): string[] => [this.#bus.groups];
   floors = (): string[] => [this.#bus.floors];
+  rights = (mark: string): string[] => [this.#bus.rights(mark)];
   group = (): string[] => [this.#bus.group("*")];
 
   messageLog = (streams: readonly StreamOrAll[] = [allStreams]): string[] => streams.map((stream) => this.#messages.log(stream, "*"));

@@ -38,6 +38,11 @@ export class BusKeys {
     return this.#bus("floors");
   }
 
+  /** Nothing lies there. A user may read it whose rights are those of this mark (user_file.ts). */
+  rights(mark: string): string {
+    return this.#bus(`rights:${mark}`);
+  }
+
   group(name: string): string {
     return this.#bus(`group:${name}`);
   }

@@ -14,17 +14,21 @@ import { type Call, Link, type LinkOptions } from "./link.ts";
 import { listOf, numberOf, type Reply, textOf } from "./replies.ts";
 import { scripts } from "./scripts.ts";
 import { type Durability, pausedBy, readFacts, type ServerFacts, settingsAsked, undurable } from "./server_facts.ts";
-import type { BusLogin } from "./user_file.ts";
 
 export interface ServersOptions {
   /** See address.ts. */
   readonly url: string;
-  /** The user as whom to log in; without it, whoever the URL names. */
-  readonly login?: BusLogin | undefined;
+  /** The user as whom to log in, and a key that only he may read if his rights are the right ones; without it, whoever the URL names. */
+  readonly user?: ServersUser | undefined;
   readonly durability: Durability;
   /** Goes on although a server is not as durable as asked, or does not tell; the operator has said so. */
   readonly unverified?: boolean;
   readonly clock: Clock;
+}
+
+export interface ServersUser {
+  readonly credentials: { readonly username: string; readonly password: string };
+  readonly rightsKey: string;
 }
 
 const hopsMax = 5;
@@ -56,7 +60,7 @@ export class Servers {
 
   constructor(options: ServersOptions) {
     this.#options = options;
-    this.#seeds = parseServers(options.url).map((seed) => ({ ...seed, ...options.login }));
+    this.#seeds = parseServers(options.url).map((seed) => ({ ...seed, ...options.user?.credentials }));
   }
 
   /** @throws BusError BUS_UNAVAILABLE, BUS_FORBIDDEN, BUS_NOT_DURABLE */
@@ -165,9 +169,13 @@ export class Servers {
       ...infoSections.map((section): Call => ({ command: ["INFO", section] })),
       ...settingsAsked(this.#options.durability).map((name): Call => ({ command: ["CONFIG", "GET", name] })),
     ];
+    const { user } = this.#options;
+    // On a server that has another part of a cluster this is MOVED, which says that it is allowed.
+    if (user !== undefined) calls.push({ command: ["GET", user.rightsKey] });
     const answers = await link.send(calls).catch((error: unknown) => {
       throw busFailure(error, "read");
     });
+    if (user !== undefined && serverWord(answers.pop()) === "NOPERM") throw otherRights();
     const info: string[] = [];
     const config: string[] = [];
     for (const [index, answer] of answers.entries()) {
@@ -311,6 +319,13 @@ export class Servers {
     this.#master = masters.length === 1 ? masters[0] : undefined;
     return masters.length === 1;
   }
+}
+
+function otherRights(): BusError {
+  return new BusError(
+    "BUS_FORBIDDEN",
+    "the server knows us with other rights than this release needs: have it load what `ransomeye bus acl` prints (bus.durability matters)",
+  );
 }
 
 /** To the server that is taking a slot over. */

@@ -6,16 +6,18 @@
 import { createHash } from "node:crypto";
 import { BusError } from "../errors.ts";
 import { KeyPatterns } from "./key_patterns.ts";
+import { BusKeys } from "./keys.ts";
 import type { Durability } from "./server_facts.ts";
+import type { ServersUser } from "./servers.ts";
 import { type BusRole, busRoles, commonCommands, type Right, roleRights, type ServerUser, serverRights } from "./user_rights.ts";
 
 /** Users with a password. The servers' own are there where one server knows another. */
 export type BusUser = BusRole | "replica" | "cluster";
 export type BusPasswords = Readonly<Partial<Record<BusUser, string>>>;
 
-/** How a role logs in. */
+/** How a role logs in; its name there hangs on the prefix. */
 export interface BusLogin {
-  readonly username: string;
+  readonly role: BusRole;
   readonly password: string;
 }
 
@@ -47,7 +49,13 @@ export function busUsersFile({ prefix, level }: BusUsersOptions, passwords: BusP
   for (const user of busUsersOf(level)) {
     const hash = `#${hashOf(passwords[user], user)}`;
     if (user === "replica" || user === "cluster") lines.push(userLine(prefix, user, hash, serverRights[user].commands));
-    else lines.push(`${userLine(prefix, user, hash, commonCommands(level))} ${selectorsOf(user, level, at).join(" ")}`);
+    else {
+      const mark = `(+get ${at
+        .rights(rightsMark(prefix, user, level))
+        .map((key) => `%R~${key}`)
+        .join(" ")})`;
+      lines.push([userLine(prefix, user, hash, commonCommands(level)), ...selectorsOf(user, level, at), mark].join(" "));
+    }
   }
   return `${lines.join("\n")}\n`;
 }
@@ -63,6 +71,12 @@ export function busServerFiles(installation: BusUsersOptions, passwords: BusPass
   return { ...users, "replication.conf": replica, cluster_password: `${passwords.cluster}\n` };
 }
 
+/** How this role comes to servers. */
+export function serversUser(prefix: string, { role, password }: BusLogin, level: Durability["level"]): ServersUser {
+  const credentials = { username: busUserName(prefix, role), password };
+  return { credentials, rightsKey: new BusKeys(prefix).rights(rightsMark(prefix, role, level)) };
+}
+
 function userLine(prefix: string, user: BusUser | ServerUser, password: string, commands: readonly string[]): string {
   const granted = commands.map((command) => `+${command}`);
   return `user ${busUserName(prefix, user)} on ${password} sanitize-payload resetkeys resetchannels -@all ${granted.join(" ")}`;
@@ -71,6 +85,15 @@ function userLine(prefix: string, user: BusUser | ServerUser, password: string, 
 function hashOf(password: string | undefined, user: BusUser): string {
   if (password === undefined || password === "") throw new BusError("BUS_BAD_ARGUMENT", `there is no password for the user of ${user}`);
   return createHash("sha256").update(password).digest("hex");
+}
+
+/**
+ * Tells rights apart. A user may read the key of this name (it holds nothing) if the servers know him with these rights: a script that is refused
+ * a command in its middle has made half of its changes, so users of another release must be noticed before.
+ */
+export function rightsMark(prefix: string, role: BusRole, level: Durability["level"]): string {
+  const said = [...commonCommands(level), ...selectorsOf(role, level, new KeyPatterns(prefix))].join(" ");
+  return createHash("sha256").update(said).digest("hex").slice(0, 16);
 }
 
 /** A script's own rights are those of whoever runs it; beyond that it needs EVALSHA on the keys that it is handed. */
@@ -99,7 +122,8 @@ export function busUsersPage(): string {
     "Rights of each role's user on Redis or Valkey servers, as `ransomeye bus acl` writes them; [the event bus](../bus.md) says how to use it. PREFIX is",
     "`bus.key_prefix`, N the number of a partition. Every role's user may also call, on no key:",
     `${code(commonCommands("local"))} where \`bus.durability\` is local, ${code(commonCommands("replicated"))} where it is replicated.`,
-    "A script needs the right to every command that it calls, on the key on which it calls it: to be handed a key is no right to it.",
+    "A script needs the right to every command that it calls, on the key on which it calls it: to be handed a key is no right to it. Beside these, each may `GET`",
+    "one key that holds nothing and is named after its rights: by that a role knows that the servers' users are those of its release.",
   ];
   for (const role of busRoles) {
     lines.push("", `## ${busUserName("PREFIX", role)}`, "", `${upper(roleRights[role].does)}.`, "", "| commands | on keys |", "|---|---|");
