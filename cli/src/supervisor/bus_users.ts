@@ -78,7 +78,7 @@ function parsed(text: string): BusUsers | undefined {
     const { prefix, passwords } = JSON.parse(text) as { readonly prefix?: unknown; readonly passwords?: unknown };
     if (typeof prefix !== "string" || typeof passwords !== "object" || passwords === null) return undefined;
     if (!Object.values(passwords).every((password) => typeof password === "string" && password !== "")) return undefined;
-    return { prefix, passwords: passwords as BusPasswords };
+    return { prefix, passwords };
   } catch {
     return undefined;
   }

@@ -109,7 +109,7 @@ describe("users of one server", () => {
   busContract("redis, every role as its own user", (options) => openRedisSubject(server.url, local, { ...options, users: makeUsers }));
   messageContract("redis, every role as its own user", (options = {}) => openSubject(server.url, options, makeUsers));
 
-  test("EB-13 no user may remove keys, flush, configure, stop or debug a server", async () => {
+  test("EB-16 no user may remove keys, flush, configure, stop or debug a server", async () => {
     const prefix = `users${process.pid}.1`;
     const loginOf = await makeUsers(prefix);
     const keys = new BusKeys(prefix);
@@ -124,7 +124,7 @@ describe("users of one server", () => {
     assert.equal(await server.client().xlen(keys.log(0)), 1);
   });
 
-  test("EB-13 only the keeper trims", async () => {
+  test("EB-16 only the keeper trims", async () => {
     const prefix = `users${process.pid}.2`;
     const loginOf = await makeUsers(prefix);
     const logs = [new BusKeys(prefix).log(12), ...streams.map((stream) => new MessageKeys(prefix).log(stream, 2))];
@@ -139,7 +139,7 @@ describe("users of one server", () => {
     });
   });
 
-  test("EB-13 the gateway publishes no message, and whoever takes messages writes nothing of the log and forges no attack", async () => {
+  test("EB-16 the gateway publishes no message, and whoever takes messages writes nothing of the log and forges no attack", async () => {
     const prefix = `users${process.pid}.3`;
     const loginOf = await makeUsers(prefix);
     const bus = new BusKeys(prefix);
@@ -183,7 +183,7 @@ describe("users of one server", () => {
     });
   });
 
-  test("EB-13 EB-7 a consumer that finds a stream full is told so, and has room again when the keeper has trimmed", async () => {
+  test("EB-16 EB-7 a consumer that finds a stream full is told so, and has room again when the keeper has trimmed", async () => {
     const prefix = `users${process.pid}.4`;
     const loginOf = await makeUsers(prefix);
     const how = {
@@ -216,7 +216,7 @@ describe("users of one server", () => {
     await keeper.close();
   });
 
-  test("EB-13 users that are not of this release and durability are noticed before anything is sent, and while one is connected", async () => {
+  test("EB-16 users that are not of this release and durability are noticed before anything is sent, and while one is connected", async () => {
     const prefix = `users${process.pid}.5`;
     const loginOf = await makeUsers(prefix);
     const how = { url: server.url, prefix, clock: systemClock, telemetry: recordingTelemetry(), login: loginOf("consumer") };
@@ -239,7 +239,7 @@ describe("users of one server", () => {
     await assert.rejects(openRedisMessages({ ...how, durability: local }), refusal);
   });
 
-  test("EB-13 users see keys of their own prefix only, also where another one begins with it", async () => {
+  test("EB-16 users see keys of their own prefix only, also where another one begins with it", async () => {
     const prefix = `users${process.pid}`;
     const loginOf = await makeUsers(prefix);
     for (const other of [`${prefix}.2`, `${prefix}x`, "another"])
@@ -256,7 +256,7 @@ describe("users of one server", () => {
         });
   });
 
-  test("EB-13 no role has a command that neither its scripts nor its calls use", () => {
+  test("EB-16 no role has a command that neither its scripts nor its calls use", () => {
     /** What a role sends beside its scripts. */
     const sent: Readonly<Record<BusRole, readonly string[]>> = {
       gateway: ["hget", "hmget", "hset", "smembers"],

@@ -16,7 +16,7 @@ const deploy = join(root, "deploy");
 const production = join(deploy, "docker-compose.production.yml");
 const cluster = join(deploy, "docker-compose.cluster.yml");
 
-test("EB-14 BUS-9 the compose files are what the specification allows and keep our rules", async () => {
+test("EB-17 BUS-9 the compose files are what the specification allows and keep our rules", async () => {
   const files = (await readdir(deploy)).filter((name) => /^docker-compose\..*\.yml$/.test(name));
   assert.deepEqual(files.toSorted(), ["docker-compose.cluster.yml", "docker-compose.production.yml"]);
   for (const name of files) {
@@ -27,7 +27,7 @@ test("EB-14 BUS-9 the compose files are what the specification allows and keep o
   }
 });
 
-test("EB-14 a broken compose file is refused", async () => {
+test("EB-17 a broken compose file is refused", async () => {
   const good = await readCompose(production);
   const broken: readonly (readonly [why: string, change: (document: Record<string, Record<string, Record<string, unknown>>>) => void])[] = [
     ["a misspelt key", (document) => (document["services"]!["valkey"]!["restrat"] = "always")],
@@ -64,7 +64,7 @@ test("EB-14 a broken compose file is refused", async () => {
   }
 });
 
-test("EB-14 BUS-9 nobody outside reaches the servers, and the cluster has three masters with a replica each", async () => {
+test("EB-17 BUS-9 nobody outside reaches the servers, and the cluster has three masters with a replica each", async () => {
   for (const path of [production, cluster]) {
     const { services, networks } = await readCompose(path);
     assert.equal(networks?.["bus"]?.internal, true);
@@ -89,7 +89,7 @@ test("EB-14 BUS-9 nobody outside reaches the servers, and the cluster has three 
   assert.equal(services["ransomeye"]?.environment?.["RANSOMEYE_BUS_DURABILITY"], "replicated");
 });
 
-test("EB-14 nothing secret lies in the repository, and what makes images leaves secrets out", async () => {
+test("EB-17 nothing secret lies in the repository, and what makes images leaves secrets out", async () => {
   const names = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "deploy"], { cwd: root, encoding: "utf8" })
     .trim()
     .split("\n");

@@ -1,6 +1,6 @@
 /**
  * Why: production is what the files in deploy/ say, so they are what is started here.
- * Enforces: BUS-9, EB-13 and EB-15: the server that the production file mounts flushes every append, evicts nothing and lets nobody in without a name; the whole system
+ * Enforces: BUS-9, EB-16 and EB-18: the server that the production file mounts flushes every append, evicts nothing and lets nobody in without a name; the whole system
  * works on it with a user for each role; the cluster variant becomes a cluster, with users that can do no more.
  * Forbids: containers, and Valkey itself: Debian's Redis reads the same files, which keep to what both know.
  */
@@ -84,7 +84,7 @@ async function assertAsPromised(server: TestRedis, service: Service): Promise<vo
   await assertRefused(server, "health", "none", ["get a", "info", "acl list", "config get appendonly"]);
 }
 
-test("EB-15 BUS-9 the production server is durable and closed, and the whole system works on it with a user for each role", async () => {
+test("EB-18 BUS-9 the production server is durable and closed, and the whole system works on it with a user for each role", async () => {
   const { path, document, made, laid } = await withSecrets("docker-compose.production.yml");
   const valkey = document.services["valkey"] as Service;
   for (const name of ["bus_users.json", "users.acl"]) assert.equal((await stat(join(made, name))).mode & 0o777, 0o600);
@@ -132,7 +132,7 @@ async function refusals(server: TestRedis): Promise<string[]> {
     .map(({ username, object, reason }) => `${username} ${reason} ${object}`);
 }
 
-test("EB-15 the cluster variant becomes a cluster of three masters with replicas, whose users can do no more", async () => {
+test("EB-18 the cluster variant becomes a cluster of three masters with replicas, whose users can do no more", async () => {
   const { path, document, made, laid } = await withSecrets("docker-compose.cluster.yml", "--durability", "replicated");
   const services = Object.entries(document.services).filter(([name]) => /^valkey-\d$/.test(name));
   const started = await Promise.allSettled(services.map(([, service]) => startMounted(service, path, laid, true)));
@@ -151,7 +151,10 @@ test("EB-15 the cluster variant becomes a cluster of three masters with replicas
     await run("sh", [join(deploy, script), ...nodes], { env });
     assert.match((await run("sh", [join(deploy, script), ...nodes], { env })).stdout, /the cluster stands/);
     const roles = await Promise.all(servers.map(async (server) => /role:(\w+)/.exec(await server.client().info("replication"))?.[1]));
-    assert.deepEqual(roles.toSorted(), ["master", "master", "master", "slave", "slave", "slave"]);
+    assert.deepEqual(
+      ["master", "slave"].map((role) => roles.filter((one) => one === role).length),
+      [3, 3],
+    );
 
     const passwords = await passwordsIn(join(made, "bus_users.json"));
     for (const user of ["gateway", "engine", "consumer", "keeper", "registry", "operator"])

@@ -37,7 +37,7 @@ export function startMounted(service: Service, composePath: string, secrets: str
 /** What the server says it runs with. */
 export async function settingsOf(server: TestRedis, names: readonly string[]): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
-  for (const name of names) found[name] = ((await server.client().config("GET", name)) as string[])[1] ?? "";
+  for (const name of names) found[name] = (await server.client().config("GET", name))[1] ?? "";
   return found;
 }
 
