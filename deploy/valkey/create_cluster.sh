@@ -3,8 +3,10 @@
 # CLI is valkey-cli or redis-cli, PASSWORD_FILE holds the password of CLUSTER_USER, which may read and write no key.
 set -eu
 CLI="${CLI:-valkey-cli}"
+# One of the two is the client's name for it.
 REDISCLI_AUTH="$(cat "$PASSWORD_FILE")"
-export REDISCLI_AUTH
+VALKEYCLI_AUTH="$REDISCLI_AUTH"
+export REDISCLI_AUTH VALKEYCLI_AUTH
 
 known() {
   "$CLI" --user "$CLUSTER_USER" --no-auth-warning -h "${1%:*}" -p "${1##*:}" cluster info | tr -d '\r'

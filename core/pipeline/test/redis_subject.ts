@@ -55,7 +55,7 @@ export async function openRedisSubject(
     random: systemRandom,
     settings: { ...settings, partitions, epochOpeningsPerDayMax },
   });
-  const registry = await openRedisControl(as("registry"));
+  const registry = loginOf === undefined ? keeper : await openRedisControl(as("registry"));
   const control: RedisControls = { ...keeper, setRegistry: (state) => registry.setRegistry(state) };
   const open = (): Promise<Bus> => (loginOf === undefined ? openRedisBus(options) : openAsRoles(as));
   const [bus, other] = [await open(), await open()];
@@ -76,7 +76,7 @@ export async function openRedisSubject(
     },
     close: async () => {
       keeper.close();
-      registry.close();
+      if (registry !== keeper) registry.close();
       servers.close();
       await bus.close();
       await other.close();
