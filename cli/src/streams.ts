@@ -16,5 +16,5 @@ export interface StreamsOptions {
 
 /** The message streams of the system that runs in a data directory. @throws CliError CLI_NOT_RUNNING, CLI_UNREACHABLE; BusError */
 export function openStreams({ dataDir, telemetry }: StreamsOptions): Promise<MessageLog> {
-  return openMessageStreams(createContext(dataDir === undefined ? {} : { dataDir }), telemetry);
+  return openMessageStreams(createContext(dataDir === undefined ? {} : { dataDir }), telemetry, "consumer");
 }

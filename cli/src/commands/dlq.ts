@@ -44,7 +44,7 @@ async function openStreams(context: CommandContext): Promise<Streams> {
   const telemetry = recordingTelemetry();
   const database = await openAs(context, "ransomeye_consumer");
   const { pool } = database;
-  const log = await openMessageStreams(context, telemetry);
+  const log = await openMessageStreams(context, telemetry, "operator");
   return {
     log,
     letters: (filter) => readDeadLetters(log, pool, filter, { clock, random, telemetry }),

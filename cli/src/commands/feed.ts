@@ -47,7 +47,7 @@ export const feedCommand: CommandSpec = {
     const start = since === undefined ? "now" : { sinceUs: parseTime(since, context.clock.nowUs()) };
     const limit = limitOf(options);
     const telemetry = recordingTelemetry();
-    const log = await openMessageStreams(context, telemetry);
+    const log = await openMessageStreams(context, telemetry, "operator");
     const feed = new MessageFeed({ log, clock: context.clock, telemetry });
     const interrupt = onInterrupt();
     const ended = AbortSignal.any([interrupt.signal, endOf(context.stdout)]);

@@ -7,16 +7,16 @@
 import type { Telemetry } from "ransomeye-kernel";
 import { type MessageLog, openPostgresMessages, openRedisMessages } from "ransomeye-pipeline";
 import { busOptions } from "../roles/log_place.ts";
-import { readBusFile } from "../supervisor/bus_file.ts";
+import { type BusGuest, readBusFile } from "../supervisor/bus_file.ts";
 import { requireRuntime } from "../supervisor/runtime_file.ts";
 import type { CommandContext } from "./command.ts";
 import { openAs } from "./context.ts";
 
-/** The running system's message streams; `close` gives up what was opened for them. @throws CliError CLI_NOT_RUNNING, CLI_UNREACHABLE; BusError */
-export async function openMessageStreams(context: CommandContext, telemetry: Telemetry): Promise<MessageLog> {
+/** The running system's message streams, with the rights of this guest where its servers know users; `close` gives up what was opened for them. @throws CliError CLI_NOT_RUNNING, CLI_UNREACHABLE; BusError */
+export async function openMessageStreams(context: CommandContext, telemetry: Telemetry, guest: BusGuest): Promise<MessageLog> {
   const dir = await context.dataDir();
   await requireRuntime(dir);
-  const servers = await readBusFile(dir);
+  const servers = await readBusFile(dir, guest);
   if (servers !== undefined) return openRedisMessages({ ...busOptions(servers), clock: context.clock, telemetry });
   const database = await openAs(context, "ransomeye_consumer");
   const log = openPostgresMessages({ pool: database.pool, telemetry });
