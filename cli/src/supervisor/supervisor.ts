@@ -8,8 +8,9 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Connection, type LoginRole, makeRuntimeDirectory } from "ransomeye-db";
+import type { BusCode } from "ransomeye-pipeline";
 import { type Clock, type Config, createTelemetry, Lifetime, type Random, serveMetrics, sleep, type Telemetry } from "ransomeye-kernel";
-import { CliError } from "../errors.ts";
+import { type CliCode, CliError } from "../errors.ts";
 import { childEnded } from "../events.ts";
 import { Child } from "./child.ts";
 import type { Console } from "./console.ts";
@@ -46,6 +47,8 @@ const onlyForTheLog: ReadonlySet<RoleName> = new Set(["gateway", "forensics"]);
 
 /** A role that ends this often in a row before it was ever ready will not become ready by itself. */
 const startAttemptsMax = 5;
+/** What keeps a role from starting until somebody changes something: another attempt would only say it again. */
+const operatorCodes: ReadonlySet<string> = new Set<CliCode | BusCode>(["CLI_START_FAILED", "BUS_FORBIDDEN", "BUS_NOT_DURABLE"]);
 const idlePollMs = 100;
 
 export interface SupervisorOptions {
@@ -223,8 +226,9 @@ export class Supervisor {
           this.#desk?.left(name);
           this.#telemetry?.emit(childEnded, { child: name, how: end.how, restarts: end.restarts, pauseMs: end.pauseMs });
           console.say(`${name} ended (${end.how}); starting it again in ${end.pauseMs} ms (restart ${end.restarts})`);
-          if (!ready && child.endsInARow >= startAttemptsMax) {
-            const why = child.failure === undefined ? "" : `: ${child.failure.code} ${child.failure.message} — ${child.failure.next}`;
+          const { failure } = child;
+          if (!ready && (child.endsInARow >= startAttemptsMax || operatorCodes.has(failure?.code ?? ""))) {
+            const why = failure === undefined ? "" : `: ${failure.code} ${failure.message} — ${failure.next}`;
             reject(new CliError("CLI_START_FAILED", `${name} does not start${why} (log: ${join(dataDir.logs, `${name}.log`)})`));
           }
         },

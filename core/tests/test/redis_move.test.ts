@@ -56,6 +56,29 @@ async function refusal(starting: Promise<void>): Promise<string> {
   );
 }
 
+test("R-4 servers that are less durable than asked, or do not let us in, end a start at once and in words", async () => {
+  const [careless, closed] = await Promise.all([
+    startRedis({ settings: { appendfsync: "everysec" } }),
+    startRedis({ settings: { requirepass: "secret" } }),
+  ]);
+  const stranger = closed.url.replace(/\/\/[^@/]*@/, "//:wrong@");
+  try {
+    for (const [url, code] of [
+      [careless.url, "BUS_NOT_DURABLE"],
+      [stranger, "BUS_FORBIDDEN"],
+    ] as const) {
+      const said = await refusal(
+        RunningSystem.start(["--bus", url], { RANSOMEYE_BUS_URL: "" }).then((system) => system[Symbol.asyncDispose]()),
+      );
+      assert.match(said, new RegExp(`keeper does not start: ${code}`));
+      assert.match(said, /keeper ended .*\(restart 1\)/);
+      assert.doesNotMatch(said, /\(restart 2\)|wrong|secret/);
+    }
+  } finally {
+    await Promise.all([careless.close(), closed.close()]);
+  }
+});
+
 test("EB-9 EB-10 R-2 R-5 the log moves to Redis and is lost there: nothing is lost or doubled, and nothing goes on in silence", async () => {
   const redis = await startRedis();
   try {
