@@ -10,8 +10,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { systemClock } from "ransomeye-kernel";
+import { median } from "../stats.ts";
 import type { TestRedis } from "ransomeye-pipeline/testing";
-import { arrivals, handlers, payload, publishesInFlight } from "./messages.ts";
+import { arrivals, handlerCounts, payload, publishesInFlight } from "./messages.ts";
 
 const packages = ["bullmq@6.7.0", "ioredis@6.0.0"] as const;
 
@@ -20,22 +21,22 @@ interface Connection {
   on(event: "error", listener: () => void): void;
 }
 
+interface Queue {
+  add(name: string, data: object, options: object): Promise<unknown>;
+  close(): Promise<void>;
+}
+
 /** As much of BullMQ as is measured. */
 interface Bullmq {
-  readonly Queue: new (
-    name: string,
-    options: object,
-  ) => {
-    add(name: string, data: object, options: object): Promise<unknown>;
-    close(): Promise<void>;
-  };
+  readonly Queue: new (name: string, options: object) => Queue;
   readonly Worker: new (name: string, handle: () => Promise<void>, options: object) => { close(force: boolean): Promise<void> };
 }
 
 export interface BullmqRates {
   readonly version: string;
   readonly added: number;
-  readonly processed: number;
+  /** Jobs a second, by handlers side by side. */
+  readonly processed: readonly number[];
 }
 
 /** BullMQ in a folder of its own. */
@@ -67,6 +68,18 @@ export class BullmqBench implements AsyncDisposable {
     // It is closed under the worker at the end.
     connection.on("error", () => undefined);
     const queue = new this.#bullmq.Queue("bench", { connection });
+    const added: number[] = [];
+    const processed: number[] = [];
+    for (const concurrency of handlerCounts) {
+      added.push(await this.#add(queue, jobs));
+      processed.push(await this.#process(connection, jobs, concurrency));
+    }
+    await queue.close();
+    connection.disconnect();
+    return { version: packages[0], added: median(added), processed };
+  }
+
+  async #add(queue: Queue, jobs: number): Promise<number> {
     const addedFromMs = systemClock.monotonicMs();
     let asked = 0;
     await Promise.all(
@@ -77,16 +90,17 @@ export class BullmqBench implements AsyncDisposable {
         }
       }),
     );
-    const added = (jobs / (systemClock.monotonicMs() - addedFromMs)) * 1000;
+    return (jobs / (systemClock.monotonicMs() - addedFromMs)) * 1000;
+  }
+
+  async #process(connection: Connection, jobs: number, concurrency: number): Promise<number> {
     const processedFromMs = systemClock.monotonicMs();
     const all = arrivals(jobs);
-    const worker = new this.#bullmq.Worker("bench", async () => all.one(), { connection, concurrency: handlers });
+    const worker = new this.#bullmq.Worker("bench", async () => all.one(), { connection, concurrency });
     await all.come;
-    const processed = (jobs / (systemClock.monotonicMs() - processedFromMs)) * 1000;
+    const rate = (jobs / (systemClock.monotonicMs() - processedFromMs)) * 1000;
     await worker.close(true);
-    await queue.close();
-    connection.disconnect();
-    return { version: packages[0], added, processed };
+    return rate;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

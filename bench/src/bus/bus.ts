@@ -7,10 +7,11 @@ import { openResult } from "ransomeye-tests";
 import { type OpenAdapter, openAdapter } from "./adapters.ts";
 import { BullmqBench, type BullmqRates } from "./bullmq.ts";
 import { FrameLoad, framesInFlight, framesPerRead } from "./frames.ts";
-import { consumeAll, payload, prefetch, publishAll, publishesInFlight, publishToHandler, queueOn } from "./messages.ts";
+import { consumeAll, handlerCounts, payload, prefetch, publishAll, publishesInFlight, publishToHandler, queueOn } from "./messages.ts";
 import type { AdapterName, BusOptions } from "./options.ts";
 import { type BusFigures, busPage, busText, type FrameRound, type MessageRound } from "./page.ts";
 import { type RawLoad, RawStreams } from "./raw.ts";
+import { median } from "../stats.ts";
 
 const frameBytes = [4096, 65_536] as const;
 /** What a frame carries beside its payload: meta, header, signature, verdicts. */
@@ -67,11 +68,15 @@ async function messageRound({ name, open, round, messages }: Round & { readonly 
   const entry = ["j", JSON.stringify({ payload, message_id: "0".repeat(36), stream: "stream:attacks", timestamp: "0".repeat(27) })];
   const bare = await rawRates(open, { streams: 1, inFlight: publishesInFlight, entry, perRead: prefetch }, { entries: messages });
   const queue = queueOn(open.messages);
-  const published = await publishAll(queue, messages);
-  const consumed = await consumeAll(queue, messages);
+  const published: number[] = [];
+  const consumed: number[] = [];
+  for (const concurrency of handlerCounts) {
+    published.push(await publishAll(queue, messages));
+    consumed.push(await consumeAll(queue, messages, concurrency));
+  }
   const latencyMs = await publishToHandler(queue, latencyMessages);
   await queue.close();
-  return { adapter: name, round, published, consumed, latencyMs, bare };
+  return { adapter: name, round, published: median(published), consumed, latencyMs, bare };
 }
 
 /** The bare commands, where one server answers: for so long, or so many. */

@@ -7,7 +7,8 @@ import { createTelemetry, sleep, systemClock, systemRandom } from "ransomeye-ker
 import { type AttackPayload, type MessageLog, MessageQueueManager, StreamName } from "ransomeye-pipeline";
 
 export const publishesInFlight = 256;
-export const handlers = 32;
+/** Handlers side by side: one, which is what both offer unless asked, and many. */
+export const handlerCounts = [1, 32] as const;
 /** The most that one member holds. */
 export const prefetch = 64;
 const waitMsMax = 60_000;
@@ -42,13 +43,13 @@ export async function publishAll(queue: MessageQueueManager, messages: number): 
 }
 
 /** Handles and acknowledges so many that wait; gives messages a second. */
-export async function consumeAll(queue: MessageQueueManager, messages: number): Promise<number> {
+export async function consumeAll(queue: MessageQueueManager, messages: number, concurrency: number): Promise<number> {
   const fromMs = systemClock.monotonicMs();
   const all = arrivals(messages);
   const consumer = queue.startConsumer({
     stream: StreamName.attacks,
     group: "group:bench",
-    concurrency: handlers,
+    concurrency,
     prefetch,
     handle: async () => all.one(),
   });
@@ -65,6 +66,7 @@ export async function publishToHandler(queue: MessageQueueManager, messages: num
   const consumer = queue.startConsumer({
     stream: StreamName.telemetry,
     group: "group:bench",
+    prefetch,
     handle: async () => {
       took.push(systemClock.monotonicMs() - publishedMs);
       arrived();

@@ -7,6 +7,7 @@ import type { Page, Part, Table } from "ransomeye-tests";
 import { median, percentiles } from "../stats.ts";
 import { textTable } from "../text_table.ts";
 import type { BullmqRates } from "./bullmq.ts";
+import { handlerCounts } from "./messages.ts";
 
 interface Bare {
   readonly added: number;
@@ -28,7 +29,8 @@ export interface MessageRound {
   readonly adapter: string;
   readonly round: number;
   readonly published: number;
-  readonly consumed: number;
+  /** By handlers side by side. */
+  readonly consumed: readonly number[];
   readonly latencyMs: readonly number[];
   readonly bare: Bare | null;
 }
@@ -79,7 +81,11 @@ function frameTable({ frames }: BusFigures): Table {
 function messageTable({ messages }: BusFigures): Table {
   return {
     caption: "Messages",
-    head: ["adapter", "published/s", "of bare XADD", "consumed/s", "of bare XREADGROUP+XACK", "publish → handler p50", "p99"],
+    head: [
+      ...["adapter", "published/s", "of bare XADD"],
+      ...handlerCounts.flatMap((count) => [`consumed/s, ${count} at once`, "of bare XREADGROUP+XACK"]),
+      ...["publish → handler p50", "p99"],
+    ],
     rows: [...new Set(messages.map(({ adapter }) => adapter))].map((name) => {
       const rounds = messages.filter(({ adapter }) => adapter === name);
       const { p50, p99 } = percentiles(rounds.flatMap(({ latencyMs }) => latencyMs));
@@ -87,8 +93,10 @@ function messageTable({ messages }: BusFigures): Table {
         name,
         rate(rounds.map(({ published }) => published)),
         ratio(rounds.map(({ published, bare }) => (bare === null ? undefined : published / bare.added))),
-        rate(rounds.map(({ consumed }) => consumed)),
-        ratio(rounds.map(({ consumed, bare }) => (bare === null ? undefined : consumed / bare.read))),
+        ...handlerCounts.flatMap((_count, at) => [
+          rate(rounds.map(({ consumed }) => consumed[at] ?? Number.NaN)),
+          ratio(rounds.map(({ consumed, bare }) => (bare === null ? undefined : (consumed[at] ?? Number.NaN) / bare.read))),
+        ]),
         `${p50.toFixed(2)} ms`,
         `${p99.toFixed(2)} ms`,
       ];
@@ -98,14 +106,18 @@ function messageTable({ messages }: BusFigures): Table {
 
 function bullmqTable({ messages, bullmq }: BusFigures): Table {
   const ours = messages.filter(({ bare }) => bare !== null);
-  const [added, processed] = [bullmq.map((rates) => rates.added), bullmq.map((rates) => rates.processed)];
-  const [published, consumed] = [ours.map((round) => round.published), ours.map((round) => round.consumed)];
+  const [published, added] = [ours.map((round) => round.published), bullmq.map((rates) => rates.added)];
   return {
     caption: `Beside ${bullmq[0]?.version ?? "BullMQ"}, on the same server with as many calls and handlers in flight`,
     head: ["", "ours", "BullMQ", "times"],
     rows: [
       ["published/s", rate(published), rate(added), times(published, added)],
-      ["consumed/s", rate(consumed), rate(processed), times(consumed, processed)],
+      ...handlerCounts.map((count, at) => {
+        const [consumed, processed] = [ours, bullmq.map((rates) => ({ consumed: rates.processed }))].map((all) =>
+          all.map((round) => round.consumed[at] ?? Number.NaN),
+        ) as [number[], number[]];
+        return [`consumed/s, ${count} at once`, rate(consumed), rate(processed), times(consumed, processed)];
+      }),
     ],
     notes: ["Target: 5 times its jobs a second."],
   };

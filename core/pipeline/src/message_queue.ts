@@ -212,18 +212,28 @@ export class MessageQueueManager {
     subscription: Subscription<Stream>,
     { handle, stream, group }: ConsumerSpec<Stream>,
   ): Promise<void> {
+    // The next message is handled while the last one's end is on its way: whoever handles one at a time does not wait for the servers after each.
+    const endings = new Set<Promise<unknown>>();
     for (let received = await subscription.next(); received !== undefined; received = await subscription.next()) {
       const { message } = received;
-      try {
-        await handle(message, received);
-        await received.acknowledge();
-      } catch (error) {
+      const failed = (error: unknown): string => {
         const reason = error instanceof Error ? error.message : String(error);
         this.#o.telemetry.emit(consumerFailed, { stream, group, message_id: message.message_id, reason });
+        return reason;
+      };
+      let ending: Promise<unknown>;
+      try {
+        await handle(message, received);
+        ending = received.acknowledge().catch(failed);
+      } catch (error) {
+        const permanent = (error as { permanent?: unknown } | null)?.permanent === true;
         // Where even the rejection cannot be told the lease ends by itself, which counts as one.
-        await received.reject(reason, { permanent: (error as { permanent?: unknown } | null)?.permanent === true }).catch(() => undefined);
+        ending = received.reject(failed(error), { permanent }).catch(() => undefined);
       }
+      endings.add(ending);
+      void ending.finally(() => endings.delete(ending));
     }
+    await Promise.all(endings);
   }
 
   #subscribe<Stream extends StreamName>(stream: Stream, group: string, member: string, prefetch: number): Subscription<Stream> {
