@@ -5,7 +5,7 @@
  * Enforces: a queue in turn order; a round looks at a bounded number of sessions; whoever is still in want goes to the end. A producer
  *   beyond its rate waits aside until the next tick, so that it delays nobody else. Events take no room: who holds room and lacks the events to use it
  *   gets them though room is short, and nobody gets room without events to use it; else all room could end up with those who can use none of it. For the
- *   same reason, where no claim fits whole, a session that already holds room gets the bytes that its next frame lacks: it gives back more than it takes.
+ *   same reason only single frames are given of the last room that a largest frame needs, and where no claim fits whole, a session that already holds room gets the bytes that its next frame lacks: it gives back more than it takes.
  *   Before what it holds counts as unused, its turn comes first.
  * Forbids: credit beyond demand, rate, the session's cap, or the pool.
  */
@@ -99,7 +99,10 @@ interface Need extends Claim {
   readonly kind: ProducerKind;
   /** Bytes with which it could send its next frame, whatever it is, where it holds room already; else 0. */
   readonly lackingBytes: number;
-  /** Events without which bytes would be of no use. */
+  /** Of a bound what makes whole frames, with what it holds. */
+  readonly wholeWithin: (boundBytes: number) => number;
+  /** Bytes and events without which it could not send its next frame. */
+  readonly usefulBytes: number;
   readonly usefulEvents: number;
   readonly eventsMax: number;
 }
@@ -237,7 +240,11 @@ export class CreditDesk {
       return true;
     };
     for (const need of needs) {
-      const bytes = shares.get(need.session) ?? 0;
+      const share = shares.get(need.session) ?? 0;
+      // Of more than one frame something may be left over that is too little for the one after them. So much is never given that such rests could be all there
+      // is: room for a frame of the largest size stays, for one of those who hold them.
+      const ample = Math.max(0, leftBytes - frameCostBytesMax);
+      const bytes = share <= ample ? share : Math.max(Math.min(share, need.usefulBytes), need.wholeWithin(ample));
       short ||= bytes < need.wantBytes;
       give(need, bytes);
     }
@@ -318,6 +325,8 @@ export class CreditDesk {
       idleBytes: idleBytes(free, frameBytes),
       quantumBytes: quantumBytes(frameBytes, this.#settings),
       floorBytes: account.floorBytes,
+      wholeWithin: (boundBytes) => (boundBytes < useful.bytes ? 0 : wholeFrames(wantBytes, boundBytes, free, frameBytes)),
+      usefulBytes: useful.bytes,
       usefulEvents: useful.events,
       eventsMax: this.#eventsMax(wish, free, allowed),
     };

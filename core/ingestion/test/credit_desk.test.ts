@@ -270,5 +270,11 @@ test("BP-21 R-14 whatever frames wait, and however little room there is, all of 
         }
       },
     ),
+    {
+      examples: [
+        // Two rests that together leave one byte too little for either.
+        [[[500], [500], [334, 509, 500], [173, 867], [500]].map((queue) => queue.map((bytes) => ({ bytes, events: 1 }))), 1, true],
+      ],
+    },
   );
 });

@@ -163,7 +163,7 @@ test("BP-20 BP-23 in an overload that lasts, nobody is ended who sends what his 
 });
 
 test("BP-24 whoever tells what his next frame costs gets whole ones, also where what it may hold is the bound", async () => {
-  const world = new ModelWorld(9, scarce);
+  const world = new ModelWorld(9, { bufferBytesMax: scarce.bufferBytesMax + largest });
   const teller = world.producer();
   await world.join(teller);
   world.say(teller, { kind: "demand", bytes: 4 * largest, events: 100, oldestUs: 0, frameBytes: 70_000 });
@@ -172,7 +172,7 @@ test("BP-24 whoever tells what his next frame costs gets whole ones, also where 
 });
 
 test("BP-23 whoever has held room for a minute and lacks the rest of a frame has his turn before those who waited earlier", async () => {
-  const world = new ModelWorld(10, scarce);
+  const world = new ModelWorld(10, { bufferBytesMax: scarce.bufferBytesMax + largest });
   const [late, bulk, ...others] = Array.from({ length: 5 }, () => world.producer());
   assert.ok(late !== undefined && bulk !== undefined);
   for (const producer of [late, bulk, ...others]) await world.join(producer);

@@ -169,7 +169,7 @@ test("R-5 a head is asked for again while frames wait for their rows, and only t
 });
 
 test("deadlines: Hello, a silent peer, and credit that nobody uses (IF-11, TL-12)", async () => {
-  const world = new ModelWorld(5, { bufferBytesMax: 64 * 4096 + 2 * (262_144 + 512 + 64) });
+  const world = new ModelWorld(5, { bufferBytesMax: 64 * 4096 + 3 * (262_144 + 512 + 64) });
   const mute = world.producer();
   mute.session = 900;
   world.producers.set(900, mute);

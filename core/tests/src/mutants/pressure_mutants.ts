@@ -315,6 +315,12 @@ export const pressureMutants: readonly Mutant[] = [
   },
   {
     rule: "BP-21",
+    bug: "several frames at once are given of the last room that one frame needs",
+    patches: [{ file: `${gate}/credit_desk.js`, find: "share <= ample ? share :", replace: "true ? share :" }],
+    check: named(`${tests}/credit_desk.test.js`, "BP-21 R-14 whatever frames wait"),
+  },
+  {
+    rule: "BP-21",
     bug: "who holds room and could not be helped is forgotten",
     patches: [{ file: `${gate}/credit_desk.js`, find: "this.#holding.add(id);", replace: "" }],
     check: named(`${tests}/credit_desk.test.js`, "BP-21 R-14 room that nobody's claim"),
