@@ -11,7 +11,7 @@ import { type BusControl, type MessageLog, openPostgresControl } from "ransomeye
 import { busPaused, busResumed, keeperFailed, retentionHeld } from "../events.ts";
 import { roleConnections } from "../supervisor/connection_budget.ts";
 import { openMessageLog } from "./log_place.ts";
-import { assertLogIsHere, LogKeeper, openLogElsewhere } from "./log_elsewhere.ts";
+import { assertLogIsHere, LogKeeper, openLogElsewhere, pausedReason } from "./log_elsewhere.ts";
 import { daysToDrop, diskVerdict } from "./keeper_rules.ts";
 import { openRolePool } from "./pools.ts";
 import type { Role, RoleContext } from "./role_process.ts";
@@ -81,7 +81,7 @@ async function watchDisk({ begin, dataDir, telemetry }: RoleContext, pool: Pool,
   // An external server's disk is its operator's to watch.
   if (!begin.embedded) return;
   const facts: DiskFacts = await diskFacts(dataDir.postgres);
-  const reason = (await pool.query<{ paused_reason: string | null }>("SELECT paused_reason FROM bus.state")).rows[0]?.paused_reason ?? null;
+  const reason = await pausedReason(pool);
   const { freeBytesMin, freeRatioMin } = begin.config.disk;
   const verdict = diskVerdict(facts, { freeBytesMin, freeRatioMin }, reason === diskReason);
   if (verdict === "pause" && reason === null) {

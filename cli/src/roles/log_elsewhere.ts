@@ -37,6 +37,12 @@ async function logFacts(pool: Pool): Promise<LogFacts> {
   return rows[0] as LogFacts;
 }
 
+/** Why the database says that nothing is taken, or null. */
+export async function pausedReason(pool: Pool): Promise<string | null> {
+  const { rows } = await pool.query<{ paused_reason: string | null }>("SELECT paused_reason FROM bus.state");
+  return rows[0]?.paused_reason ?? null;
+}
+
 /** A database whose log lies elsewhere takes no frames. @throws CliError CLI_START_FAILED */
 export async function assertLogIsHere(pool: Pool): Promise<void> {
   if (!(await logFacts(pool)).log_elsewhere) return;
@@ -159,6 +165,8 @@ export class LogKeeper {
   /** What was mirrored last, by partition: the log must hold it. */
   readonly #mirrored = new Map<number, Position>();
   #lostParts = "";
+  /** The servers pause as the database says, since this process began. */
+  #agrees = false;
   readonly #reported = new Map<string, string>();
 
   /** @param control pauses log and database */
@@ -176,6 +184,11 @@ export class LogKeeper {
     if (changed.length === 0 && this.#lostParts === "") return;
     const lost = await this.#lost();
     await this.#sayLost(lost);
+    if (!this.#agrees) {
+      // A keeper that died between the two has left a pause at the servers of which the database knows nothing, and which nobody would ever end.
+      await this.#controls.pause(await pausedReason(this.#pool));
+      this.#agrees = true;
+    }
     for (const end of changed.filter(({ part }) => !lost.includes(part))) {
       // Heads first: an end without them would show entries of nobody.
       for await (const heads of mirror.heads(end.part)) await noteHeads(this.#pool, heads);
@@ -197,8 +210,7 @@ export class LogKeeper {
   async #sayLost(lost: readonly number[]): Promise<void> {
     const { telemetry } = this.#context;
     const parts = lost.join(", ");
-    const { rows } = await this.#pool.query<{ paused_reason: string | null }>("SELECT paused_reason FROM bus.state");
-    const isSaid = rows[0]?.paused_reason === logLostReason;
+    const isSaid = (await pausedReason(this.#pool)) === logLostReason;
     if (lost.length > 0 && (!isSaid || parts !== this.#lostParts)) {
       await this.#control.pause(logLostReason);
       telemetry.emit(logLost, { parts });

@@ -17,15 +17,15 @@ interface Scene {
   readonly log: MessageLog;
   readonly telemetry: RecordingTelemetry;
   readonly queue: MessageQueueManager;
-  readonly open: (producerId: string) => MessageQueueManager;
+  readonly open: (producerId: string, on?: MessageLog) => MessageQueueManager;
 }
 
 function scene(options: { readonly entriesMax?: number; readonly leaseMs?: number } = {}): Scene {
   const log = openMemoryMessages({ clock: systemClock, entriesUnreadMax: options.entriesMax ?? 200_000 });
   const telemetry = recordingTelemetry();
-  const open = (producerId: string): MessageQueueManager =>
+  const open = (producerId: string, on: MessageLog = log): MessageQueueManager =>
     new MessageQueueManager({
-      log,
+      log: on,
       producerId,
       clock: systemClock,
       random: systemRandom,
@@ -144,6 +144,46 @@ describe("MessageQueueManager", () => {
     assert.equal(taken.deliveries.length, 48);
     assert.ok(taken.deliveries.every(({ deliveries }) => deliveries === 1));
     assert.equal((group?.pending ?? 0) + (group?.waiting[3] ?? 0), 48);
+  });
+
+  test("what is on its way to a consumer that is stopped goes back as well", async () => {
+    const { log, open } = scene();
+    let [isAsked, answer] = [false, (): void => undefined];
+    const answered = new Promise<void>((resolve) => (answer = resolve));
+    const slow: MessageLog = {
+      streams: log.streams,
+      publish: (messages) => log.publish(messages),
+      createGroup: (stream, group, start) => log.createGroup(stream, group, start),
+      extend: (deliveries, leaseMs) => log.extend(deliveries, leaseMs),
+      settle: (delivery, settlement) => log.settle(delivery, settlement),
+      bury: (delivery, letter) => log.bury(delivery, letter),
+      groups: (stream) => log.groups(stream),
+      rewind: (stream, group, publishedUs) => log.rewind(stream, group, publishedUs),
+      read: (stream, priority, afterOff, max) => log.read(stream, priority, afterOff, max),
+      trim: (stream) => log.trim(stream),
+      close: () => log.close(),
+      async take(stream, group, member, options) {
+        const taken = await log.take(stream, group, member, options);
+        isAsked = true;
+        await answered;
+        return taken;
+      },
+    };
+    const publisher = open("publisher");
+    for (let index = 0; index < 10; index++) await publisher.publishAttackEvent(attack(`${index}`));
+    const queue = open("queue", slow);
+    const consumer = queue.startConsumer({
+      stream: StreamName.attacks,
+      group: "group:late",
+      prefetch: 16,
+      handle: () => assert.fail("it was stopped"),
+    });
+    await until(() => isAsked);
+    const stopped = queue.stopConsumer(consumer);
+    answer();
+    await stopped;
+    const { deliveries } = await log.take(StreamName.attacks, "group:late", "next", { max: 64, leaseMs: 1000 });
+    assert.deepEqual([deliveries.length, new Set(deliveries.map((delivery) => delivery.deliveries))], [10, new Set([1])]);
   });
 
   test("a handler that takes longer than its lease keeps its message; one whose lease is gone is told", async () => {

@@ -76,6 +76,8 @@ export class Subscription<Stream extends StreamName> {
   async close(): Promise<void> {
     if (this.#closed.signal.aborted) return;
     this.#closed.abort(new Error("the subscription is closed"));
+    // What is on its way is leased to us already.
+    await this.#fetching;
     const unbegun = this.#ready;
     this.#ready = [];
     await Promise.allSettled(unbegun.map((held) => held.release()));

@@ -11,6 +11,7 @@ import { assertSame, ofSameBus } from "./append_call.ts";
 import { type BusPlace, parts } from "./bus_place.ts";
 import { placeOf } from "./entry.ts";
 import { decodeSlot, type GroupSlot } from "./group_slots.ts";
+import { comparePosition } from "./history.ts";
 import type { Argument, Call } from "./link.ts";
 import { bytesOf, listOf, numberOf, type Reply, textOf } from "./replies.ts";
 import { scripts } from "./scripts.ts";
@@ -96,15 +97,10 @@ export class RedisControl implements BusControl {
 
   /** Whether the log still has what the groups have committed: who stands in another history has not seen the entries of this one. */
   async #areHere(part: number, places: readonly (GroupSlot | undefined)[]): Promise<boolean> {
-    const { servers, keys } = this.#place;
-    const state = keys.partitionState(part);
+    const { generation } = this.#place;
     const known = places.filter((place) => place !== undefined);
-    const calls = known.map(({ off }): Call => ({ script: scripts.place, keys: [state, keys.log(part)], args: [String(off)] }));
-    const replies = known.length === 0 ? [] : await servers.read(state, calls);
-    return known.every(({ off, hash }, index) => {
-      const [, lowOff, , lowHash, , entryHash] = listOf(replies[index]);
-      return bytesOf(off === numberOf(lowOff) ? lowHash : entryHash).equals(hash);
-    });
+    const found = await Promise.all(known.map((slot) => comparePosition(this.#place, { ...slot, generation, part })));
+    return found.every((one) => one === "same");
   }
 
   /** False if a group has come or gone back meanwhile: the next trim sees it. */

@@ -126,7 +126,10 @@ function findingCells(seed: number, when: string, found: Finding): string[] {
     when,
     found.shippersDone ? "yes" : "no",
     engineStopped === 0 ? "no" : `${engineStopped}: ${engineCodes.join(", ")}`,
-    statusStopped.length === 0 && statusPaused === null ? "nothing" : `stopped ${statusStopped.join(", ")} ${statusPaused ?? ""}`.trim(),
+    [
+      ...(statusPaused === null ? [] : [`paused ${statusPaused}`]),
+      ...(statusStopped.length === 0 ? [] : [`stopped ${statusStopped.join(", ")}`]),
+    ].join(", ") || "nothing",
     found.reconcileFound ? "yes" : "nothing",
     String(found.auditExit),
     found.balanced ? "balanced" : "not balanced",
