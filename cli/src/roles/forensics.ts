@@ -17,7 +17,7 @@ const leaseMs = 10_000;
 export const forensicsRole: Role = async (context) => {
   const { begin, clock, random, telemetry, lifetime } = context;
   const { config } = begin;
-  const log = await openMessageLog(context, () => openRolePool(context, roleConnections(config).forensics));
+  const log = await openMessageLog(context, openRolePool(context, roleConnections(config).forensics));
   const queue = new MessageQueueManager({ log, producerId: begin.name, clock, random, telemetry, leaseMs });
   await queue.createGroup(StreamName.attacks, forensicsGroup, "beginning");
   const stopping = new AbortController();

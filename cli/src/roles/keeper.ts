@@ -7,7 +7,7 @@
 import { daySizes, dropDay, ensurePartitions, type Pool } from "ransomeye-db";
 import { type DiskFacts, diskFacts, sleep } from "ransomeye-kernel";
 import { relayOutbox } from "ransomeye-engine";
-import { type BusControl, type MessageLog, openPostgresControl } from "ransomeye-pipeline";
+import { type BusControl, logHere, type MessageLog, openMessageArchive, openPostgresControl, StreamName } from "ransomeye-pipeline";
 import { busPaused, busResumed, keeperFailed, retentionHeld } from "../events.ts";
 import { roleConnections } from "../supervisor/connection_budget.ts";
 import { openMessageLog } from "./log_place.ts";
@@ -23,6 +23,8 @@ const relayMs = 250;
 /** Of a log that lies elsewhere. */
 const mirrorMs = 250;
 const trimMs = 2000;
+/** How long a publisher may have to wait for room in the servers' memory. */
+const streamsMs = 250;
 
 /** The keeper's process. */
 export const keeperRole: Role = async (context) => {
@@ -41,7 +43,7 @@ export const keeperRole: Role = async (context) => {
       await here.pause(reason);
     },
   };
-  const messages = await openMessageLog(context, () => pool);
+  const messages = await openMessageLog(context, pool);
   const log = elsewhere === undefined ? undefined : new LogKeeper(context, pool, elsewhere, control);
 
   const tasks: readonly (readonly [name: string, everyMs: number, work: () => Promise<void>])[] = [
@@ -49,8 +51,9 @@ export const keeperRole: Role = async (context) => {
     ["retention", retentionMs, () => retain(context, pool)],
     ["partitions", partitionsMs, async () => void (await ensurePartitions({ pool, clock, telemetry }))],
     ["outbox", relayMs, async () => void (await relayOutbox({ pool, log: messages }))],
-    // On servers other publishers wait at a stream's bound for this; the database's publish makes room itself.
-    ["streams", log === undefined ? retentionMs : trimMs, () => trimStreams(messages)],
+    // On servers publishers wait at a stream's bound for this; the database's publish makes room itself.
+    ["streams", log === undefined ? retentionMs : streamsMs, () => trimStreams(messages)],
+    ...(log === undefined ? [["dead letters", retentionMs, () => forgetDeadLetters(context, pool)] as const] : []),
     ...(log === undefined
       ? []
       : [
@@ -74,6 +77,8 @@ export const keeperRole: Role = async (context) => {
   });
 };
 
+const all = Number.MAX_SAFE_INTEGER;
+
 /** Reason under which the keeper pauses; another's reason is left alone. */
 const diskReason = "disk_floor";
 
@@ -95,6 +100,14 @@ async function watchDisk({ begin, dataDir, telemetry }: RoleContext, pool: Pool,
 
 async function trimStreams(messages: MessageLog): Promise<void> {
   for (const stream of messages.streams) await messages.trim(stream);
+}
+
+/** Dead letters that their stream has let go are kept as long as events. */
+async function forgetDeadLetters({ begin, clock, telemetry }: RoleContext, pool: Pool): Promise<void> {
+  const keptUs = clock.nowUs() - begin.config.retention.daysMax * 24 * 3600 * 1_000_000;
+  const lows = [all, all, all, all] as const;
+  const archive = openMessageArchive({ pool: async () => pool, telemetry });
+  await archive.forget({ log: logHere, stream: StreamName.deadLetter }, { lows, beforeUs: keptUs, keptUs });
 }
 
 async function retain({ begin, clock, telemetry }: RoleContext, pool: Pool): Promise<void> {

@@ -6,7 +6,6 @@
 import type { Pool } from "ransomeye-db";
 import {
   type BusControl,
-  entriesLeftForOthers,
   type FrameAppender,
   type FrameReader,
   type Groups,
@@ -15,6 +14,7 @@ import {
   openPostgresConsumer,
   openPostgresControl,
   openPostgresMessages,
+  openMessageArchive,
   openRedisAppender,
   openRedisConsumer,
   openRedisControl,
@@ -24,6 +24,8 @@ import {
 } from "ransomeye-pipeline";
 import type { BusServers } from "../supervisor/bus_file.ts";
 import type { RoleContext } from "./role_process.ts";
+
+const dayMs = 24 * 3600 * 1000;
 
 /** What the configuration says of the log's servers, as the bus wants it. */
 export function busOptions({
@@ -72,14 +74,16 @@ export async function openEngineLog(context: RoleContext, pool: Pool): Promise<E
 }
 
 /**
- * The message streams, where the log lies. On servers the keeper trims for all, and leaves room for what others publish.
- * @param pool asked for only where that is our database
+ * The message streams, where the log lies. On servers the keeper copies them into the database and trims for all (R-26).
+ * @param pool for streams in our database, and for who reads further back than servers' memory goes
  */
-export async function openMessageLog(context: RoleContext, pool: () => Pool): Promise<MessageLog> {
+export async function openMessageLog(context: RoleContext, pool: Pool): Promise<MessageLog> {
   const redis = redisLog(context);
-  if (redis === undefined) return openPostgresMessages({ pool: pool(), telemetry: context.telemetry });
-  const keeps = context.begin.role === "keeper" ? { trims: true, entriesMax: entriesLeftForOthers() } : {};
-  const log = await openRedisMessages({ ...redis, ...keeps });
+  const { begin, telemetry } = context;
+  if (redis === undefined) return openPostgresMessages({ pool, telemetry });
+  const archive = openMessageArchive({ pool: async () => pool, telemetry });
+  const keeps = begin.role === "keeper" ? { trims: true, archives: { keptMs: begin.config.retention.daysMax * dayMs } } : {};
+  const log = await openRedisMessages({ ...redis, ...keeps, archive });
   context.lifetime.defer("messages", () => log.close());
   return log;
 }

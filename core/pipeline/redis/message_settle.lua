@@ -1,6 +1,7 @@
 -- Ends deliveries of one group, each if it is still the current one.
 -- KEYS  1 the group · 2 what is out · 3 … 6 due, of priorities 1 to 4
--- ARGV  six for each: priority, off, token, 'done', 'retry' or 'release', reason, delay in milliseconds
+-- ARGV  six for each: priority, off, token, 'done', 'missing', 'retry' or 'release', reason, delay in milliseconds
+-- Missing is what the archive did not have: it ends, and is counted.
 -- Gives 'settled' or 'fenced' for each.
 local places, answer, now = {}, {}, clock_us()
 for a = 1, #ARGV, 6 do places[#places + 1] = ARGV[a] .. ':' .. ARGV[a + 1] end
@@ -14,7 +15,8 @@ for at, place in ipairs(places) do
     answer[at] = 'fenced'
   else
     answer[at] = 'settled'
-    if kind == 'done' then
+    if kind == 'done' or kind == 'missing' then
+      if kind == 'missing' then redis.call('HINCRBY', KEYS[1], 'missing', 1) end
       standing[place] = nil
       drop_out(priority, off)
     else

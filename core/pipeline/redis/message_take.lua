@@ -1,8 +1,9 @@
 -- Hands out what is due, as nextStep of the machine says.
 -- KEYS  1 ends · 2 groups · 3 the group · 4 what is out · 5 … 8 due, of priorities 1 to 4 · 9 … 12 logs
--- ARGV  1 group's name · 2 member · 3 most deliveries · 4 lease in microseconds
+-- ARGV  1 group's name · 2 member · 3 most deliveries · 4 lease in microseconds · 5 '1' if the caller can read the archive
 -- Gives {microseconds until something is due or '', {{priority, from_off, to_off} …} of what is missing,
---        {{priority, off, token, deliveries, '1' if it is to be buried, failures, JSON} …}}.
+--        {{priority, off, token, deliveries, '1' if it is to be buried, failures, JSON or '' where it is to be had from the archive} …},
+--        the archive's id of this log or ''}; or {'archived'}, with nothing handed out, where the caller cannot go on without the archive.
 local ends, group, out_key = KEYS[1], KEYS[3], KEYS[4]
 local due_keys = { KEYS[5], KEYS[6], KEYS[7], KEYS[8] }
 -- A full server allows this write, and after it the others: whoever consumes makes room.
@@ -14,14 +15,15 @@ local place = fields(group, { 'place1', 'place2', 'place3', 'place4', 'turn', 't
 local turn, token = place[5], place[6]
 local low = fields(ends, { 'low1', 'low2', 'low3', 'low4' })
 local tail = fields(ends, { 'tail1', 'tail2', 'tail3', 'tail4' })
-local missing, deliveries = {}, {}
+local archived = fields(ends, { 'archived1', 'archived2', 'archived3', 'archived4' })
+local missing, missed, deliveries, in_archive = {}, 0, {}, false
 local due_text = text(now + lease_us)
 -- How what is handed out for the first time is kept, behind its token.
 local first_tail = ' ' .. due_text .. ' 0 ' .. #member .. ' ' .. member
 
 local function note_missing(priority, from_off, to_off)
   missing[#missing + 1] = { text(priority), text(from_off), text(to_off) }
-  redis.call('HINCRBY', group, 'missing', text(to_off - from_off + 1))
+  missed = missed + to_off - from_off + 1
 end
 
 -- What has been out before and is due, in pages; what is written is written at the end, so that pages follow one another.
@@ -82,6 +84,7 @@ local function step(priority)
   turn, token = (turn + 1) % 64, token_after(token, now)
   local token_text = text(token)
   local json = entry_json(priority, off, ahead)
+  if not json and tonumber(off) > low[priority] and tonumber(off) <= archived[priority] then json, in_archive = '', true end
   if not json then
     drop_out(priority, off)
     note_missing(priority, tonumber(off), tonumber(off))
@@ -107,7 +110,9 @@ while #deliveries < most do
   if not stepped then break end
 end
 
+if in_archive and ARGV[5] ~= '1' then return { 'archived' } end
 write_outs(out_key, due_keys)
+if missed > 0 then redis.call('HINCRBY', group, 'missing', text(missed)) end
 redis.call('HSET', group, 'place1', text(place[1]), 'place2', text(place[2]), 'place3', text(place[3]), 'place4', text(place[4]), 'turn', text(turn),
   'token', text(token), 'seen', text(now))
 
@@ -119,4 +124,4 @@ for priority = 1, 4 do
     if next_due == '' or left < tonumber(next_due) then next_due = text(left) end
   end
 end
-return { next_due, missing, deliveries }
+return { next_due, missing, deliveries, in_archive and redis.call('HGET', ends, 'log') or '' }

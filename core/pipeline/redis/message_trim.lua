@@ -1,11 +1,19 @@
--- Removes the oldest of what every living group has settled, the least urgent first, as far as the stream is beyond its bounds.
+-- Removes the oldest of what every living group has settled, the least urgent first, as far as the stream is beyond its bounds; then takes out of the hot part
+-- what the archive has, as far as that is beyond its own. A stream with an archive loses nothing that is not there.
 -- KEYS  1 ends · 2 ids · 3 groups · 4 … 7 logs of priorities 1 to 4 · then two for each group: the group, what is out
--- ARGV  1 most entries that are left · 2 kept in milliseconds · 3 dead after milliseconds · 4 most to remove
--- Gives {removed}, or {'again'} where another set of groups exists than the caller has named.
+-- ARGV  1 most entries that are left · 2 most that are left in the hot part · 3 kept in milliseconds · 4 dead after milliseconds · 5 most to take out of the hot
+--       part · 6 … 9 for each priority the offset up to which the archive's entries have been kept for long enough
+-- Gives {removed from the stream, taken out of the hot part}, or {'again'} where another set of groups exists than the caller has named.
 if redis.call('SCARD', KEYS[3]) ~= (#KEYS - 7) / 2 then return { 'again' } end
-local ends, now = KEYS[1], clock_us()
-local entries_left, keep_us, dead_us, most = tonumber(ARGV[1]), tonumber(ARGV[2]) * 1000, tonumber(ARGV[3]) * 1000, tonumber(ARGV[4])
-local living = {}
+local ends, now, logs = KEYS[1], clock_us(), { KEYS[4], KEYS[5], KEYS[6], KEYS[7] }
+local entries_left, hot_left, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[5])
+local keep_us, dead_us = tonumber(ARGV[3]) * 1000, tonumber(ARGV[4]) * 1000
+local tail = fields(ends, { 'tail1', 'tail2', 'tail3', 'tail4' })
+local low = fields(ends, { 'low1', 'low2', 'low3', 'low4' })
+local has_archive = redis.call('HEXISTS', ends, 'log') == 1
+local archived = has_archive and fields(ends, { 'archived1', 'archived2', 'archived3', 'archived4' }) or tail
+local living, total, removed, out = {}, 0, 0, 0
+for priority = 1, 4 do total = total + tail[priority] - low[priority] end
 for k = 8, #KEYS, 2 do
   if now - field(KEYS[k], 'seen') > dead_us then
     redis.call('HDEL', KEYS[k], 'quarantined')
@@ -14,9 +22,24 @@ for k = 8, #KEYS, 2 do
     living[#living + 1] = k
   end
 end
-local removed = 0
-for priority = 1, 4 do
-  local settled = field(ends, 'tail' .. priority)
+
+local function offset(entry) return tonumber(string.match(entry[1], '^%d+')) end
+
+local function oldest(priority, up_to, entries) return redis.call('XRANGE', logs[priority], '-', text(up_to) .. '-0', 'COUNT', entries) end
+
+-- Takes the oldest entries of a priority out of the hot part.
+local function take_out(priority, entries)
+  if #entries == 0 then return end
+  local ids = {}
+  for at, entry in ipairs(entries) do ids[at] = entry[2][4] end
+  redis.call('XTRIM', logs[priority], 'MINID', text(offset(entries[#entries]) + 1) .. '-0')
+  call_with('SREM', KEYS[2], ids)
+  out = out + #entries
+end
+
+-- Up to where nobody living, nor the archive, has yet to read.
+local function settled_of(priority)
+  local settled = math.min(tail[priority], archived[priority])
   for _, k in ipairs(living) do
     settled = math.min(settled, field(KEYS[k], 'place' .. priority))
     for _, place in ipairs(redis.call('HKEYS', KEYS[k + 1])) do
@@ -24,25 +47,59 @@ for priority = 1, 4 do
       if tonumber(of) == priority then settled = math.min(settled, tonumber(off) - 1) end
     end
   end
-  local low, count = field(ends, 'low' .. priority), field(ends, 'count')
-  local up_to, ids, gone = low, {}, 0
+  return settled
+end
+
+for priority = 1, 4 do
+  local settled, up_to = settled_of(priority), low[priority]
   -- One is looked at first: mostly nothing goes, and all of them at once are megabytes.
-  local function oldest(entries) return redis.call('XRANGE', KEYS[3 + priority], '-', text(settled) .. '-0', 'COUNT', entries) end
-  local first = oldest(1)[1]
-  local some_go = first and (now - tonumber(first[2][2]) > keep_us or count > entries_left)
-  for _, entry in ipairs(some_go and oldest(math.max(1, most - removed)) or {}) do
-    if removed + gone >= most then break end
-    if now - tonumber(entry[2][2]) <= keep_us and count - gone <= entries_left then break end
-    up_to = tonumber(string.match(entry[1], '^%d+'))
-    ids[#ids + 1] = entry[2][4]
-    gone = gone + 1
+  local first = oldest(priority, tail[priority], 1)[1]
+  local cold = first and offset(first) - 1 or tail[priority]
+  if cold > up_to then
+    -- Of what is not in the hot part, how old it is only the archive knows.
+    local beyond = math.max(up_to + math.max(0, total - entries_left), tonumber(ARGV[5 + priority]))
+    up_to = math.max(up_to, math.min(settled, cold, beyond))
+    total = total - (up_to - low[priority])
   end
-  if gone > 0 then
-    redis.call('XTRIM', KEYS[3 + priority], 'MINID', text(up_to + 1) .. '-0')
-    for _, id in ipairs(ids) do redis.call('SREM', KEYS[2], id) end
+  if first and up_to >= cold and (now - tonumber(first[2][2]) > keep_us or total > entries_left) and most > out then
+    local going = {}
+    for _, entry in ipairs(oldest(priority, settled, most - out)) do
+      if now - tonumber(entry[2][2]) <= keep_us and total <= entries_left then break end
+      total = total - (offset(entry) - up_to)
+      up_to = offset(entry)
+      going[#going + 1] = entry
+    end
+    take_out(priority, going)
+  end
+  if up_to > low[priority] then
     redis.call('HSET', ends, 'low' .. priority, text(up_to))
-    redis.call('HINCRBY', ends, 'count', text(-gone))
-    removed = removed + gone
+    removed = removed + up_to - low[priority]
   end
 end
-return { text(removed) }
+
+-- Out of the hot part goes what was published first, whatever its priority: what was published last can still be told from a repetition.
+local page_max = 32
+local function time_of(entry) return entry and tonumber(entry[2][2]) or math.huge end
+local hot, first = has_archive and hot_entries(logs) or 0, {}
+for priority = 1, 4 do first[priority] = hot > hot_left and oldest(priority, archived[priority], 1)[1] or nil end
+while out < most and hot > hot_left do
+  local eldest, others = 0, math.huge
+  for priority = 1, 4 do
+    local time = time_of(first[priority])
+    if time < time_of(first[eldest]) then
+      eldest, others = priority, time_of(first[eldest])
+    else
+      others = math.min(others, time)
+    end
+  end
+  if eldest == 0 then break end
+  local going = {}
+  for _, entry in ipairs(oldest(eldest, archived[eldest], math.min(page_max, most - out, hot - hot_left))) do
+    if time_of(entry) > others then break end
+    going[#going + 1] = entry
+  end
+  take_out(eldest, going)
+  hot = hot - #going
+  first[eldest] = oldest(eldest, archived[eldest], 1)[1]
+end
+return { text(removed), text(out) }

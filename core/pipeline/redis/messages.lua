@@ -1,6 +1,7 @@
 -- Prelude of the scripts of message streams. Mirrors messages/delivery_machine.ts.
--- A stream has one hash `ends` (tail1 … tail4, low1 … low4, count), one set of message ids, and for each priority a log of entries `N-0` with fields
---   t published time, i message id, j the message as JSON.
+-- A stream has one hash `ends` (tail1 … tail4, low1 … low4; archived1 … archived4 and log where it has an archive), one set of message ids, and for each priority a
+--   log of entries `N-0` with fields t published time, i message id, j the message as JSON. Ids and logs are its hot part: entries up to archivedN may have
+--   gone from there and are in the archive; those up to lowN are the stream's no more.
 -- A group has one hash (turn, token, place1 … place4, missing, seen, quarantined), one hash of what is out, by "<priority>:<off>", and for each
 --   priority a sorted set of the same by when it is due (offsets in sixteen digits, so that equal times go by offset).
 -- What is out is "deliveries token due_us burial member_bytes " and then member and failures; a failure is "at_us member_bytes reason_bytes " and then both.
@@ -41,13 +42,22 @@ local function fields(key, names)
   return values
 end
 
--- Adds messages {priority, id, JSON} to a stream, each unless it is there already; logs are by priority. Gives for each the offset, 'duplicate' or 'full'.
-local function add(ends, ids, logs, entries_max, messages)
+-- Entries in the hot part, all priorities together.
+local function hot_entries(logs)
+  local sum = 0
+  for priority = 1, 4 do sum = sum + redis.call('XLEN', logs[priority]) end
+  return sum
+end
+
+-- Adds messages {priority, id, JSON} to a stream, each unless its hot part has it; logs are by priority. Gives for each the offset, 'duplicate' or 'full'.
+local function add(ends, ids, logs, hot_max, entries_max, messages)
   local named = {}
   for at, message in ipairs(messages) do named[at] = message[2] end
   local known, added, answer = redis.call('SMISMEMBER', ids, unpack(named)), {}, {}
-  local state, now = fields(ends, { 'tail1', 'tail2', 'tail3', 'tail4', 'time1', 'time2', 'time3', 'time4', 'count' }), clock_us()
-  local left = entries_max - state[9]
+  local state = fields(ends, { 'tail1', 'tail2', 'tail3', 'tail4', 'time1', 'time2', 'time3', 'time4', 'low1', 'low2', 'low3', 'low4' })
+  local now, left = clock_us(), entries_max
+  for priority = 1, 4 do left = left - state[priority] + state[8 + priority] end
+  left = math.min(left, hot_max - hot_entries(logs))
   for at, message in ipairs(messages) do
     local priority, id = tonumber(message[1]), message[2]
     if known[at] == 1 or added[id] then
@@ -64,7 +74,7 @@ local function add(ends, ids, logs, entries_max, messages)
   end
   if #added == 0 then return answer end
   redis.call('SADD', ids, unpack(added))
-  local changed = { 'count', text(entries_max - left) }
+  local changed = {}
   for priority = 1, 4 do
     for _, pair in ipairs({ { 'tail', state[priority] }, { 'time', state[4 + priority] } }) do
       changed[#changed + 1] = pair[1] .. priority

@@ -128,6 +128,30 @@ export const messagesMissing: EventDefinition<{
   },
 });
 
+export const messagesArchived: EventDefinition<{ stream: string; messages: number }> = defineEvent({
+  name: "messages_archived",
+  level: "debug",
+  help: "Messages were copied from the servers into the archive: they may leave the servers' memory.",
+  counter: {
+    name: "ransomeye_messages_archived_total",
+    help: "Messages that were copied into the archive.",
+    labels: ["stream"],
+    by: "messages",
+  },
+});
+
+export const messagesReplaced: EventDefinition<{ stream: string; priority: number; messages: number }> = defineEvent({
+  name: "messages_replaced",
+  level: "error",
+  help: "The servers have lost messages that the archive held, and given their places to others: what was archived of them has been replaced.",
+  counter: {
+    name: "ransomeye_messages_replaced_total",
+    help: "Archived messages that the servers had lost and whose places they gave to others.",
+    labels: ["stream"],
+    by: "messages",
+  },
+});
+
 export const feedMissed: EventDefinition<{ stream: string; messages: number }> = defineEvent({
   name: "feed_missed",
   level: "debug",

@@ -74,12 +74,14 @@ export type {
 } from "./messages/payloads.ts";
 export type { Delivery, GroupStatus, MessageLog, PublishOutcome, Taken } from "./messages/port.ts";
 export type { Ending, MessageOf, Received } from "./messages/received.ts";
-export { entriesLeftForOthers, type MessageLogOptions } from "./messages/settings.ts";
+export type { MessageLogOptions } from "./messages/settings.ts";
 export { uuidV5 } from "./messages/uuid_v5.ts";
 export type { MemoryBusOptions } from "./memory/log.ts";
 export { logLostReason } from "./redis_streams/history.ts";
 export type { NotedHead } from "./noted_head.ts";
 export { archiveFrames, noteEnds, noteHeads } from "./postgres/archive.ts";
+export type { ArchivedStream, ArchiveEntry, ArchivePlace, Forgettable, MessageArchive } from "./messages/archive.ts";
+export { logHere, openMessageArchive, type PostgresArchiveOptions } from "./postgres/message_archive.ts";
 export { openPostgresMessages, type PostgresMessagesOptions } from "./postgres/messages.ts";
 export { openPostgresAppender, type PostgresAppenderOptions } from "./postgres/appender.ts";
 export {

@@ -57,15 +57,24 @@ function settlementOf(how: string): Settlement {
   return { kind: how === "release" ? "release" : "done" };
 }
 
-/** Plays random histories on the adapter and on the machine. `fresh` gives empty streams with a bound of 24 entries. */
+export interface HistoryBounds {
+  /** Entries that a stream keeps, and for groups that have yet to settle them. */
+  readonly entriesMax: number;
+  readonly entriesUnreadMax: number;
+  /** Messages are published again only while so many others have been since. */
+  readonly repeatsWithin: number;
+}
+
+/** Plays random histories on the adapter and on the machine. `fresh` gives empty streams with these bounds. */
 export async function playMessageHistories(
   fresh: () => Promise<{ readonly log: MessageLog; readonly close: () => Promise<void> }>,
+  { entriesMax, entriesUnreadMax, repeatsWithin }: HistoryBounds = { entriesMax: 24, entriesUnreadMax: 24, repeatsWithin: 1000 },
 ): Promise<void> {
   const seen = new Set<string>();
   await fc.assert(
     fc.asyncProperty(fc.array(move, { minLength: 10, maxLength: 60, size: "max" }), async (moves) => {
       const clock = new ManualClock();
-      const model = openMemoryMessages({ clock, entriesMax: 24, entriesUnreadMax: 24 });
+      const model = openMemoryMessages({ clock, entriesMax, entriesUnreadMax });
       const { log: real, close } = await fresh();
       const sent: Message[] = [];
       const out: Pair[] = [];
@@ -84,7 +93,7 @@ export async function playMessageHistories(
             assert.deepEqual(answered, said);
             for (const { kind } of said) seen.add(kind);
           } else if (step.kind === "repeat") {
-            const message = sent[step.pick % Math.max(1, sent.length)];
+            const message = sent.at(-1 - (step.pick % Math.max(1, Math.min(sent.length, repeatsWithin))));
             if (message === undefined) continue;
             const [said, answered] = await both((log) => log.publish([message]));
             assert.deepEqual(answered, said);

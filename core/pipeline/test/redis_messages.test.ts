@@ -16,7 +16,7 @@ describe("one server", () => {
   messageContract("redis", (options = {}) => openRedisMessages((server as TestRedis).url, options));
 
   test("BUS-7 a poison message among 100,000 on a server", async () => {
-    const { log, close } = await openRedisMessages((server as TestRedis).url, { entriesUnreadMax: 200_000 });
+    const { log, close } = await openRedisMessages((server as TestRedis).url, { entriesHotMax: 200_000 });
     await poisonAmongMany(log);
     await close();
   });

@@ -7,6 +7,8 @@
 export interface MessageLogOptions {
   /** Entries of a stream, all priorities together, that are kept after every group has settled them (BUS-5). */
   readonly entriesMax: number;
+  /** Of them that lie in a server's memory, on adapters that have an archive elsewhere; without it publishers are told here that the stream is full. */
+  readonly entriesHotMax: number;
   /** Entries that are kept for groups that have yet to settle them; beyond it publishers are told that the stream is full (R-26). At least `entriesMax`. */
   readonly entriesUnreadMax: number;
   /** How long entries are kept that every group has settled. */
@@ -25,12 +27,15 @@ export function entriesAfterTrim(entriesMax: number): number {
   return entriesMax - Math.max(1, Math.ceil(entriesMax / 100));
 }
 
-/** What whoever trims for others leaves: room for what they publish until it comes again. */
-export const entriesLeftForOthers = (): number => entriesAfterTrim(messageLogDefaults.entriesMax);
+/** What is left in a server's memory where the archive has the rest: room for what is published until somebody looks again. */
+export function entriesLeftHot(entriesHotMax: number): number {
+  return Math.floor(entriesHotMax * 0.8);
+}
 
 export const messageLogDefaults: MessageLogOptions = {
   entriesMax: 100_000,
-  entriesUnreadMax: 100_000,
+  entriesHotMax: 100_000,
+  entriesUnreadMax: 10_000_000,
   keepMsMax: 7 * 24 * 3600 * 1000,
   groupDeadMs: 7 * 24 * 3600 * 1000,
 };

@@ -33,12 +33,9 @@ export interface PostgresMessagesOptions extends Partial<MessageLogOptions> {
   readonly telemetry: Telemetry;
 }
 
-/** The database is the archive: a group that is away for long stalls nobody. */
-const unreadMaxDefault = 10_000_000;
-
-/** Message streams in the database. */
+/** Message streams in the database, which is their archive too: a group that is away for long stalls nobody. */
 export function openPostgresMessages(options: PostgresMessagesOptions): MessageLog {
-  return new PostgresMessages({ ...messageLogDefaults, entriesUnreadMax: unreadMaxDefault, ...options });
+  return new PostgresMessages({ ...messageLogDefaults, ...options });
 }
 
 interface TakenRow {

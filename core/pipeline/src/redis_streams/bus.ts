@@ -12,6 +12,8 @@ import { type BusPlace, findBus } from "./bus_place.ts";
 import { RedisControl } from "./control.ts";
 import type { MessageLog } from "../messages/port.ts";
 import { messageLogDefaults } from "../messages/settings.ts";
+import { Archiver } from "./archiver.ts";
+import { MessageKeys } from "./message_keys.ts";
 import { RedisGroups } from "./groups.ts";
 import { RedisMessages, type RedisMessagesOptions } from "./messages.ts";
 import { LogMirror } from "./mirror.ts";
@@ -81,15 +83,26 @@ export async function openRedisBus(options: RedisBusOptions): Promise<Bus> {
   };
 }
 
+export interface RedisMessageLogOptions extends RedisBusOptions, Partial<RedisMessagesOptions> {
+  /** Only the keeper: copies what is published into the archive, before anything is trimmed. */
+  readonly archives?: {
+    /** How long dead letters stay there. */
+    readonly keptMs: number;
+  };
+}
+
 /** Message streams on the same servers; they need no preparation. @throws BusError BUS_NOT_DURABLE, BUS_FORBIDDEN, BUS_UNAVAILABLE */
-export async function openRedisMessages(options: RedisBusOptions & Partial<RedisMessagesOptions>): Promise<MessageLog> {
+export async function openRedisMessages(options: RedisMessageLogOptions): Promise<MessageLog> {
   const servers = await connect(options);
-  const messages = new RedisMessages(servers, options.prefix ?? prefixDefault, {
-    ...messageLogDefaults,
-    // Of the roles that have users of their own the keeper alone may, and says so.
-    trims: options.login === undefined,
-    ...options,
-  });
+  const keys = new MessageKeys(options.prefix ?? prefixDefault);
+  const { archive, archives, clock, telemetry } = options;
+  // Of the roles that have users of their own the keeper alone may, and says so.
+  const how = { ...messageLogDefaults, trims: options.login === undefined, ...options };
+  const archiver =
+    archive === undefined || archives === undefined
+      ? undefined
+      : new Archiver(servers, keys, { archive, ...archives, keepMsMax: how.keepMsMax, clock, telemetry });
+  const messages = new RedisMessages(servers, keys, how, archiver);
   return Object.assign(messages, { close: async () => servers.close() });
 }
 

@@ -18,11 +18,15 @@ import type {
   TakeOptions,
 } from "../messages/port.ts";
 import { Gathering } from "../messages/gathering.ts";
-import { entriesAfterTrim, publishBound, type MessageLogOptions } from "../messages/settings.ts";
+import { entriesAfterTrim, entriesLeftHot, publishBound, type MessageLogOptions } from "../messages/settings.ts";
+import type { MessageArchive } from "../messages/archive.ts";
+import type { ByPriority } from "../messages/delivery_machine.ts";
 import { BusError } from "../errors.ts";
 import type { Argument, Call } from "./link.ts";
-import { MessageKeys } from "./message_keys.ts";
-import { decodeStored, decodeTaken } from "./message_replies.ts";
+import type { MessageKeys } from "./message_keys.ts";
+import { decodeStored } from "./message_replies.ts";
+import { type Archiver, readArchiveState } from "./archiver.ts";
+import { takenOf } from "./cold_messages.ts";
 import { listOf, numberOf, type Reply, textOf, unexpected } from "./replies.ts";
 import { type Script, scripts } from "./scripts.ts";
 import type { Servers } from "./servers.ts";
@@ -34,11 +38,13 @@ const trimEntriesMax = 500;
 export interface RedisMessagesOptions extends MessageLogOptions {
   /** False for a user that may not trim (user_rights.ts): a stream at its bound is full until the keeper has trimmed it. */
   readonly trims: boolean;
+  /** Where a group reads that is behind what the servers hold. */
+  readonly archive?: MessageArchive | undefined;
 }
 
 interface Ended {
   readonly delivery: DeliveryRef;
-  readonly settlement: Settlement;
+  readonly settlement: Settlement | { readonly kind: "missing" };
 }
 
 export class RedisMessages implements MessageLog {
@@ -46,13 +52,16 @@ export class RedisMessages implements MessageLog {
   readonly #servers: Servers;
   readonly #keys: MessageKeys;
   readonly #o: RedisMessagesOptions;
+  readonly #archiver: Archiver | undefined;
   readonly #publishing = new Gathering<Message, PublishOutcome>((stream, messages) => this.#publish(stream as StreamName, messages));
   readonly #settling = new Gathering<Ended, SettleOutcome>((_group, ended) => this.#settle(ended));
 
-  constructor(servers: Servers, prefix: string, options: RedisMessagesOptions) {
+  /** @param archiver copies before anything is trimmed; the keeper's */
+  constructor(servers: Servers, keys: MessageKeys, options: RedisMessagesOptions, archiver?: Archiver) {
     this.#servers = servers;
-    this.#keys = new MessageKeys(prefix);
+    this.#keys = keys;
     this.#o = options;
+    this.#archiver = archiver;
   }
 
   publish(messages: readonly Message[]): Promise<PublishOutcome[]> {
@@ -65,8 +74,12 @@ export class RedisMessages implements MessageLog {
   }
 
   async take(stream: StreamName, group: string, member: string, { max, leaseMs }: TakeOptions): Promise<Taken> {
-    const args = [group, member, String(max), String(leaseMs * 1000)];
-    return decodeTaken(await this.#change(scripts.messageTake, this.#all(stream, group), args), stream, group);
+    const { archive } = this.#o;
+    const args = [group, member, String(max), String(leaseMs * 1000), archive === undefined ? "0" : "1"];
+    const reply = await this.#change(scripts.messageTake, this.#all(stream, group), args);
+    return takenOf(reply, { stream, group }, archive, async (refs, kind) => {
+      await this.#settle(refs.map((delivery) => ({ delivery, settlement: { kind } })));
+    });
   }
 
   async extend(refs: readonly DeliveryRef[], leaseMs: number): Promise<DeliveryRef[]> {
@@ -92,10 +105,10 @@ export class RedisMessages implements MessageLog {
       this.#keys.due(stream, group, priority),
       this.#keys.ends(dead),
       this.#keys.ids(dead),
-      this.#keys.log(dead, deadLetter.priority),
+      ...this.#keys.logs(dead),
     ];
     const letter = [String(deadLetter.priority), deadLetter.message_id, JSON.stringify(deadLetter)];
-    const args = [String(priority), String(off), String(token), ...letter, String(publishBound(this.#o))];
+    const args = [String(priority), String(off), String(token), ...letter, ...this.#bounds()];
     for (;;) {
       const said = await this.#change(scripts.messageBury, keys, args).catch(fullIfOutOfMemory);
       if (textOf(said) !== "full") return outcomeOf(said);
@@ -134,22 +147,38 @@ export class RedisMessages implements MessageLog {
   }
 
   async rewind(stream: StreamName, group: string, publishedUs: number): Promise<void> {
-    await this.#change(scripts.messageRewind, this.#all(stream, group), [group, String(publishedUs)]);
+    for (;;) {
+      const { places, archived } = await this.#seekArchive(stream, publishedUs);
+      const args = places.flatMap((place, index) => [place === null ? "" : String(place), String(archived[index])]);
+      const said = await this.#change(scripts.messageRewind, this.#all(stream, group), [group, String(publishedUs), ...args]);
+      if (textOf(said) !== "again") return;
+    }
   }
 
   async read(stream: StreamName, priority: MessagePriority, afterOff: number, max: number): Promise<StoredMessage[]> {
-    const call: Call = { command: ["XRANGE", this.#keys.log(stream, priority), `${afterOff + 1}-0`, "+", "COUNT", String(max)] };
-    return listOf((await this.#servers.read(this.#keys.place, [call]))[0]).map(decodeStored);
+    const range: Call = { command: ["XRANGE", this.#keys.log(stream, priority), `${afterOff + 1}-0`, "+", "COUNT", String(max)] };
+    const state: Call = { command: ["HMGET", this.#keys.ends(stream), "log", `archived${priority}`, `low${priority}`] };
+    const [page, known] = await this.#servers.read(this.#keys.place, [range, state]);
+    const hot = listOf(page).map(decodeStored);
+    const [log, archived, low] = listOf(known);
+    const { archive } = this.#o;
+    const upTo = Math.min((hot[0]?.off ?? Number.POSITIVE_INFINITY) - 1, orZero(archived ?? null));
+    // Of what the stream has let go the archive may hold some more for a while; dead letters it keeps.
+    const from = stream === streamNames.deadLetter ? afterOff : Math.max(afterOff, orZero(low ?? null));
+    if (archive === undefined || log === null || from >= upTo) return hot;
+    const cold = await archive.read({ log: textOf(log), stream }, priority, from, upTo, max);
+    return [...cold, ...hot].slice(0, max);
   }
 
   /** @throws BusError BUS_FORBIDDEN where this user may not: the server would notice in the middle of a script */
   async trim(stream: StreamName): Promise<number> {
     if (!this.#o.trims) throw new BusError("BUS_FORBIDDEN", "streams are trimmed by the keeper");
+    await this.#archiver?.keep(stream);
     let removed = 0;
     for (;;) {
       const step = await this.#trimStep(stream, this.#o.entriesMax);
-      removed += step;
-      if (step < trimEntriesMax) return removed;
+      removed += step.removed;
+      if (step.takenOut < trimEntriesMax) return removed;
     }
   }
 
@@ -181,7 +210,7 @@ export class RedisMessages implements MessageLog {
   async #publishOnce(stream: StreamName, messages: readonly Message[]): Promise<PublishOutcome[]> {
     const keys = [this.#keys.ends(stream), this.#keys.ids(stream), ...this.#keys.logs(stream)];
     const args = [
-      String(publishBound(this.#o)),
+      ...this.#bounds(),
       ...messages.flatMap((message) => [String(message.priority), message.message_id, JSON.stringify(message)]),
     ];
     const reply = await this.#change(scripts.messagePublish, keys, args).catch(fullIfOutOfMemory);
@@ -194,10 +223,32 @@ export class RedisMessages implements MessageLog {
 
   /** Trims a little more than is needed. False where nothing may go, or not by us. */
   async #makeRoom(stream: StreamName): Promise<boolean> {
-    return this.#o.trims && (await this.#trimStep(stream, entriesAfterTrim(this.#o.entriesMax))) > 0;
+    if (!this.#o.trims) return false;
+    await this.#archiver?.keep(stream);
+    const { removed, takenOut } = await this.#trimStep(stream, entriesAfterTrim(this.#o.entriesMax));
+    return removed + takenOut > 0;
   }
 
-  async #trimStep(stream: StreamName, entriesLeft: number): Promise<number> {
+  /** Most entries of the hot part, and of a stream. */
+  #bounds(): string[] {
+    return [String(this.#o.entriesHotMax), String(publishBound(this.#o))];
+  }
+
+  /** For each priority the place before a time, where the archive has it, and up to where the archive was asked. */
+  async #seekArchive(
+    stream: StreamName,
+    publishedUs: number,
+  ): Promise<{ places: ByPriority<number | null>; archived: ByPriority<number> }> {
+    const { archive } = this.#o;
+    const { log, archived } = await readArchiveState(this.#servers, this.#keys, stream);
+    if (archive === undefined || log === null) return { places: [null, null, null, null], archived: [0, 0, 0, 0] };
+    return { places: await archive.seek({ log, stream }, archived, publishedUs), archived };
+  }
+
+  /** Entries that are the stream's no more, and those that left the servers' memory. */
+  async #trimStep(stream: StreamName, entriesLeft: number): Promise<{ readonly removed: number; readonly takenOut: number }> {
+    const { entriesHotMax, keepMsMax, groupDeadMs } = this.#o;
+    const old = this.#archiver?.oldOf(stream) ?? [0, 0, 0, 0];
     for (;;) {
       const [names] = await this.#servers.read(this.#keys.place, [{ command: ["SMEMBERS", this.#keys.groups(stream)] }]);
       const groups = listOf(names).map(textOf);
@@ -208,9 +259,9 @@ export class RedisMessages implements MessageLog {
         ...this.#keys.logs(stream),
         ...groups.flatMap((group) => [this.#keys.group(stream, group), this.#keys.out(stream, group)]),
       ];
-      const args = [entriesLeft, this.#o.keepMsMax, this.#o.groupDeadMs, trimEntriesMax].map(String);
-      const said = textOf(listOf(await this.#change(scripts.messageTrim, keys, args))[0]);
-      if (said !== "again") return Number(said);
+      const args = [entriesLeft, entriesLeftHot(entriesHotMax), keepMsMax, groupDeadMs, trimEntriesMax, ...old].map(String);
+      const [removed, takenOut] = listOf(await this.#change(scripts.messageTrim, keys, args));
+      if (textOf(removed) !== "again") return { removed: numberOf(removed), takenOut: numberOf(takenOut) };
     }
   }
 

@@ -53,7 +53,9 @@ export type ScriptName =
   | "messageExtend"
   | "messageBury"
   | "messageRewind"
-  | "messageTrim";
+  | "messageTrim"
+  | "messageArchiveBegin"
+  | "messageArchived";
 
 export const scripts: Readonly<Record<ScriptName, Script>> = {
   append: load("append", ["head", "entry"]),
@@ -87,4 +89,6 @@ export const scripts: Readonly<Record<ScriptName, Script>> = {
   messageBury: load("message_bury", ["messages"]),
   messageRewind: load("message_rewind", ["messages"]),
   messageTrim: load("message_trim", ["messages"]),
+  messageArchiveBegin: load("message_archive_begin", []),
+  messageArchived: load("message_archived", []),
 };

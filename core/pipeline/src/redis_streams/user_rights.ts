@@ -110,6 +110,8 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
       "groupRewind",
       "messagePublish",
       "messageTrim",
+      "messageArchiveBegin",
+      "messageArchived",
       "barrier",
     ],
     named: (at) => [
@@ -128,7 +130,7 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
       ...at.out(),
     ],
     rights: [
-      read(["hget", "hmget", "hkeys", "hvals", "exists", "scard", "smembers", "smismember", "xrange"], (at) => [
+      read(["hget", "hmget", "hkeys", "hvals", "hexists", "exists", "scard", "smembers", "smismember", "xrange", "xlen"], (at) => [
         ...at.partition(),
         ...at.log(),
         ...at.producer(),
@@ -156,7 +158,7 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
         ...at.ends(),
         ...at.messageGroup(),
       ]),
-      write("hsetnx", (at) => at.state()),
+      write("hsetnx", (at) => [...at.state(), ...at.ends()]),
       write("hdel", (at) => [
         ...at.partition(),
         ...at.producer(),
@@ -166,7 +168,6 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
         ...at.gates(),
         ...at.messageGroup(),
       ]),
-      write("hincrby", (at) => at.ends()),
       write("sadd", (at) => [...at.producers(), ...at.groups(), ...at.ids()]),
       write("srem", (at) => at.ids()),
     ],
@@ -196,7 +197,7 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
       ...at.ids(toldOrBuried),
     ],
     rights: [
-      read(["hget", "hmget", "hkeys", "hlen", "smembers", "smismember", "xrange", "xrevrange", "zrange", "zrangebyscore"], (at) => [
+      read(["hget", "hmget", "hkeys", "hlen", "smembers", "smismember", "xrange", "xrevrange", "xlen", "zrange", "zrangebyscore"], (at) => [
         ...at.ends(),
         ...at.messageGroups(),
         ...at.messageGroup(),
@@ -220,7 +221,7 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
     scripts: ["messagePublish"],
     named: (at) => [...at.ends(), ...at.ids(), ...at.messageLog()],
     rights: [
-      read(["hmget", "hlen", "smembers", "smismember", "xrange"], (at) => [
+      read(["hmget", "hlen", "smembers", "smismember", "xrange", "xlen"], (at) => [
         ...at.ends(),
         ...at.ids(),
         ...at.messageLog(),

@@ -1,0 +1,133 @@
+/**
+ * Why it exists: streams on servers are bounded by memory; what is copied into the archive may leave it (R-26). The keeper copies, for everybody.
+ * Enforces: an entry counts as archived only when the archive holds it durably and the log, asked again, still holds that very entry; what servers have lost and
+ * given to others since is replaced in the archive, and said.
+ * Forbids: removing from streams (message_trim.lua does), and copying by two at once: the same entries twice are the same rows.
+ */
+import { randomUUID } from "node:crypto";
+import type { Clock, Telemetry } from "ransomeye-kernel";
+import { messagesArchived, messagesReplaced } from "../events.ts";
+import type { ArchivedStream, ArchiveEntry, MessageArchive } from "../messages/archive.ts";
+import type { ByPriority } from "../messages/delivery_machine.ts";
+import { type MessagePriority, priorities, StreamName } from "../messages/message.ts";
+import { offsetOf } from "./entry.ts";
+import type { MessageKeys } from "./message_keys.ts";
+import { listOf, numberOf, type Reply, textOf, unexpected } from "./replies.ts";
+import { scripts } from "./scripts.ts";
+import type { Servers } from "./servers.ts";
+
+/** Entries that are read, and written, at once. */
+const pageMax = 1000;
+const lookBackEveryMs = 10_000;
+
+export interface ArchiverOptions {
+  readonly archive: MessageArchive;
+  /** How long entries are kept that every group has settled. */
+  readonly keepMsMax: number;
+  /** How long dead letters stay in the archive, and whatever other logs have left there. */
+  readonly keptMs: number;
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+}
+
+/** Where a stream and its archive stand. */
+export interface ArchiveState {
+  /** The archive's id of this log; null without an archive. */
+  readonly log: string | null;
+  readonly archived: ByPriority<number>;
+  readonly tails: ByPriority<number>;
+  readonly lows: ByPriority<number>;
+}
+
+/** A stream's ends, and up to where it is archived. */
+export async function readArchiveState(servers: Servers, keys: MessageKeys, stream: StreamName): Promise<ArchiveState> {
+  const names = ["archived", "tail", "low"].flatMap((name) => [1, 2, 3, 4].map((priority) => `${name}${priority}`));
+  const [reply] = await servers.read(keys.place, [{ command: ["HMGET", keys.ends(stream), "log", ...names] }]);
+  const [log, ...numbers] = listOf(reply);
+  const four = (from: number): ByPriority<number> =>
+    numbers.slice(from, from + 4).map((one) => (one === null ? 0 : numberOf(one))) as unknown as ByPriority<number>;
+  return { log: log === null ? null : textOf(log), archived: four(0), tails: four(4), lows: four(8) };
+}
+
+export class Archiver {
+  readonly #servers: Servers;
+  readonly #keys: MessageKeys;
+  readonly #o: ArchiverOptions;
+  readonly #looked = new Map<StreamName, { readonly atUs: number; readonly old: ByPriority<number> }>();
+
+  constructor(servers: Servers, keys: MessageKeys, options: ArchiverOptions) {
+    this.#servers = servers;
+    this.#keys = keys;
+    this.#o = options;
+  }
+
+  /** Copies what the archive does not hold yet, and has it forget what nobody waits for. */
+  async keep(stream: StreamName): Promise<void> {
+    let state = await readArchiveState(this.#servers, this.#keys, stream);
+    if (state.log === null) {
+      const args = [randomUUID()];
+      await this.#servers.change(this.#keys.place, [{ script: scripts.messageArchiveBegin, keys: [this.#keys.ends(stream)], args }]);
+      state = await readArchiveState(this.#servers, this.#keys, stream);
+    }
+    const { log, archived, tails } = state;
+    if (log === null) throw unexpected();
+    for (const priority of priorities) {
+      let from = archived[priority - 1] as number;
+      const to = tails[priority - 1] as number;
+      while (from < to) {
+        const next = await this.#copyPage({ log, stream }, priority, from);
+        // What the log holds beyond is copied the next time.
+        if (next === undefined) break;
+        from = next;
+      }
+    }
+    await this.#lookBack({ log, stream }, state);
+  }
+
+  /** For each priority the offset up to which archived entries have been kept for long enough, as of some seconds ago. */
+  oldOf(stream: StreamName): ByPriority<number> {
+    return this.#looked.get(stream)?.old ?? [0, 0, 0, 0];
+  }
+
+  /** Copies one page after an offset; gives the last offset of it, or undefined where there is none or the log has changed meanwhile. */
+  async #copyPage(of: ArchivedStream, priority: MessagePriority, after: number): Promise<number | undefined> {
+    const log = this.#keys.log(of.stream, priority);
+    const [page] = await this.#servers.read(this.#keys.place, [
+      { command: ["XRANGE", log, `${after + 1}-0`, "+", "COUNT", String(pageMax)] },
+    ]);
+    const entries = listOf(page).map(decodeEntry);
+    const last = entries.at(-1);
+    if (last === undefined) return undefined;
+    const replaced = await this.#o.archive.put(of, priority, entries);
+    const { stream } = of;
+    if (replaced > 0) this.#o.telemetry.emit(messagesReplaced, { stream, priority, messages: replaced });
+    const keys = [this.#keys.ends(stream), log];
+    const args = [String(priority), String(last.off), last.messageId];
+    const [said] = await this.#servers.change(this.#keys.place, [{ script: scripts.messageArchived, keys, args }]);
+    if (textOf(said) !== "noted") return undefined;
+    this.#o.telemetry.emit(messagesArchived, { stream, messages: entries.length });
+    return last.off;
+  }
+
+  /** Looks from time to time at what is old: rows that nobody waits for go, and the log is told up to where. */
+  async #lookBack(of: ArchivedStream, { lows, archived }: ArchiveState): Promise<void> {
+    const { archive, clock, keepMsMax, keptMs } = this.#o;
+    const atUs = clock.nowUs();
+    const looked = this.#looked.get(of.stream);
+    if (looked !== undefined && atUs - looked.atUs < lookBackEveryMs * 1000) return;
+    const keptUs = atUs - keptMs * 1000;
+    // A dead letter is evidence: it stays although its stream has let it go (R-11).
+    await archive.forget(of, { lows, keptUs, beforeUs: of.stream === StreamName.deadLetter ? keptUs : Number.MAX_SAFE_INTEGER });
+    const places = await archive.seek(of, archived, atUs - keepMsMax * 1000);
+    const old = places.map((place, index) => place ?? archived[index]) as unknown as ByPriority<number>;
+    this.#looked.set(of.stream, { atUs, old });
+  }
+}
+
+/** An entry of a message log as XRANGE gives it. */
+function decodeEntry(reply: Reply): ArchiveEntry {
+  const [, t, , id, , json] = listOf(listOf(reply)[1]);
+  const off = offsetOf(reply);
+  if (off === undefined) throw unexpected();
+  return { off, publishedUs: numberOf(t), messageId: textOf(id), json: textOf(json) };
+}
