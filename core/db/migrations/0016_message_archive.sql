@@ -20,6 +20,8 @@ CREATE TABLE bus.message_archive (
 -- Times never fall within a priority: where a time begins, and what is old.
 CREATE INDEX message_archive_time ON bus.message_archive (log, stream, priority, published_us);
 
+-- The functions below look rows up by index whatever statistics say: a plan that was made while the table was small would else be kept when it is not.
+
 -- Keeps messages of one priority; gives how many rows held other messages before.
 CREATE FUNCTION bus.message_archive_put(p_log uuid, p_stream text, p_priority smallint, p_offs bigint[], p_published_us bigint[], p_ids text[], p_bodies text[])
 RETURNS bigint LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -30,28 +32,31 @@ BEGIN
     RAISE EXCEPTION 'an argument is null' USING ERRCODE = 'RB001';
   END IF;
   PERFORM bus.force_barrier();
-  SELECT count(*) INTO v_replaced FROM unnest(p_offs, p_ids) AS n (off, id)
-  JOIN bus.message_archive a ON a.log = p_log AND a.stream = p_stream AND a.priority = p_priority AND a.off = n.off WHERE a.message_id <> n.id;
-  INSERT INTO bus.message_archive AS a (log, stream, priority, off, published_us, message_id, body)
-  SELECT p_log, p_stream, p_priority, n.off, n.published_us, n.id, n.body FROM unnest(p_offs, p_published_us, p_ids, p_bodies) AS n (off, published_us, id, body)
-  ON CONFLICT (log, stream, priority, off) DO UPDATE SET published_us = excluded.published_us, message_id = excluded.message_id, body = excluded.body
-  WHERE a.message_id <> excluded.message_id;
+  WITH kept AS (
+    INSERT INTO bus.message_archive AS a (log, stream, priority, off, published_us, message_id, body)
+    SELECT p_log, p_stream, p_priority, n.off, n.published_us, n.id, n.body FROM unnest(p_offs, p_published_us, p_ids, p_bodies) AS n (off, published_us, id, body)
+    ON CONFLICT (log, stream, priority, off) DO UPDATE SET published_us = excluded.published_us, message_id = excluded.message_id, body = excluded.body
+    WHERE a.message_id <> excluded.message_id
+    RETURNING a.xmax <> 0 AS replaced
+  )
+  SELECT count(*) FILTER (WHERE k.replaced) INTO v_replaced FROM kept k;
   RETURN v_replaced;
 END $$;
 
 -- Archived messages at these places; what is not there is left out.
 CREATE FUNCTION bus.message_archive_find(p_log uuid, p_stream text, p_priorities smallint[], p_offs bigint[])
 RETURNS TABLE (priority smallint, off bigint, body text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
-  RETURN QUERY SELECT a.priority, a.off, a.body FROM unnest(p_priorities, p_offs) AS n (priority, off)
-    JOIN bus.message_archive a ON a.log = p_log AND a.stream = p_stream AND a.priority = n.priority AND a.off = n.off;
+  RETURN QUERY SELECT n.priority, n.off, f.body FROM unnest(p_priorities, p_offs) AS n (priority, off)
+    CROSS JOIN LATERAL (SELECT a.body FROM bus.message_archive a
+      WHERE a.log = p_log AND a.stream = p_stream AND a.priority = n.priority AND a.off = n.off LIMIT 1) f;
 END $$;
 
 -- Archived messages of one priority after an offset, up to another.
 CREATE FUNCTION bus.message_archive_read(p_log uuid, p_stream text, p_priority smallint, p_after_off bigint, p_up_to_off bigint, p_max int)
 RETURNS TABLE (off bigint, published_us bigint, body text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
   RETURN QUERY SELECT a.off, a.published_us, a.body FROM bus.message_archive a
     WHERE a.log = p_log AND a.stream = p_stream AND a.priority = p_priority AND a.off > p_after_off AND a.off <= p_up_to_off ORDER BY a.off LIMIT p_max;
@@ -59,7 +64,7 @@ END $$;
 
 -- For priorities 1 to 4 the offset before the first archived message published at or after a time, of those up to p_offs; null where there is none.
 CREATE FUNCTION bus.message_archive_seek(p_log uuid, p_stream text, p_offs bigint[], p_published_us bigint) RETURNS bigint[]
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
   RETURN (SELECT array_agg((SELECT a.off - 1 FROM bus.message_archive a
       WHERE a.log = p_log AND a.stream = p_stream AND a.priority = n AND a.off <= p_offs[n] AND a.published_us >= p_published_us
@@ -69,27 +74,32 @@ END $$;
 -- Removes, up to a number of rows, what no group waits for any more: of this log up to the low ends of its priorities what was published before p_before_us,
 -- of logs that are no more what was published before p_kept_us. Gives how many.
 CREATE FUNCTION bus.message_archive_forget(p_log uuid, p_stream text, p_lows bigint[], p_before_us bigint, p_kept_us bigint, p_max int) RETURNS bigint
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
+  c_all     CONSTANT bigint := 9223372036854775807;
   v_removed bigint := 0;
   v_step    bigint;
+  v_first   bigint;
+  v_log     uuid;
 BEGIN
   IF num_nulls(p_log, p_stream, p_lows, p_before_us, p_kept_us, p_max) > 0 OR cardinality(p_lows) <> 4 THEN
     RAISE EXCEPTION 'an argument is null, or not four low ends' USING ERRCODE = 'RB001';
   END IF;
-  FOR n IN 1 .. 4 LOOP
-    DELETE FROM bus.message_archive a WHERE a.log = p_log AND a.stream = p_stream AND a.priority = n AND a.off IN (
-      SELECT o.off FROM bus.message_archive o
-      WHERE o.log = p_log AND o.stream = p_stream AND o.priority = n AND o.off <= p_lows[n] AND o.published_us < p_before_us
-      ORDER BY o.off LIMIT p_max - v_removed);
-    GET DIAGNOSTICS v_step = ROW_COUNT;
-    v_removed := v_removed + v_step;
+  SELECT a.log INTO v_log FROM bus.message_archive a ORDER BY a.log LIMIT 1;
+  WHILE v_log IS NOT NULL LOOP
+    FOR n IN 1 .. 4 LOOP
+      SELECT a.off INTO v_first FROM bus.message_archive a WHERE a.log = v_log AND a.stream = p_stream AND a.priority = n ORDER BY a.off LIMIT 1;
+      CONTINUE WHEN v_first IS NULL;
+      -- From the low end, where the oldest are: a step never reads more than it may remove.
+      DELETE FROM bus.message_archive a WHERE a.log = v_log AND a.stream = p_stream AND a.priority = n
+        AND a.off < v_first + p_max - v_removed AND a.off <= CASE WHEN v_log = p_log THEN p_lows[n] ELSE c_all END
+        AND a.published_us < CASE WHEN v_log = p_log THEN p_before_us ELSE p_kept_us END;
+      GET DIAGNOSTICS v_step = ROW_COUNT;
+      v_removed := v_removed + v_step;
+    END LOOP;
+    SELECT (SELECT a.log FROM bus.message_archive a WHERE a.log > v_log ORDER BY a.log LIMIT 1) INTO v_log;
   END LOOP;
-  DELETE FROM bus.message_archive a WHERE (a.log, a.stream, a.priority, a.off) IN (
-    SELECT o.log, o.stream, o.priority, o.off FROM bus.message_archive o
-    WHERE o.log <> p_log AND o.stream = p_stream AND o.published_us < p_kept_us LIMIT p_max - v_removed);
-  GET DIAGNOSTICS v_step = ROW_COUNT;
-  RETURN v_removed + v_step;
+  RETURN v_removed;
 END $$;
 
 -- The id under which the archive keeps what the database's own streams held.

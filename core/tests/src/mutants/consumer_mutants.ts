@@ -3,6 +3,7 @@ import { type Mutant, named } from "./mutant.ts";
 
 const consumers = "core/tests/dist/test/consumers.test.js";
 const feed = "core/pipeline/dist/test/message_feed.test.js";
+const archive = "core/pipeline/dist/test/redis_archive.test.js";
 
 export const consumerMutants: readonly Mutant[] = [
   {
@@ -40,5 +41,37 @@ export const consumerMutants: readonly Mutant[] = [
     bug: "what waits for a follower has no bound",
     patches: [{ file: "core/pipeline/dist/src/feed/follower.js", find: "this.#waiting.length > messagesMax ||", replace: "false ||" }],
     check: named(feed, "EB-15 BUS-11 one who does not look"),
+  },
+  {
+    rule: "EB-21, R-26",
+    bug: "what is to be archived counts as archived before it is",
+    patches: [
+      { file: "core/pipeline/dist/src/redis_streams/archiver.js", find: "await this.#o.archive.put(of, priority, entries)", replace: "0" },
+    ],
+    check: named(archive, "EB-21 R-26 what a group has not read leaves the servers' memory"),
+  },
+  {
+    rule: "EB-21, R-26",
+    bug: "what every group has settled goes before the archive holds it",
+    patches: [
+      {
+        file: "core/pipeline/redis/message_trim.lua",
+        find: "local settled = math.min(tail[priority], archived[priority])",
+        replace: "local settled = tail[priority]",
+      },
+    ],
+    check: named(archive, "R-26 nothing goes that the archive does not hold"),
+  },
+  {
+    rule: "EB-21, R-26",
+    bug: "an archive that does not answer costs a delivery",
+    patches: [
+      {
+        file: "core/pipeline/dist/src/redis_streams/cold_messages.js",
+        find: 'await end(refs(handed), "release")',
+        replace: "await Promise.resolve()",
+      },
+    ],
+    check: named(archive, "R-26 an archive that does not answer keeps what is behind waiting"),
   },
 ];
