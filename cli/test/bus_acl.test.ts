@@ -78,6 +78,20 @@ test("bus acl --durability replicated adds the servers' own users and keeps what
   assert.doesNotMatch(await readFile(join(out, "users.acl"), "utf8"), /config/);
 });
 
+test("R-4 bus acl --waitaof lets every role ask for what lies on disks, and changes nothing else", async () => {
+  const dir = await temporaryDirectory();
+  const replicated = ["--data-dir", dir, "--durability", "replicated"];
+  const without = await acl(...replicated);
+  const having = await acl(...replicated, "--waitaof");
+  assert.deepEqual([without.code, having.code], [0, 0]);
+  assert.doesNotMatch(without.stdout, /waitaof/);
+  assert.equal(having.stdout.match(/ \+wait \+waitaof /g)?.length, roles.length);
+  assert.equal(having.stdout.replaceAll(" +waitaof", ""), without.stdout);
+  const local = await acl("--data-dir", dir, "--durability", "local", "--waitaof");
+  assert.notEqual(local.code, 0);
+  assert.match(local.stderr, /WAITAOF is for bus\.durability replicated/);
+});
+
 test("bus acl refuses a file that others can read, that is of another installation, or that is none", async () => {
   const dir = await temporaryDirectory();
   const path = join(dir, "users.json");

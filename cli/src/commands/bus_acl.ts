@@ -29,11 +29,16 @@ export const busAclCommand: CommandSpec = {
       help: "replicated: also users with which servers know each other (bus.durability)",
       choices: ["local", "replicated"],
     },
+    {
+      flags: "--waitaof",
+      help: "for servers that have WAITAOF (Redis 7.2, Valkey 7.2 and newer), with --durability replicated; older ones do not load such a file, and with users that may not ask for it the system does not start",
+    },
     { flags: "--renew", help: "new passwords for all; servers and system have to be told" },
   ],
   examples: [
     { line: "ransomeye bus acl > users.acl", says: "For servers whose configuration says: aclfile /path/to/users.acl." },
     { line: "ransomeye bus acl --out deploy/secrets --durability replicated", says: "For servers with replicas, or a cluster." },
+    { line: "ransomeye bus acl --out deploy/secrets --durability replicated --waitaof", says: "The same, where these have WAITAOF." },
   ],
   json: `{"users_file": string, "written": boolean, "files": [string], "acl": string | null}
 files: what --out wrote beside the passwords; acl: the servers' file of users, null with --out`,
@@ -50,7 +55,7 @@ files: what --out wrote beside the passwords; acl: the servers' file of users, n
     else if (bus.usersFile === "") await createDataDir(dir);
     const path = bus.usersFile === "" ? join(dir.secrets, usersName) : bus.usersFile;
     const { users, written } = await ensureBusUsers(path, bus, context.random, options["renew"] === true);
-    const installation = { prefix: users.prefix, level: bus.durability };
+    const installation = { prefix: users.prefix, level: bus.durability, waitaof: options["waitaof"] === true };
     context.note(written ? `passwords written to ${path}` : `passwords as they are in ${path}`);
     if (out === undefined) {
       const acl = busUsersFile(installation, users.passwords);

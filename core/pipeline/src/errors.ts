@@ -33,7 +33,7 @@ export const BUS_CODES: CodeTable<BusCode> = {
     stage: "append",
     disposition: "retry",
     meaning:
-      "The connection was lost while a change was under way, or too few replicas confirmed it in time; it may or may not have become durable.",
+      "The connection was lost while a change was under way, or the master or too few replicas confirmed it in time; it may or may not have become durable.",
     next: "The caller appends the same frames again: what was stored comes back as duplicate, the rest is accepted.",
   },
   BUS_NO_SPACE: {
@@ -47,7 +47,7 @@ export const BUS_CODES: CodeTable<BusCode> = {
     disposition: "fatal",
     meaning:
       "The server is set so that a receipt would promise what a power cut, a crash or an eviction can take back (R-4); the error names the settings.",
-    next: "PostgreSQL: set fsync, full_page_writes and synchronous_commit to on (ALTER SYSTEM SET … and reload). Redis or Valkey: appendonly yes, appendfsync always, no-appendfsync-on-rewrite no, maxmemory-policy noeviction. Then start again.",
+    next: "PostgreSQL: set fsync, full_page_writes and synchronous_commit to on (ALTER SYSTEM SET … and reload). Redis or Valkey: appendonly yes, appendfsync always, no-appendfsync-on-rewrite no, maxmemory-policy noeviction, on replicas too. Then start again.",
   },
   BUS_NOT_PREPARED: {
     stage: "open",
@@ -60,7 +60,7 @@ export const BUS_CODES: CodeTable<BusCode> = {
     disposition: "fatal",
     meaning:
       "The database role or the server's user may not do this: the ownership matrix does not allow it, or the wrong one was configured.",
-    next: "Compare the role in the error with the ownership matrix (on Redis with the ACL of its user); never grant by hand.",
+    next: "Compare the role in the error with the ownership matrix. On Redis or Valkey: have the servers load what `ransomeye bus acl` prints (with --waitaof where the error says so). Never grant by hand.",
   },
   BUS_HOLE: {
     stage: "read",

@@ -13,6 +13,12 @@ export const busOpened: EventDefinition<{ adapter: string; generation: string; p
   help: "The bus answers and is durable.",
 });
 
+export const busConfirmation: EventDefinition<{ server: string; confirms: string }> = defineEvent({
+  name: "bus_confirmation",
+  level: "info",
+  help: "What replicas of a log's server confirm before a receipt: flushed (WAITAOF), or received, where the server has no WAITAOF (WAIT).",
+});
+
 export const busAppended: EventDefinition<{ part: number; frames: number; bytes: number; seconds: number }> = defineEvent({
   name: "bus_appended",
   level: "debug",

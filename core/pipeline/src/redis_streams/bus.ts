@@ -3,12 +3,14 @@
  * Enforces: servers that are unfit for a receipt are refused when a bus is opened (R-4), and found again while it is used.
  * Forbids: making a bus in passing: only `prepareRedisBus` does, for the keeper.
  */
-import type { Clock, Telemetry } from "ransomeye-kernel";
+import { type Clock, hasCode, type Telemetry } from "ransomeye-kernel";
 import type { Bus, BusControl, FrameAppender, FrameReader, Groups, Position, StoredProgress } from "../bus.ts";
+import { BusError } from "../errors.ts";
 import { busOpened } from "../events.ts";
 import { RedisAppender } from "./appender.ts";
 import { Backlogs } from "./backlog.ts";
 import { type BusPlace, findBus } from "./bus_place.ts";
+import { notFlushed } from "./confirmation.ts";
 import { RedisControl } from "./control.ts";
 import type { MessageLog } from "../messages/port.ts";
 import { messageLogDefaults } from "../messages/settings.ts";
@@ -124,9 +126,16 @@ export async function prepareRedisBus(options: RedisBusOptions & Preparation): P
   try {
     return controlsOf(await prepareBus(servers, options.prefix ?? prefixDefault, options), options.telemetry);
   } catch (error) {
+    const failure = await unfitOr(servers, error);
     servers.close();
-    throw error;
+    throw failure;
   }
+}
+
+/** The keeper's is the first change of a start, so it is the first to learn that replicas keep nothing on their disks. */
+async function unfitOr(servers: Servers, error: unknown): Promise<unknown> {
+  if (!hasCode(error, "BUS_OUTCOME_UNKNOWN") || (await servers.check().catch(() => null)) !== notFlushed) return error;
+  return new BusError("BUS_NOT_DURABLE", error.message, { cause: error, fields: { settings: "appendonly, appendfsync" } });
 }
 
 /** The controls of a bus that stands. Throws as `openRedisAppender`. */
@@ -151,9 +160,9 @@ function controlsOf(place: BusPlace, telemetry: Telemetry): RedisControls {
   };
 }
 
-async function connect({ url, login, prefix, durability, unverified, clock }: RedisBusOptions): Promise<Servers> {
+async function connect({ url, login, prefix, durability, unverified, clock, telemetry }: RedisBusOptions): Promise<Servers> {
   const user = login === undefined ? undefined : serversUser(prefix ?? prefixDefault, login, durability.level);
-  const servers = new Servers({ url, user, durability, unverified: unverified ?? false, clock });
+  const servers = new Servers({ url, user, durability, unverified: unverified ?? false, clock, telemetry });
   try {
     await servers.open();
   } catch (error) {

@@ -32,7 +32,10 @@ export class Link {
   #trouble: Error | undefined;
   #connections = 0;
 
+  readonly options: LinkOptions;
+
   constructor(options: LinkOptions) {
+    this.options = options;
     this.#redis = new Redis({
       ...options,
       lazyConnect: true,
@@ -83,10 +86,11 @@ export class Link {
   async send(calls: readonly Call[]): Promise<(Reply | Error)[]> {
     if (!this.isReady)
       throw new BusError("BUS_UNAVAILABLE", `not connected: ${this.#trouble?.message ?? "connecting"}`, { cause: this.#trouble });
+    const connections = this.#connections;
     const answers = await this.#sendAll(calls, false);
-    // A server that was started anew knows no script. It did nothing of this call, so it is sent again in full.
+    // A server that was started anew knows no script. It did nothing of this call, so it is sent again in full, unless it is another one by now.
     if (!answers.some((answer) => serverWord(answer) === "NOSCRIPT")) return answers;
-    if (!this.isReady) throw new BusError("BUS_UNAVAILABLE", "not connected");
+    if (!this.isReady || this.#connections !== connections) throw new BusError("BUS_UNAVAILABLE", "not connected");
     return this.#sendAll(calls, true);
   }
 

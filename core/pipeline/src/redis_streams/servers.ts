@@ -1,13 +1,14 @@
 /**
  * Why it exists: whichever servers stand underneath (one, a master with replicas, a cluster), the adapter hands calls in by key and they reach the master
  * that has it.
- * Enforces: a change is behind the replicas that its durability asks for, on the connection that made it (R-4); a server that moved a slot, was
+ * Enforces: a change is behind what its durability asks of master and replicas, on the connection that made it (R-4); a server that moved a slot, was
  * demoted or has gone is looked up again; a server that is unfit for a receipt is known before anything is sent to it.
  * Forbids: sending a change twice: only what the server has refused undone (MOVED, ASK) is sent on.
  */
-import { type Clock, sleep } from "ransomeye-kernel";
+import { type Clock, sleep, type Telemetry } from "ransomeye-kernel";
 import { BusError } from "../errors.ts";
 import { addressOf, parseServers } from "./address.ts";
+import { Confirmations, unconfirmed } from "./confirmation.ts";
 import { busFailure, outcomeUnknown, serverWord, type Stage } from "./failures.ts";
 import { slotOf } from "./keys.ts";
 import { type Call, Link, type LinkOptions } from "./link.ts";
@@ -24,6 +25,7 @@ export interface ServersOptions {
   /** Goes on although a server is not as durable as asked, or does not tell; the operator has said so. */
   readonly unverified?: boolean;
   readonly clock: Clock;
+  readonly telemetry?: Telemetry;
 }
 
 export interface ServersUser {
@@ -51,6 +53,7 @@ export class Servers {
   readonly #seeds: readonly LinkOptions[];
   readonly #links = new Map<string, Link>();
   readonly #fitness = new Map<Link, Fitness>();
+  readonly #confirmations: Confirmations;
   /** Address of each slot's master; of all slots, where there is no cluster. */
   #slots: readonly (string | undefined)[] = [];
   #master: string | undefined;
@@ -60,6 +63,8 @@ export class Servers {
 
   constructor(options: ServersOptions) {
     this.#options = options;
+    const { durability, unverified = false, telemetry } = options;
+    this.#confirmations = new Confirmations({ durability, unverified, telemetry });
     this.#seeds = parseServers(options.url).map((seed) => ({ ...seed, ...options.user?.credentials }));
   }
 
@@ -99,14 +104,8 @@ export class Servers {
    * Calls that change something under the key; answered behind the flush and the replicas that the durability asks for.
    * @throws BusError BUS_OUTCOME_UNKNOWN if the master has done it and too few replicas said so in time
    */
-  async change(key: string, calls: readonly Call[]): Promise<Reply[]> {
-    const { durability } = this.#options;
-    if (durability.level === "local") return this.#run(key, "change", calls);
-    const { replicas, waitMs } = durability;
-    const answers = await this.#run(key, "change", [...calls, { command: ["WAIT", String(replicas), String(waitMs)] }]);
-    const confirmed = numberOf(answers.pop());
-    if (confirmed >= replicas) return answers;
-    throw new BusError("BUS_OUTCOME_UNKNOWN", `${confirmed} of ${replicas} replicas confirmed the change within ${waitMs} ms`);
+  change(key: string, calls: readonly Call[]): Promise<Reply[]> {
+    return this.#run(key, "change", calls, this.#confirmations.areAsked);
   }
 
   /**
@@ -115,15 +114,9 @@ export class Servers {
    * @throws BusError BUS_UNAVAILABLE if too few replicas have in time what was read
    */
   async readConfirmed(state: string, calls: readonly Call[]): Promise<Reply[]> {
-    const { durability } = this.#options;
-    if (durability.level === "local") return this.read(state, calls);
-    const { replicas, waitMs } = durability;
-    const wait: Call = { command: ["WAIT", String(replicas), String(waitMs)] };
-    const answers = await this.#run(state, "read", [...calls, { script: scripts.barrier, keys: [state], args: [] }, wait]);
-    const confirmed = numberOf(answers.pop());
-    answers.pop();
-    if (confirmed >= replicas) return answers;
-    throw new BusError("BUS_UNAVAILABLE", `${confirmed} of ${replicas} replicas had within ${waitMs} ms what was read`);
+    if (!this.#confirmations.areAsked) return this.read(state, calls);
+    const answers = await this.#run(state, "read", [...calls, { script: scripts.barrier, keys: [state], args: [] }], true);
+    return answers.slice(0, -1);
   }
 
   /** Why the server that has this key should be sent no frames now, or null. Looked at again after every new connection. */
@@ -157,7 +150,7 @@ export class Servers {
   async #check(link: Link): Promise<string | null> {
     const { connections } = link;
     const facts = await this.#facts(link);
-    const reason = pausedBy(facts, this.#options.durability);
+    const reason = pausedBy(facts, this.#options.durability) ?? (await this.#confirmations.reason(link));
     const overruled = reason === "not_durable" && this.#options.unverified === true;
     this.#fitness.set(link, { connections, reason: overruled ? null : reason });
     return overruled ? null : reason;
@@ -169,13 +162,16 @@ export class Servers {
       ...infoSections.map((section): Call => ({ command: ["INFO", section] })),
       ...settingsAsked(this.#options.durability).map((name): Call => ({ command: ["CONFIG", "GET", name] })),
     ];
+    calls.push(...this.#confirmations.trials);
     const { user } = this.#options;
     // On a server that has another part of a cluster this is MOVED, which says that it is allowed.
     if (user !== undefined) calls.push({ command: ["GET", user.rightsKey] });
+    const { connections } = link;
     const answers = await link.send(calls).catch((error: unknown) => {
       throw busFailure(error, "read");
     });
     if (user !== undefined && serverWord(answers.pop()) === "NOPERM") throw otherRights();
+    const [trial] = this.#confirmations.trials.map(() => answers.pop());
     const info: string[] = [];
     const config: string[] = [];
     for (const [index, answer] of answers.entries()) {
@@ -184,10 +180,12 @@ export class Servers {
       } else if (answer instanceof Error) throw busFailure(answer, "read");
       else info.push(textOf(answer));
     }
-    return readFacts(info.join("\r\n"), config);
+    const facts = readFacts(info.join("\r\n"), config);
+    this.#confirmations.learn(link, addressOf(link.options), connections, trial, facts.isMaster);
+    return facts;
   }
 
-  async #run(key: string, stage: Stage, calls: readonly Call[]): Promise<Reply[]> {
+  async #run(key: string, stage: Stage, calls: readonly Call[], isConfirmed = false): Promise<Reply[]> {
     if (this.#closed) throw new BusError("BUS_CLOSED", "the bus is closed");
     let asked: Link | undefined;
     for (let hop = 0; ; hop++) {
@@ -196,17 +194,20 @@ export class Servers {
         this.#refreshSoon();
         throw new BusError("BUS_UNAVAILABLE", "no server has this part of the bus now");
       }
-      const answers = await (asked === undefined ? link.send(calls) : sendAsking(link, calls)).catch((error: unknown) => {
+      const answers = await this.#send(link, calls, asked !== undefined, isConfirmed).catch((error: unknown) => {
         this.#refreshSoon();
         throw busFailure(error, stage);
       });
       const at = answers.findIndex((answer) => answer instanceof Error);
       const failure = answers[at];
-      if (!(failure instanceof Error)) return answers as Reply[];
+      if (!(failure instanceof Error))
+        return isConfirmed ? this.#confirmations.taken(link, stage, answers as Reply[]) : (answers as Reply[]);
       const word = serverWord(failure);
       if (word !== "ASK") this.#refreshSoon();
       // What comes before it was done: a server that was demoted while WAIT waited, for one.
       if (at > 0 && stage === "change") throw outcomeUnknown(failure);
+      // A server that was demoted refuses to confirm, and so does one whose append-only file was turned off.
+      if (isConfirmed && at === calls.length && word === "ERR") throw unconfirmed(failure.message, stage);
       if ((word !== "MOVED" && word !== "ASK") || hop >= hopsMax) throw busFailure(failure, stage);
       const target = this.#named(failure.message);
       if (word === "MOVED") this.#slots = this.#slots.with(target.slot, target.address);
@@ -214,6 +215,12 @@ export class Servers {
       await asked?.ready(AbortSignal.timeout(openMsMax));
       if (stage === "change" && target.link.isReady) await this.#assertDurable(target.link);
     }
+  }
+
+  async #send(link: Link, calls: readonly Call[], isAsking: boolean, isConfirmed: boolean): Promise<(Reply | Error)[]> {
+    if (isConfirmed && this.#confirmations.isUnknown(link)) await this.#facts(link);
+    const sent = isConfirmed ? this.#confirmations.behind(link, calls) : calls;
+    return isAsking ? sendAsking(link, sent) : link.send(sent);
   }
 
   /** A server that another one has sent us on to is looked at as well before it is trusted with a change. */

@@ -9,7 +9,16 @@ import { KeyPatterns } from "./key_patterns.ts";
 import { BusKeys } from "./keys.ts";
 import type { Durability } from "./server_facts.ts";
 import type { ServersUser } from "./servers.ts";
-import { type BusRole, busRoles, commonCommands, type Right, roleRights, type ServerUser, serverRights } from "./user_rights.ts";
+import {
+  type BusRole,
+  busRoles,
+  commonCommands,
+  flushCommand,
+  type Right,
+  roleRights,
+  type ServerUser,
+  serverRights,
+} from "./user_rights.ts";
 
 /** Users with a password. The servers' own are there where one server knows another. */
 export type BusUser = BusRole | "replica" | "cluster";
@@ -24,6 +33,8 @@ export interface BusLogin {
 export interface BusUsersOptions {
   readonly prefix: string;
   readonly level: Durability["level"];
+  /** Of servers that have WAITAOF; others do not load such a file. */
+  readonly waitaof?: boolean;
 }
 
 /** Installations that share servers have users of their own. */
@@ -40,8 +51,11 @@ export function busUsersOf(level: Durability["level"]): BusUser[] {
  * Text of the servers' file of users. Needs Redis 7.0 or Valkey 7.2, which know rights on some keys beside rights on others.
  * @throws BusError BUS_BAD_ARGUMENT
  */
-export function busUsersFile({ prefix, level }: BusUsersOptions, passwords: BusPasswords): string {
+export function busUsersFile({ prefix, level, waitaof }: BusUsersOptions, passwords: BusPasswords): string {
+  if (waitaof === true && level === "local")
+    throw new BusError("BUS_BAD_ARGUMENT", "WAITAOF is for bus.durability replicated: with local a server flushes before it answers");
   const at = new KeyPatterns(prefix);
+  const common = [...commonCommands(level), ...(waitaof === true ? [flushCommand] : [])];
   const lines = [
     "user default off resetpass resetkeys resetchannels -@all",
     userLine(prefix, "health", "nopass", serverRights.health.commands),
@@ -54,7 +68,7 @@ export function busUsersFile({ prefix, level }: BusUsersOptions, passwords: BusP
         .rights(rightsMark(prefix, user, level))
         .map((key) => `%R~${key}`)
         .join(" ")})`;
-      lines.push([userLine(prefix, user, hash, commonCommands(level)), ...selectorsOf(user, level, at), mark].join(" "));
+      lines.push([userLine(prefix, user, hash, common), ...selectorsOf(user, level, at), mark].join(" "));
     }
   }
   return `${lines.join("\n")}\n`;
@@ -121,7 +135,8 @@ export function busUsersPage(): string {
     "",
     "Rights of each role's user on Redis or Valkey servers, as `ransomeye bus acl` writes them; [the event bus](../bus.md) says how to use it. PREFIX is",
     "`bus.key_prefix`, N the number of a partition. Every role's user may also call, on no key:",
-    `${code(commonCommands("local"))} where \`bus.durability\` is local, ${code(commonCommands("replicated"))} where it is replicated.`,
+    `${code(commonCommands("local"))} where \`bus.durability\` is local, ${code(commonCommands("replicated"))} where it is replicated,`,
+    `and \`${flushCommand}\` where the file was made with \`--waitaof\`.`,
     "A script needs the right to every command that it calls, on the key on which it calls it: to be handed a key is no right to it. Beside these, each may `GET`",
     "one key that holds nothing and is named after its rights: by that a role knows that the servers' users are those of its release.",
   ];

@@ -53,6 +53,12 @@ export function commonCommands(level: Durability["level"]): string[] {
   return ["info", "client|setname", "cluster|slots", "asking", "time", ...durable];
 }
 
+/**
+ * Beside those, where replicas are waited for and the servers have it. Not for all: a server that does not know a command loads no file that names it. No
+ * part of the mark of rights either: whether a server has it and lets us is found by trying (confirmation.ts).
+ */
+export const flushCommand = "waitaof";
+
 /** Each role's rights. */
 export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
   gateway: {

@@ -30,7 +30,7 @@ export const dataFields = {
     default: "local",
     reloadable: false,
     prose:
-      "What a receipt waits for where the log lies on Redis servers. `local`: the server's own disk (it must run with appendfsync always). `replicated`: `bus.replicas_min` replicas besides.",
+      "What a receipt waits for where the log lies on Redis servers. `local`: the server's own disk (it must run with appendfsync always). `replicated`: `bus.replicas_min` replicas besides; on their disks and the master's where the servers have WAITAOF, else as far as replicas have received it.",
   },
   "bus.replicas_min": {
     type: "integer",
