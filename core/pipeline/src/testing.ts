@@ -7,4 +7,6 @@ export { startCluster, type StartClusterOptions, type TestCluster } from "./test
 export { startReplicated, type StartReplicatedOptions, type TestReplicated } from "./testing/replicated.ts";
 export type { TestRedis } from "./testing/server.ts";
 export { type Mounted, startRedis, type StartRedisOptions } from "./testing/start.ts";
+export { type ContractServers, contractServers, contractServersName, givenBusUrl, ownPrefix } from "./testing/given.ts";
+export { removeKeys } from "./testing/own_keys.ts";
 export { Chain, producerId } from "./testing/frames.ts";

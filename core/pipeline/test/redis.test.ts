@@ -1,16 +1,16 @@
 /**
- * The contract on one Redis server. What only this adapter does stands in redis_only.test.ts.
+ * The contract on one Redis server, or on those of BUS_URL. What only this adapter does stands in redis_only.test.ts.
  */
 import { after, before, describe } from "node:test";
-import { startRedis, type TestRedis } from "../src/testing.ts";
+import { type ContractServers, contractServers, contractServersName } from "../src/testing.ts";
 import { busContract } from "./contract.ts";
-import { local, openRedisSubject } from "./redis_subject.ts";
+import { openRedisSubject } from "./redis_subject.ts";
 
-describe("one server", () => {
-  let server: TestRedis | undefined;
+describe(contractServersName(), () => {
+  let servers: ContractServers;
   before(async () => {
-    server = await startRedis();
+    servers = await contractServers();
   });
-  after(() => server?.close());
-  busContract("redis, one server", (options) => openRedisSubject((server as TestRedis).url, local, options));
+  after(() => servers.close());
+  busContract(`redis, ${contractServersName()}`, (options) => openRedisSubject(servers.url, servers.durability, options));
 });

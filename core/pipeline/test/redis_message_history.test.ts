@@ -2,15 +2,15 @@
  * Why it exists: the message scripts of a Redis server judge as the pure machine does.
  */
 import { test } from "node:test";
-import { startRedis } from "../src/testing.ts";
+import { contractServers } from "../src/testing.ts";
 import { playMessageHistories } from "./message_histories.ts";
 import { openRedisMessages } from "./redis_messages_subject.ts";
 
 test("R-11 BUS-6 BUS-7 the scripts and the pure machine answer every random history of a group alike", async () => {
-  const server = await startRedis();
+  const servers = await contractServers();
   try {
-    await playMessageHistories(() => openRedisMessages(server.url, { entriesMax: 24, entriesUnreadMax: 24 }));
+    await playMessageHistories(() => openRedisMessages(servers, { entriesMax: 24, entriesUnreadMax: 24 }));
   } finally {
-    await server.close();
+    await servers.close();
   }
 });

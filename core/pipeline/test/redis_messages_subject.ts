@@ -15,22 +15,23 @@ import type { BusRole } from "../src/redis_streams/user_rights.ts";
 import type { MessageLog } from "../src/messages/port.ts";
 import { MemoryArchive } from "./memory_archive.ts";
 import { local } from "./redis_subject.ts";
+import { type ContractServers, ownPrefix } from "../src/testing.ts";
 
 let prefixes = 0;
 
 export type MakeUsers = (prefix: string) => Promise<(role: BusRole) => BusLogin>;
 
 export async function openRedisMessages(
-  url: string,
+  { url, durability }: Pick<ContractServers, "url" | "durability">,
   options: Partial<typeof messageLogDefaults>,
   users?: MakeUsers,
 ): Promise<MessageSubject> {
-  const prefix = `m${process.pid}.${++prefixes}`;
+  const prefix = `${ownPrefix}.m${++prefixes}`;
   const loginOf = await users?.(prefix);
   const open = async (role?: BusRole): Promise<Servers> => {
     const login = role === undefined ? undefined : loginOf?.(role);
-    const user = login === undefined ? undefined : serversUser(prefix, login, "local");
-    const servers = new Servers({ url, durability: local, clock: systemClock, user });
+    const user = login === undefined ? undefined : serversUser(prefix, login, durability.level);
+    const servers = new Servers({ url, durability, clock: systemClock, user });
     await servers.open();
     opened.push(servers);
     return servers;

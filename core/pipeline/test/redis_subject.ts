@@ -20,6 +20,7 @@ import { Servers } from "../src/redis_streams/servers.ts";
 import type { BusLogin } from "../src/redis_streams/user_file.ts";
 import type { BusRole } from "../src/redis_streams/user_rights.ts";
 import { partitionOf } from "../src/append_machine.ts";
+import { ownPrefix } from "../src/testing.ts";
 import type { Subject } from "./subject.ts";
 
 export interface RedisSubject extends Subject {
@@ -46,7 +47,7 @@ export async function openRedisSubject(
   durability: Durability,
   { epochOpeningsPerDayMax = 32, partitions = 16, users }: RedisSubjectOptions = {},
 ): Promise<RedisSubject> {
-  const prefix = `test${process.pid}.${++subjects}`;
+  const prefix = `${ownPrefix}.${++subjects}`;
   const loginOf = await users?.(prefix);
   const options: RedisBusOptions = { url, prefix, durability, clock: systemClock, telemetry: recordingTelemetry() };
   const as = (role: BusRole): RedisBusOptions => ({ ...options, login: loginOf?.(role) });

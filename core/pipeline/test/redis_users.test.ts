@@ -107,7 +107,9 @@ describe("users of one server", () => {
   after(() => server.close());
 
   busContract("redis, every role as its own user", (options) => openRedisSubject(server.url, local, { ...options, users: makeUsers }));
-  messageContract("redis, every role as its own user", (options = {}) => openSubject(server.url, options, makeUsers));
+  messageContract("redis, every role as its own user", (options = {}) =>
+    openSubject({ url: server.url, durability: local }, options, makeUsers),
+  );
 
   test("EB-16 no user may remove keys, flush, configure, stop or debug a server", async () => {
     const prefix = `users${process.pid}.1`;

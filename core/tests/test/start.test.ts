@@ -6,10 +6,11 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { test } from "node:test";
 import { openReader } from "ransomeye";
 import { temporaryDirectory } from "ransomeye-kernel/testing";
+import { givenServers, leaveServers } from "../src/harness/given_servers.ts";
 import { type CommandResult, finished, RANSOMEYE_BIN, RunningSystem } from "../src/harness/running_system.ts";
 
 interface Ship {
@@ -167,14 +168,16 @@ const script = ["/usr/bin/script", "/bin/script"].find((path) => existsSync(path
 
 test("R-22 Ctrl-C on a terminal drains in order and prints the final ledger, its echo is ignored, and the next start finds the data", {
   skip: script === undefined && "no script(1) for a real terminal",
-}, async () => {
+}, async (t) => {
   const dataDir = await temporaryDirectory();
+  const given = givenServers(dataDir);
+  t.after(() => leaveServers(dataDir, given));
   const command = `exec '${process.execPath}' '${RANSOMEYE_BIN}' start --data-dir '${dataDir}' --listen 127.0.0.1:0 --demo-rate 200`;
   let accepted = 0;
   for (const start of [1, 2]) {
     const terminal = spawn(script ?? "script", ["-qefc", command, "/dev/null"], {
       stdio: ["pipe", "pipe", "pipe"],
-      env: { ...process.env, RANSOMEYE_BUS_KEY_PREFIX: basename(dataDir) },
+      env: { ...process.env, ...given },
     });
     let screen = "";
     terminal.stdout.on("data", (chunk: Buffer) => {

@@ -8,10 +8,11 @@ import { createWriteStream } from "node:fs";
 import { get } from "node:http";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { type Client, openClient, readSecrets, superuserName } from "ransomeye-db";
+import { givenServers, leaveServers } from "./given_servers.ts";
 
 /** The committed entry point; it loads the built command. */
 export const RANSOMEYE_BIN: string = fileURLToPath(new URL("../../../../../cli/bin/ransomeye.js", import.meta.url));
@@ -54,9 +55,8 @@ export class RunningSystem implements AsyncDisposable {
    */
   static async start(flags: readonly string[] = [], environment: Readonly<Record<string, string>> = {}): Promise<RunningSystem> {
     const dataDir = await mkdtemp(join(tmpdir(), "ransomeye-run-"));
-    // A log on Redis servers (RANSOMEYE_BUS_URL) may be shared by many systems: each has keys of its own.
-    const own = { RANSOMEYE_BUS_KEY_PREFIX: basename(dataDir) };
-    const system = new RunningSystem(dataDir, ["--no-demo", "--listen", "127.0.0.1:0", ...flags], { ...own, ...environment });
+    const all = { ...givenServers(dataDir), ...environment };
+    const system = new RunningSystem(dataDir, ["--no-demo", "--listen", "127.0.0.1:0", ...flags], all);
     await system.startAgain();
     return system;
   }
@@ -195,6 +195,7 @@ export class RunningSystem implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const command of this.#commands) command.kill("SIGKILL");
     await this.stop();
+    await leaveServers(this.dataDir, this.#environment);
     await rm(this.dataDir, { recursive: true, force: true, maxRetries: 3 });
   }
 }
