@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { sleep, systemClock } from "ransomeye-kernel";
-import { startCluster, startRedis, startReplicated } from "../src/testing.ts";
+import { removeKeys, startCluster, startRedis, startReplicated } from "../src/testing.ts";
 import { until } from "../src/testing/until.ts";
 
 function isAlive(pid: number): boolean {
@@ -118,6 +118,27 @@ describe("one server", () => {
     assert.equal((await listens(port)) && existsSync(directory), true);
     child.kill("SIGKILL");
     await until("the guard to clean up", [], async () => !existsSync(directory) && !(await listens(port)));
+  });
+});
+
+describe("servers that somebody else has given", () => {
+  test("what tests wrote there is removed, and nothing else", async () => {
+    const redis = await startRedis({ settings: { appendfsync: "no" } });
+    try {
+      const client = redis.client();
+      const others = ["frame", "{test-0123456.0}:log", "{test-01234567x.0}:log", "test-01234567.0:log", "{ransomeye.bus}:state"];
+      const own = Array.from({ length: 1200 }, (_, n) => `{test-01234567.${n % 7}.${n % 16}}:producer:${n}`);
+      await client.mset(...[...others, ...own].flatMap((key) => [key, "1"]));
+      assert.equal(await removeKeys(redis.url, "test-01234567"), own.length);
+      assert.deepEqual((await client.keys("*")).toSorted(), others.toSorted());
+      assert.equal(await removeKeys(redis.url, "test-01234567"), 0);
+      for (const pattern of ["", "*", "test-*", "{test-01234567", "test"])
+        await assert.rejects(removeKeys(redis.url, pattern), /is no prefix/);
+      assert.equal(await client.dbsize(), others.length);
+    } finally {
+      await redis.close();
+    }
+    await assert.rejects(removeKeys(redis.url, "test-01234567"), /ECONNREFUSED/);
   });
 });
 

@@ -4,8 +4,10 @@
  * Enforces: keys under a prefix that nobody else has, removed at the end; the durability that the servers have; without BUS_URL a server of our own.
  * Forbids: killing, stopping or configuring what somebody else has given.
  */
-import { systemEnvironment, systemRandom } from "ransomeye-kernel";
+import { recordingTelemetry, systemClock, systemEnvironment, systemRandom } from "ransomeye-kernel";
+import { busConfirmation } from "../events.ts";
 import { type Durability, readFacts, type ServerFacts } from "../redis_streams/server_facts.ts";
+import { Servers } from "../redis_streams/servers.ts";
 import { infoOf, mastersOf, removeKeys } from "./own_keys.ts";
 import type { Settings } from "./settings.ts";
 import { startRedis } from "./start.ts";
@@ -44,7 +46,8 @@ export async function contractServers(settings: Settings = {}): Promise<Contract
   const facts = (await Promise.all((await mastersOf(url)).map(infoOf))).map((info) => readFacts(info, []));
   const durability = durabilityOf(facts);
   const versions = [...new Set(facts.map(({ version }) => version))].join(", ");
-  console.log(`BUS_URL: masters: ${facts.length}, version ${versions}, durability ${durability.level}, keys {${ownPrefix}.…`);
+  const confirms = await confirmedBy(url, durability);
+  console.log(`BUS_URL: masters: ${facts.length}, version ${versions}, durability ${durability.level}${confirms}, keys {${ownPrefix}.…`);
   return {
     url,
     durability,
@@ -52,6 +55,19 @@ export async function contractServers(settings: Settings = {}): Promise<Contract
       console.log(`BUS_URL: removed ${await removeKeys(url, ownPrefix)} keys`);
     },
   };
+}
+
+/** Whether these servers have WAITAOF, as the bus finds it. @throws BusError BUS_NOT_DURABLE where they are not fit for a contract */
+async function confirmedBy(url: string, durability: Durability): Promise<string> {
+  const telemetry = recordingTelemetry();
+  const servers = new Servers({ url, durability, clock: systemClock, telemetry });
+  try {
+    await servers.open();
+  } finally {
+    servers.close();
+  }
+  const said = telemetry.events.filter(({ name }) => name === busConfirmation.name).map(({ fields }) => String(fields["confirms"]));
+  return said.length === 0 ? "" : ` (${[...new Set(said)].join(", ")})`;
 }
 
 /** What a system on these servers would be told to wait for. */

@@ -20,7 +20,9 @@ export async function removeKeys(url: string, prefix: string): Promise<number> {
 /** Where the servers of a URL keep what is written: each master of a cluster, or the one that says that it is the master. */
 export async function mastersOf(url: string): Promise<LinkOptions[]> {
   const seeds = parseServers(url);
-  const first = await Promise.any(seeds.map((seed) => infoOf(seed).then((info) => ({ seed, info }))));
+  const first = await Promise.any(seeds.map((seed) => infoOf(seed).then((info) => ({ seed, info })))).catch((error: unknown) => {
+    throw (error as AggregateError).errors[0] as Error;
+  });
   if (first.info.includes("cluster_enabled:1")) {
     const { host: _host, port: _port, ...common } = first.seed;
     const slots = await withServer(first.seed, (client) => client.cluster("SLOTS"));
@@ -54,10 +56,14 @@ async function removeOn(client: Redis, beginning: string): Promise<number> {
 
 async function withServer<T>(server: LinkOptions, work: (client: Redis) => Promise<T>): Promise<T> {
   const client = new Redis({ ...server, lazyConnect: true, retryStrategy: null, protocol: 2, disableClientInfo: true });
-  client.on("error", () => {});
+  let trouble: Error | undefined;
+  client.on("error", (error) => (trouble = error));
   try {
     await client.connect();
     return await work(client);
+  } catch (error) {
+    // What a client says in the end is that its connection is closed; why, it has said before.
+    throw new Error(`the server at ${addressOf(server)}: ${(trouble ?? (error as Error)).message}`, { cause: error });
   } finally {
     client.disconnect();
   }
