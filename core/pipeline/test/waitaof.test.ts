@@ -69,7 +69,7 @@ const order = (server: ScriptedServer): string[] =>
     .map(({ words }) => (words[0] === "evalsha" ? "evalsha" : words.join(" ")));
 
 describe("a server that has WAITAOF", () => {
-  test("EB-21 R-4 a change is answered behind the flushes of master and replicas, asked for on its own connection", async () => {
+  test("EB-23 R-4 a change is answered behind the flushes of master and replicas, asked for on its own connection", async () => {
     const server = await start(having([1, 2]));
     const { servers, told } = await open(server.url);
     assert.equal((await servers.change(key, change)).length, 1);
@@ -84,7 +84,7 @@ describe("a server that has WAITAOF", () => {
     ["one replica too few", [1, 1]],
     ["the master's own missing", [0, 2]],
   ] as const)
-    test(`EB-21 R-4 with ${what} there is no receipt, and nothing weaker in its place`, async () => {
+    test(`EB-23 R-4 with ${what} there is no receipt, and nothing weaker in its place`, async () => {
       const server = await start(having(flushed));
       const { servers } = await open(server.url);
       await assert.rejects(servers.change(key, change), refused("BUS_OUTCOME_UNKNOWN"));
@@ -96,7 +96,7 @@ describe("a server that has WAITAOF", () => {
       assert.equal((await servers.change(key, change)).length, 1);
     });
 
-  test("EB-21 R-4 a start on replicas that flush nothing is refused", async () => {
+  test("EB-23 R-4 a start on replicas that flush nothing is refused", async () => {
     const server = await start(having([1, 0]));
     const options = { url: server.url, prefix: "test", durability: replicated, clock: systemClock, telemetry: recordingTelemetry() };
     await assert.rejects(prepareRedisBus({ ...options, random: systemRandom, settings }), (error: Error) => {
@@ -105,7 +105,7 @@ describe("a server that has WAITAOF", () => {
     });
   });
 
-  test("EB-21 R-4 users that may not ask for it are refused, and no weaker promise is made in its place", async () => {
+  test("EB-23 R-4 users that may not ask for it are refused, and no weaker promise is made in its place", async () => {
     const may = having([1, 2]);
     const server = await start((words) => (words[0] === "waitaof" ? new Error("NOPERM no permissions") : may(words)));
     await assert.rejects(open(server.url), refused("BUS_FORBIDDEN"));
@@ -116,14 +116,14 @@ describe("a server that has WAITAOF", () => {
     assert.deepEqual(told(), [[server.address, "received"]]);
   });
 
-  test("EB-21 R-4 a master that refuses to confirm leaves the outcome unknown", async () => {
+  test("EB-23 R-4 a master that refuses to confirm leaves the outcome unknown", async () => {
     const server = await start(having(new Error("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.")));
     const { servers } = await open(server.url);
     await assert.rejects(servers.change(key, change), refused("BUS_OUTCOME_UNKNOWN"));
     await assert.rejects(servers.readConfirmed(key, []), refused("BUS_UNAVAILABLE"));
   });
 
-  test("EB-21 R-4 a replica that becomes master on the same connection is asked anew what it confirms", async () => {
+  test("EB-23 R-4 a replica that becomes master on the same connection is asked anew what it confirms", async () => {
     const server = await start(([name]) => (name === "waitaof" ? notOnReplicas : undefined), { ...replicas, role: "slave" });
     const { servers, told } = await open(server.url);
     assert.deepEqual(told(), []);
@@ -136,7 +136,7 @@ describe("a server that has WAITAOF", () => {
 });
 
 describe("a server that has only WAIT", () => {
-  test("EB-21 R-4 a change is answered behind what replicas have received, and that it is no more is told", async () => {
+  test("EB-23 R-4 a change is answered behind what replicas have received, and that it is no more is told", async () => {
     const server = await start(lacking(2), { ...replicas, redis_version: "7.0.15" });
     const { servers, told } = await open(server.url);
     assert.equal((await servers.change(key, change)).length, 1);
@@ -147,14 +147,14 @@ describe("a server that has only WAIT", () => {
     assert.equal(await servers.check(), null);
   });
 
-  test("EB-21 R-4 no version is taken for the command: what the server says of itself may be another's number", async () => {
+  test("EB-23 R-4 no version is taken for the command: what the server says of itself may be another's number", async () => {
     const server = await start(lacking(2), { ...replicas, redis_version: "7.4.0" });
     const { servers } = await open(server.url);
     await servers.change(key, change);
     assert.deepEqual(order(server), ["evalsha", "wait 2 300"]);
   });
 
-  test("EB-21 R-4 what comes back in its place after a restart is asked anew", async () => {
+  test("EB-23 R-4 what comes back in its place after a restart is asked anew", async () => {
     const server = await start(having([1, 2]));
     const { servers, told } = await open(server.url);
     await servers.change(key, change);
@@ -169,7 +169,7 @@ describe("a server that has only WAIT", () => {
   });
 });
 
-test("EB-21 R-4 in a cluster of servers of two kinds a change that is sent on is confirmed as its new master can", async () => {
+test("EB-23 R-4 in a cluster of servers of two kinds a change that is sent on is confirmed as its new master can", async () => {
   const cluster = { ...replicas, cluster_enabled: "1" };
   const [target, home] = [await start(lacking(2), cluster), await start(having([1, 2]), cluster)];
   const [host, port] = home.address.split(":") as [string, string];
