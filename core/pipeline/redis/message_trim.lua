@@ -12,14 +12,31 @@ local tail = fields(ends, { 'tail1', 'tail2', 'tail3', 'tail4' })
 local low = fields(ends, { 'low1', 'low2', 'low3', 'low4' })
 local has_archive = redis.call('HEXISTS', ends, 'log') == 1
 local archived = has_archive and fields(ends, { 'archived1', 'archived2', 'archived3', 'archived4' }) or tail
-local living, total, removed, out = {}, 0, 0, 0
-for priority = 1, 4 do total = total + tail[priority] - low[priority] end
+local total, removed, out = 0, 0, 0
+-- Up to where nobody living, nor the archive, has yet to read, by priority.
+local settled_up_to = {}
+for priority = 1, 4 do
+  total = total + tail[priority] - low[priority]
+  settled_up_to[priority] = math.min(tail[priority], archived[priority])
+end
+
+-- A group that lives has not settled what lies behind its places, nor what is out.
+local function hold_back(group, out_key)
+  local place = fields(group, { 'place1', 'place2', 'place3', 'place4' })
+  for priority = 1, 4 do settled_up_to[priority] = math.min(settled_up_to[priority], place[priority]) end
+  for _, at in ipairs(redis.call('HKEYS', out_key)) do
+    local priority, off = string.match(at, '^(%d):(%d+)$')
+    priority = tonumber(priority)
+    settled_up_to[priority] = math.min(settled_up_to[priority], tonumber(off) - 1)
+  end
+end
+
 for k = 8, #KEYS, 2 do
   if now - field(KEYS[k], 'seen') > dead_us then
     redis.call('HDEL', KEYS[k], 'quarantined')
     redis.call('HSET', KEYS[k], 'quarantined', '1')
   elseif redis.call('HGET', KEYS[k], 'quarantined') ~= '1' then
-    living[#living + 1] = k
+    hold_back(KEYS[k], KEYS[k + 1])
   end
 end
 
@@ -37,21 +54,8 @@ local function take_out(priority, entries)
   out = out + #entries
 end
 
--- Up to where nobody living, nor the archive, has yet to read.
-local function settled_of(priority)
-  local settled = math.min(tail[priority], archived[priority])
-  for _, k in ipairs(living) do
-    settled = math.min(settled, field(KEYS[k], 'place' .. priority))
-    for _, place in ipairs(redis.call('HKEYS', KEYS[k + 1])) do
-      local of, off = string.match(place, '^(%d):(%d+)$')
-      if tonumber(of) == priority then settled = math.min(settled, tonumber(off) - 1) end
-    end
-  end
-  return settled
-end
-
 for priority = 1, 4 do
-  local settled, up_to = settled_of(priority), low[priority]
+  local settled, up_to = settled_up_to[priority], low[priority]
   -- One is looked at first: mostly nothing goes, and all of them at once are megabytes.
   local first = oldest(priority, tail[priority], 1)[1]
   local cold = first and offset(first) - 1 or tail[priority]

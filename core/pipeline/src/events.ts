@@ -146,6 +146,13 @@ export const messagesArchived: EventDefinition<{ stream: string; messages: numbe
   },
 });
 
+export const messagesUnarchived: GaugeDefinition = defineGauge({
+  name: "ransomeye_messages_unarchived",
+  help: "Messages that the servers hold and the archive does not yet; where a stream has so many as fit into the servers' memory, publishers wait.",
+  unit: "messages",
+  labels: ["stream"],
+});
+
 export const messagesReplaced: EventDefinition<{ stream: string; priority: number; messages: number }> = defineEvent({
   name: "messages_replaced",
   level: "error",

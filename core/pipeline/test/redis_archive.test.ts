@@ -86,6 +86,7 @@ describe("a stream with an archive", () => {
     await assert.rejects(log.take(attacks, group, "one", { max: 20, leaseMs }), /the archive is away/);
     await assert.rejects(log.trim(attacks), /the archive is away/);
     assert.equal(await inMemory(subject), 4);
+    assert.equal(subject.telemetry.gauges.get("ransomeye_messages_unarchived"), 4);
     archive.away = undefined;
     const { deliveries } = await log.take(attacks, group, "one", { max: 20, leaseMs });
     assert.deepEqual(deliveries.map(nameOf), namesOf(0, 12));

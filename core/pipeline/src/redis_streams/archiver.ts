@@ -6,7 +6,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Clock, Telemetry } from "ransomeye-kernel";
-import { messagesArchived, messagesReplaced } from "../events.ts";
+import { messagesArchived, messagesReplaced, messagesUnarchived } from "../events.ts";
 import type { ArchivedStream, ArchiveEntry, MessageArchive } from "../messages/archive.ts";
 import type { ByPriority } from "../messages/delivery_machine.ts";
 import { type MessagePriority, priorities, StreamName } from "../messages/message.ts";
@@ -71,6 +71,8 @@ export class Archiver {
     }
     const { log, archived, tails } = state;
     if (log === null) throw unexpected();
+    const left = tails.reduce((sum, tail, index) => sum + tail - (archived[index] as number), 0);
+    this.#o.telemetry.set(messagesUnarchived, left, { stream });
     for (const priority of priorities) {
       let from = archived[priority - 1] as number;
       const to = tails[priority - 1] as number;

@@ -56,8 +56,8 @@ export const consumerMutants: readonly Mutant[] = [
     patches: [
       {
         file: "core/pipeline/redis/message_trim.lua",
-        find: "local settled = math.min(tail[priority], archived[priority])",
-        replace: "local settled = tail[priority]",
+        find: "settled_up_to[priority] = math.min(tail[priority], archived[priority])",
+        replace: "settled_up_to[priority] = tail[priority]",
       },
     ],
     check: named(archive, "R-26 nothing goes that the archive does not hold"),
