@@ -3,7 +3,7 @@
  * Enforces: one definition gives the log line and the metric.
  * Forbids: free log text; ERROR for anything but data at risk or an operator needed.
  */
-import { defineEvent, type EventDefinition } from "ransomeye-kernel";
+import { defineEvent, defineGauge, type EventDefinition, type GaugeDefinition } from "ransomeye-kernel";
 
 export const registryRequest: EventDefinition<{ op: string; outcome: string }> = defineEvent({
   name: "registry_request",
@@ -46,6 +46,7 @@ export const cloneSuspected: EventDefinition<{ producer: string; evidence: strin
   level: "error",
   help: "One identity is in use on two machines, by all signs (R-6); `ransomeye producer clones` lists it.",
   counter: { name: "clones_suspected_total", help: "New findings of suspected clones.", labels: ["evidence"] },
+  alarm: { title: "One identity is in use on two machines, by all signs", severity: "critical", about: ["producer", "evidence"] },
 });
 export const authorityChanged: EventDefinition<{ what: string; pin: string; certificates: number }> = defineEvent({
   name: "authority_changed",
@@ -80,6 +81,7 @@ export const materialFailed: EventDefinition<{ reason: string }> = defineEvent({
   level: "error",
   help: "The gateway cannot take over its new key, certificate or authorities; it goes on with the old ones.",
   counter: { name: "gateway_material_failures_total", help: "Times that new TLS material could not be taken over.", labels: [] },
+  alarm: { title: "A gateway cannot take over its new key, certificate or authorities", severity: "high", about: [] },
 });
 export const roleReady: EventDefinition<{ ms: number }> = defineEvent({
   name: "role_ready",
@@ -95,13 +97,16 @@ export const roleFailed: EventDefinition<{ code: string; reason: string }> = def
   name: "role_failed",
   level: "error",
   help: "The role cannot go on; the supervisor starts it again.",
+  noAlarm: "the supervisor tells it as child_ended, with the same code",
 });
-export const childEnded: EventDefinition<{ child: string; how: string; restarts: number; pauseMs: number }> = defineEvent({
-  name: "child_ended",
-  level: "error",
-  help: "A process ended without being asked to; it is started again after a pause.",
-  counter: { name: "child_restarts_total", help: "Processes that ended without being asked to.", labels: ["child"] },
-});
+export const childEnded: EventDefinition<{ child: string; how: string; restarts: number; pauseMs: number; code: string | undefined }> =
+  defineEvent({
+    name: "child_ended",
+    level: "error",
+    help: "A process ended without being asked to; it is started again after a pause. `code` is what it said before, if it said anything.",
+    counter: { name: "child_restarts_total", help: "Processes that ended without being asked to.", labels: ["child"] },
+    alarm: { title: "A process of the system ended without being asked to", severity: "high", about: ["child"] },
+  });
 export const retentionHeld: EventDefinition<{ day: string; reason: string }> = defineEvent({
   name: "retention_held",
   level: "warn",
@@ -112,17 +117,64 @@ export const busPaused: EventDefinition<{ reason: string; freeBytes: number }> =
   level: "error",
   help: "Appends are paused until the reason is gone; producers keep their events (R-33).",
   counter: { name: "bus_pauses_total", help: "Times that appends were paused.", labels: ["reason"] },
+  alarm: { title: "Nothing is taken in: the bus is paused", severity: "critical", about: ["reason"] },
 });
 export const logLost: EventDefinition<{ parts: string }> = defineEvent({
   name: "log_lost",
   level: "error",
   help: "The log's servers do not hold any more what was read from them: a replica that lagged took over, or an old state was brought back. Nothing is taken until it is there again, or an operator starts with --after-loss.",
   counter: { name: "log_losses_total", help: "Times that the log's servers were found to lack a part of the log.", labels: [] },
+  alarm: { title: "The log's servers have lost a part of the log", severity: "critical", about: [] },
 });
 export const logFound: EventDefinition<{ parts: string }> = defineEvent({
   name: "log_found",
   level: "info",
   help: "The log's servers hold again what they lacked, in these partitions.",
+});
+export const ledgerUnbalanced: EventDefinition<{ since_us: number }> = defineEvent({
+  name: "ledger_unbalanced",
+  level: "error",
+  help: "Signed sequence numbers are neither stored nor dead-lettered nor declared lost nor in flight, or they are so twice; `ransomeye audit` shows whose.",
+  counter: { name: "ledger_imbalances_total", help: "Times that the ledger was found unbalanced after it had been balanced.", labels: [] },
+  alarm: { title: "The ledger does not balance: events are missing or doubled", severity: "critical", about: [] },
+});
+export const systemReturned: EventDefinition<{ since: string }> = defineEvent({
+  name: "system_returned",
+  level: "error",
+  help: "The system that ran before in this data directory, since this time, had ended without being stopped. What it would still have counted of its last alarms nobody has counted.",
+  counter: { name: "system_returns_total", help: "Starts after an end that nobody asked for.", labels: [] },
+  alarm: { title: "The system had ended without being stopped, and runs again", severity: "medium", about: [] },
+});
+export const alertWaits: EventDefinition<{ alarm: string; process: string; count: number }> = defineEvent({
+  name: "alert_waits",
+  level: "debug",
+  help: "An alarm is on its way to stream:alerts.",
+  counter: { name: "alerts_total", help: "Messages made of alarms, by name of the alarm.", labels: ["alarm"] },
+});
+export const alertsMissed: EventDefinition<{ alarm: string; process: string; count: number }> = defineEvent({
+  name: "alerts_missed",
+  level: "error",
+  help: "Alarms cannot reach stream:alerts for so long that one of them found no room to wait. As soon as there is room, one message tells how many.",
+  counter: { name: "alerts_missed_total", help: "Alarms that stream:alerts knows by their number alone.", labels: [], by: "count" },
+  alarm: { title: "Alarms found no room to wait: the logs have them", severity: "high", about: [] },
+});
+export const alertsUnkept: EventDefinition<{ reason: string }> = defineEvent({
+  name: "alerts_unkept",
+  level: "warn",
+  help: "Alarms that wait cannot be read from or written to their file; they wait in memory alone.",
+  counter: { name: "alerts_unkept_total", help: "Failed attempts to read or write the file of alarms that wait.", labels: [] },
+});
+export const alertForeign: EventDefinition<{ process: string }> = defineEvent({
+  name: "alert_foreign",
+  level: "warn",
+  help: "A process told the supervisor an alarm that is none; it is not believed.",
+  counter: { name: "alerts_foreign_total", help: "Alarms of processes that were not believed.", labels: ["process"] },
+});
+export const alertsWaiting: GaugeDefinition = defineGauge({
+  name: "alerts_waiting",
+  help: "Alarms that the keeper has not put into the outbox yet.",
+  unit: "alarms",
+  labels: [],
 });
 export const busResumed: EventDefinition<{ freeBytes: number }> = defineEvent({
   name: "bus_resumed",

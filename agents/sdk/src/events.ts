@@ -23,6 +23,7 @@ export const producerAlarmed: EventDefinition<{ producer: string; code: string; 
   level: "error",
   help: "History diverged or was lost on one side, or a receipt was false.",
   counter: { name: "sdk_alarms_total", help: "Alarms by code.", labels: ["code"] },
+  noAlarm: "told on the producer's host, by its log and metrics; what it means for the log, gateway and engine tell",
 });
 
 export const producerStopped: EventDefinition<{ producer: string; code: string; detail: string }> = defineEvent({
@@ -30,6 +31,7 @@ export const producerStopped: EventDefinition<{ producer: string; code: string; 
   level: "error",
   help: "The producer works no more until an operator has acted; its spool is kept.",
   counter: { name: "sdk_stops_total", help: "Stops by code.", labels: ["code"] },
+  noAlarm: "told on the producer's host, by its log and metrics; what it means for the log, gateway and engine tell",
 });
 
 export const spoolRecovered: EventDefinition<{ producer: string; frames: number; cut_bytes: number; dropped_batches: number }> =
@@ -44,6 +46,7 @@ export const spoolStalled: EventDefinition<{ producer: string; code: string; det
   level: "error",
   help: "The disk has no room for the spool. Callers wait; nothing is lost.",
   counter: { name: "sdk_spool_stalls_total", help: "Failed attempts to write the spool.", labels: ["code"] },
+  noAlarm: "told on the producer's host, by its log and metrics; what it means for the log, gateway and engine tell",
 });
 
 export const lossDeclared: EventDefinition<{ producer: string; reason: string }> = defineEvent({
@@ -51,6 +54,7 @@ export const lossDeclared: EventDefinition<{ producer: string; reason: string }>
   level: "error",
   help: "A declaration of lost events was begun: the spool is full, or held them for too long. It grows until events have room again.",
   counter: { name: "sdk_loss_declarations_total", help: "Declarations of lost events begun, by reason.", labels: ["reason"] },
+  noAlarm: "told on the producer's host, by its log and metrics; what it means for the log, gateway and engine tell",
 });
 
 export const eventsLost: EventDefinition<{ producer: string; reason: string; events: number }> = defineEvent({
@@ -106,6 +110,7 @@ export const clockWrong: EventDefinition<{ producer: string; offset_seconds: num
   level: "error",
   help: "By this host's clock the gateway's certificate is not valid, by the registry's signed time it is. The connection goes on; set the clock.",
   counter: { name: "sdk_clock_wrong_total", help: "Connections that needed signed time.", labels: [] },
+  noAlarm: "told on the producer's host, by its log and metrics; what it means for the log, gateway and engine tell",
 });
 
 export const certificateDays: GaugeDefinition = defineGauge({

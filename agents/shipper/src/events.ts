@@ -49,6 +49,7 @@ export const followLost: EventDefinition<InputFields & { code: string; byte_offs
   level: "error",
   help: "A followed file was truncated, replaced or removed, and what it may still have held was found nowhere. It cannot be counted.",
   counter: { name: "ransomeye_follow_lost_total", help: "Times that a followed file may have lost records unread.", labels: [] },
+  noAlarm: "told on the producer's host, by its log and metrics; what it means for the log, gateway and engine tell",
 });
 
 /** A followed path cannot be read now. */

@@ -11,6 +11,7 @@ import { type BusControl, logHere, type MessageLog, openMessageArchive, openPost
 import { busPaused, busResumed, keeperFailed, retentionHeld } from "../events.ts";
 import { roleConnections } from "../supervisor/connection_budget.ts";
 import { openMessageLog } from "./log_place.ts";
+import { keepAlerts } from "./alert_outbox.ts";
 import { assertLogIsHere, LogKeeper, openLogElsewhere, pausedReason } from "./log_elsewhere.ts";
 import { daysToDrop, diskVerdict } from "./keeper_rules.ts";
 import { openRolePool } from "./pools.ts";
@@ -19,6 +20,7 @@ import type { Role, RoleContext } from "./role_process.ts";
 const diskMs = 1000;
 const retentionMs = 60_000;
 const partitionsMs = 600_000;
+const alertsMs = 250;
 const relayMs = 250;
 /** Of a log that lies elsewhere. */
 const mirrorMs = 250;
@@ -50,6 +52,7 @@ export const keeperRole: Role = async (context) => {
     ["disk", diskMs, () => watchDisk(context, pool, control)],
     ["retention", retentionMs, () => retain(context, pool)],
     ["partitions", partitionsMs, async () => void (await ensurePartitions({ pool, clock, telemetry }))],
+    ["alerts", alertsMs, () => keepAlerts(context, pool)],
     ["outbox", relayMs, async () => void (await relayOutbox({ pool, log: messages }))],
     // On servers publishers wait at a stream's bound for this; the database's publish makes room itself.
     ["streams", log === undefined ? retentionMs : streamsMs, () => trimStreams(messages)],

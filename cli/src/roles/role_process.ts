@@ -18,8 +18,10 @@ import {
   type Telemetry,
 } from "ransomeye-kernel";
 import type { PortHandle } from "ransomeye-ingestion";
+import { AlarmTeller } from "../alarms/alarm_teller.ts";
 import { CliError } from "../errors.ts";
 import { roleFailed, roleReady, roleStopped } from "../events.ts";
+import { AlertInbox } from "./alert_inbox.ts";
 import { Grants } from "./grants.ts";
 import { type DownMessage, metricsSocketName, type RoleBegin, type UpMessage } from "../supervisor/ipc.ts";
 import { dataDirAt, type DataDir } from "../supervisor/data_dir.ts";
@@ -34,6 +36,8 @@ export interface RoleContext {
   readonly lifetime: Lifetime;
   /** What the supervisor allows of the shared port; for gateways. */
   readonly grants: Grants;
+  /** Alerts that the supervisor wants in the outbox; for the keeper. */
+  readonly alerts: AlertInbox;
   readonly say: (message: UpMessage) => void;
 }
 
@@ -52,8 +56,14 @@ export async function runRole(role: Role): Promise<void> {
   for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => undefined);
   let drain: () => void = () => process.exit(0);
   const grants = new Grants();
-  const begin = await received(clock, grants, () => drain());
-  const telemetry = createTelemetry({ role: begin.name, level: begin.config.log.level });
+  const alerts = new AlertInbox();
+  const begin = await received(clock, { grants, alerts, onDrain: () => drain() });
+  const teller = new AlarmTeller({ clock, tell: (alarm) => say({ type: "alarm", alarm }) });
+  const telemetry = createTelemetry({ role: begin.name, level: begin.config.log.level, onAlarm: (alarm) => teller.raised(alarm) });
+  const saidAll = (): void => {
+    teller.close();
+    telemetry.flush();
+  };
   const startedMs = clock.monotonicMs();
   const serving = serveMetrics(telemetry, join(begin.socketDir, metricsSocketName(begin.name)), lifetime);
 
@@ -64,7 +74,7 @@ export async function runRole(role: Role): Promise<void> {
     telemetry.emit(roleStopped, { reason });
     if (mode === "destroy") void sleep(clock, orphanMsMax).then(() => process.exit(1));
     await (mode === "drain" ? lifetime.drain() : lifetime.destroy()).catch((error: unknown) => fail(telemetry, error));
-    telemetry.flush();
+    saidAll();
     process.exit(0);
   };
   drain = () => void leave("drain", "asked to");
@@ -72,7 +82,7 @@ export async function runRole(role: Role): Promise<void> {
   process.on("SIGTERM", () => void leave("drain", "SIGTERM"));
   const onDefect = (error: unknown): void => {
     fail(telemetry, error);
-    telemetry.flush();
+    saidAll();
     process.exit(1);
   };
   process.on("uncaughtException", onDefect);
@@ -80,19 +90,26 @@ export async function runRole(role: Role): Promise<void> {
 
   try {
     await serving;
-    await role({ begin, dataDir: dataDirAt(begin.dataDir), clock, random: systemRandom, telemetry, lifetime, grants, say });
+    await role({ begin, dataDir: dataDirAt(begin.dataDir), clock, random: systemRandom, telemetry, lifetime, grants, alerts, say });
   } catch (error) {
     if (leaving) return;
     fail(telemetry, error);
     await lifetime.destroy().catch(() => undefined);
-    telemetry.flush();
+    saidAll();
     process.exit(1);
   }
   telemetry.emit(roleReady, { ms: Math.round(clock.monotonicMs() - startedMs) });
   say({ type: "ready" });
 }
 
-function received(clock: Clock, grants: Grants, onDrain: () => void): Promise<RoleBegin> {
+/** Where the supervisor's words go. */
+interface Hearing {
+  readonly grants: Grants;
+  readonly alerts: AlertInbox;
+  readonly onDrain: () => void;
+}
+
+function received(clock: Clock, { grants, alerts, onDrain }: Hearing): Promise<RoleBegin> {
   return new Promise((resolve, reject) => {
     const timer = clock.setTimer(beginMsMax, () => reject(new CliError("CLI_USAGE", "the supervisor did not say what to do")));
     const orphaned = (): void => process.exit(1);
@@ -102,6 +119,10 @@ function received(clock: Clock, grants: Grants, onDrain: () => void): Promise<Ro
     process.on("message", (message: DownMessage, handle: unknown) => {
       if (message.type === "shed") {
         grants.shed(message.connections);
+        return;
+      }
+      if (message.type === "alerts") {
+        alerts.put(message.alerts);
         return;
       }
       if (message.type === "grant") {

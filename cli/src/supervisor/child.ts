@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { type Clock, systemEnvironment, type Timer } from "ransomeye-kernel";
 import { nextBackoff, type BackoffBounds } from "./backoff.ts";
 import { heapMibMax } from "./heap_bounds.ts";
-import type { DownMessage, LoadMessage, RoleBegin, UpMessage } from "./ipc.ts";
+import type { AlertsMessage, DownMessage, LoadMessage, RoleBegin, UpMessage } from "./ipc.ts";
 import { LogFile } from "./log_file.ts";
 import { processStartTime } from "./process_facts.ts";
 import type { ChildState, RoleName } from "./runtime_file.ts";
@@ -45,6 +45,10 @@ export interface ChildOptions {
   readonly onBegin?: () => void;
   /** A gateway tells its load. */
   readonly onLoad?: (load: LoadMessage) => void;
+  /** An alarm of the process; whatever it says. */
+  readonly onAlarm?: (alarm: unknown) => void;
+  /** The keeper has put alerts with these ids into the outbox. */
+  readonly onKept?: (ids: unknown) => void;
 }
 
 /** A supervised role. */
@@ -142,6 +146,13 @@ export class Child {
     this.#send({ type: "shed", connections });
   }
 
+  /** Hands the keeper alerts for the outbox; false while it could not take them. */
+  alerts(alerts: AlertsMessage["alerts"]): boolean {
+    if (this.#readyUs === null || this.#process?.connected !== true) return false;
+    this.#send({ type: "alerts", alerts });
+    return true;
+  }
+
   /** Resolves when the role is ready, also if that takes a few restarts. */
   ready(): Promise<void> {
     return this.#readyUs !== null ? Promise.resolve() : new Promise((resolve) => this.#readyWaiters.push(resolve));
@@ -197,17 +208,24 @@ export class Child {
   }
 
   #said(message: UpMessage): void {
-    if (message.type === "failed") {
-      this.#failure = message;
-      return;
+    switch (message.type) {
+      case "failed":
+        this.#failure = message;
+        return;
+      case "load":
+        this.#o.onLoad?.(message);
+        return;
+      case "alarm":
+        this.#o.onAlarm?.(message.alarm);
+        return;
+      case "kept":
+        this.#o.onKept?.(message.ids);
+        return;
+      case "ready":
+        this.#readyUs = this.#o.clock.nowUs();
+        for (const resolve of this.#readyWaiters.splice(0)) resolve();
+        this.#o.onChange();
     }
-    if (message.type === "load") {
-      this.#o.onLoad?.(message);
-      return;
-    }
-    this.#readyUs = this.#o.clock.nowUs();
-    for (const resolve of this.#readyWaiters.splice(0)) resolve();
-    this.#o.onChange();
   }
 
   #ended(how: string): void {

@@ -20,6 +20,8 @@ export interface DataDir {
   readonly runs: string;
   readonly runtimeFile: string;
   readonly lockFile: string;
+  /** Alerts that wait for their stream. */
+  readonly alertsFile: string;
   /** The port that the gateway was given where the configuration leaves the choice to us. */
   readonly gatewayPortFile: string;
 }
@@ -39,6 +41,7 @@ export function dataDirAt(root: string): DataDir {
     runs: join(at, "runs"),
     runtimeFile: join(at, "runtime.json"),
     lockFile: join(at, "supervisor.lock"),
+    alertsFile: join(at, "alerts.json"),
     gatewayPortFile: join(at, "gateway.port"),
   };
 }

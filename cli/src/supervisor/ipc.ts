@@ -6,7 +6,8 @@
  */
 import type { Connection } from "ransomeye-db";
 import type { Config } from "ransomeye-kernel";
-import type { BusLogin } from "ransomeye-pipeline";
+import type { AlertPayload, BusLogin, Message } from "ransomeye-pipeline";
+import type { CountedAlarm } from "../alarms/alarm_limiter.ts";
 import type { GateLoad } from "./gate_share.ts";
 import type { RoleName } from "./runtime_file.ts";
 
@@ -45,7 +46,13 @@ export interface ShedMessage {
   readonly connections: number;
 }
 
-export type DownMessage = RoleBegin | GrantMessage | ShedMessage | { readonly type: "drain" };
+/** Alerts that the keeper is to put into the outbox. The next such message takes this one's place. */
+export interface AlertsMessage {
+  readonly type: "alerts";
+  readonly alerts: readonly Message<AlertPayload>[];
+}
+
+export type DownMessage = RoleBegin | GrantMessage | ShedMessage | AlertsMessage | { readonly type: "drain" };
 
 /** What a gateway tells now and then, and when it has let go of the socket. */
 export interface LoadMessage extends GateLoad {
@@ -57,6 +64,10 @@ export interface LoadMessage extends GateLoad {
 export type UpMessage =
   | { readonly type: "ready" }
   | LoadMessage
+  /** An alarm of this process. What comes is checked before it is believed. */
+  | { readonly type: "alarm"; readonly alarm: CountedAlarm }
+  /** The keeper's: these alerts are in the outbox. */
+  | { readonly type: "kept"; readonly ids: readonly string[] }
   /** The role cannot go on; its process ends after this. */
   | { readonly type: "failed"; readonly code: string; readonly message: string; readonly next: string };
 

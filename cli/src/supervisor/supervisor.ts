@@ -9,9 +9,20 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Connection, type LoginRole, makeRuntimeDirectory } from "ransomeye-db";
 import type { BusCode } from "ransomeye-pipeline";
-import { type Clock, type Config, createTelemetry, Lifetime, type Random, serveMetrics, sleep, type Telemetry } from "ransomeye-kernel";
+import {
+  type Clock,
+  type Config,
+  createTelemetry,
+  Lifetime,
+  machineFacts,
+  type Random,
+  serveMetrics,
+  sleep,
+  type Telemetry,
+} from "ransomeye-kernel";
+import { AlarmDesk } from "../alarms/alarm_desk.ts";
 import { type CliCode, CliError } from "../errors.ts";
-import { childEnded } from "../events.ts";
+import { childEnded, ledgerUnbalanced } from "../events.ts";
 import { Child } from "./child.ts";
 import type { Console } from "./console.ts";
 import { controlSocketName, serveControl } from "./control.ts";
@@ -73,6 +84,7 @@ export class Supervisor {
   readonly #lifetime = new Lifetime();
   /** By process name: `engine`, `gateway-1`. */
   readonly #children = new Map<string, Child>();
+  readonly #alarms: AlarmDesk;
   #telemetry: Telemetry | undefined;
   #database: Database | undefined;
   #socketDir = "";
@@ -89,6 +101,12 @@ export class Supervisor {
 
   constructor(o: SupervisorOptions) {
     this.#o = o;
+    this.#alarms = new AlarmDesk({
+      clock: o.clock,
+      file: o.dataDir.alertsFile,
+      host: machineFacts().hostname,
+      hand: (alerts) => this.#children.get("keeper")?.alerts(alerts) ?? false,
+    });
   }
 
   /** Where the reader connects; only after `start`. */
@@ -109,6 +127,7 @@ export class Supervisor {
   noteLedger(balanced: boolean): void {
     if (this.#ledger?.balanced === balanced) return;
     this.#ledger = { balanced, sinceUs: this.#o.clock.nowUs() };
+    if (!balanced) this.#telemetry?.emit(ledgerUnbalanced, { since_us: this.#ledger.sinceUs });
     this.#changed();
   }
 
@@ -128,6 +147,7 @@ export class Supervisor {
       this.#socketDir = await makeRuntimeDirectory(dataDir.root);
       const telemetry = await this.#openTelemetry();
       this.#telemetry = telemetry;
+      await this.#alarms.begin(telemetry);
       this.#socket = await openGatewaySocket(config.gateway.listen, dataDir.gatewayPortFile);
       this.#desk = new GateDesk(clock, this.#socket.handle);
       this.#changed();
@@ -181,6 +201,7 @@ export class Supervisor {
 
   async #forget(): Promise<void> {
     await this.#writing;
+    await this.#alarms.close();
     await this.#lifetime.drain().catch((error: unknown) => this.#o.console.say(String(error)));
     this.#socket?.handle.close();
     this.#socket = undefined;
@@ -198,6 +219,7 @@ export class Supervisor {
       role: "supervisor",
       level: config.log.level,
       destination: { write: (line) => log.line(line.trimEnd()) },
+      onAlarm: (alarm) => this.#alarms.raised(alarm),
     });
     await serveMetrics(telemetry, join(this.#socketDir, metricsSocketName("supervisor")), this.#lifetime);
     return telemetry;
@@ -221,12 +243,14 @@ export class Supervisor {
         backoff: { minMs: config.supervisor.restartMsMin, maxMs: config.supervisor.restartMsMax },
         onChange: () => this.#changed(),
         onLine: (line) => console.roleLine(name, line),
+        onAlarm: (alarm) => this.#alarms.told(name, alarm),
+        ...(role === "keeper" ? { onKept: (ids) => this.#alarms.kept(ids) } : {}),
         ...(role === "gateway" ? { onBegin: () => this.#desk?.started(child), onLoad: (load) => this.#desk?.heard(child, load) } : {}),
         onCrash: (end) => {
           this.#desk?.left(name);
-          this.#telemetry?.emit(childEnded, { child: name, how: end.how, restarts: end.restarts, pauseMs: end.pauseMs });
-          console.say(`${name} ended (${end.how}); starting it again in ${end.pauseMs} ms (restart ${end.restarts})`);
           const { failure } = child;
+          this.#telemetry?.emit(childEnded, { child: name, ...end, code: failure?.code });
+          console.say(`${name} ended (${end.how}); starting it again in ${end.pauseMs} ms (restart ${end.restarts})`);
           if (!ready && (child.endsInARow >= startAttemptsMax || operatorCodes.has(failure?.code ?? ""))) {
             const why = failure === undefined ? "" : `: ${failure.code} ${failure.message} — ${failure.next}`;
             reject(new CliError("CLI_START_FAILED", `${name} does not start${why} (log: ${join(dataDir.logs, `${name}.log`)})`));

@@ -21,7 +21,14 @@ const summaries: { readonly [Stream in StreamName]: (payload: Fields) => readonl
     fieldsOf(details)["message"],
   ],
   "stream:ai_decisions": ({ verdict, confidence, model, about }) => [verdict, confidence, model, "about", about],
-  "stream:alerts": ({ severity, title, code }) => [severity, title, code],
+  "stream:alerts": ({ severity, title, code, process, producer, part, count }) => [
+    severity,
+    title,
+    code,
+    process,
+    producer ?? (part === undefined ? undefined : `partition ${textOrFigure(part)}`),
+    count === undefined || count === 1 ? undefined : `×${textOrFigure(count)}`,
+  ],
   "stream:forensics": ({ reason, host, about }) => [reason, host, "about", about],
   "stream:telemetry": ({ producer, state, since }) => [producer, state, since],
   "stream:dead_letter": ({ original_stream, group, reason }) => [original_stream, group, reason],
@@ -44,6 +51,10 @@ export function messageLine(stream: StreamName, publishedUs: number, message: Me
 /** `stream:attacks` → `attacks`, as people type it. */
 export function shortName(stream: StreamName): string {
   return stream.slice("stream:".length);
+}
+
+function textOrFigure(value: unknown): string {
+  return typeof value === "number" ? String(value) : textOf(value);
 }
 
 function textOf(value: unknown): string {

@@ -115,10 +115,14 @@ const bus: readonly MatrixRow[] = [
   callable("bus.adopt", "from now on the log lies elsewhere", [keeper]),
   callable("bus.note_heads", "heads of a log that lies elsewhere: as far as rows have come, and mirrored", [engine, keeper]),
   callable("bus.note_ends", "ends of a log that lies elsewhere: as far as rows have come, and mirrored", [engine, keeper]),
-  table("bus.outbox", "written in the row transaction (R-27), emptied by the keeper's relay", {
-    [engine]: append,
-    [keeper]: { select: true, delete: true },
-  }),
+  table(
+    "bus.outbox",
+    "written in the row transaction (R-27), and by the keeper for alarms of all processes; emptied by the keeper's relay",
+    {
+      [engine]: append,
+      [keeper]: { select: true, insert: true, delete: true },
+    },
+  ),
   table("bus.message", "written by bus.message_publish, removed by bus.message_trim", {}),
   table("bus.message_end", "written by bus.message_publish and message_trim", {}),
   table("bus.message_group", "written by the functions of message groups", {}),

@@ -53,6 +53,7 @@ export const serverExited: EventDefinition<{ pid: number; exit_code: number | nu
   level: "error",
   help: "The embedded PostgreSQL ended without our word; the supervisor restarts it and it recovers from its log.",
   counter: { name: "ransomeye_db_server_exits_total", help: "Unasked ends of the embedded PostgreSQL.", labels: [] },
+  alarm: { title: "PostgreSQL ended without being asked to", severity: "high", about: [] },
 });
 
 export const migrationApplied: EventDefinition<{ number: number; name: string; seconds: number }> = defineEvent({

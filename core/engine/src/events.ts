@@ -43,11 +43,12 @@ export const eventsDeadLettered: EventDefinition<{ events: number }> = defineEve
   counter: { name: "engine_dead_letters_total", help: "Events kept as dead letters.", labels: [], by: "events" },
 });
 
-export const gapsStored: EventDefinition<{ events: number }> = defineEvent({
+export const gapsStored: EventDefinition<{ events: number; reason: string; producer: string }> = defineEvent({
   name: "gaps_stored",
-  level: "warn",
-  help: "Producers have declared events lost.",
+  level: "error",
+  help: "Producers have declared events lost, for this reason; `producer` is one of them. The ledger shows them all.",
   counter: { name: "engine_gap_events_total", help: "Events that producers declared lost.", labels: [], by: "events" },
+  alarm: { title: "Events are lost: their producers have declared it", severity: "high", about: ["reason"] },
 });
 
 export const framesSkipped: EventDefinition<{ frames: number }> = defineEvent({
@@ -90,6 +91,7 @@ export const storeStalled: EventDefinition<{ code: string; reason: string; next:
   level: "error",
   help: "Storing has failed many times in a row; frames wait on the bus.",
   counter: { name: "engine_store_stalls_total", help: "Times that storing kept failing.", labels: ["code"] },
+  alarm: { title: "Events wait on the bus: storing them keeps failing", severity: "high", about: ["code"] },
 });
 
 export const partitionStopped: EventDefinition<{
@@ -104,6 +106,7 @@ export const partitionStopped: EventDefinition<{
   level: "error",
   help: "A partition is not read any further until an operator has looked; it is examined again after a pause.",
   counter: { name: "engine_partition_stops_total", help: "Times that a partition was stopped.", labels: ["code"] },
+  alarm: { title: "A partition of the log has stopped until an operator has looked", severity: "critical", about: ["part", "code"] },
 });
 
 export const partitionHeld: EventDefinition<{ part: number; producer: string; off: number; ms: number }> = defineEvent({

@@ -6,6 +6,7 @@ import type { Lease, Position } from "ransomeye-pipeline";
 import type { EngineCode } from "./codes.ts";
 import type { PreparedFrame, RowBatch } from "./row_batch.ts";
 import { type Halt, type Run, firstOffset } from "./sink_machine.ts";
+import type { Gap } from "./tables.ts";
 
 /** Prepared entries of one leased partition, from right after the offset that the group has stored. */
 export interface StoreRun extends Run<PreparedFrame> {
@@ -34,7 +35,8 @@ export interface StoredCounts {
   readonly skipped: number;
   readonly rows: number;
   readonly deadLettered: number;
-  readonly gapDeclared: number;
+  /** What producers declared lost. */
+  readonly gaps: readonly Gap[];
 }
 
 export interface SinkStore {
@@ -48,13 +50,13 @@ export interface SinkStore {
 export function countsOf(frames: readonly PreparedFrame[], skipped: number): StoredCounts {
   let rows = 0;
   let deadLettered = 0;
-  let gapDeclared = 0;
+  const gaps: Gap[] = [];
   for (const frame of frames) {
     rows += frame.rows;
     deadLettered += frame.deadLettered;
-    gapDeclared += frame.gapDeclared;
+    if (frame.gap !== null) gaps.push(frame.gap);
   }
-  return { frames: frames.length, skipped, rows, deadLettered, gapDeclared };
+  return { frames: frames.length, skipped, rows, deadLettered, gaps };
 }
 
 /** Stored offset of a group that has stored up to `position`; null: nothing yet. */

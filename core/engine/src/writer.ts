@@ -18,10 +18,12 @@ import {
   storeStalled,
 } from "./events.ts";
 import { type GatheredGroup, type Gatherer, commitGroupOf, retryMs, stop, stoppedMs } from "./gatherer.ts";
+import { lossesOf } from "./loss_report.ts";
 import type { ProgressTeller } from "./progress.ts";
 import type { PreparedFrame } from "./row_batch.ts";
 import type { Halt } from "./sink_machine.ts";
 import type { CommitGroup, RunOutcome, SinkStore, StoredCounts } from "./sink_store.ts";
+import type { Gap } from "./tables.ts";
 import type { TailWatch } from "./tail_watch.ts";
 
 /** How long a held partition waits before it looks again, and after how long its waiting is told. */
@@ -103,7 +105,8 @@ export class Writer {
     const { sink, clock, telemetry } = this.#options;
     const startMs = clock.monotonicMs();
     const outcomes = await sink.store(commit);
-    let [rows, frames, skipped, deadLettered, gapDeclared] = [0, 0, 0, 0, 0];
+    let [rows, frames, skipped, deadLettered] = [0, 0, 0, 0];
+    const gaps: Gap[] = [];
     let oldestUs = Number.POSITIVE_INFINITY;
     for (const run of commit.runs) {
       const outcome = outcomes.get(run.part);
@@ -113,7 +116,7 @@ export class Writer {
       frames += counts.frames;
       skipped += counts.skipped;
       deadLettered += counts.deadLettered;
-      gapDeclared += counts.gapDeclared;
+      gaps.push(...counts.gaps);
       oldestUs = Math.min(oldestUs, run.frames[0]?.position.receivedUs ?? oldestUs);
     }
     const ms = Math.round(clock.monotonicMs() - startMs);
@@ -121,7 +124,7 @@ export class Writer {
     if (frames > 0) telemetry.emit(framesStored, { frames, age_ms: Math.max(0, Math.round((clock.nowUs() - oldestUs) / 1000)) });
     if (skipped > 0) telemetry.emit(framesSkipped, { frames: skipped });
     if (deadLettered > 0) telemetry.emit(eventsDeadLettered, { events: deadLettered });
-    if (gapDeclared > 0) telemetry.emit(gapsStored, { events: gapDeclared });
+    for (const { reason, events, producer } of lossesOf(gaps)) telemetry.emit(gapsStored, { reason, events, producer });
     return outcomes;
   }
 

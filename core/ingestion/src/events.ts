@@ -102,6 +102,7 @@ export const appendFailed: Def<{ part: number; frames: number; failures: number;
   level: "error",
   help: "The bus gave no answer to an append. The frames are kept and tried again; producers are paused.",
   counter: { name: "gateway_append_failures_total", help: "Appends without an answer, by code.", labels: ["code"] },
+  alarm: { title: "The bus gives a gateway no answer; producers are paused", severity: "high", about: ["code"] },
 });
 
 export const appendRecovered: Def<{ part: number; failures: number }> = defineEvent({
@@ -137,6 +138,7 @@ export const equivocationFound: Def<{ producer: string; epoch: number; first_seq
     level: "error",
     help: "A producer signed two different histories for the same sequence. It or its key is compromised.",
     counter: { name: "gateway_equivocations_total", help: "Frames refused as equivocation.", labels: [] },
+    alarm: { title: "A producer has signed two histories: it or its key is compromised", severity: "critical", about: ["producer"] },
   });
 
 export const equivocationRepeated: Def<{ producer: string }> = defineEvent({
@@ -165,6 +167,7 @@ export const producerQuarantined: Def<{ producer: string; code: string; seconds:
   level: "error",
   help: "A producer flooded this gateway: its session was closed and it is refused for a while. `code` is its last offence.",
   counter: { name: "gateway_quarantines_total", help: "Quarantines begun, by the offence that led to them.", labels: ["code"] },
+  alarm: { title: "A producer flooded a gateway and is refused for a while", severity: "high", about: ["producer"] },
 });
 
 export const registryStale: Def<{ age_ms: number; sessions: number }> = defineEvent({
@@ -176,6 +179,7 @@ export const registryStale: Def<{ age_ms: number; sessions: number }> = defineEv
     help: "Times that the registry was silent for so long that open sessions were ended.",
     labels: [],
   },
+  alarm: { title: "A gateway ends its sessions: the registry has been silent for too long", severity: "critical", about: [] },
 });
 
 export const clockDrifted: Def<{ drift_ms: number }> = defineEvent({
@@ -183,6 +187,7 @@ export const clockDrifted: Def<{ drift_ms: number }> = defineEvent({
   level: "error",
   help: "This gateway's clock and the bus's clock differ by more than two seconds.",
   counter: { name: "gateway_clock_drifts_total", help: "Alarms of a clock that differs from the bus's, one a minute at most.", labels: [] },
+  alarm: { title: "A gateway's clock and the bus's clock differ", severity: "high", about: [] },
 });
 
 const gauge = (name: string, help: string, unit: string, labels: readonly string[] = []): GaugeDefinition =>

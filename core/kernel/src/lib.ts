@@ -46,7 +46,10 @@ export {
   type SignalWish,
   type StopSignal,
 } from "./signals.ts";
+export { alarmFieldsMax, alarmTextCharsMax, alarmTitleCharsMax, raisedAlarm, type RaisedAlarm } from "./telemetry/alarms.ts";
 export {
+  type AlarmDefinition,
+  type AlarmSeverity,
   type CounterDefinition,
   defineEvent,
   defineGauge,

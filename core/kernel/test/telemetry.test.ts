@@ -6,6 +6,7 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
 import {
+  alarmTextCharsMax,
   createTelemetry,
   DefectError,
   defineEvent,
@@ -13,6 +14,7 @@ import {
   hasCode,
   Lifetime,
   limits,
+  type RaisedAlarm,
   recordingTelemetry,
   serveMetrics,
 } from "ransomeye-kernel";
@@ -94,6 +96,40 @@ test("two definitions of one metric with different labels are a defect", () => {
 test("names are snake_case", () => {
   assert.throws(() => defineEvent({ name: "FrameRefused", level: "info", help: "" }), DefectError);
   assert.throws(() => defineGauge({ name: "queue-depth", help: "", unit: "", labels: [] }), DefectError);
+});
+
+test("R-27 what is an error is an alarm with a metric, or says why it is none; an alarm is raised whatever the log level is", () => {
+  const counter = { name: "store_lost_total", help: "", labels: [] };
+  const alarm = { title: "The store is lost", severity: "critical", about: ["part"] } as const;
+  const base = { name: "store_lost", help: "" } as const;
+  const lost = defineEvent<{ part: number; reason: string; seen?: number | undefined }>({ ...base, level: "error", counter, alarm });
+  assert.throws(() => defineEvent({ ...base, level: "error", counter }), DefectError);
+  assert.throws(() => defineEvent<{ part: number }>({ ...base, level: "error", alarm }), DefectError, "no metric");
+  assert.throws(() => defineEvent<{ part: number }>({ ...base, level: "warn", counter, alarm }), DefectError);
+  assert.throws(() => defineEvent<{ part: number }>({ ...base, level: "error", counter, alarm, noAlarm: "no" }), DefectError);
+  assert.throws(() => defineEvent<{ part: number }>({ ...base, level: "error", counter, alarm: { ...alarm, title: "" } }), DefectError);
+  defineEvent({ ...base, level: "error", noAlarm: "somebody else tells it" });
+
+  const raised: RaisedAlarm[] = [];
+  const lines: string[] = [];
+  const telemetry = createTelemetry({
+    role: "t",
+    level: "silent",
+    destination: { write: (line) => lines.push(line) },
+    onAlarm: (one) => raised.push(one),
+  });
+  telemetry.child({ writer: 2 }).emit(lost, { part: 3, reason: "x".repeat(alarmTextCharsMax + 1), seen: undefined });
+  telemetry.emit(quiet, { n: 1 });
+  assert.deepEqual(raised, [
+    {
+      event: "store_lost",
+      title: "The store is lost",
+      severity: "critical",
+      about: { part: "3" },
+      fields: { writer: 2, part: 3, reason: "x".repeat(alarmTextCharsMax) },
+    },
+  ]);
+  assert.deepEqual(lines, []);
 });
 
 test("metrics are served over a private unix socket, which goes with the lifetime", async () => {

@@ -46,6 +46,7 @@ export const busEquivocation: EventDefinition<{ producer: string; epoch: number;
   level: "error",
   help: "A producer has signed a second history under its key: a cloned machine or a stolen key.",
   counter: { name: "ransomeye_bus_equivocations_total", help: "Frames refused as equivocation.", labels: [] },
+  noAlarm: "one line for each frame; the gateway tells it as equivocation_found",
 });
 
 export const busEpochOpened: EventDefinition<{ producer: string; epoch: number; part: number }> = defineEvent({
@@ -60,6 +61,7 @@ export const busEpochLimited: EventDefinition<{ producer: string; epoch: number 
   level: "error",
   help: "A producer wants more epochs than a day allows: a suspected clone, an operator decides (R-6).",
   counter: { name: "ransomeye_bus_epochs_limited_total", help: "Epoch openings refused by the daily limit.", labels: [] },
+  noAlarm: "one line for each attempt; the registry tells it as clone_suspected",
 });
 
 export const busCallFailed: EventDefinition<{ call: string; code: string; server_code: string | null; frames: number }> = defineEvent({
@@ -78,6 +80,7 @@ export const busStopped: EventDefinition<{ part: number; off: number; code: stri
     help: "Reads that ended in a hole, corruption or a diverged history.",
     labels: ["code"],
   },
+  noAlarm: "the engine, which reads, tells it as partition_stopped",
 });
 
 export const busQueuedBytes: GaugeDefinition = defineGauge({
@@ -113,6 +116,7 @@ export const messageBuried: EventDefinition<{ stream: string; group: string; mes
     level: "error",
     help: "A message went to the dead letters: a person decides whether it is sent again.",
     counter: { name: "ransomeye_messages_buried_total", help: "Messages that went to the dead letters.", labels: ["stream", "group"] },
+    alarm: { title: "A message went to the dead letters: nobody could handle it", severity: "medium", about: ["stream", "group"] },
   });
 
 export const messagesMissing: EventDefinition<{
@@ -132,6 +136,7 @@ export const messagesMissing: EventDefinition<{
     labels: ["stream", "group"],
     by: "messages",
   },
+  alarm: { title: "Messages are gone that a group never had", severity: "high", about: ["stream", "group"] },
 });
 
 export const messagesArchived: EventDefinition<{ stream: string; messages: number }> = defineEvent({

@@ -14,7 +14,7 @@ import { test } from "node:test";
 import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
 import { loadIdentity } from "ransomeye-sdk";
 import { writeNumberedEvents } from "../src/crash/numbered_events.ts";
-import { plainHello, TestClient } from "../src/gate/test_client.ts";
+import { floodUntilQuarantined } from "../src/harness/flooder.ts";
 import { RunningSystem } from "../src/harness/running_system.ts";
 
 const EVENTS = 500;
@@ -91,20 +91,8 @@ test("R-33 a bus that takes nothing is no quiet one: status says why, and fails 
 
 test("BP-18 ING-8 who floods a gateway is named by status, with the offence and the end of it", async () => {
   await using system = await RunningSystem.start(["--set", "gateway.quarantine_ms_min=600000"]);
-  assert.equal((await system.run("producer", "enroll", "flooder", "--kind", "linux")).exitCode, 0);
-  const { producer, tlsCertPem: cert, tlsKeyPem: key, caPem: ca } = await loadIdentity(join(system.dataDir, "identities", "flooder"));
-  const { port } = (await system.runtime()).gateway;
   assert.equal((await system.run("status")).exitCode, 0);
-  // Who is welcomed and says Hello again breaks the conversation.
-  let ended: string;
-  do {
-    const client = new TestClient({ port, ca, cert, key });
-    client.say(plainHello());
-    client.say(plainHello());
-    ended = (await client.ended).code;
-    client.session.destroy();
-  } while (ended === "INGEST_PROTOCOL_VIOLATION");
-  assert.equal(ended, "INGEST_QUARANTINED");
+  const producer = await floodUntilQuarantined(system, "flooder");
   // The gateway reports once a second.
   const shown = await until(
     () => system.run("status"),

@@ -16,6 +16,7 @@ export function referencePages(declared: readonly Declared[]): Map<string, strin
     [`${folder}/config.schema.json`, `${JSON.stringify(configJsonSchema(), null, 2)}\n`],
     [`${folder}/errors.md`, errorsPage(declared)],
     [`${folder}/metrics.md`, metricsPage(declared)],
+    [`${folder}/alarms.md`, alarmsPage(declared)],
     ...declared.flatMap(({ pages }) => [...pages].map(([path, write]) => [path, write()] as const)),
   ]);
 }
@@ -75,6 +76,35 @@ function metricsPage(declared: readonly Declared[]): string {
     for (const gauge of sorted(gauges, ({ name }) => name))
       lines.push(`| ${series(gauge.name, gauge.labels)} | ${gauge.unit} | ${cell(gauge.help)} |`);
   }
+  return `${lines.join("\n")}\n`;
+}
+
+function alarmsPage(declared: readonly Declared[]): string {
+  const lines = [
+    "# Alarms",
+    "",
+    generated,
+    "",
+    "An alarm is one ERROR line, one metric and one message in `stream:alerts` (R-27; [how it gets there](../bus.md#alarms)). The message has the event's name as `code`, the",
+    "title and severity below, host and process, producer or partition where it is about one, the fields of the line as `details`, and how often it was raised between",
+    "`first_at` and `last_at`. Alarms of one process that are alike in what they are *about* are one, told once within five minutes.",
+    "",
+    "| code | severity | title | about | what happened | metric |",
+    "|---|---|---|---|---|---|",
+  ];
+  const events = sorted(
+    declared.flatMap((room) => room.events),
+    ({ name }) => name,
+  );
+  for (const { name, alarm, counter, help } of events) {
+    if (alarm === undefined || counter === undefined) continue;
+    const about = alarm.about.map((field) => `\`${field}\``).join(", ");
+    lines.push(
+      `| \`${name}\` | ${alarm.severity} | ${cell(alarm.title)} | ${about} | ${cell(help)} | ${series(counter.name, counter.labels)} |`,
+    );
+  }
+  lines.push("", "## ERROR lines that are no alarms", "", "| event | because |", "|---|---|");
+  for (const { name, noAlarm } of events) if (noAlarm !== undefined) lines.push(`| \`${name}\` | ${cell(noAlarm)} |`);
   return `${lines.join("\n")}\n`;
 }
 

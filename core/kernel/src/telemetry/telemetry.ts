@@ -1,10 +1,11 @@
 /**
  * Why: logs and metrics leave a process in one place, whichever room speaks.
- * Enforces: JSON lines in one place, each with its role, event name and bounded text; metrics from the same call.
+ * Enforces: JSON lines in one place, each with its role, event name and bounded text; metrics from the same call, and alarms, whatever the log level is.
  * Forbids: console.log in rooms, and fields that are not flat.
  */
 import { type Logger, pino, stdTimeFunctions } from "pino";
 import { limits } from "../limits.ts";
+import { raisedAlarm, type RaisedAlarm } from "./alarms.ts";
 import type { EventDefinition, Fields, FieldValue, GaugeDefinition } from "./definitions.ts";
 import { MetricStore } from "./metrics.ts";
 
@@ -28,6 +29,8 @@ export interface TelemetryOptions {
   readonly level: string;
   /** A file descriptor, 2 (standard error) by default, or who keeps the lines. */
   readonly destination?: number | LineTaker;
+  /** Who brings alarms to the operator (R-27); called within `emit`. */
+  readonly onAlarm?: (alarm: RaisedAlarm) => void;
 }
 
 /** Whoever keeps lines elsewhere than in a file descriptor; each comes whole, with its line feed. */
@@ -52,7 +55,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   );
   const metrics = new MetricStore();
   metrics.collectProcess();
-  return telemetryOver(logger, metrics, {}, flush);
+  return telemetryOver({ logger, metrics, flush, onAlarm: options.onAlarm }, {});
 }
 
 function openDestination(destination: number | LineTaker): { readonly taker: LineTaker; readonly flush: () => void } {
@@ -61,15 +64,25 @@ function openDestination(destination: number | LineTaker): { readonly taker: Lin
   return { taker: file, flush: () => file.flushSync() };
 }
 
-function telemetryOver(logger: Logger, metrics: MetricStore, bindings: Fields, flush: () => void): Telemetry {
+/** Where events go. */
+interface Outlets {
+  readonly logger: Logger;
+  readonly metrics: MetricStore;
+  readonly flush: () => void;
+  readonly onAlarm: TelemetryOptions["onAlarm"];
+}
+
+function telemetryOver(outlets: Outlets, bindings: Fields): Telemetry {
+  const { logger, metrics, flush, onAlarm } = outlets;
   return {
     emit(event, fields) {
       const all: Fields = { ...bindings, ...fields };
       metrics.record(event, all);
       if (logger.isLevelEnabled(event.level)) logger[event.level]({ event: event.name, ...lineFields(all) });
+      if (event.alarm !== undefined) onAlarm?.(raisedAlarm(event.name, event.alarm, all));
     },
     set: (gauge, value, labels = {}) => metrics.set(gauge, value, labels),
-    child: (more) => telemetryOver(logger, metrics, { ...bindings, ...more }, flush),
+    child: (more) => telemetryOver(outlets, { ...bindings, ...more }),
     metricsText: () => metrics.text(),
     flush,
   };

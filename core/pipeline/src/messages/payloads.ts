@@ -32,12 +32,26 @@ export interface AiDecisionPayload {
   readonly reasons?: readonly string[] | undefined;
 }
 
-/** Somebody has to look. */
+/** Somebody has to look. The system's own alarms (R-27) fill in all of it. */
 export interface AlertPayload {
+  /** Of an alarm: always the same words; figures are in `details`. */
   readonly title: string;
   readonly severity: "info" | "low" | "medium" | "high" | "critical";
+  /** Of an alarm: the event's name, by which its log line and the reference page know it. */
   readonly code?: string | undefined;
+  /** Messages that it is about. */
   readonly about?: readonly string[] | undefined;
+  /** Where it was noticed: the host, and the process there. */
+  readonly host?: string | undefined;
+  readonly process?: string | undefined;
+  /** Whom or what it is about, where that is a producer or a partition of the log. */
+  readonly producer?: string | undefined;
+  readonly part?: number | undefined;
+  /** How often it was raised between two moments; one message tells them all. */
+  readonly count?: number | undefined;
+  readonly first_at?: string | undefined;
+  readonly last_at?: string | undefined;
+  /** Of an alarm: the fields of its last log line. */
   readonly details?: Readonly<Record<string, unknown>> | undefined;
 }
 
@@ -103,6 +117,13 @@ const alert: z.ZodType<AlertPayload> = z.looseObject({
   severity: z.enum(["info", "low", "medium", "high", "critical"]),
   code: text(128).optional(),
   about: ids,
+  host: text(256).optional(),
+  process: text(128).optional(),
+  producer: text(128).optional(),
+  part: z.int().min(0).optional(),
+  count: z.int().min(1).optional(),
+  first_at: time.optional(),
+  last_at: time.optional(),
   details,
 });
 const forensics: z.ZodType<ForensicsPayload> = z.looseObject({
