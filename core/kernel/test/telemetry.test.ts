@@ -99,7 +99,7 @@ test("names are snake_case", () => {
 });
 
 test("R-27 what is an error is an alarm with a metric, or says why it is none; an alarm is raised whatever the log level is", () => {
-  const counter = { name: "store_lost_total", help: "", labels: [] };
+  const counter = { name: "store_lost_total", help: "Stores lost.", labels: [] };
   const alarm = { title: "The store is lost", severity: "critical", about: ["part"] } as const;
   const base = { name: "store_lost", help: "" } as const;
   const lost = defineEvent<{ part: number; reason: string; seen?: number | undefined }>({ ...base, level: "error", counter, alarm });

@@ -12,6 +12,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
+import { systemEnvironment } from "ransomeye-kernel";
 import { type AlertPayload, type Message, type MessageLog, MessagePriority, StreamName } from "ransomeye-pipeline";
 import { loadIdentity } from "ransomeye-sdk";
 import { writeNumberedEvents } from "../src/crash/numbered_events.ts";
@@ -20,6 +21,9 @@ import { openStreams } from "../src/harness/system_streams.ts";
 import { RunningSystem } from "../src/harness/running_system.ts";
 
 type Alert = Message<AlertPayload>;
+
+/** Whether this run has its log on Redis servers. */
+const onServers = (systemEnvironment()["RANSOMEYE_BUS_URL"] ?? "") !== "";
 
 /** Asks until the answer is as it must become; a test that hangs is ended by its runner. */
 async function until<T>(ask: () => Promise<T>, good: (answer: T) => boolean): Promise<T> {
@@ -98,7 +102,8 @@ test("EB-25 R-27 R-12 alarms of gateway, registry, engine and supervisor are one
 
   const log = await openStreams(system);
   try {
-    const expected = ["producer_quarantined", "clone_suspected", "child_ended", "partition_stopped"];
+    // On servers of its own the log itself is found not to hold what rows were made of: the keeper compares the two.
+    const expected = ["producer_quarantined", "clone_suspected", "child_ended", "partition_stopped", ...(onServers ? ["log_lost"] : [])];
     await until(
       () => alerts(log),
       (found) => expected.every((code) => told(found, code).length > 0),
@@ -113,7 +118,7 @@ test("EB-25 R-27 R-12 alarms of gateway, registry, engine and supervisor are one
     for (const { payload, message_id: id, priority, producer_id: from, timestamp } of found) {
       assert.deepEqual([payload.host, payload.process, payload.count], [hostname(), from, 1]);
       assert.deepEqual([payload.first_at, payload.last_at], [timestamp, timestamp]);
-      assert.equal(priority, payload.severity === "critical" ? 4 : 3);
+      assert.equal(priority, payload.severity === "critical" ? MessagePriority.critical : MessagePriority.high);
       assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-5/, "made from its reason");
     }
     const whom = (code: string): unknown[] =>
@@ -121,12 +126,13 @@ test("EB-25 R-27 R-12 alarms of gateway, registry, engine and supervisor are one
     assert.deepEqual(whom("producer_quarantined"), [["high", "gateway-1", producer, undefined]]);
     assert.deepEqual(whom("clone_suspected"), [["critical", "registry", producer, undefined]]);
     assert.deepEqual(whom("partition_stopped"), [["critical", "engine", undefined, stopped[0]]]);
+    assert.deepEqual(whom("log_lost"), onServers ? [["critical", "keeper", undefined, undefined]] : []);
     assert.deepEqual(whom("child_ended"), [["high", "supervisor", undefined, undefined]]);
     assert.deepEqual(
       told(found, "child_ended").map(({ details }) => [details?.["child"], details?.["how"]]),
       [["engine", "signal SIGKILL"]],
     );
-    const feed = await system.run("feed", "--stream", "alerts", "--since", "1h", "--limit", "4");
+    const feed = await system.run("feed", "--stream", "alerts", "--since", "1h", "--limit", String(found.length));
     assert.equal(feed.exitCode, 0);
     const line = (text: string): RegExp => new RegExp(`alerts +(critical|high) +.*${text}.*`);
     assert.match(feed.stdout, line(`producer_quarantined gateway-1 ${producer}`));
