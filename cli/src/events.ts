@@ -131,6 +131,13 @@ export const logFound: EventDefinition<{ parts: string }> = defineEvent({
   level: "info",
   help: "The log's servers hold again what they lacked, in these partitions.",
 });
+export const deadLetterFound: EventDefinition<{ stream: string; group: string; message_id: string; reason: string }> = defineEvent({
+  name: "dead_letter_found",
+  level: "error",
+  help: "A group could not handle a message, and it lies among the dead letters until a person decides: `ransomeye dlq list`.",
+  counter: { name: "dead_letters_found_total", help: "Dead letters that came into their stream.", labels: ["stream", "group"] },
+  alarm: { title: "A message went to the dead letters: nobody could handle it", severity: "medium", about: ["stream", "group"] },
+});
 export const ledgerUnbalanced: EventDefinition<{ since_us: number }> = defineEvent({
   name: "ledger_unbalanced",
   level: "error",

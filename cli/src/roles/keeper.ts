@@ -12,6 +12,7 @@ import { busPaused, busResumed, keeperFailed, retentionHeld } from "../events.ts
 import { roleConnections } from "../supervisor/connection_budget.ts";
 import { openMessageLog } from "./log_place.ts";
 import { keepAlerts } from "./alert_outbox.ts";
+import { DeadLetterWatch } from "./dead_letter_watch.ts";
 import { assertLogIsHere, LogKeeper, openLogElsewhere, pausedReason } from "./log_elsewhere.ts";
 import { daysToDrop, diskVerdict } from "./keeper_rules.ts";
 import { openRolePool } from "./pools.ts";
@@ -22,6 +23,7 @@ const retentionMs = 60_000;
 const partitionsMs = 600_000;
 const alertsMs = 250;
 const relayMs = 250;
+const deadLettersMs = 1000;
 /** Of a log that lies elsewhere. */
 const mirrorMs = 250;
 const trimMs = 2000;
@@ -46,6 +48,7 @@ export const keeperRole: Role = async (context) => {
     },
   };
   const messages = await openMessageLog(context, pool);
+  const deadLetters = new DeadLetterWatch({ pool, log: messages, telemetry });
   const log = elsewhere === undefined ? undefined : new LogKeeper(context, pool, elsewhere, control);
 
   const tasks: readonly (readonly [name: string, everyMs: number, work: () => Promise<void>])[] = [
@@ -53,10 +56,11 @@ export const keeperRole: Role = async (context) => {
     ["retention", retentionMs, () => retain(context, pool)],
     ["partitions", partitionsMs, async () => void (await ensurePartitions({ pool, clock, telemetry }))],
     ["alerts", alertsMs, () => keepAlerts(context, pool)],
+    ["dead letters", deadLettersMs, () => deadLetters.look()],
     ["outbox", relayMs, async () => void (await relayOutbox({ pool, log: messages }))],
     // On servers publishers wait at a stream's bound for this; the database's publish makes room itself.
     ["streams", log === undefined ? retentionMs : streamsMs, () => trimStreams(messages)],
-    ...(log === undefined ? [["dead letters", retentionMs, () => forgetDeadLetters(context, pool)] as const] : []),
+    ...(log === undefined ? [["old dead letters", retentionMs, () => forgetDeadLetters(context, pool)] as const] : []),
     ...(log === undefined
       ? []
       : [

@@ -123,6 +123,7 @@ const bus: readonly MatrixRow[] = [
       [keeper]: { select: true, insert: true, delete: true },
     },
   ),
+  table("bus.dead_letters_told", "one row: up to where the keeper has alarmed (R-27)", { [keeper]: { select: true, update: true } }),
   table("bus.message", "written by bus.message_publish, removed by bus.message_trim", {}),
   table("bus.message_end", "written by bus.message_publish and message_trim", {}),
   table("bus.message_group", "written by the functions of message groups", {}),

@@ -113,10 +113,9 @@ export const messageRetried: EventDefinition<{ stream: string; group: string; me
 export const messageBuried: EventDefinition<{ stream: string; group: string; message_id: string; deliveries: number; reason: string }> =
   defineEvent({
     name: "message_buried",
-    level: "error",
-    help: "A message went to the dead letters: a person decides whether it is sent again.",
+    level: "warn",
+    help: "A message went to the dead letters: a person decides whether it is sent again. The system's keeper alarms each of them, whoever buried it.",
     counter: { name: "ransomeye_messages_buried_total", help: "Messages that went to the dead letters.", labels: ["stream", "group"] },
-    alarm: { title: "A message went to the dead letters: nobody could handle it", severity: "medium", about: ["stream", "group"] },
   });
 
 export const messagesMissing: EventDefinition<{

@@ -49,6 +49,7 @@ export {
 export { BUS_CODES, type BusCode, BusError } from "./errors.ts";
 export { type MemoryBus, openMemoryBus } from "./memory/bus.ts";
 export type { FeedItem, FeedPlaces } from "./feed/follower.ts";
+export { type Lane, readLanes, seekLanes } from "./feed/lanes.ts";
 export { type FeedFollower, type FollowOptions, MessageFeed, type MessageFeedOptions } from "./feed/message_feed.ts";
 export {
   type ConsumeOptions,

@@ -1,7 +1,7 @@
 /**
  * Why: who is to act on an alarm reads no log of five processes: what is alarmed must be a message (R-27), whoever noticed it and whatever died since.
- * Enforces: EB-25 and EB-26 through the real system, wherever its log lies: alarms of gateway, registry, engine and supervisor are one message each in
- * stream:alerts, with whom they are about; they outlive the supervisor that had them in hand; `ransomeye feed` shows them.
+ * Enforces: EB-25, EB-26 and EB-28 through the real system, wherever its log lies: alarms of gateway, registry, engine and supervisor are one message each in
+ * stream:alerts, with whom they are about, and so is each dead letter; they outlive the supervisor that had them in hand; `ransomeye feed` shows them.
  * Forbids: looking into tables for what was published: the stream is read as a consumer reads it.
  */
 import assert from "node:assert/strict";
@@ -12,8 +12,8 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
-import { systemEnvironment } from "ransomeye-kernel";
-import { type AlertPayload, type Message, type MessageLog, MessagePriority, StreamName } from "ransomeye-pipeline";
+import { recordingTelemetry, systemClock, systemEnvironment, systemRandom } from "ransomeye-kernel";
+import { type AlertPayload, type Message, type MessageLog, MessagePriority, MessageQueueManager, StreamName } from "ransomeye-pipeline";
 import { loadIdentity } from "ransomeye-sdk";
 import { writeNumberedEvents } from "../src/crash/numbered_events.ts";
 import { floodUntilQuarantined } from "../src/harness/flooder.ts";
@@ -188,5 +188,60 @@ test("EB-26 R-27 an alarm outlives a keeper that stands still and the supervisor
     assert.equal(told(await alerts(again), "system_returned").length, 1);
   } finally {
     await again.close();
+  }
+});
+
+test("EB-28 R-27 BUS-7 a dead letter is an alarm, whoever buried it and whenever the keeper died", async () => {
+  await using system = await RunningSystem.start();
+  const log = await openStreams(system);
+  try {
+    const queue = new MessageQueueManager({
+      ...{ log, producerId: "outside", clock: systemClock, random: systemRandom, telemetry: recordingTelemetry() },
+    });
+    /** A group outside the system gives up the oldest attack that it has not had. */
+    const bury = async (group: string): Promise<void> => {
+      for await (const received of queue.consume(StreamName.attacks, group, { prefetch: 1 })) {
+        await received.reject("nobody knows what it is", { permanent: true });
+        break;
+      }
+    };
+    const buried = (found: readonly Alert[]): AlertPayload[] => told(found, "dead_letter_found");
+    await queue.publish(StreamName.attacks, { attack_type: "odd", source: { kind: "detection", name: "test" } });
+    await bury("group:first");
+    await until(
+      () => alerts(log),
+      (found) => buried(found).length === 1,
+    );
+    await system.kill("keeper");
+    await bury("group:second");
+    await until(
+      () => alerts(log),
+      (found) => buried(found).length > 1,
+    );
+    await settled(system);
+    const found = await alerts(log);
+    const letters = await log.read(StreamName.deadLetter, MessagePriority.normal, 0, 10);
+    assert.deepEqual(
+      buried(found).map(({ severity, process, about, count, details }) => [
+        severity,
+        process,
+        about,
+        count,
+        details?.["group"],
+        details?.["reason"],
+      ]),
+      letters.map(({ message }, nth) => [
+        "medium",
+        "keeper",
+        [message.message_id],
+        1,
+        ["group:first", "group:second"][nth],
+        "nobody knows what it is",
+      ]),
+    );
+    assert.equal(letters.length, 2);
+    await queue.close();
+  } finally {
+    await log.close();
   }
 });
