@@ -1,6 +1,7 @@
 /** Why: the command plants every bug, and the tests look whether each still fits the code it was written for; both need one list. Enforces: one list. */
 import type { Mutant } from "./mutant.ts";
 import { agentMutants } from "./agent_mutants.ts";
+import { alarmMutants } from "./alarm_mutants.ts";
 import { boundsMutants } from "./bounds_mutants.ts";
 import { consumerMutants } from "./consumer_mutants.ts";
 import { databaseMutants } from "./database_mutants.ts";
@@ -38,4 +39,5 @@ export const allMutants: readonly Mutant[] = [
   ...operatorMutants,
   ...validationMutants,
   ...consumerMutants,
+  ...alarmMutants,
 ];
