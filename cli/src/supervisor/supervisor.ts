@@ -53,8 +53,8 @@ const databaseRole: Readonly<Record<RoleName, LoginRole | undefined>> = {
   demo: undefined,
 };
 
-/** Where the log lies elsewhere these have no business in the database. */
-const onlyForTheLog: ReadonlySet<RoleName> = new Set(["gateway", "forensics"]);
+/** Where the log lies elsewhere this one has no business in the database; whoever takes messages reads their archive there. */
+const onlyForTheLog: ReadonlySet<RoleName> = new Set(["gateway"]);
 
 /** A role that ends this often in a row before it was ever ready will not become ready by itself. */
 const startAttemptsMax = 5;

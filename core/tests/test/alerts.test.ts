@@ -113,7 +113,7 @@ test("EB-25 R-27 R-12 alarms of gateway, registry, engine and supervisor are one
     assert.deepEqual(
       found.map(({ payload }) => payload.code ?? "").toSorted((a, b) => a.localeCompare(b)),
       expected.toSorted((a, b) => a.localeCompare(b)),
-      "one message each, and nothing else",
+      `one message each, and nothing else: ${JSON.stringify(found.map(({ payload }) => [payload.code, payload.details]))}`,
     );
     for (const { payload, message_id: id, priority, producer_id: from, timestamp } of found) {
       assert.deepEqual([payload.host, payload.process, payload.count], [hostname(), from, 1]);
