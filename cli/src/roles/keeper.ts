@@ -23,7 +23,7 @@ const retentionMs = 60_000;
 const partitionsMs = 600_000;
 const alertsMs = 250;
 const relayMs = 250;
-const deadLettersMs = 1000;
+const buriedMs = 1000;
 /** Of a log that lies elsewhere. */
 const mirrorMs = 250;
 const trimMs = 2000;
@@ -48,7 +48,7 @@ export const keeperRole: Role = async (context) => {
     },
   };
   const messages = await openMessageLog(context, pool);
-  const deadLetters = new DeadLetterWatch({ pool, log: messages, telemetry });
+  const buried = new DeadLetterWatch({ pool, log: messages, telemetry });
   const log = elsewhere === undefined ? undefined : new LogKeeper(context, pool, elsewhere, control);
 
   const tasks: readonly (readonly [name: string, everyMs: number, work: () => Promise<void>])[] = [
@@ -56,11 +56,11 @@ export const keeperRole: Role = async (context) => {
     ["retention", retentionMs, () => retain(context, pool)],
     ["partitions", partitionsMs, async () => void (await ensurePartitions({ pool, clock, telemetry }))],
     ["alerts", alertsMs, () => keepAlerts(context, pool)],
-    ["dead letters", deadLettersMs, () => deadLetters.look()],
+    ["alarms of dead letters", buriedMs, () => buried.look()],
     ["outbox", relayMs, async () => void (await relayOutbox({ pool, log: messages }))],
     // On servers publishers wait at a stream's bound for this; the database's publish makes room itself.
     ["streams", log === undefined ? retentionMs : streamsMs, () => trimStreams(messages)],
-    ...(log === undefined ? [["old dead letters", retentionMs, () => forgetDeadLetters(context, pool)] as const] : []),
+    ...(log === undefined ? [["dead letters", retentionMs, () => forgetDeadLetters(context, pool)] as const] : []),
     ...(log === undefined
       ? []
       : [

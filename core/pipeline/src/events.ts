@@ -167,6 +167,7 @@ export const messagesReplaced: EventDefinition<{ stream: string; priority: numbe
     labels: ["stream"],
     by: "messages",
   },
+  alarm: { title: "The servers have lost messages that the archive held", severity: "high", about: ["stream"] },
 });
 
 export const feedMissed: EventDefinition<{ stream: string; messages: number }> = defineEvent({
