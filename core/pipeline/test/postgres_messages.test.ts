@@ -80,7 +80,7 @@ archiveContract("postgres", async () => {
   };
 });
 
-test("R-11 a dead letter that its stream has let go is still read, in its place, until it is forgotten by age", async () => {
+test("EB-22 R-11 a dead letter that its stream has let go is still read, in its place, until it is forgotten by age", async () => {
   const { log, close } = await openOwn({ entriesMax: 2 });
   const letters = Array.from({ length: 5 }, (_, index) => ({ ...attack(`letter ${index}`), stream: StreamName.deadLetter }));
   await log.publish(letters);

@@ -218,7 +218,7 @@ describe("a stream with an archive", () => {
     await subject.close();
   });
 
-  test("R-11 R-26 what every group has settled leaves the archive too; a dead letter stays there as evidence", async () => {
+  test("EB-22 R-11 R-26 what every group has settled leaves the archive too; a dead letter stays there as evidence", async () => {
     const subject = await open({ entriesMax: 1 }, null);
     const { log, archive, spill } = subject;
     for (const stream of [attacks, deadLetter]) {

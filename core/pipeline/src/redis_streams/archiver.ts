@@ -4,8 +4,7 @@
  * given to others since is replaced in the archive, and said.
  * Forbids: removing from streams (message_trim.lua does), and copying by two at once: the same entries twice are the same rows.
  */
-import { randomUUID } from "node:crypto";
-import type { Clock, Telemetry } from "ransomeye-kernel";
+import { type Clock, systemRandom, type Telemetry } from "ransomeye-kernel";
 import { messagesArchived, messagesReplaced, messagesUnarchived } from "../events.ts";
 import type { ArchivedStream, ArchiveEntry, MessageArchive } from "../messages/archive.ts";
 import type { ByPriority } from "../messages/delivery_machine.ts";
@@ -65,7 +64,7 @@ export class Archiver {
   async keep(stream: StreamName): Promise<void> {
     let state = await readArchiveState(this.#servers, this.#keys, stream);
     if (state.log === null) {
-      const args = [randomUUID()];
+      const args = [systemRandom.uuid()];
       await this.#servers.change(this.#keys.place, [{ script: scripts.messageArchiveBegin, keys: [this.#keys.ends(stream)], args }]);
       state = await readArchiveState(this.#servers, this.#keys, stream);
     }
