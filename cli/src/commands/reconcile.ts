@@ -2,15 +2,24 @@
  * Why it exists: a partition whose history was rewritten under the engine stops (R-2) and stays stopped until somebody has looked.
  * Enforces: the log is read again from its low mark, which can be proven, and never from a place that somebody names; what is stored already is
  * recognised by its producer's head and skipped, so nothing is lost or doubled. Where rows and log contradict each other nothing is changed.
- * Forbids: guessing which of the two histories is the right one.
+ * Forbids: guessing which of the two histories is the right one; and reading servers again that have lost what had receipts: that takes a start with --after-loss.
  */
 import type { Pool } from "ransomeye-db";
 import { recordingTelemetry } from "ransomeye-kernel";
-import { type BusControl, openPostgresControl } from "ransomeye-pipeline";
+import { type BusControl, openPostgresControl, openRedisConsumer } from "ransomeye-pipeline";
 import { CliError } from "../errors.ts";
-import { type DivergedPlace, type DivergedProducer, divergedPlaces, divergedProducers, engineGroupName } from "../queries/divergence.ts";
+import {
+  type DivergedPlace,
+  type DivergedProducer,
+  divergedPlaces,
+  divergedPlacesOn,
+  divergedProducers,
+  engineGroupName,
+} from "../queries/divergence.ts";
+import { busOptions } from "../roles/log_place.ts";
+import { readBusFile } from "../supervisor/bus_file.ts";
 import { formatTable } from "../terminal/format.ts";
-import type { CommandSpec } from "./command.ts";
+import type { CommandContext, CommandSpec } from "./command.ts";
 import { openAs, openReader } from "./context.ts";
 
 export const reconcileCommand: CommandSpec = {
@@ -18,7 +27,7 @@ export const reconcileCommand: CommandSpec = {
   args: "[partition]",
   summary: "see which partitions have stopped because the log's history was rewritten, and let one be read again",
   prose:
-    "The engine notes, with its place in each partition, the hash of the entry that it stored last. When a restore or a failover has put another entry there, it stops reading that partition (BUS_HISTORY_DIVERGED) and an operator decides. Without an argument this shows the stopped partitions, and producers whose rows are ahead of the log or beside it. With a partition it compares the producers' heads on both sides; if they agree, the engine reads the partition again from the first entry that is kept and skips what is stored already. If they do not, nothing is changed: frames from which rows were made are missing in the log, so bring back log and rows from the same moment (they lie in one database, one backup holds both).",
+    "The engine notes, with its place in each partition, the hash of the entry that it stored last. When a restore or a failover has put another entry there, it stops reading that partition (BUS_HISTORY_DIVERGED) and an operator decides. Without an argument this shows the stopped partitions, and producers whose rows are ahead of the log or beside it. With a partition it compares the producers' heads on both sides; if they agree, the engine reads the partition again from the first entry that is kept and skips what is stored already. If they do not, nothing is changed: frames from which rows were made are missing in the log, so bring back log and rows from the same moment (they lie in one database, one backup holds both). Where the log lies on Redis or Valkey servers, these are asked whether they hold the entries up to which rows were made; if they do not, they have lost the end of the log: bring them back as they were, or start with --after-loss (core/docs/bus.md).",
   options: [],
   examples: [
     { line: "ransomeye reconcile", says: "What has stopped, and why; changes nothing." },
@@ -30,19 +39,46 @@ export const reconcileCommand: CommandSpec = {
 partitions and producers as they were found; off and tail: the engine's place and the log's end; epoch and seq: up to where rows were made.`,
   exits: ["ok", "found", "usage", "config", "unreachable"],
   async run(context, [text]) {
+    const asked = text === undefined ? undefined : partition(text);
     await using reader = await openReader(context);
-    if (text === undefined) {
+    const missing = await missingOnServers(context);
+    if (missing.length > 0) {
+      context.result({ partitions: missing, producers: await divergedProducers(reader.pool), reconciled: null }, missingText(missing));
+      return "found";
+    }
+    if (asked === undefined) {
       const found = await look(reader.pool);
       context.result({ ...found, reconciled: null }, foundText(found));
       return found.partitions.length + found.producers.length === 0 ? "ok" : "found";
     }
-    const part = partition(text);
     await using keeper = await openAs(context, "ransomeye_keeper");
-    const done = await reconcile(reader.pool, openPostgresControl({ pool: keeper.pool, telemetry: recordingTelemetry() }), part);
-    context.result(done, doneText(part, done));
-    return done.reconciled === part || !concerns(part, done) ? "ok" : "found";
+    const done = await reconcile(reader.pool, openPostgresControl({ pool: keeper.pool, telemetry: recordingTelemetry() }), asked);
+    context.result(done, doneText(asked, done));
+    return done.reconciled === asked || !concerns(asked, done) ? "ok" : "found";
   },
 };
+
+/** Places that the log's servers do not hold, where it lies on some. */
+async function missingOnServers(context: CommandContext): Promise<readonly DivergedPlace[]> {
+  const servers = await readBusFile(await context.dataDir());
+  if (servers === undefined) return [];
+  await using keeper = await openAs(context, "ransomeye_keeper");
+  const log = await openRedisConsumer({ ...busOptions(servers), clock: context.clock, telemetry: recordingTelemetry() });
+  try {
+    return await divergedPlacesOn(log, keeper.pool);
+  } finally {
+    await log.close();
+  }
+}
+
+/** What servers have lost is not there to be read again, whatever partition is named. */
+function missingText(missing: readonly DivergedPlace[]): string {
+  return [
+    "the log's servers do not hold the entry up to which rows were made",
+    placesTable(missing),
+    "bring the servers back as they were; or, if what they had is gone for good, stop and start with --after-loss (core/docs/bus.md)",
+  ].join("\n");
+}
 
 interface Found {
   readonly partitions: readonly DivergedPlace[];
@@ -82,13 +118,7 @@ function foundText({ partitions, producers }: Found): string {
     return "nothing has stopped: the log holds what was read from it, and what rows were made from";
   const lines: string[] = [];
   if (partitions.length > 0)
-    lines.push(
-      "stopped partitions: the log holds another entry where the engine stored last",
-      formatTable(
-        ["partition", "stored up to", "log's end"],
-        partitions.map(({ part, off, tail }) => [String(part), String(off), String(tail)]),
-      ),
-    );
+    lines.push("stopped partitions: the log holds another entry where the engine stored last", placesTable(partitions));
   if (producers.length > 0)
     lines.push(
       "producers whose last stored batch is not in the log",
@@ -103,6 +133,13 @@ function foundText({ partitions, producers }: Found): string {
       ),
     );
   return lines.join("\n");
+}
+
+function placesTable(partitions: readonly DivergedPlace[]): string {
+  return formatTable(
+    ["partition", "stored up to", "log's end"],
+    partitions.map(({ part, off, tail }) => [String(part), String(off), String(tail)]),
+  );
 }
 
 function doneText(part: number, done: Found & { readonly reconciled: number | null }): string {

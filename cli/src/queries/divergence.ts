@@ -4,6 +4,7 @@
  * Forbids: changing anything.
  */
 import type { Pool } from "ransomeye-db";
+import type { FrameReader } from "ransomeye-pipeline";
 
 /** A partition in which the engine's place is not, or no longer, the log's. */
 export interface DivergedPlace {
@@ -36,6 +37,26 @@ export async function engineGroupName(): Promise<string> {
 export async function divergedPlaces(pool: Pool): Promise<DivergedPlace[]> {
   const sql = "SELECT part, off, tail FROM views.consumer_lag WHERE grp = $1 AND NOT proven ORDER BY part";
   return (await pool.query<DivergedPlace>(sql, [await engineGroupName()])).rows;
+}
+
+interface StoredEnd {
+  readonly part: number;
+  readonly off: number;
+  readonly received_us: number;
+  readonly entry_hash: Buffer;
+}
+
+/** The same for a log on servers of its own: they are asked what they hold where rows end. Needs the keeper's role. */
+export async function divergedPlacesOn(log: FrameReader, keeper: Pool): Promise<DivergedPlace[]> {
+  const { rows } = await keeper.query<StoredEnd>(
+    "SELECT part, off, received_us, entry_hash FROM bus.log_ends(true) WHERE off > 0 ORDER BY part",
+  );
+  const tails = new Map((await log.tails()).map(({ part, off }) => [part, off]));
+  const { generation } = log;
+  const found = await Promise.all(
+    rows.map(({ part, off, received_us: receivedUs, entry_hash: hash }) => log.checkPosition({ generation, part, off, receivedUs, hash })),
+  );
+  return rows.flatMap(({ part, off }, index) => (found[index] === "diverged" ? [{ part, off, tail: tails.get(part) ?? 0 }] : []));
 }
 
 /** One look-up for each producer. */

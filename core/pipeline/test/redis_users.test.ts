@@ -266,7 +266,7 @@ describe("users of one server", () => {
       keeper: ["hget", "hmget", "hset", "sadd", "smembers", "hvals", "hdel"],
       registry: ["hget", "hmget"],
       consumer: ["smembers", "hmget", "hlen", "xrange"],
-      operator: ["xrange", "smembers", "hmget", "hlen"],
+      operator: ["xrange", "smembers", "hmget", "hlen", "hget"],
     };
     for (const role of busRoles) {
       const called = roleRights[role].scripts.flatMap((name) => calledBy(scripts[name].text));

@@ -39,7 +39,11 @@ test("EB-20 R-2 R-5 a failover that takes away what had receipts, on the level t
     const why = `seed ${seed}: ${[failure ?? JSON.stringify(measured), ...evidence].join("\n")}`;
     assert.ok(measured !== null && measured.framesGone > 0, why);
     const { alone, afterLoss, silentlyWrong } = measured;
-    assert.deepEqual([alone.statusPaused, alone.duplicated, alone.outOfOrder, silentlyWrong], ["log_lost", 0, 0, []], why);
+    assert.deepEqual(
+      [alone.statusPaused, alone.reconcileFound, alone.duplicated, alone.outOfOrder, silentlyWrong],
+      ["log_lost", true, 0, 0, []],
+      why,
+    );
     const { shippersDone, balanced, lost, duplicated, outOfOrder, serverLost } = afterLoss ?? alone;
     assert.deepEqual(
       { shippersDone, balanced, lost, duplicated, outOfOrder, serverLost },

@@ -223,10 +223,11 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
     ],
   },
   operator: {
-    does: "reads messages, looks at groups, sends dead letters again (`ransomeye dlq`)",
-    scripts: ["messagePublish"],
-    named: (at) => [...at.ends(), ...at.ids(), ...at.messageLog()],
+    does: "reads messages, looks at groups, sends dead letters again (`ransomeye dlq`); asks what the log holds (`ransomeye reconcile`)",
+    scripts: ["messagePublish", "place"],
+    named: (at) => [...at.ends(), ...at.ids(), ...at.messageLog(), ...at.partition(), ...at.log()],
     rights: [
+      read(["hget", "hmget", "xrange"], (at) => [...at.partition(), ...at.log(), ...at.state()]),
       read(["hmget", "hlen", "smembers", "smismember", "xrange", "xlen"], (at) => [
         ...at.ends(),
         ...at.ids(),
