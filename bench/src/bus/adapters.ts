@@ -110,7 +110,7 @@ async function openRedis(servers: Servers, durability: Durability): Promise<Open
   const options = { url: servers.url, durability, clock, telemetry };
   const control = await prepareRedisBus({ ...options, random: systemRandom, settings });
   const bus = await openRedisBus(options);
-  const messages = await openRedisMessages({ ...options, entriesUnreadMax });
+  const messages = await openRedisMessages({ ...options, entriesUnreadMax, entriesHotMax: entriesUnreadMax });
   return {
     bus,
     messages,

@@ -9,7 +9,7 @@ import { BullmqBench, type BullmqRates } from "./bullmq.ts";
 import { FrameLoad, framesInFlight, framesPerRead } from "./frames.ts";
 import { consumeAll, handlerCounts, payload, prefetch, publishAll, publishesInFlight, publishToHandler, queueOn } from "./messages.ts";
 import type { AdapterName, BusOptions } from "./options.ts";
-import { type BusFigures, busPage, busText, type FrameRound, type MessageRound } from "./page.ts";
+import { type Bare, type BusFigures, busPage, busText, type FrameRound, type MessageRound } from "./page.ts";
 import { type RawLoad, RawStreams } from "./raw.ts";
 import { median } from "../stats.ts";
 
@@ -84,9 +84,9 @@ async function rawRates(
   { server }: OpenAdapter,
   load: RawLoad,
   { seconds = Number.POSITIVE_INFINITY, entries = Number.POSITIVE_INFINITY }: { readonly seconds?: number; readonly entries?: number },
-): Promise<{ readonly added: number; readonly read: number } | null> {
+): Promise<Bare | null> {
   if (server === undefined) return null;
   await using raw = await RawStreams.open(server, load);
   const added = await raw.add({ entries, seconds });
-  return { added, read: await raw.readAll() };
+  return { added, read: await raw.readAll("bare"), readChecked: await raw.readAll("checked") };
 }

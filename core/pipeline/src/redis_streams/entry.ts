@@ -11,7 +11,7 @@ import { createHash } from "node:crypto";
 import { frameKindCodes, producerKindCodes } from "../arguments.ts";
 import type { AppendOptions, BusEntry, FrameAccepter, FrameAppend, FrameKind, ProducerKind } from "../bus.ts";
 import { BusError } from "../errors.ts";
-import { bytesOf, listOf, numberOf, type Reply, textOf } from "./replies.ts";
+import { listOf, numberOf, type Reply, textOf } from "./replies.ts";
 
 const numbersAt = 136;
 const smallAt = numbersAt + 48;
@@ -69,17 +69,9 @@ export function offsetOf(reply: Reply): number | undefined {
 export function decodeEntry(reply: Reply, part: number, generation: string): BusEntry {
   const off = offsetOf(reply) ?? 0;
   const fields = listOf(listOf(reply)[1]);
-  const names = fields.filter((_field, index) => index % 2 === 0).map(textOf);
   const corrupt = (why: string): BusError => new BusError("BUS_CORRUPT", why, { fields: { part, off } });
-  if (names.join("") !== "tmhsvb") throw corrupt("an entry is none that this bus writes");
-  const [t, meta, header, signature, verdicts, payload] = fields.filter((_field, index) => index % 2 === 1).map(bytesOf) as [
-    Buffer,
-    Buffer,
-    Buffer,
-    Buffer,
-    Buffer,
-    Buffer,
-  ];
+  if (!isNamed(fields)) throw corrupt("an entry is none that this bus writes");
+  const [, t, , meta, , header, , signature, , verdicts, , payload] = fields as unknown as Fields;
   const producerKind = meta.length < gatewayAt ? undefined : producerKinds.get(meta.readUInt8(smallAt + 7));
   const kind = meta.length < gatewayAt ? undefined : frameKinds.get(meta.readUInt8(smallAt + 6));
   if (producerKind === undefined || kind === undefined || !/^\d{1,16}$/.test(t.toString("latin1")))
@@ -116,6 +108,20 @@ export function decodeEntry(reply: Reply, part: number, generation: string): Bus
       hash,
     },
   };
+}
+
+/** Values stand behind their names. */
+type Fields = readonly [...[Buffer, Buffer, Buffer, Buffer, Buffer, Buffer], ...[Buffer, Buffer, Buffer, Buffer, Buffer, Buffer]];
+const fieldNames = Buffer.from("tmhsvb");
+
+/** Bytes throughout, under the names that an entry of this bus has. Every frame comes by here. */
+function isNamed(fields: readonly Reply[]): boolean {
+  if (fields.length !== 2 * fieldNames.length) return false;
+  for (let at = 0; at < fieldNames.length; at++) {
+    const name = fields[2 * at];
+    if (!Buffer.isBuffer(name) || name.length !== 1 || name[0] !== fieldNames[at] || !Buffer.isBuffer(fields[2 * at + 1])) return false;
+  }
+  return true;
 }
 
 function numberAt(meta: Buffer, index: number): number {

@@ -31,7 +31,8 @@ import { listOf, numberOf, type Reply, textOf, unexpected } from "./replies.ts";
 import { type Script, scripts } from "./scripts.ts";
 import type { Servers } from "./servers.ts";
 
-const retryAfterMs = 1000;
+/** The keeper looks as often. */
+const retryAfterMs = 250;
 /** Entries that go in one step, so that no step holds the server for long. */
 const trimEntriesMax = 500;
 
