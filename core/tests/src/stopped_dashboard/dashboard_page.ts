@@ -13,6 +13,12 @@ export function hasPassed({ lost, doubled, outOfOrder, ratio }: DashboardRecord)
   return lost === 0 && doubled === 0 && outOfOrder === 0 && ratio <= ratioMax;
 }
 
+/** What an earlier run found of other adapters stays. */
+export function besides(earlier: readonly DashboardRecord[], now: readonly DashboardRecord[]): readonly DashboardRecord[] | undefined {
+  const stays = earlier.filter(({ adapter }) => now.every((record) => record.adapter !== adapter));
+  return stays.length === 0 ? undefined : stays;
+}
+
 export function dashboardPage(parts: readonly Part<readonly DashboardRecord[]>[]): Page {
   const records = parts.flatMap(({ figures }) => figures);
   return {

@@ -7,7 +7,7 @@
 import { fileURLToPath } from "node:url";
 import { count, countIfGiven, flag, oneOrAll, readCommandLine } from "../command_line.ts";
 import { openResult } from "../results/result_file.ts";
-import { dashboardPage, hasPassed, ratioMax } from "./dashboard_page.ts";
+import { besides, dashboardPage, hasPassed, ratioMax } from "./dashboard_page.ts";
 import { type Adapter, adapters, type DashboardRecord, dashboardRun } from "./dashboard_run.ts";
 
 const resultPath = fileURLToPath(new URL("../../../results/stopped_dashboard.md", import.meta.url));
@@ -24,7 +24,7 @@ const { messages, rate, adapter, result } = readCommandLine({
   exits: [`nothing lost, doubled or out of order, and publishing at p99 took at most ${ratioMax} times as long`, "it was not so"],
 }).values;
 const keep = result
-  ? await openResult<readonly DashboardRecord[]>({ path: resultPath, script: "proof:dashboard", append: false, pageOf: dashboardPage })
+  ? await openResult<readonly DashboardRecord[]>({ path: resultPath, script: "proof:dashboard", append: besides, pageOf: dashboardPage })
   : undefined;
 
 const records: DashboardRecord[] = [];
