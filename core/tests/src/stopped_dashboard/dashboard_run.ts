@@ -21,6 +21,8 @@ export interface DashboardPlan {
   /** Messages a second; undefined: as fast as 64 at a time go. */
   readonly rate: number | undefined;
   readonly onStep?: (said: string) => void;
+  /** Ends the run. */
+  readonly signal?: AbortSignal;
 }
 
 /** Times of publishing, in milliseconds. */
@@ -48,11 +50,14 @@ export interface DashboardRecord {
 }
 
 const tickMs = 10;
+/** Of what is sent at a pace: it counts as late from when it was due. */
+const paceMs = 1;
 const inFlightMax = 64;
 const patienceMs = 30_000;
 
 /** One run on a system of its own. */
-export async function dashboardRun({ adapter, messages, rate, onStep = () => undefined }: DashboardPlan): Promise<DashboardRecord> {
+export async function dashboardRun(plan: DashboardPlan): Promise<DashboardRecord> {
+  const { adapter, messages, rate, signal, onStep = () => undefined } = plan;
   const server = adapter === "redis_streams" ? await startRedis() : undefined;
   try {
     // The trigger reads the same stream: what it costs is the same in both phases, and not asked here.
@@ -61,7 +66,8 @@ export async function dashboardRun({ adapter, messages, rate, onStep = () => und
     const [publishing, reading] = [await openStreams(system), await openStreams(system)];
     try {
       const held = server === undefined ? null : (): Promise<number> => entriesHeld(server);
-      return await measured({ publishing, reading, held }, { adapter, messages, rate, onStep });
+      const run = measured({ publishing, reading, held }, { adapter, messages, rate, onStep });
+      return await (signal === undefined ? run : Promise.race([run, ended(signal)]));
     } finally {
       await Promise.all([publishing.close(), reading.close()]);
     }
@@ -115,6 +121,13 @@ async function measured(
   };
 }
 
+function ended(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (signal.aborted) reject(signal.reason as Error);
+    else signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
+}
+
 async function entriesHeld(server: TestRedis): Promise<number> {
   const client = server.client();
   const logs = await client.keys("*}:stream:attacks:[1-4]");
@@ -165,7 +178,7 @@ async function atPace(count: number, rate: number, send: Send): Promise<void> {
       const one = send(sent, beganMs + (sent / rate) * 1000).finally(() => pending.delete(one));
       pending.add(one);
     }
-    await setTimeout(tickMs);
+    await setTimeout(paceMs);
   }
   await Promise.all(pending);
 }

@@ -27,9 +27,17 @@ const keep = result
   ? await openResult<readonly DashboardRecord[]>({ path: resultPath, script: "proof:dashboard", append: besides, pageOf: dashboardPage })
   : undefined;
 
+const interrupted = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+  process.once(signal, () => interrupted.abort(new Error(`interrupted by ${signal}`)));
+
 const records: DashboardRecord[] = [];
 for (const one of adapter) {
-  const record = await dashboardRun({ adapter: one, messages, rate, onStep: (said) => void process.stdout.write(`${one}: ${said}\n`) });
+  const onStep = (said: string): void => void process.stdout.write(`${one}: ${said}\n`);
+  const record = await dashboardRun({ adapter: one, messages, rate, onStep, signal: interrupted.signal }).catch((error: unknown) => {
+    process.stdout.write(`${one}: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(1);
+  });
   records.push(record);
   const { lost, doubled, outOfOrder, archivedOnly, readPerSecond, ratio } = record;
   const away = archivedOnly === null ? "" : `${archivedOnly} of them in the archive alone, `;
