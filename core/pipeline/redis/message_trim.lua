@@ -82,28 +82,30 @@ for priority = 1, 4 do
 end
 
 -- Out of the hot part goes what was published first, whatever its priority: what was published last can still be told from a repetition.
-local page_max = 32
-local function time_of(entry) return entry and tonumber(entry[2][2]) or math.huge end
-local hot, first = has_archive and hot_entries(logs) or 0, {}
-for priority = 1, 4 do first[priority] = hot > hot_left and oldest(priority, archived[priority], 1)[1] or nil end
-while out < most and hot > hot_left do
-  local eldest, others = 0, math.huge
-  for priority = 1, 4 do
-    local time = time_of(first[priority])
-    if time < time_of(first[eldest]) then
-      eldest, others = priority, time_of(first[eldest])
-    else
-      others = math.min(others, time)
-    end
+local page_max = 64
+local pages = { {}, {}, {}, {} }
+
+-- The oldest entry of a priority that is archived and not taken yet; nil if there is none. They are read in pages.
+local function next_of(priority)
+  local page = pages[priority]
+  if not page.entries or (page.at > #page.entries and #page.entries == page_max) then
+    local from = page.entries and '(' .. page.entries[page_max][1] or '-'
+    page.entries, page.at = redis.call('XRANGE', logs[priority], from, text(archived[priority]) .. '-0', 'COUNT', page_max), 1
   end
-  if eldest == 0 then break end
-  local going = {}
-  for _, entry in ipairs(oldest(eldest, archived[eldest], math.min(page_max, most - out, hot - hot_left))) do
-    if time_of(entry) > others then break end
-    going[#going + 1] = entry
-  end
-  take_out(eldest, going)
-  hot = hot - #going
-  first[eldest] = oldest(eldest, archived[eldest], 1)[1]
+  return page.entries[page.at]
 end
+
+local going = { {}, {}, {}, {} }
+local may_go = has_archive and math.min(most - out, hot_entries(logs) - hot_left) or 0
+for _ = 1, may_go do
+  local eldest, time = nil, math.huge
+  for priority = 1, 4 do
+    local entry = next_of(priority)
+    if entry and tonumber(entry[2][2]) < time then eldest, time = priority, tonumber(entry[2][2]) end
+  end
+  if not eldest then break end
+  going[eldest][#going[eldest] + 1] = next_of(eldest)
+  pages[eldest].at = pages[eldest].at + 1
+end
+for priority = 1, 4 do take_out(priority, going[priority]) end
 return { text(removed), text(out) }

@@ -126,6 +126,37 @@ describe("a stream with an archive", () => {
     await subject.close();
   });
 
+  test("R-26 BUS-5 large messages leave a server whose memory is half used, few as they are, and their group reads them", async () => {
+    const small = await startRedis({ settings: { maxmemory: "12mb" } });
+    const subject = await openArchivedMessages(small.url, {}, null);
+    const { log } = subject;
+    await log.createGroup(attacks, group, "beginning");
+    const large = (name: number): ReturnType<typeof attack> => {
+      const message = attack(`${name}`);
+      return { ...message, payload: { ...(message.payload as object), note: "x".repeat(100_000) } };
+    };
+    let published = 0;
+    for (; published < 200; published++) {
+      const [said] = await log.publish([large(published)]);
+      assert.equal(said?.kind, "published", `message ${published}`);
+      if (published % 25 === 24) {
+        await subject.pass(1100);
+        await log.trim(attacks);
+      }
+    }
+    assert.ok((await inMemory(subject)) < 100);
+    const seen: string[] = [];
+    for (;;) {
+      const { deliveries } = await log.take(attacks, group, "one", { max: 16, leaseMs });
+      if (deliveries.length === 0) break;
+      seen.push(...deliveries.map(nameOf));
+      for (const delivery of deliveries) await log.settle(delivery, { kind: "done" });
+    }
+    assert.deepEqual(seen, namesOf(0, published));
+    await subject.close();
+    await small.close();
+  });
+
   test("who has no archive is told so, takes nothing, and counts nothing", async () => {
     const subject = await open({}, null);
     const { log, blind, spill } = subject;

@@ -27,9 +27,12 @@ export function entriesAfterTrim(entriesMax: number): number {
   return entriesMax - Math.max(1, Math.ceil(entriesMax / 100));
 }
 
+/** From this share of a server's memory on, all of a stream that the archive has leaves it: messages may be large. */
+export const memoryComfort = 0.5;
+
 /** What is left in a server's memory where the archive has the rest: room for what is published until somebody looks again. */
-export function entriesLeftHot(entriesHotMax: number): number {
-  return Math.floor(entriesHotMax * 0.8);
+export function entriesLeftHot(entriesHotMax: number, memoryUsed = 0): number {
+  return memoryUsed > memoryComfort ? 0 : Math.floor(entriesHotMax * 0.8);
 }
 
 export const messageLogDefaults: MessageLogOptions = {

@@ -18,6 +18,7 @@ import type { Servers } from "./servers.ts";
 /** Entries that are read, and written, at once. */
 const pageMax = 1000;
 const lookBackEveryMs = 10_000;
+const memoryEveryMs = 1000;
 
 export interface ArchiverOptions {
   readonly archive: MessageArchive;
@@ -52,6 +53,7 @@ export class Archiver {
   readonly #servers: Servers;
   readonly #keys: MessageKeys;
   readonly #o: ArchiverOptions;
+  #memory = { atUs: 0, used: 0 };
   readonly #looked = new Map<StreamName, { readonly atUs: number; readonly old: ByPriority<number> }>();
 
   constructor(servers: Servers, keys: MessageKeys, options: ArchiverOptions) {
@@ -83,6 +85,15 @@ export class Archiver {
       }
     }
     await this.#lookBack({ log, stream }, state);
+  }
+
+  /** Share of its memory that the fullest server uses, as of a moment ago; 0 where it has no bound. */
+  async memoryUsed(): Promise<number> {
+    const atUs = this.#o.clock.nowUs();
+    if (atUs - this.#memory.atUs < memoryEveryMs * 1000) return this.#memory.used;
+    const { usedBytes, bytesMax } = await this.#servers.memory();
+    this.#memory = { atUs, used: bytesMax > 0 ? usedBytes / bytesMax : 0 };
+    return this.#memory.used;
   }
 
   /** For each priority the offset up to which archived entries have been kept for long enough, as of some seconds ago. */

@@ -250,6 +250,7 @@ export class RedisMessages implements MessageLog {
   async #trimStep(stream: StreamName, entriesLeft: number): Promise<{ readonly removed: number; readonly takenOut: number }> {
     const { entriesHotMax, keepMsMax, groupDeadMs } = this.#o;
     const old = this.#archiver?.oldOf(stream) ?? [0, 0, 0, 0];
+    const hotLeft = entriesLeftHot(entriesHotMax, await this.#archiver?.memoryUsed());
     for (;;) {
       const [names] = await this.#servers.read(this.#keys.place, [{ command: ["SMEMBERS", this.#keys.groups(stream)] }]);
       const groups = listOf(names).map(textOf);
@@ -260,7 +261,7 @@ export class RedisMessages implements MessageLog {
         ...this.#keys.logs(stream),
         ...groups.flatMap((group) => [this.#keys.group(stream, group), this.#keys.out(stream, group)]),
       ];
-      const args = [entriesLeft, entriesLeftHot(entriesHotMax), keepMsMax, groupDeadMs, trimEntriesMax, ...old].map(String);
+      const args = [entriesLeft, hotLeft, keepMsMax, groupDeadMs, trimEntriesMax, ...old].map(String);
       const [removed, takenOut] = listOf(await this.#change(scripts.messageTrim, keys, args));
       if (textOf(removed) !== "again") return { removed: numberOf(removed), takenOut: numberOf(takenOut) };
     }
