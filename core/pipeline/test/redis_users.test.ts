@@ -159,6 +159,8 @@ describe("users of one server", () => {
     });
     for (const role of ["consumer", "operator"] as const)
       await withRole(prefix, loginOf(role), async (client) => {
+        /** What `ransomeye reconcile` reads. */
+        const asked = role === "operator" ? [bus.log(3), bus.partitionState(3), bus.state] : [];
         for (const key of [
           bus.log(3),
           bus.partitionState(3),
@@ -172,7 +174,7 @@ describe("users of one server", () => {
           await refuses(client, ["XADD", key, "9-0", "t", "1"], role);
           await refuses(client, ["HSET", key, "a", "b"], role);
           await refuses(client, ["SADD", key, "a"], role);
-          await refuses(client, ["HGET", key, "a"], role);
+          if (!asked.includes(key)) await refuses(client, ["HGET", key, "a"], role);
         }
       });
     await withRole(prefix, loginOf("consumer"), async (client) => {
