@@ -41,7 +41,7 @@ partitions and producers as they were found; off and tail: the engine's place an
   async run(context, [text]) {
     const asked = text === undefined ? undefined : partition(text);
     await using reader = await openReader(context);
-    const missing = await missingOnServers(context);
+    const missing = await missingOnServers(context, await divergedPlaces(reader.pool));
     if (missing.length > 0) {
       context.result({ partitions: missing, producers: await divergedProducers(reader.pool), reconciled: null }, missingText(missing));
       return "found";
@@ -58,14 +58,15 @@ partitions and producers as they were found; off and tail: the engine's place an
   },
 };
 
-/** Places that the log's servers do not hold, where it lies on some. */
-async function missingOnServers(context: CommandContext): Promise<readonly DivergedPlace[]> {
+/** Places that the log's servers do not hold, where it lies on some. A place that is not even what rows say is no question to the servers. */
+async function missingOnServers(context: CommandContext, unproven: readonly DivergedPlace[]): Promise<readonly DivergedPlace[]> {
   const servers = await readBusFile(await context.dataDir());
   if (servers === undefined) return [];
   await using keeper = await openAs(context, "ransomeye_keeper");
   const log = await openRedisConsumer({ ...busOptions(servers), clock: context.clock, telemetry: recordingTelemetry() });
   try {
-    return await divergedPlacesOn(log, keeper.pool);
+    const found = await divergedPlacesOn(log, keeper.pool);
+    return found.filter(({ part }) => unproven.every((place) => place.part !== part));
   } finally {
     await log.close();
   }
