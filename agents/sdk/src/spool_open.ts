@@ -5,14 +5,14 @@
  */
 import { chmod, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { Clock } from "ransomeye-kernel";
+import { type Clock, syncDirectory } from "ransomeye-kernel";
 import { SdkError } from "./codes.ts";
 import type { Entry } from "./chain_types.ts";
 import { freshMachineState, type MachineState } from "./machine_types.ts";
-import { type Segment, type Slot, Spool, type SpoolListener } from "./spool.ts";
+import { type Segment, segmentName, type Slot, Spool, type SpoolListener } from "./spool.ts";
 import type { OpenSpoolFile } from "./spool_files.ts";
 import { lockSpool } from "./spool_lock.ts";
-import { type BatchRecord, decodeRecord, type FoundRecord, type LinkRecord, segmentMagic } from "./spool_record.ts";
+import { type BatchRecord, decodeRecord, encodeLink, type FoundRecord, type LinkRecord, segmentMagic } from "./spool_record.ts";
 import { type CursorAt, incompleteTail, newerCursor, recoverChain } from "./spool_recovery.ts";
 import { readSpoolState, type SpoolState } from "./spool_state.ts";
 
@@ -73,8 +73,7 @@ export async function openSpool(options: OpenSpoolOptions, listener: SpoolListen
     const read = await readSegments(options, segments);
     const batches = read.found.filter((f): f is Found & { record: BatchRecord } => f.record.type === "batch").map((f) => f.record);
     const dropped = incompleteTail(batches);
-    const droppedBytes = await dropFrom(read.found, dropped[0]?.index);
-    const kept = dropped.length === 0 ? read.found : read.found.filter((f) => f.record.index < (dropped[0]?.index ?? 0));
+    const { kept, droppedBytes } = await dropFrom(read.found, dropped[0]?.index, segments, options);
     const links = kept.map((f) => f.record).filter((record): record is LinkRecord => record.type === "link");
     const { chain, entries, cursor } = recoverChain(state?.machine, batches.slice(0, batches.length - dropped.length), links);
     const nextIndex = batches.reduce((next, batch) => Math.max(next, batch.index + 1), state?.machine.nextIndex ?? 1);
@@ -147,11 +146,27 @@ async function readSegments(options: OpenSpoolOptions, segments: Segment[]): Pro
   return { found, cutBytes };
 }
 
-/** Takes an incomplete call off the end of the files. */
-async function dropFrom(found: readonly Found[], index: number | undefined): Promise<number> {
-  if (index === undefined) return 0;
+interface Dropped {
+  readonly kept: readonly Found[];
+  readonly droppedBytes: number;
+}
+
+/**
+ * Takes an incomplete call off the end of the files. Places of earlier batches may have been written behind its first record: they go to a segment of their own
+ * before anything is cut, or whoever opens the spool after us would find a hole.
+ */
+async function dropFrom(
+  found: readonly Found[],
+  index: number | undefined,
+  segments: Segment[],
+  options: OpenSpoolOptions,
+): Promise<Dropped> {
+  if (index === undefined) return { kept: found, droppedBytes: 0 };
   const cut = new Map<Segment, number>();
   for (const record of found) if (record.record.index >= index && !cut.has(record.segment)) cut.set(record.segment, record.at);
+  const isCut = ({ segment, at }: Found): boolean => at >= (cut.get(segment) ?? Number.POSITIVE_INFINITY);
+  const earlier = found.filter(({ record }) => record.index < index);
+  const rescued = await rewritten(earlier.filter(isCut), segments, options);
   let bytes = 0;
   // The newest first: a crash in the middle leaves a shorter incomplete call, not a hole.
   for (const [segment, at] of [...cut].reverse()) {
@@ -160,7 +175,26 @@ async function dropFrom(found: readonly Found[], index: number | undefined): Pro
     await segment.file.truncate(at);
     await segment.file.sync();
   }
-  return bytes;
+  return { kept: [...earlier.filter((one) => !isCut(one)), ...rescued], droppedBytes: bytes };
+}
+
+/** Writes places once more, durably, into a new newest segment. */
+async function rewritten(stranded: readonly Found[], segments: Segment[], options: OpenSpoolOptions): Promise<Found[]> {
+  const links = stranded.flatMap((one) => (one.record.type === "link" ? [{ ...one, record: one.record }] : []));
+  if (links.length === 0) return [];
+  const number = (segments.at(-1)?.number ?? 0) + 1;
+  const path = join(options.directory, segmentName(number));
+  const segment: Segment = { number, path, file: await options.openFile(path, true), bytes: segmentMagic.length, users: 0 };
+  segments.push(segment);
+  const found: Found[] = [];
+  for (const link of links) {
+    found.push({ ...link, segment, at: segment.bytes });
+    segment.bytes += link.bytes;
+  }
+  await segment.file.write([segmentMagic, ...links.flatMap(({ record }) => encodeLink(record))], 0);
+  await segment.file.sync();
+  await syncDirectory(options.directory);
+  return found;
 }
 
 function slotsOf(found: readonly Found[], wanted: ReadonlySet<number>): Slot[] {

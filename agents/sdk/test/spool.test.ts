@@ -10,7 +10,7 @@ import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { hasCode, seededRandom, sleep, systemClock } from "ransomeye-kernel";
 import { temporaryDirectory } from "ransomeye-kernel/testing";
-import { payloadHash } from "ransomeye-ingestion/protocol";
+import { encodeHeader, frameHash, payloadHash } from "ransomeye-ingestion/protocol";
 import { type OpenProducer, openProducer, type OpenSpoolFile, type Producer, saveIdentity, type SdkError } from "../src/lib.ts";
 import { openSpoolFile } from "../src/spool_files.ts";
 import { lockSpool } from "../src/spool_lock.ts";
@@ -179,6 +179,42 @@ test("a call that is not complete on disk is dropped whole, across segments", as
   const third = await open(directory);
   assert.equal(third.droppedBatches, 0);
   await done(third);
+});
+
+test("X-6 R-6 places that were written behind an incomplete call outlive it, however often the spool is opened", async () => {
+  const directory = await temporaryDirectory();
+  const opened = await open(directory, openSpoolFile, 1024 * 1024);
+  for (const index of [1, 2]) append(opened, index);
+  append(opened, 3, true);
+  let tip = 0;
+  let prevHash: Buffer = Buffer.alloc(32);
+  const links = [1, 2].map((index) => {
+    const { count, payloadHash: hash, payloadBytes } = batch(index).record;
+    const facts = { kind: "events" as const, codec: 0, schemaVersion: 1, mappingVersion: 0, epoch: 1, prevEpoch: tip === 0 ? 0 : 1 };
+    const names = { producer, keyId: "0".repeat(16), firstSeq: tip + 1, prevSeq: tip, prevHash, offered: 100 };
+    const header = encodeHeader({ ...facts, ...names, count, payloadHash: hash, payloadBytes });
+    tip += count;
+    prevHash = frameHash(header);
+    return { index, signed: { header, signature: Buffer.alloc(64) } };
+  });
+  opened.spool.appendLinks(links);
+  append(opened, 4, true);
+  await opened.spool.finish();
+  await done(opened);
+  for (const dropped of [2, 0, 0]) {
+    const again = await open(directory);
+    assert.equal(again.droppedBatches, dropped);
+    assert.deepEqual(
+      again.entries.map(({ index, link }) => [index, link?.firstSeq]),
+      [
+        [1, 1],
+        [2, 3],
+      ],
+    );
+    const { header } = await again.spool.read(2);
+    assert.deepEqual(header, links[1]?.signed.header);
+    await done(again);
+  }
 });
 
 test("ENOSPC makes the spool wait, with a code; when there is room everything is written, once", async () => {
