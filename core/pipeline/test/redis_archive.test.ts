@@ -8,6 +8,8 @@ import { after, before, describe, test } from "node:test";
 import { BusError } from "../src/errors.ts";
 import { StreamName } from "../src/messages/message.ts";
 import type { MessageLog } from "../src/messages/port.ts";
+import { messageLogDefaults } from "../src/messages/settings.ts";
+import { RedisMessages } from "../src/redis_streams/messages.ts";
 import { startRedis, type TestRedis } from "../src/testing.ts";
 import { attack, messageContract, nameOf } from "./message_contract.ts";
 import { playMessageHistories } from "./message_histories.ts";
@@ -119,6 +121,9 @@ describe("a stream with an archive", () => {
     await publish(blind, 6);
     archive.away = new BusError("BUS_UNAVAILABLE", "the archive is away");
     await assert.rejects(log.trim(attacks));
+    // A publisher that makes room for itself copies nothing.
+    const publisher = new RedisMessages(subject.servers, subject.keys, { ...messageLogDefaults, entriesMax: 2, trims: true });
+    assert.equal(await publisher.trim(attacks), 0);
     assert.equal(await inMemory(subject), 6);
     archive.away = undefined;
     assert.equal(await log.trim(attacks), 4);
