@@ -6,7 +6,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { loadConfig, systemClock } from "ransomeye-kernel";
 import { temporaryDirectory } from "ransomeye-kernel/testing";
+import { messageLogDefaults } from "ransomeye-pipeline";
 import { CliError } from "../src/errors.ts";
+import { streamBounds } from "../src/roles/log_place.ts";
 import { nextBackoff, stableRunMs } from "../src/supervisor/backoff.ts";
 import { Child, type ChildEnd } from "../src/supervisor/child.ts";
 import { createDataDir, dataDirAt } from "../src/supervisor/data_dir.ts";
@@ -82,6 +84,7 @@ test("runtime.json is believed only while its supervisor runs", async () => {
     gateway: null,
     ledger: null,
     registrySocket: "/tmp/x/r",
+    streams: loadConfig({ env: {}, flags: {} }).streams,
     children: [],
   };
   await writeRuntime(dir, state);
@@ -90,6 +93,10 @@ test("runtime.json is believed only while its supervisor runs", async () => {
   await writeRuntime(dir, { ...state, supervisor: { pid: process.pid, startTime: "0" } });
   await assert.rejects(requireRuntime(dir), (error) => error instanceof CliError && error.exit === "unreachable");
   assert.equal((await readRuntime(dir))?.phase, "ready");
+});
+
+test("BUS-5 a stream's bounds are the same whether configuration names them or nobody does", () => {
+  assert.deepEqual(streamBounds(loadConfig({ env: {}, flags: {} }).streams), messageLogDefaults);
 });
 
 test("the data directory and what lies in it are closed to others", async () => {

@@ -7,7 +7,7 @@
 import type { Pool } from "ransomeye-db";
 import type { Telemetry } from "ransomeye-kernel";
 import { type MessageLog, openMessageArchive, openPostgresMessages, openRedisMessages } from "ransomeye-pipeline";
-import { busOptions } from "../roles/log_place.ts";
+import { busOptions, streamBounds } from "../roles/log_place.ts";
 import { type BusGuest, readBusFile } from "../supervisor/bus_file.ts";
 import { requireRuntime } from "../supervisor/runtime_file.ts";
 import type { CommandContext } from "./command.ts";
@@ -16,18 +16,18 @@ import { openAs, type Reader } from "./context.ts";
 /** The running system's message streams, with the rights of this guest where its servers know users; `close` gives up what was opened for them. @throws CliError CLI_NOT_RUNNING, CLI_UNREACHABLE; BusError */
 export async function openMessageStreams(context: CommandContext, telemetry: Telemetry, guest: BusGuest): Promise<MessageLog> {
   const dir = await context.dataDir();
-  await requireRuntime(dir);
+  const bounds = streamBounds((await requireRuntime(dir)).streams);
   const servers = await readBusFile(dir, guest);
   if (servers === undefined) {
     const database = await openAs(context, "ransomeye_consumer");
-    const log = openPostgresMessages({ pool: database.pool, telemetry });
+    const log = openPostgresMessages({ pool: database.pool, telemetry, ...bounds });
     return Object.assign(log, { close: () => database[Symbol.asyncDispose]() });
   }
   // Of its database it needs what its servers no longer hold, and mostly nothing.
   let database: Reader | undefined;
   const pool = async (): Promise<Pool> => (database ??= await openAs(context, "ransomeye_consumer")).pool;
   const archive = openMessageArchive({ pool, telemetry });
-  const log = await openRedisMessages({ ...busOptions(servers), clock: context.clock, telemetry, archive });
+  const log = await openRedisMessages({ ...busOptions(servers), ...bounds, clock: context.clock, telemetry, archive });
   const closeLog = log.close.bind(log);
   return Object.assign(log, {
     close: async () => {

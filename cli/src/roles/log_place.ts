@@ -10,6 +10,7 @@ import {
   type FrameReader,
   type Groups,
   type MessageLog,
+  type MessageLogOptions,
   openPostgresAppender,
   openPostgresConsumer,
   openPostgresControl,
@@ -22,6 +23,7 @@ import {
   type RedisBusOptions,
   type StoredProgress,
 } from "ransomeye-pipeline";
+import type { Config } from "ransomeye-kernel";
 import type { BusServers } from "../supervisor/bus_file.ts";
 import type { RoleContext } from "./role_process.ts";
 
@@ -42,6 +44,20 @@ export function busOptions({
       ? ({ level: "replicated", replicas: replicasMin, waitMs: replicaWaitMs } as const)
       : ({ level: "local" } as const);
   return { url, login, prefix: keyPrefix, durability: level, unverified };
+}
+
+/** How much of a stream is kept, as the message log wants it. */
+export function streamBounds(streams: Config["streams"]): MessageLogOptions {
+  return {
+    entriesMax: streams.entriesMax,
+    entriesHotMax: streams.hotEntriesMax,
+    entriesUnreadMax: streams.unreadEntriesMax,
+    bytesMax: streams.bytesMax,
+    bytesHotMax: streams.hotBytesMax,
+    bytesUnreadMax: streams.unreadBytesMax,
+    keepMsMax: streams.keepMsMax,
+    groupDeadMs: streams.groupDeadMs,
+  };
 }
 
 /** How the log's servers are reached; undefined where the log lies in our database. */
@@ -80,10 +96,11 @@ export async function openEngineLog(context: RoleContext, pool: Pool): Promise<E
 export async function openMessageLog(context: RoleContext, pool: Pool): Promise<MessageLog> {
   const redis = redisLog(context);
   const { begin, telemetry } = context;
-  if (redis === undefined) return openPostgresMessages({ pool, telemetry });
+  const bounds = streamBounds(begin.config.streams);
+  if (redis === undefined) return openPostgresMessages({ pool, telemetry, ...bounds });
   const archive = openMessageArchive({ pool: async () => pool, telemetry });
   const keeps = begin.role === "keeper" ? { trims: true, archives: { keptMs: begin.config.retention.daysMax * dayMs } } : {};
-  const log = await openRedisMessages({ ...redis, ...keeps, archive });
+  const log = await openRedisMessages({ ...redis, ...bounds, ...keeps, archive });
   context.lifetime.defer("messages", () => log.close());
   return log;
 }

@@ -4,7 +4,7 @@
  * Forbids: secrets in it.
  */
 import { readFile } from "node:fs/promises";
-import { writeFileAtomic } from "ransomeye-kernel";
+import { type Config, writeFileAtomic } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
 import type { DataDir } from "./data_dir.ts";
 import { isRunning, type ProcessName } from "./process_facts.ts";
@@ -47,6 +47,8 @@ export interface RuntimeFile {
   } | null;
   readonly gateway: { readonly host: string; readonly port: number } | null;
   readonly registrySocket: string;
+  /** How much of a stream of messages is kept: whoever publishes beside the system asks for the same. */
+  readonly streams: Config["streams"];
   readonly children: readonly ChildState[];
   /** What the supervisor's own counting of the ledger says, and since when; null before the first. */
   readonly ledger: LedgerVerdict | null;

@@ -357,6 +357,7 @@ export class Supervisor {
       postgres: this.#database?.state() ?? null,
       gateway: this.gateway,
       registrySocket: this.registrySocket,
+      streams: this.#o.config.streams,
       children: [...this.#children.values()].map((child) => child.state()),
       ledger: this.#ledger,
     };

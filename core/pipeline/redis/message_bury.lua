@@ -1,11 +1,12 @@
 -- Puts a dead letter into its stream and ends the delivery, in one step.
 -- KEYS  1 what is out · 2 due, of its priority · 3 ends, 4 ids and 5 … 8 logs of the dead letters
--- ARGV  1 priority · 2 off · 3 token · 4 dead letter's priority, 5 id and 6 JSON · 7 most entries of their hot part · 8 of the stream
+-- ARGV  1 priority · 2 off · 3 token · 4 dead letter's priority, 5 id and 6 JSON · 7 most entries and 8 bytes of their hot part
+--       9 and 10 of the stream
 -- Gives 'settled', 'fenced', or 'full' where nothing was changed.
 local out = outs(KEYS[1], { ARGV[1] .. ':' .. ARGV[2] })[1]
 if not out or out.token ~= tonumber(ARGV[3]) then return 'fenced' end
 local logs, letter = { KEYS[5], KEYS[6], KEYS[7], KEYS[8] }, { ARGV[4], ARGV[5], ARGV[6] }
-if add(KEYS[3], KEYS[4], logs, tonumber(ARGV[7]), tonumber(ARGV[8]), { letter })[1] == 'full' then return 'full' end
+if add(KEYS[3], KEYS[4], logs, bounds_at(7), bounds_at(9), { letter })[1] == 'full' then return 'full' end
 drop_out(ARGV[1], ARGV[2])
 write_outs(KEYS[1], { [tonumber(ARGV[1])] = KEYS[2] })
 return 'settled'

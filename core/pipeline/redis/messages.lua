@@ -1,7 +1,10 @@
 -- Prelude of the scripts of message streams. Mirrors messages/delivery_machine.ts.
 -- A stream has one hash `ends` (tail1 … tail4, low1 … low4; archived1 … archived4 and log where it has an archive), one set of message ids, and for each priority a
---   log of entries `N-0` with fields t published time, i message id, j the message as JSON. Ids and logs are its hot part: entries up to archivedN may have
---   gone from there and are in the archive; those up to lowN are the stream's no more.
+--   log of entries `N-0` with fields t published time, i message id, j the message as JSON, b bytes of JSON that this priority has carried up to this entry.
+--   Ids and logs are its hot part: entries up to archivedN may have gone from there and are in the archive; those up to lowN are the stream's no more.
+-- Bytes are told in the same way, in `ends`: bytesN at the tail, hotbytesN where the hot part begins, lowbytesN at the entry lowatN. That is lowN, or one before it
+--   until the keeper, who can ask the archive, has said how many bytes lie between: till then a stream counts as larger than it is. Entries from before
+--   there was a field b count as no bytes.
 -- A group has one hash (turn, token, place1 … place4, missing, seen, quarantined), one hash of what is out, by "<priority>:<off>", and for each
 --   priority a sorted set of the same by when it is due (offsets in sixteen digits, so that equal times go by offset).
 -- What is out is "deliveries token due_us burial member_bytes " and then member and failures; a failure is "at_us member_bytes reason_bytes " and then both.
@@ -49,26 +52,44 @@ local function hot_entries(logs)
   return sum
 end
 
--- Adds messages {priority, id, JSON} to a stream, each unless its hot part has it; logs are by priority. Gives for each the offset, 'duplicate' or 'full'.
-local function add(ends, ids, logs, hot_max, entries_max, messages)
+local function offset(entry) return tonumber(string.match(entry[1], '^%d+')) end
+
+-- Bytes that the priority has carried up to an entry, itself included.
+local function position(entry) return tonumber(entry[2][8] or '0') end
+
+local ends_bytes = { 'bytes1', 'bytes2', 'bytes3', 'bytes4', 'hotbytes1', 'hotbytes2', 'hotbytes3', 'hotbytes4', 'lowbytes1', 'lowbytes2', 'lowbytes3', 'lowbytes4' }
+
+-- Entries and bytes that the caller names.
+local function bounds_at(a) return { entries = tonumber(ARGV[a]), bytes = tonumber(ARGV[a + 1]) } end
+
+-- Adds messages {priority, id, JSON} to a stream, each unless its hot part has it; logs are by priority; bounds are {entries, bytes} of the hot part and of the
+-- stream. Gives for each the offset, 'duplicate' or 'full'.
+local function add(ends, ids, logs, hot_max, whole_max, messages)
   local named = {}
   for at, message in ipairs(messages) do named[at] = message[2] end
   local known, added, answer = redis.call('SMISMEMBER', ids, unpack(named)), {}, {}
   local state = fields(ends, { 'tail1', 'tail2', 'tail3', 'tail4', 'time1', 'time2', 'time3', 'time4', 'low1', 'low2', 'low3', 'low4' })
-  local now, left = clock_us(), entries_max
-  for priority = 1, 4 do left = left - state[priority] + state[8 + priority] end
-  left = math.min(left, hot_max - hot_entries(logs))
+  local weight = fields(ends, ends_bytes)
+  local now, left, bytes_left, hot_bytes_left = clock_us(), whole_max.entries, whole_max.bytes, hot_max.bytes
+  for priority = 1, 4 do
+    left = left - state[priority] + state[8 + priority]
+    bytes_left = bytes_left - weight[priority] + weight[8 + priority]
+    hot_bytes_left = hot_bytes_left - weight[priority] + weight[4 + priority]
+  end
+  left = math.min(left, hot_max.entries - hot_entries(logs))
+  bytes_left = math.min(bytes_left, hot_bytes_left)
   for at, message in ipairs(messages) do
     local priority, id = tonumber(message[1]), message[2]
     if known[at] == 1 or added[id] then
       answer[at] = 'duplicate'
-    elseif left <= 0 then
+    elseif left <= 0 or bytes_left <= 0 then
       answer[at] = 'full'
     else
       state[priority], state[4 + priority] = state[priority] + 1, math.max(now, state[4 + priority])
       answer[at] = text(state[priority])
-      redis.call('XADD', logs[priority], answer[at] .. '-0', 't', text(state[4 + priority]), 'i', id, 'j', message[3])
-      added[id], left = true, left - 1
+      weight[priority] = weight[priority] + #message[3]
+      redis.call('XADD', logs[priority], answer[at] .. '-0', 't', text(state[4 + priority]), 'i', id, 'j', message[3], 'b', text(weight[priority]))
+      added[id], left, bytes_left = true, left - 1, bytes_left - #message[3]
       added[#added + 1] = id
     end
   end
@@ -76,7 +97,7 @@ local function add(ends, ids, logs, hot_max, entries_max, messages)
   redis.call('SADD', ids, unpack(added))
   local changed = {}
   for priority = 1, 4 do
-    for _, pair in ipairs({ { 'tail', state[priority] }, { 'time', state[4 + priority] } }) do
+    for _, pair in ipairs({ { 'tail', state[priority] }, { 'time', state[4 + priority] }, { 'bytes', weight[priority] } }) do
       changed[#changed + 1] = pair[1] .. priority
       changed[#changed + 1] = text(pair[2])
     end

@@ -75,7 +75,7 @@ export type {
 } from "./messages/payloads.ts";
 export type { Delivery, GroupStatus, MessageLog, PublishOutcome, Taken } from "./messages/port.ts";
 export type { Ending, MessageOf, Received } from "./messages/received.ts";
-export type { MessageLogOptions } from "./messages/settings.ts";
+export { type MessageLogOptions, messageLogDefaults } from "./messages/settings.ts";
 export { uuidV5 } from "./messages/uuid_v5.ts";
 export type { MemoryBusOptions } from "./memory/log.ts";
 export { logLostReason } from "./redis_streams/history.ts";

@@ -7,13 +7,13 @@ import { randomUUID } from "node:crypto";
 import { describe, test } from "node:test";
 import { type ArchivedStream, type ArchiveEntry, type MessageArchive, placeKey } from "../src/messages/archive.ts";
 import { StreamName } from "../src/messages/message.ts";
-import { attack, nameOf } from "./message_contract.ts";
+import { attack, nameOf } from "./message_subject.ts";
 
 const { attacks, deadLetter } = StreamName;
 
 function entry(off: number, name = `${off}`): ArchiveEntry {
   const message = attack(name);
-  return { off, publishedUs: 1000 * off, messageId: message.message_id, json: JSON.stringify(message) };
+  return { off, publishedUs: 1000 * off, messageId: message.message_id, json: JSON.stringify(message), endBytes: 10_000 * off };
 }
 
 const ownLog = (stream: StreamName = attacks): ArchivedStream => ({ log: randomUUID(), stream });
@@ -71,6 +71,27 @@ export function archiveContract(name: string, open: () => Promise<MessageArchive
       assert.deepEqual(await archive.seek(of, [2, 0, 0, 8], 2500), [null, null, null, 6], "what lies beyond is not the log's any more");
     });
 
+    test("BUS-5 R-26 where a number of bytes begins is found, also where somebody has removed entries", async () => {
+      const archive = await open();
+      const of = ownLog();
+      const offs = [1, 2, 3, 5, 6, 7, 8, 9, 12, 13];
+      const entries = offs.map((off) => entry(off));
+      await archive.put(of, 2, entries);
+      await archive.put(of, 3, [entry(1)]);
+      for (const off of [0, 1, 2, 3, 4, 8, 9, 10, 12, 13]) {
+        const next = entries.find((one) => one.off > off);
+        const before = next === undefined ? null : next.endBytes - Buffer.byteLength(next.json);
+        assert.deepEqual(await archive.bytes(of, [0, off, 7, 0]), [null, before, null, null], `after ${off}`);
+        for (const [upTo, bytes] of [13, 9, 5].flatMap((to) =>
+          [0, 1, 20_000, 20_001, 50_000, 115_000, 130_000, 130_001].map((of) => [to, of]),
+        )) {
+          const found = entries.find((one) => one.off > off && one.off <= (upTo as number) && one.endBytes >= (bytes as number));
+          const expected = found === undefined ? null : { off: found.off, endBytes: found.endBytes };
+          assert.deepEqual(await archive.weigh(of, 2, off, upTo as number, bytes as number), expected, `${off} ${upTo} ${bytes}`);
+        }
+      }
+    });
+
     test("R-26 R-11 what nobody waits for is forgotten, what a group waits for and what is young is not, and other logs' only when it is old", async () => {
       const archive = await open();
       const of = ownLog(deadLetter);
@@ -112,7 +133,7 @@ export function archiveContract(name: string, open: () => Promise<MessageArchive
     test("what somebody's own client wrote is kept as text", async () => {
       const archive = await open();
       const of = ownLog();
-      await archive.put(of, 1, [{ off: 1, publishedUs: 1, messageId: "no id\0at all", json: '"\ud83d\ude00\\u0000"' }]);
+      await archive.put(of, 1, [{ ...entry(1), messageId: "no id\0at all", json: '"\ud83d\ude00\\u0000"' }]);
       assert.equal((await archive.find(of, [{ priority: 1, off: 1 }])).get("1:1"), '"\ud83d\ude00\\u0000"');
     });
   });

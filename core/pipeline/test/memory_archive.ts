@@ -6,6 +6,7 @@ import {
   type ArchivedStream,
   type ArchiveEntry,
   type ArchivePlace,
+  type ArchiveWeight,
   type Forgettable,
   type MessageArchive,
   placeKey,
@@ -64,6 +65,28 @@ export class MemoryArchive implements MessageArchive {
       return first === undefined ? null : first.off - 1;
     });
     return found as unknown as ByPriority<number | null>;
+  }
+
+  async bytes(of: ArchivedStream, offs: ByPriority<number>): Promise<ByPriority<number | null>> {
+    this.#answer();
+    const found = ([1, 2, 3, 4] as const).map((priority) => {
+      const next = this.#sorted(of, priority).find((row) => row.off > (offs[priority - 1] as number));
+      return next === undefined ? null : Math.max(0, next.endBytes - Buffer.byteLength(next.json));
+    });
+    return found as unknown as ByPriority<number | null>;
+  }
+
+  async weigh(
+    of: ArchivedStream,
+    priority: MessagePriority,
+    afterOff: number,
+    upToOff: number,
+    bytes: number,
+  ): Promise<ArchiveWeight | null> {
+    this.#answer();
+    const rows = this.#sorted(of, priority).filter(({ off }) => off > afterOff && off <= upToOff);
+    const found = rows.find(({ endBytes }) => endBytes >= bytes);
+    return found === undefined ? null : { off: found.off, endBytes: found.endBytes };
   }
 
   async forget({ log, stream }: ArchivedStream, { lows, beforeUs, keptUs }: Forgettable): Promise<number> {

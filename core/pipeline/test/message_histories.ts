@@ -7,16 +7,20 @@ import fc from "fast-check";
 import type { Message, MessagePriority } from "../src/messages/message.ts";
 import { openMemoryMessages } from "../src/messages/memory_messages.ts";
 import { StreamName } from "../src/messages/message.ts";
+import type { MessageLogOptions } from "../src/messages/settings.ts";
 import { deadLetterOf } from "../src/messages/dead_letter.ts";
 import type { Delivery, MessageLog, PublishOutcome, Settlement, Taken } from "../src/messages/port.ts";
-import { attack, nameOf } from "./message_contract.ts";
+import { attack, nameOf } from "./message_subject.ts";
 import { ManualClock } from "./subject.ts";
 
 const priority = fc.constantFrom(1, 2, 3, 4) as fc.Arbitrary<MessagePriority>;
 const move = fc.oneof(
   {
     weight: 6,
-    arbitrary: fc.record({ kind: fc.constant("publish" as const), priorities: fc.array(priority, { minLength: 1, maxLength: 12 }) }),
+    arbitrary: fc.record({
+      kind: fc.constant("publish" as const),
+      each: fc.array(fc.record({ of: priority, more: fc.constantFrom(0, 0, 100, 1500) }), { minLength: 1, maxLength: 12 }),
+    }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("repeat" as const), pick: fc.nat(50) }) },
   {
@@ -62,25 +66,25 @@ function settlementOf(how: string): Settlement {
   return { kind: how === "release" ? "release" : "done" };
 }
 
-export interface HistoryBounds {
-  /** Entries that a stream keeps, and for groups that have yet to settle them. */
-  readonly entriesMax: number;
-  readonly entriesUnreadMax: number;
-  /** Messages are published again only while so many others have been since. */
-  readonly repeatsWithin: number;
-}
+/** What a stream keeps, and for groups that have yet to settle it. */
+export type HistoryBounds = Pick<MessageLogOptions, "entriesMax" | "entriesUnreadMax" | "bytesMax" | "bytesUnreadMax">;
 
-/** Plays random histories on the adapter and on the machine. `fresh` gives empty streams with these bounds. */
+const tight: HistoryBounds = { entriesMax: 24, entriesUnreadMax: 24, bytesMax: 15_000, bytesUnreadMax: 15_000 };
+
+/**
+ * Plays random histories on the adapter and on the machine. `fresh` gives empty streams with these bounds.
+ * @param repeatsWithin messages are published again only while so many others have been since
+ */
 export async function playMessageHistories(
-  fresh: () => Promise<{ readonly log: MessageLog; readonly close: () => Promise<void> }>,
-  { entriesMax, entriesUnreadMax, repeatsWithin }: HistoryBounds = { entriesMax: 24, entriesUnreadMax: 24, repeatsWithin: 1000 },
+  fresh: (bounds: HistoryBounds) => Promise<{ readonly log: MessageLog; readonly close: () => Promise<void> }>,
+  { bounds = tight, repeatsWithin = 1000 }: { readonly bounds?: HistoryBounds; readonly repeatsWithin?: number } = {},
 ): Promise<void> {
   const seen = new Set<string>();
   await fc.assert(
     fc.asyncProperty(fc.array(move, { minLength: 10, maxLength: 60, size: "max" }), async (moves) => {
       const clock = new ManualClock();
-      const model = openMemoryMessages({ clock, entriesMax, entriesUnreadMax });
-      const { log: real, close } = await fresh();
+      const model = openMemoryMessages({ clock, ...bounds });
+      const { log: real, close } = await fresh(bounds);
       const sent: Message[] = [];
       const out: Pair[] = [];
       const both = async <T>(work: (log: MessageLog, side: "model" | "real") => Promise<T>): Promise<[T, T]> => [
@@ -92,11 +96,14 @@ export async function playMessageHistories(
           // Every step has a time of its own, as on a server.
           clock.moveMs(1);
           if (step.kind === "publish") {
-            const messages = step.priorities.map((of, index) => attack(`${sent.length + index}`, of));
+            const messages = step.each.map(({ of, more }, index) => attack(`${sent.length + index}`.padEnd(more), of));
             sent.push(...messages);
             const [said, answered] = await both((log) => log.publish(messages));
             assert.deepEqual(answered.map(verdictOf), said.map(verdictOf));
             for (const { kind } of said) seen.add(kind);
+            const held = await Promise.all(([1, 2, 3, 4] as const).map((of) => model.read(StreamName.attacks, of, 0, 1000)));
+            const isFull = said.some(({ kind }) => kind === "full");
+            if (isFull) seen.add(held.flat().length < bounds.entriesUnreadMax ? "full of bytes" : "full of entries");
           } else if (step.kind === "repeat") {
             const message = sent.at(-1 - (step.pick % Math.max(1, Math.min(sent.length, repeatsWithin))));
             if (message === undefined) continue;
@@ -167,7 +174,8 @@ export async function playMessageHistories(
   const wanted = [
     "published",
     "duplicate",
-    "full",
+    "full of bytes",
+    "full of entries",
     "exhausted",
     "done settled",
     "done fenced",

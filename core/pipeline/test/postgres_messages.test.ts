@@ -13,7 +13,8 @@ import { openMessageArchive } from "../src/postgres/message_archive.ts";
 import type { MessageArchive } from "../src/messages/archive.ts";
 import { StreamName } from "../src/messages/message.ts";
 import { archiveContract } from "./archive_contract.ts";
-import { attack, messageContract, type MessageSubject, nameOf } from "./message_contract.ts";
+import { messageContract } from "./message_contract.ts";
+import { attack, type MessageSubject, nameOf } from "./message_subject.ts";
 import { playMessageHistories } from "./message_histories.ts";
 
 const server = await openTestServer();
@@ -77,6 +78,8 @@ archiveContract("postgres", async () => {
     find: (of, places) => consumer.find(of, places),
     read: (of, priority, afterOff, upToOff, max) => consumer.read(of, priority, afterOff, upToOff, max),
     seek: (of, offs, publishedUs) => consumer.seek(of, offs, publishedUs),
+    bytes: (of, offs) => keeper.bytes(of, offs),
+    weigh: (of, priority, afterOff, upToOff, bytes) => keeper.weigh(of, priority, afterOff, upToOff, bytes),
   };
 });
 
@@ -96,4 +99,4 @@ test("EB-22 R-11 a dead letter that its stream has let go is still read, in its 
 });
 
 test("R-11 BUS-6 BUS-7 the SQL functions and the pure machine answer every random history of a group alike", () =>
-  playMessageHistories(() => openEmptied({ entriesMax: 24, entriesUnreadMax: 24 })));
+  playMessageHistories((bounds) => openEmptied(bounds)));

@@ -11,8 +11,9 @@ import type { MessageLog } from "../src/messages/port.ts";
 import { messageLogDefaults } from "../src/messages/settings.ts";
 import { RedisMessages } from "../src/redis_streams/messages.ts";
 import { startRedis, type TestRedis } from "../src/testing.ts";
-import { attack, messageContract, nameOf } from "./message_contract.ts";
-import { playMessageHistories } from "./message_histories.ts";
+import { messageContract } from "./message_contract.ts";
+import { attack, bytesOf, nameOf } from "./message_subject.ts";
+import { type HistoryBounds, playMessageHistories } from "./message_histories.ts";
 import { type ArchivedSubject, openArchivedMessages } from "./redis_messages_subject.ts";
 
 const { attacks, deadLetter } = StreamName;
@@ -31,16 +32,16 @@ messageContract("redis, of which the archive holds all but two entries", (option
 
 test("R-11 R-26 BUS-6 BUS-7 the scripts with an archive and the pure machine answer every random history of a group alike", async () => {
   let finds = 0;
-  const bounds = { entriesMax: 24, entriesUnreadMax: 60 };
-  const fresh = async (): Promise<ArchivedSubject> => {
-    const subject = await open(bounds, 20);
+  const bounds = { entriesMax: 24, entriesUnreadMax: 60, bytesMax: 15_000, bytesUnreadMax: 40_000 };
+  const fresh = async (tight: HistoryBounds): Promise<ArchivedSubject> => {
+    const subject = await open(tight, 20);
     const close = async (): Promise<void> => {
       finds += subject.archive.finds;
       await subject.close();
     };
     return { ...subject, close };
   };
-  await playMessageHistories(fresh, { ...bounds, repeatsWithin: 8 });
+  await playMessageHistories(fresh, { bounds, repeatsWithin: 8 });
   assert.ok(finds > 0, "groups have read from the archive");
 });
 
@@ -111,6 +112,29 @@ describe("a stream with an archive", () => {
     archive.away = undefined;
     await log.trim(attacks);
     await publish(blind, 2, 10);
+    await subject.close();
+  });
+
+  test("EB-7 R-26 of the servers' memory a stream takes no more than its bytes, few as its messages are, and what the archive alone holds counts as well", async () => {
+    const each = bytesOf(attack("00"));
+    const subject = await open({ bytesHotMax: 10 * each, bytesMax: 5 * each, bytesUnreadMax: 30 * each }, null);
+    const { log, blind, archive } = subject;
+    await log.createGroup(attacks, group, "beginning");
+    await publish(blind, 10, 10);
+    assert.equal((await blind.publish([attack("20")]))[0]?.kind, "full");
+    for (let from = 20; from < 40; from += 2) await publish(log, 2, from);
+    assert.ok((await inMemory(subject)) <= 10);
+    assert.equal(archive.rows.length >= 20, true);
+    assert.equal((await log.publish([attack("40")]))[0]?.kind, "full", "thirty wait, wherever they lie");
+    const { deliveries } = await log.take(attacks, group, "one", { max: 12, leaseMs });
+    for (const delivery of deliveries) await log.settle(delivery, { kind: "done" });
+    assert.equal(await log.trim(attacks), 12, "of what lies in the archive alone goes what is settled");
+    await publish(log, 12, 40);
+    assert.equal((await log.publish([attack("52")]))[0]?.kind, "full", "how much has gone is known to the byte");
+    const rest = (await log.take(attacks, group, "one", { max: 64, leaseMs })).deliveries;
+    assert.deepEqual(rest.map(nameOf), namesOf(22, 52));
+    for (const delivery of rest) await log.settle(delivery, { kind: "done" });
+    assert.equal(await log.trim(attacks), 25);
     await subject.close();
   });
 

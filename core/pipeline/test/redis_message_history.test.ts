@@ -9,7 +9,7 @@ import { openRedisMessages } from "./redis_messages_subject.ts";
 test("R-11 BUS-6 BUS-7 the scripts and the pure machine answer every random history of a group alike", async () => {
   const servers = await contractServers();
   try {
-    await playMessageHistories(() => openRedisMessages(servers, { entriesMax: 24, entriesUnreadMax: 24 }));
+    await playMessageHistories((bounds) => openRedisMessages(servers, bounds));
   } finally {
     await servers.close();
   }

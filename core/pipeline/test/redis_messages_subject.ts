@@ -9,7 +9,7 @@ import { Archiver } from "../src/redis_streams/archiver.ts";
 import { MessageKeys } from "../src/redis_streams/message_keys.ts";
 import { RedisMessages } from "../src/redis_streams/messages.ts";
 import { Servers } from "../src/redis_streams/servers.ts";
-import type { MessageSubject } from "./message_contract.ts";
+import type { MessageSubject } from "./message_subject.ts";
 import { type BusLogin, serversUser } from "../src/redis_streams/user_file.ts";
 import type { BusRole } from "../src/redis_streams/user_rights.ts";
 import type { MessageLog } from "../src/messages/port.ts";
@@ -105,6 +105,8 @@ export async function openArchivedMessages(
     keepMsMax: forever,
     groupDeadMs: forever,
     entriesHotMax: Math.ceil((hotLeft ?? 0) / 0.8),
+    bytesMax: Number.MAX_SAFE_INTEGER,
+    bytesHotMax: Number.MAX_SAFE_INTEGER,
   };
   const spiller = new RedisMessages(servers, keys, { ...how, ...endless }, archiver(forever));
   const spill = async (stream: StreamName = StreamName.attacks): Promise<void> => void (await spiller.trim(stream));

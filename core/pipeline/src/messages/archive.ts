@@ -29,6 +29,8 @@ export interface ArchiveEntry {
   readonly publishedUs: number;
   readonly messageId: string;
   readonly json: string;
+  /** Bytes of JSON that its priority has carried up to this entry, itself included, since the log began. */
+  readonly endBytes: number;
 }
 
 /** What is forgotten: of this log what lies at or below `lows`, was published before `beforeUs`; of other logs what was published before `keptUs`. */
@@ -37,6 +39,9 @@ export interface Forgettable {
   readonly beforeUs: number;
   readonly keptUs: number;
 }
+
+/** An entry, and the bytes that its priority has carried up to it. */
+export type ArchiveWeight = Pick<ArchiveEntry, "off" | "endBytes">;
 
 export interface MessageArchive {
   /** Keeps entries of one priority, durably. Gives how many of their offsets held another message: the servers had lost it and given its offset away. */
@@ -47,6 +52,10 @@ export interface MessageArchive {
   read(of: ArchivedStream, priority: MessagePriority, afterOff: number, upToOff: number, max: number): Promise<StoredMessage[]>;
   /** For each priority the offset before the first message published at or after a time, of those up to `offs`; null where there is none. */
   seek(of: ArchivedStream, offs: ByPriority<number>, publishedUs: number): Promise<ByPriority<number | null>>;
+  /** For each priority the bytes that the log had carried up to an offset, itself included; null where nothing after it is archived. */
+  bytes(of: ArchivedStream, offs: ByPriority<number>): Promise<ByPriority<number | null>>;
+  /** Of one priority the first entry after an offset, up to another, with which the log has carried as many bytes; null where there is none. */
+  weigh(of: ArchivedStream, priority: MessagePriority, afterOff: number, upToOff: number, bytes: number): Promise<ArchiveWeight | null>;
   /** Removes rows; gives how many. */
   forget(of: ArchivedStream, what: Forgettable): Promise<number>;
 }

@@ -34,11 +34,22 @@ import type {
   Taken,
   TakeOptions,
 } from "./port.ts";
-import { entriesAfterTrim, publishBound, type MessageLogOptions, messageLogDefaults } from "./settings.ts";
+import {
+  boundsAfterTrim,
+  type MessageLogOptions,
+  messageLogDefaults,
+  publishBounds,
+  settledBounds,
+  type StreamBounds,
+} from "./settings.ts";
+
+interface Entry extends StoredMessage {
+  readonly bytes: number;
+}
 
 interface Log {
-  /** Entries low + 1 …; an entry that somebody removed by hand is undefined. */
-  entries: (StoredMessage | undefined)[];
+  /** Entries low + 1 …. */
+  entries: Entry[];
   low: number;
 }
 
@@ -51,6 +62,7 @@ interface Group {
 interface Stream {
   readonly logs: ByPriority<Log>;
   readonly ids: Set<string>;
+  bytes: number;
   readonly groups: Map<string, Group>;
 }
 
@@ -74,7 +86,8 @@ class Messages implements MemoryMessages {
   constructor(options: MessageLogOptions & { readonly clock: Clock }) {
     this.#o = options;
     const log = (): Log => ({ entries: [], low: 0 });
-    for (const name of this.streams) this.#streams.set(name, { logs: [log(), log(), log(), log()], ids: new Set(), groups: new Map() });
+    for (const name of this.streams)
+      this.#streams.set(name, { logs: [log(), log(), log(), log()], ids: new Set(), bytes: 0, groups: new Map() });
   }
 
   async publish(messages: readonly Message[]): Promise<PublishOutcome[]> {
@@ -84,13 +97,16 @@ class Messages implements MemoryMessages {
   #publishOne(message: Message): PublishOutcome {
     const stream = this.#stream(message.stream);
     if (stream.ids.has(message.message_id)) return { kind: "duplicate" };
-    const bound = publishBound(this.#o);
-    if (entriesOf(stream) >= bound) this.#trim(stream, entriesAfterTrim(this.#o.entriesMax));
-    if (entriesOf(stream) >= bound) return { kind: "full", retryAfterMs };
+    const { entries, bytes } = publishBounds(this.#o);
+    const isFull = (): boolean => entriesOf(stream) >= entries || stream.bytes >= bytes;
+    if (isFull()) this.#trim(stream, boundsAfterTrim(this.#o));
+    if (isFull()) return { kind: "full", retryAfterMs };
     const log = at(stream.logs, message.priority);
     const off = tailOf(log) + 1;
     const publishedUs = Math.max(this.#o.clock.nowUs(), log.entries.at(-1)?.publishedUs ?? 0);
-    log.entries.push({ off, publishedUs, message });
+    const entry = { off, publishedUs, message, bytes: Buffer.byteLength(JSON.stringify(message)) };
+    log.entries.push(entry);
+    stream.bytes += entry.bytes;
     stream.ids.add(message.message_id);
     return { kind: "published", off };
   }
@@ -175,7 +191,7 @@ class Messages implements MemoryMessages {
     const stream = this.#stream(name);
     const group = this.#group(stream, groupName, "beginning");
     const places = stream.logs.map(({ entries, low }) => {
-      const first = entries.findIndex((entry) => entry !== undefined && entry.publishedUs >= publishedUs);
+      const first = entries.findIndex((entry) => entry.publishedUs >= publishedUs);
       return low + (first < 0 ? entries.length : first);
     }) as unknown as ByPriority<number>;
     group.state = { ...group.state, places, pending: [], token: group.state.token + 1 };
@@ -184,14 +200,11 @@ class Messages implements MemoryMessages {
   async read(name: StreamName, priority: MessagePriority, afterOff: number, max: number): Promise<StoredMessage[]> {
     const { entries, low } = at(this.#stream(name).logs, priority);
     const from = Math.max(0, afterOff - low);
-    return entries
-      .slice(from)
-      .filter((entry) => entry !== undefined)
-      .slice(0, max);
+    return entries.slice(from, from + max).map(({ off, publishedUs, message }) => ({ off, publishedUs, message }));
   }
 
   async trim(name: StreamName): Promise<number> {
-    return this.#trim(this.#stream(name), this.#o.entriesMax);
+    return this.#trim(this.#stream(name), settledBounds(this.#o));
   }
 
   async close(): Promise<void> {
@@ -202,8 +215,8 @@ class Messages implements MemoryMessages {
     removeUpTo(this.#stream(name), priority, upToOff);
   }
 
-  /** Removes the oldest of what everybody has settled, the least urgent first, as long as it is too old or more than `entriesLeft` are there. */
-  #trim(stream: Stream, entriesLeft: number): number {
+  /** Removes the oldest of what everybody has settled, the least urgent first, as long as it is too old or more than `left` is there. */
+  #trim(stream: Stream, left: StreamBounds): number {
     const nowUs = this.#o.clock.nowUs();
     for (const group of stream.groups.values()) if (nowUs - group.seenUs > this.#o.groupDeadMs * 1000) group.quarantined = true;
     const living = [...stream.groups.values()].filter(({ quarantined }) => !quarantined);
@@ -211,10 +224,13 @@ class Messages implements MemoryMessages {
     for (const priority of priorities.toReversed()) {
       const log = at(stream.logs, priority);
       const settled = Math.min(tailOf(log), ...living.map(({ state }) => settledUpTo(state, priority)));
-      let upTo = log.low;
-      const isBeyond = (entry: StoredMessage | undefined): boolean =>
-        entriesOf(stream) - (upTo - log.low) > entriesLeft || (entry !== undefined && nowUs - entry.publishedUs > this.#o.keepMsMax * 1000);
-      while (upTo < settled && isBeyond(entryAt(log, upTo + 1))) upTo += 1;
+      let [upTo, bytes] = [log.low, stream.bytes];
+      const isBeyond = ({ publishedUs }: Entry): boolean =>
+        entriesOf(stream) - (upTo - log.low) > left.entries || bytes > left.bytes || nowUs - publishedUs > this.#o.keepMsMax * 1000;
+      for (let next = entryAt(log, upTo + 1); next !== undefined && upTo < settled && isBeyond(next); next = entryAt(log, upTo + 1)) {
+        upTo += 1;
+        bytes -= next.bytes;
+      }
       removed += upTo - log.low;
       removeUpTo(stream, priority, upTo);
     }
@@ -241,7 +257,7 @@ function tailOf({ entries, low }: Log): number {
   return low + entries.length;
 }
 
-function entryAt({ entries, low }: Log, off: number): StoredMessage | undefined {
+function entryAt({ entries, low }: Log, off: number): Entry | undefined {
   return entries[off - low - 1];
 }
 
@@ -265,5 +281,8 @@ function removeUpTo(stream: Stream, priority: MessagePriority, upToOff: number):
   const log = at(stream.logs, priority);
   const gone = log.entries.splice(0, Math.max(0, upToOff - log.low));
   log.low += gone.length;
-  for (const entry of gone) if (entry !== undefined) stream.ids.delete(entry.message.message_id);
+  for (const { message, bytes } of gone) {
+    stream.ids.delete(message.message_id);
+    stream.bytes -= bytes;
+  }
 }

@@ -1,5 +1,5 @@
 /**
- * Why it exists: the archive of message streams in our database (0016_message_archive.sql).
+ * Why it exists: the archive of message streams in our database (0016_message_archive.sql, 0018_message_bounds.sql).
  * Enforces: every step is one function call, durable when it answers.
  * Forbids: closing the pool, which belongs to whoever opened it.
  */
@@ -9,6 +9,7 @@ import {
   type ArchivedStream,
   type ArchiveEntry,
   type ArchivePlace,
+  type ArchiveWeight,
   type Forgettable,
   type MessageArchive,
   placeKey,
@@ -46,12 +47,14 @@ class PostgresArchive implements MessageArchive {
   }
 
   async put({ log, stream }: ArchivedStream, priority: MessagePriority, entries: readonly ArchiveEntry[]): Promise<number> {
-    const text = "SELECT bus.message_archive_put($1, $2, $3::smallint, $4::bigint[], $5::bigint[], $6::text[], $7::text[]) AS replaced";
+    const text =
+      "SELECT bus.message_archive_put($1, $2, $3::smallint, $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[]) AS replaced";
     const columns = [
       entries.map(({ off }) => off),
       entries.map(({ publishedUs }) => publishedUs),
       entries.map(({ messageId }) => storable(messageId)),
       entries.map(({ json }) => storable(json)),
+      entries.map(({ endBytes }) => endBytes),
     ];
     const [row] = await this.#ask<{ replaced: number }>("change", "put", text, [log, stream, priority, ...columns]);
     return row?.replaced ?? 0;
@@ -79,9 +82,25 @@ class PostgresArchive implements MessageArchive {
 
   async seek({ log, stream }: ArchivedStream, offs: ByPriority<number>, publishedUs: number): Promise<ByPriority<number | null>> {
     const text = "SELECT bus.message_archive_seek($1, $2, $3::bigint[], $4) AS found";
-    const [row] = await this.#ask<{ found: readonly (number | string | null)[] }>("read", "seek", text, [log, stream, offs, publishedUs]);
-    const found = row?.found ?? [null, null, null, null];
-    return found.map((off) => (off === null ? null : Number(off))) as unknown as ByPriority<number | null>;
+    return fourOf(await this.#ask<FourRow>("read", "seek", text, [log, stream, offs, publishedUs]));
+  }
+
+  async bytes({ log, stream }: ArchivedStream, offs: ByPriority<number>): Promise<ByPriority<number | null>> {
+    const text = "SELECT bus.message_archive_bytes($1, $2, $3::bigint[]) AS found";
+    return fourOf(await this.#ask<FourRow>("read", "bytes", text, [log, stream, offs]));
+  }
+
+  async weigh(
+    { log, stream }: ArchivedStream,
+    priority: MessagePriority,
+    afterOff: number,
+    upToOff: number,
+    bytes: number,
+  ): Promise<ArchiveWeight | null> {
+    const text = "SELECT off, end_bytes FROM bus.message_archive_weigh($1, $2, $3::smallint, $4, $5, $6)";
+    type Row = { readonly off: number; readonly end_bytes: number };
+    const [row] = await this.#ask<Row>("read", "weigh", text, [log, stream, priority, afterOff, upToOff, bytes]);
+    return row === undefined ? null : { off: row.off, endBytes: row.end_bytes };
   }
 
   async forget({ log, stream }: ArchivedStream, { lows, beforeUs, keptUs }: Forgettable): Promise<number> {
@@ -104,6 +123,15 @@ class PostgresArchive implements MessageArchive {
     });
     return queryOnce<Row>(pool, this.#o.telemetry, stage, { name: `bus_message_archive_${name}`, text, values });
   }
+}
+
+interface FourRow {
+  readonly found: readonly (number | string | null)[];
+}
+
+function fourOf([row]: readonly FourRow[]): ByPriority<number | null> {
+  const found = row?.found ?? [null, null, null, null];
+  return found.map((off) => (off === null ? null : Number(off))) as unknown as ByPriority<number | null>;
 }
 
 /** PostgreSQL's text knows no NUL; ours never hold one, but somebody's own client may write anything. */

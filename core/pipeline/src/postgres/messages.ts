@@ -1,6 +1,6 @@
 /**
  * Why it exists: message streams on PostgreSQL, the embedded default.
- * Enforces: every step of the port is one function call (0013_messages.sql), one transaction, behind its flush.
+ * Enforces: every step of the port is one function call (0013_messages.sql, 0018_message_bounds.sql), one transaction, behind its flush.
  * Forbids: deciding here, and closing the pool, which belongs to whoever opened it.
  */
 import type { Pool } from "ransomeye-db";
@@ -22,7 +22,14 @@ import type {
   TakeOptions,
 } from "../messages/port.ts";
 import { Gathering } from "../messages/gathering.ts";
-import { entriesAfterTrim, publishBound, type MessageLogOptions, messageLogDefaults } from "../messages/settings.ts";
+import {
+  boundsAfterTrim,
+  type MessageLogOptions,
+  messageLogDefaults,
+  publishBounds,
+  settledBounds,
+  type StreamBounds,
+} from "../messages/settings.ts";
 import { BusError } from "../errors.ts";
 import { queryOnce } from "./connections.ts";
 import type { Stage } from "./failures.ts";
@@ -107,7 +114,8 @@ class PostgresMessages implements MessageLog {
   }
 
   async bury({ stream, group, priority, off, token }: DeliveryRef, letter: Message): Promise<SettleOutcome | "full"> {
-    const text = "SELECT bus.message_bury($1, $2, $3::smallint, $4, $5, $6, $7::smallint, $8, $9, $10) AS said";
+    const text = "SELECT bus.message_bury($1, $2, $3::smallint, $4, $5, $6, $7::smallint, $8, $9, $10, $11) AS said";
+    const bounds = publishBounds(this.#o);
     const values = [
       stream,
       group,
@@ -118,12 +126,12 @@ class PostgresMessages implements MessageLog {
       letter.priority,
       letter.message_id,
       JSON.stringify(letter),
-      publishBound(this.#o),
+      bounds.entries,
+      bounds.bytes,
     ];
     for (;;) {
       const said = await this.#said("message_bury", text, values);
-      if (said !== "full" || (await this.#trim(letter.stream, entriesAfterTrim(this.#o.entriesMax))) === 0)
-        return said as SettleOutcome | "full";
+      if (said !== "full" || (await this.#trim(letter.stream, boundsAfterTrim(this.#o))) === 0) return said as SettleOutcome | "full";
     }
   }
 
@@ -153,7 +161,7 @@ class PostgresMessages implements MessageLog {
   }
 
   trim(stream: StreamName): Promise<number> {
-    return this.#trim(stream, this.#o.entriesMax);
+    return this.#trim(stream, settledBounds(this.#o));
   }
 
   async close(): Promise<void> {
@@ -181,29 +189,30 @@ class PostgresMessages implements MessageLog {
     // A stream at its bound is trimmed, a little more than is needed, and what found no room is asked for again, as long as that makes some.
     for (;;) {
       const turnedAway = messages.filter((_message, index) => outcomes[index]?.kind === "full");
-      if (turnedAway.length === 0 || (await this.#trim(stream, entriesAfterTrim(this.#o.entriesMax))) === 0) return outcomes;
+      if (turnedAway.length === 0 || (await this.#trim(stream, boundsAfterTrim(this.#o))) === 0) return outcomes;
       const answers = await this.#publishOnce(stream, turnedAway);
       for (const [index, outcome] of outcomes.entries()) if (outcome.kind === "full") outcomes[index] = answers.shift() as PublishOutcome;
     }
   }
 
   async #publishOnce(stream: StreamName, messages: readonly Message[]): Promise<PublishOutcome[]> {
-    const text = "SELECT unnest(bus.message_publish($1, $2, $3::smallint[], $4::uuid[], $5::text[])) AS said";
+    const text = "SELECT unnest(bus.message_publish($1, $2, $3, $4::smallint[], $5::uuid[], $6::text[])) AS said";
+    const { entries, bytes } = publishBounds(this.#o);
     const columns = [
       messages.map(({ priority }) => priority),
       messages.map(({ message_id }) => message_id),
       messages.map((message) => JSON.stringify(message)),
     ];
-    const rows = await this.#ask<{ said: string }>("change", "message_publish", text, [stream, publishBound(this.#o), ...columns]);
+    const rows = await this.#ask<{ said: string }>("change", "message_publish", text, [stream, entries, bytes, ...columns]);
     return rows.map(({ said }) => {
       if (said === "duplicate") return { kind: "duplicate" };
       return said === "full" ? { kind: "full", retryAfterMs } : { kind: "published", off: Number(said) };
     });
   }
 
-  async #trim(stream: StreamName, entriesLeft: number): Promise<number> {
-    const text = "SELECT bus.message_trim($1, $2, $3, $4) AS removed";
-    const values = [stream, entriesLeft, this.#o.keepMsMax, this.#o.groupDeadMs];
+  async #trim(stream: StreamName, left: StreamBounds): Promise<number> {
+    const text = "SELECT bus.message_trim($1, $2, $3, $4, $5) AS removed";
+    const values = [stream, left.entries, left.bytes, this.#o.keepMsMax, this.#o.groupDeadMs];
     const [row] = await this.#ask<{ removed: number }>("change", "message_trim", text, values);
     return row?.removed ?? 0;
   }

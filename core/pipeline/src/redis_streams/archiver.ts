@@ -6,7 +6,7 @@
  */
 import { type Clock, systemRandom, type Telemetry } from "ransomeye-kernel";
 import { messagesArchived, messagesReplaced, messagesUnarchived } from "../events.ts";
-import type { ArchivedStream, ArchiveEntry, MessageArchive } from "../messages/archive.ts";
+import type { ArchivedStream, ArchiveEntry, ArchiveWeight, MessageArchive } from "../messages/archive.ts";
 import type { ByPriority } from "../messages/delivery_machine.ts";
 import { type MessagePriority, priorities, StreamName } from "../messages/message.ts";
 import { offsetOf } from "./entry.ts";
@@ -37,16 +37,40 @@ export interface ArchiveState {
   readonly archived: ByPriority<number>;
   readonly tails: ByPriority<number>;
   readonly lows: ByPriority<number>;
+  /** Bytes carried up to the tails, up to what `lowAts` name, and those offsets: the low ends, or before them. */
+  readonly bytes: ByPriority<number>;
+  readonly lowBytes: ByPriority<number>;
+  readonly lowAts: ByPriority<number>;
+}
+
+/** What only the archive knows of a priority, for message_trim.lua. */
+export interface ArchiveKnows {
+  /** Offset up to which entries have been kept for long enough. */
+  readonly old: number;
+  /** The low end, where the log does not know how many bytes lie below it. */
+  readonly low: ArchiveWeight | null;
+  /** The first entry without which, and those below it, the stream were within its bound of bytes. */
+  readonly within: ArchiveWeight | null;
 }
 
 /** A stream's ends, and up to where it is archived. */
 export async function readArchiveState(servers: Servers, keys: MessageKeys, stream: StreamName): Promise<ArchiveState> {
-  const names = ["archived", "tail", "low"].flatMap((name) => [1, 2, 3, 4].map((priority) => `${name}${priority}`));
+  const names = ["archived", "tail", "low", "bytes", "lowbytes", "lowat"].flatMap((name) =>
+    [1, 2, 3, 4].map((priority) => `${name}${priority}`),
+  );
   const [reply] = await servers.read(keys.place, [{ command: ["HMGET", keys.ends(stream), "log", ...names] }]);
   const [log, ...numbers] = listOf(reply);
   const four = (from: number): ByPriority<number> =>
     numbers.slice(from, from + 4).map((one) => (one === null ? 0 : numberOf(one))) as unknown as ByPriority<number>;
-  return { log: log === null ? null : textOf(log), archived: four(0), tails: four(4), lows: four(8) };
+  return {
+    log: log === null ? null : textOf(log),
+    archived: four(0),
+    tails: four(4),
+    lows: four(8),
+    bytes: four(12),
+    lowBytes: four(16),
+    lowAts: four(20),
+  };
 }
 
 export class Archiver {
@@ -96,9 +120,27 @@ export class Archiver {
     return this.#memory.used;
   }
 
-  /** For each priority the offset up to which archived entries have been kept for long enough, as of some seconds ago. */
-  oldOf(stream: StreamName): ByPriority<number> {
-    return this.#looked.get(stream)?.old ?? [0, 0, 0, 0];
+  /** What the archive knows of a stream's priorities; how old, as of some seconds ago. */
+  async knows(stream: StreamName, bytesMax: number): Promise<ArchiveKnows[]> {
+    const olds = this.#looked.get(stream)?.old ?? [0, 0, 0, 0];
+    const { log, archived, lows, bytes, lowBytes, lowAts } = await readArchiveState(this.#servers, this.#keys, stream);
+    if (log === null) return olds.map((old) => ({ old, low: null, within: null }));
+    const { archive } = this.#o;
+    const of = { log, stream };
+    const told = lows.some((low, index) => low !== lowAts[index]) ? await archive.bytes(of, lows) : [null, null, null, null];
+    const lowOf = lows.map((off, index): ArchiveWeight | null => {
+      const endBytes = told[index] ?? null;
+      return endBytes === null || off === lowAts[index] ? null : { off, endBytes };
+    });
+    const begins = lowBytes.map((known, index) => Math.max(known, lowOf[index]?.endBytes ?? 0));
+    const tooMuch = bytes.reduce((sum, carried, index) => sum + carried - (begins[index] as number), 0) - bytesMax;
+    return Promise.all(
+      priorities.toReversed().map(async (priority, index): Promise<ArchiveKnows> => {
+        const [low, upTo, from] = [lows[index] as number, archived[index] as number, begins[index] as number];
+        const within = tooMuch > 0 && low < upTo ? await archive.weigh(of, priority, low, upTo, from + tooMuch) : null;
+        return { old: olds[index] as number, low: lowOf[index] ?? null, within: within ?? (tooMuch > 0 ? everything : null) };
+      }),
+    );
   }
 
   /** Copies one page after an offset; gives the last offset of it, or undefined where there is none or the log has changed meanwhile. */
@@ -136,10 +178,13 @@ export class Archiver {
   }
 }
 
+/** Without all that is archived there still were too much. */
+const everything: ArchiveWeight = { off: Number.MAX_SAFE_INTEGER, endBytes: 0 };
+
 /** An entry of a message log as XRANGE gives it. */
 function decodeEntry(reply: Reply): ArchiveEntry {
-  const [, t, , id, , json] = listOf(listOf(reply)[1]);
+  const [, t, , id, , json, , bytes] = listOf(listOf(reply)[1]);
   const off = offsetOf(reply);
   if (off === undefined) throw unexpected();
-  return { off, publishedUs: numberOf(t), messageId: textOf(id), json: textOf(json) };
+  return { off, publishedUs: numberOf(t), messageId: textOf(id), json: textOf(json), endBytes: bytes === undefined ? 0 : numberOf(bytes) };
 }

@@ -18,14 +18,21 @@ import type {
   TakeOptions,
 } from "../messages/port.ts";
 import { Gathering } from "../messages/gathering.ts";
-import { entriesAfterTrim, entriesLeftHot, publishBound, type MessageLogOptions } from "../messages/settings.ts";
+import {
+  boundsAfterTrim,
+  boundsLeftHot,
+  type MessageLogOptions,
+  publishBounds,
+  settledBounds,
+  type StreamBounds,
+} from "../messages/settings.ts";
 import type { MessageArchive } from "../messages/archive.ts";
 import type { ByPriority } from "../messages/delivery_machine.ts";
 import { BusError } from "../errors.ts";
 import type { Argument, Call } from "./link.ts";
 import type { MessageKeys } from "./message_keys.ts";
 import { decodeStored } from "./message_replies.ts";
-import { type Archiver, readArchiveState } from "./archiver.ts";
+import { type ArchiveKnows, type Archiver, readArchiveState } from "./archiver.ts";
 import { takenOf } from "./cold_messages.ts";
 import { listOf, numberOf, type Reply, textOf, unexpected } from "./replies.ts";
 import { type Script, scripts } from "./scripts.ts";
@@ -41,6 +48,13 @@ export interface RedisMessagesOptions extends MessageLogOptions {
   readonly trims: boolean;
   /** Where a group reads that is behind what the servers hold. */
   readonly archive?: MessageArchive | undefined;
+}
+
+interface Trimmed {
+  /** Entries that are the stream's no more. */
+  readonly removed: number;
+  /** Entries that left the servers' memory. */
+  readonly takenOut: number;
 }
 
 interface Ended {
@@ -174,13 +188,7 @@ export class RedisMessages implements MessageLog {
   /** @throws BusError BUS_FORBIDDEN where this user may not: the server would notice in the middle of a script */
   async trim(stream: StreamName): Promise<number> {
     if (!this.#o.trims) throw new BusError("BUS_FORBIDDEN", "streams are trimmed by the keeper");
-    await this.#archiver?.keep(stream);
-    let removed = 0;
-    for (;;) {
-      const step = await this.#trimStep(stream, this.#o.entriesMax);
-      removed += step.removed;
-      if (step.takenOut < trimEntriesMax) return removed;
-    }
+    return (await this.#trimTo(stream, settledBounds(this.#o))).removed;
   }
 
   async close(): Promise<void> {
@@ -225,14 +233,14 @@ export class RedisMessages implements MessageLog {
   /** Trims a little more than is needed. False where nothing may go, or not by us. */
   async #makeRoom(stream: StreamName): Promise<boolean> {
     if (!this.#o.trims) return false;
-    await this.#archiver?.keep(stream);
-    const { removed, takenOut } = await this.#trimStep(stream, entriesAfterTrim(this.#o.entriesMax));
+    const { removed, takenOut } = await this.#trimTo(stream, boundsAfterTrim(this.#o));
     return removed + takenOut > 0;
   }
 
-  /** Most entries of the hot part, and of a stream. */
+  /** Most entries and bytes of the hot part, and of a stream. */
   #bounds(): string[] {
-    return [String(this.#o.entriesHotMax), String(publishBound(this.#o))];
+    const { entries, bytes } = publishBounds(this.#o);
+    return [this.#o.entriesHotMax, this.#o.bytesHotMax, entries, bytes].map(String);
   }
 
   /** For each priority the place before a time, where the archive has it, and up to where the archive was asked. */
@@ -246,11 +254,22 @@ export class RedisMessages implements MessageLog {
     return { places: await archive.seek({ log, stream }, archived, publishedUs), archived };
   }
 
-  /** Entries that are the stream's no more, and those that left the servers' memory. */
-  async #trimStep(stream: StreamName, entriesLeft: number): Promise<{ readonly removed: number; readonly takenOut: number }> {
-    const { entriesHotMax, keepMsMax, groupDeadMs } = this.#o;
-    const old = this.#archiver?.oldOf(stream) ?? [0, 0, 0, 0];
-    const hotLeft = entriesLeftHot(entriesHotMax, await this.#archiver?.memoryUsed());
+  /** In steps that hold no server for long. */
+  async #trimTo(stream: StreamName, left: StreamBounds): Promise<Trimmed> {
+    await this.#archiver?.keep(stream);
+    let [removed, takenOut] = [0, 0];
+    for (;;) {
+      const step = await this.#trimStep(stream, left);
+      [removed, takenOut] = [removed + step.removed, takenOut + step.takenOut];
+      // Where only the archive knows how large something is, a step does not go as far as it may.
+      if (step.removed === 0 && step.takenOut < trimEntriesMax) return { removed, takenOut };
+    }
+  }
+
+  async #trimStep(stream: StreamName, left: StreamBounds): Promise<Trimmed> {
+    const { keepMsMax, groupDeadMs } = this.#o;
+    const knows = (await this.#archiver?.knows(stream, left.bytes)) ?? [1, 2, 3, 4].map(() => nothingKnown);
+    const hotLeft = boundsLeftHot(this.#o, await this.#archiver?.memoryUsed());
     for (;;) {
       const [names] = await this.#servers.read(this.#keys.place, [{ command: ["SMEMBERS", this.#keys.groups(stream)] }]);
       const groups = listOf(names).map(textOf);
@@ -261,7 +280,8 @@ export class RedisMessages implements MessageLog {
         ...this.#keys.logs(stream),
         ...groups.flatMap((group) => [this.#keys.group(stream, group), this.#keys.out(stream, group)]),
       ];
-      const args = [entriesLeft, hotLeft, keepMsMax, groupDeadMs, trimEntriesMax, ...old].map(String);
+      const bounds = [left.entries, left.bytes, hotLeft.entries, hotLeft.bytes, keepMsMax, groupDeadMs, trimEntriesMax];
+      const args = [...bounds, ...knows.flatMap(knownArguments)].map(String);
       const [removed, takenOut] = listOf(await this.#change(scripts.messageTrim, keys, args));
       if (textOf(removed) !== "again") return { removed: numberOf(removed), takenOut: numberOf(takenOut) };
     }
@@ -283,6 +303,13 @@ export class RedisMessages implements MessageLog {
     const { ends, groups, group: key, out } = this.#of(stream, group);
     return [ends, groups, key, out, ...this.#keys.dues(stream, group), ...this.#keys.logs(stream)];
   }
+}
+
+const nothingKnown: ArchiveKnows = { old: 0, low: null, within: null };
+
+/** In the order that message_trim.lua documents; no low end lies below nothing. */
+function knownArguments({ old, low, within }: ArchiveKnows): number[] {
+  return [old, low?.off ?? -1, low?.endBytes ?? 0, within?.off ?? 0, within?.endBytes ?? 0];
 }
 
 function fullIfOutOfMemory(error: unknown): Reply {

@@ -63,6 +63,32 @@ export const consumerMutants: readonly Mutant[] = [
     check: named(archive, "R-26 nothing goes that the archive does not hold"),
   },
   {
+    rule: "EB-7, R-26",
+    bug: "bytes of what the archive alone holds are no reason for it to go",
+    patches: [
+      { file: "core/pipeline/redis/message_trim.lua", find: "if are_too_large() and bytes == bytes_asked then", replace: "if false then" },
+    ],
+    check: named(archive, "EB-7 R-26 of the servers' memory a stream takes no more than its bytes"),
+  },
+  {
+    rule: "EB-7, R-26",
+    bug: "nobody tells the servers how many bytes have gone from the archive",
+    patches: [
+      {
+        file: "core/pipeline/dist/src/redis_streams/archiver.js",
+        find: "lows.some((low, index) => low !== lowAts[index])",
+        replace: "lows.some(() => false)",
+      },
+    ],
+    check: named(archive, "EB-7 R-26 of the servers' memory a stream takes no more than its bytes"),
+  },
+  {
+    rule: "EB-7, BUS-5",
+    bug: "a large message counts as one entry and no more, in the database",
+    patches: [{ file: "core/db/migrations/0018_message_bounds.sql", find: "AND f.bytes_before < v_bytes", replace: "" }],
+    check: named("core/pipeline/dist/test/postgres_messages.test.js", "EB-7 BUS-5 R-26 bytes bound a stream as entries do"),
+  },
+  {
     rule: "EB-21, R-26",
     bug: "an archive that does not answer costs a delivery",
     patches: [

@@ -4,7 +4,7 @@
  * Forbids: fields of other sections.
  */
 
-/** Sections `bus`, `database`, `engine`, `retention` and `disk`. */
+/** Sections `bus`, `streams`, `database`, `engine`, `retention` and `disk`. */
 export const dataFields = {
   "bus.url": {
     type: "url",
@@ -92,6 +92,78 @@ export const dataFields = {
     reloadable: false,
     prose:
       "Partitions of the frame log. Appends to one partition are serial, so more of them let more producers append at once. May be raised later, but not of a log on Redis servers.",
+  },
+  "streams.entries_max": {
+    type: "integer",
+    unit: "messages",
+    default: 100000,
+    min: 100,
+    max: 100000000,
+    reloadable: false,
+    prose: "Messages of a stream, all priorities together, that are kept after every group has settled them.",
+  },
+  "streams.bytes_max": {
+    type: "bytes",
+    default: "1GiB",
+    min: "1MiB",
+    max: "1TiB",
+    reloadable: false,
+    prose: "The same in bytes of JSON: whichever is reached first holds.",
+  },
+  "streams.keep_ms_max": {
+    type: "integer",
+    unit: "milliseconds",
+    default: 604800000,
+    min: 1000,
+    max: 31536000000,
+    reloadable: false,
+    prose: "How long messages are kept that every group has settled.",
+  },
+  "streams.unread_entries_max": {
+    type: "integer",
+    unit: "messages",
+    default: 10000000,
+    min: 100,
+    max: 1000000000,
+    reloadable: false,
+    prose:
+      "Messages of a stream that are kept for groups that have yet to settle them; then publishers are told that it is full. Counts where it is more than `streams.entries_max`.",
+  },
+  "streams.unread_bytes_max": {
+    type: "bytes",
+    default: "16GiB",
+    min: "1MiB",
+    max: "64TiB",
+    reloadable: false,
+    prose: "The same in bytes of JSON; `disk.free_bytes_min` holds besides. Counts where it is more than `streams.bytes_max`.",
+  },
+  "streams.hot_entries_max": {
+    type: "integer",
+    unit: "messages",
+    default: 100000,
+    min: 100,
+    max: 10000000,
+    reloadable: false,
+    prose:
+      "Messages of a stream in the memory of Redis servers. What is more waits in the database; publishers are told that the stream is full where it cannot be copied there.",
+  },
+  "streams.hot_bytes_max": {
+    type: "bytes",
+    default: "256MiB",
+    min: "1MiB",
+    max: "1TiB",
+    reloadable: false,
+    prose: "The same in bytes of JSON; from half of a server's own bound (maxmemory) on, all that the database has leaves its memory.",
+  },
+  "streams.group_dead_ms": {
+    type: "integer",
+    unit: "milliseconds",
+    default: 604800000,
+    min: 60000,
+    max: 31536000000,
+    reloadable: false,
+    prose:
+      "A group that has not asked for messages for so long is quarantined: nobody waits for it any more, its place is kept, and what it missed is told when it comes back.",
   },
   "database.url": {
     type: "url",
