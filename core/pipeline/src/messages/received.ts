@@ -45,6 +45,14 @@ export interface HoldOptions {
   readonly retryDelaysMs: readonly number[];
 }
 
+/** Hears how far a delivery is, each once. */
+export interface HeldListener {
+  /** How it is to end has been said, or its lease is gone. */
+  said(): void;
+  /** The servers have answered. */
+  ended(): void;
+}
+
 const leaseEnded = new Error("the lease of this message has ended");
 
 /** One delivery in our hands. */
@@ -53,13 +61,13 @@ export class Held<Stream extends StreamName> implements Received<Stream> {
   readonly #o: HoldOptions;
   #lost: AbortController | undefined;
   #isLost = false;
-  readonly #onEnd: () => void;
+  readonly #on: HeldListener;
   #ending: Promise<Ending> | undefined;
 
-  constructor(delivery: Delivery, options: HoldOptions, onEnd: () => void) {
+  constructor(delivery: Delivery, options: HoldOptions, on: HeldListener) {
     this.delivery = delivery;
     this.#o = options;
-    this.#onEnd = onEnd;
+    this.#on = on;
   }
 
   get message(): MessageOf<Stream> {
@@ -98,7 +106,8 @@ export class Held<Stream extends StreamName> implements Received<Stream> {
     this.#ending = Promise.resolve("fenced");
     this.#isLost = true;
     this.#lost?.abort(leaseEnded);
-    this.#onEnd();
+    this.#on.said();
+    this.#on.ended();
   }
 
   async #reject(reason: string, permanent: boolean): Promise<Ending> {
@@ -129,7 +138,10 @@ export class Held<Stream extends StreamName> implements Received<Stream> {
 
   /** The first word counts; whoever says another hears how the first one ended. */
   #end(work: () => Promise<Ending>): Promise<Ending> {
-    this.#ending ??= work().finally(this.#onEnd);
+    if (this.#ending === undefined) {
+      this.#ending = work().finally(() => this.#on.ended());
+      this.#on.said();
+    }
     return this.#ending;
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Why it exists: one member of one group: it fetches what is due, keeps it leased while it is worked on, and hands it out one at a time.
- * Enforces: at most `leasedMax` messages are held, the most urgent handed out first; leases are prolonged well before they end, and a message whose lease
+ * Enforces: at most `leasedMax` messages are held that nobody has said the end of, the most urgent handed out first; leases are prolonged well before they end, and a message whose lease
  * is gone says so; what cannot be handled at all (used up, or not what its stream's schema says) goes to the dead letters without being handed out.
  * Forbids: pushing: nothing is fetched that nobody asks for, but for what keeps the next asker from waiting.
  */
@@ -12,7 +12,7 @@ import { payloadProblems } from "./payloads.ts";
 import type { Delivery } from "./port.ts";
 import { Held, type HoldOptions } from "./received.ts";
 
-/** A message of the highest priority waits behind at most so many that are out already. */
+/** A message of the highest priority waits behind at most so many that are out already. Those whose end is on its way to the servers hold nobody up. */
 export const leasedMax = 64;
 
 const idleMsMin = 2;
@@ -23,13 +23,16 @@ export interface SubscriptionOptions extends HoldOptions {
   readonly stream: StreamName;
   readonly group: string;
   readonly leaseMs: number;
-  /** Messages that are held at once, fetched and not ended. */
+  /** Messages that are held at once, fetched and not said to be ended. */
   readonly prefetch: number;
 }
 
 export class Subscription<Stream extends StreamName> {
   readonly #o: SubscriptionOptions;
+  /** Leased, for all that the servers have said. */
   readonly #held = new Set<Held<Stream>>();
+  /** Of them those that somebody has yet to end. */
+  readonly #open = new Set<Held<Stream>>();
   #ready: Held<Stream>[] = [];
   readonly #closed = new AbortController();
   #wake = new AbortController();
@@ -87,8 +90,13 @@ export class Subscription<Stream extends StreamName> {
 
   /** Where there was more than room for it, the next ones are on their way before the last ones are handed out. */
   #fetchAhead(): void {
-    const room = this.#o.prefetch - this.#held.size;
-    if (this.#hasMore && this.#fetching === undefined && room >= this.#o.prefetch / 2) void this.#fetchOnce();
+    if (this.#hasMore && this.#fetching === undefined && this.#room >= this.#o.prefetch / 2) void this.#fetchOnce();
+  }
+
+  /** The next ones are asked for while the ends of the last are on their way, and not where servers have yet to answer to as many as that again. */
+  get #room(): number {
+    const { prefetch } = this.#o;
+    return Math.min(prefetch - this.#open.size, 2 * prefetch - this.#held.size);
   }
 
   #fetchOnce(): Promise<number | null> {
@@ -98,9 +106,9 @@ export class Subscription<Stream extends StreamName> {
 
   /** Fetches what there is room for; gives when something is due by itself. */
   async #fetch(): Promise<number | null> {
-    const { log, stream, group, member, leaseMs, prefetch, telemetry } = this.#o;
+    const { log, stream, group, member, leaseMs, telemetry } = this.#o;
     this.#wake = new AbortController();
-    const room = prefetch - this.#held.size;
+    const room = this.#room;
     this.#isFull = room <= 0;
     if (this.#isFull) return null;
     try {
@@ -119,11 +127,20 @@ export class Subscription<Stream extends StreamName> {
 
   async #receive(delivery: Delivery): Promise<void> {
     const { stream, group } = this.#o;
-    const held: Held<Stream> = new Held(delivery, this.#o, () => {
-      this.#held.delete(held);
-      this.#endIfEmpty();
-      // Whoever waits for room need not wait for the clock.
+    // Whoever waits for room need not wait for the clock.
+    const wakeIfFull = (): void => {
       if (this.#isFull) this.wake();
+    };
+    const held: Held<Stream> = new Held(delivery, this.#o, {
+      said: () => {
+        this.#open.delete(held);
+        wakeIfFull();
+      },
+      ended: () => {
+        this.#held.delete(held);
+        this.#endIfEmpty();
+        wakeIfFull();
+      },
     });
     const { message } = delivery;
     if (message.redriven !== undefined && message.redriven.group !== group) {
@@ -136,6 +153,7 @@ export class Subscription<Stream extends StreamName> {
       return;
     }
     this.#held.add(held);
+    this.#open.add(held);
     this.#ready.push(held);
   }
 
