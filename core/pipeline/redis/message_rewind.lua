@@ -28,5 +28,5 @@ for priority = 1, 4 do
 end
 -- Field by field: nobody on the servers needs the right to DEL.
 for _, place in ipairs(redis.call('HKEYS', KEYS[4])) do redis.call('HDEL', KEYS[4], place) end
-redis.call('HSET', KEYS[3], 'token', text(token_after(field(KEYS[3], 'token'), clock_us())))
+redis.call('HSET', KEYS[3], 'token', text(token_after(field(KEYS[3], 'token'), clock_us())), 'batchdue', '0')
 return 'rewound'

@@ -2,8 +2,8 @@
 -- KEYS  1 ends · 2 groups · 3 the group · 4 what is out · 5 … 8 due, of priorities 1 to 4 · 9 … 12 logs
 -- ARGV  1 group's name · 2 member · 3 most deliveries · 4 lease in microseconds · 5 '1' if the caller can read the archive
 -- Gives {microseconds until something is due or '', {{priority, from_off, to_off} …} of what is missing,
---        {{priority, off, token, deliveries, '1' if it is to be buried, failures, JSON or '' where it is to be had from the archive} …},
---        the archive's id of this log or ''}; or {'archived'}, with nothing handed out, where the caller cannot go on without the archive.
+--        {{priority, off, JSON or '' where it is to be had from the archive, and for what has been out before token, deliveries, '1' if it is to be buried, failures} …},
+--        the archive's id of this log or '', the token of what is handed out for the first time or ''}; or {'archived'}, with nothing handed out, where the caller cannot go on without the archive.
 local ends, group, out_key = KEYS[1], KEYS[3], KEYS[4]
 local due_keys = { KEYS[5], KEYS[6], KEYS[7], KEYS[8] }
 -- A full server allows this write, and after it the others: whoever consumes makes room.
@@ -11,15 +11,36 @@ redis.call('HDEL', group, 'quarantined')
 begin(KEYS[2], group, ends, ARGV[1], 'low')
 local now = clock_us()
 local member, most, lease_us = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local place = fields(group, { 'place1', 'place2', 'place3', 'place4', 'turn', 'token' })
-local turn, token = place[5], place[6]
+local place = fields(group, { 'place1', 'place2', 'place3', 'place4', 'turn', 'token', 'batchdue' })
+local turn, token, batch_due = place[5], place[6], place[7]
 local low = fields(ends, { 'low1', 'low2', 'low3', 'low4' })
 local tail = fields(ends, { 'tail1', 'tail2', 'tail3', 'tail4' })
 local archived = fields(ends, { 'archived1', 'archived2', 'archived3', 'archived4' })
 local missing, missed, deliveries, in_archive = {}, 0, {}, false
 local due_text = text(now + lease_us)
--- How what is handed out for the first time is kept, behind its token.
-local first_tail = ' ' .. due_text .. ' 0 ' .. #member .. ' ' .. member
+-- What is handed out for the first time: its token, and by priority where it begins and what of it is open.
+local fresh_token, fresh_from, fresh_open = nil, { place[1] + 1, place[2] + 1, place[3] + 1, place[4] + 1 }, { {}, {}, {}, {} }
+
+-- Whoever finds a batch due looks at all of them: what is due goes on by itself.
+local function look_at_batches()
+  local batches = all_batches(out_key)
+  batch_due = 0
+  for batch_token, batch in pairs(batches) do
+    if batch.due <= now then
+      local encoded, due = encode_out(alone(batch, batch_token)), text(batch.due)
+      each_open(batch, function(priority, off, at)
+        put_out(priority, text(off), encoded, due)
+        close_at(batch, at)
+      end)
+    elseif batch_due == 0 or batch.due < batch_due then
+      batch_due = batch.due
+    end
+  end
+  put_batches(batches)
+  write_outs(out_key, due_keys)
+  forget_written()
+end
+if batch_due > 0 and batch_due <= now then look_at_batches() end
 
 local function note_missing(priority, from_off, to_off)
   missing[#missing + 1] = { text(priority), text(from_off), text(to_off) }
@@ -63,6 +84,8 @@ local function entry_json(priority, off, count)
   return known[off]
 end
 
+local is_batch = false
+
 -- Hands out one message of this priority. Nil if there is none; true if only something missing was noted.
 local function step(priority)
   local off, out = due_again(priority)
@@ -74,29 +97,33 @@ local function step(priority)
   else
     if place[priority] < low[priority] then
       note_missing(priority, place[priority] + 1, low[priority])
-      place[priority] = low[priority]
+      place[priority], fresh_from[priority] = low[priority], low[priority] + 1
       return true
     end
     if place[priority] >= tail[priority] then return nil end
     place[priority] = place[priority] + 1
     off, ahead = text(place[priority]), math.min(ahead_max, most - #deliveries)
   end
-  turn, token = (turn + 1) % 64, token_after(token, now)
-  local token_text = text(token)
+  turn = (turn + 1) % 64
+  if out or not fresh_token then
+    token = token_after(token, now)
+    if not out then fresh_token = text(token) end
+  end
   local json = entry_json(priority, off, ahead)
   if not json and tonumber(off) > low[priority] and tonumber(off) <= archived[priority] then json, in_archive = '', true end
   if not json then
-    drop_out(priority, off)
+    if out then drop_out(priority, off) else fresh_open[priority][#fresh_open[priority] + 1] = '0' end
     note_missing(priority, tonumber(off), tonumber(off))
     return true
   end
   if out then
     out.token, out.member, out.due = token, member, now + lease_us
     put_out(priority, off, encode_out(out), due_text)
-    deliveries[#deliveries + 1] = { tostring(priority), off, token_text, tostring(out.deliveries), out.burial and '1' or '0', out.failures, json }
+    deliveries[#deliveries + 1] = { tostring(priority), off, json, text(token), tostring(out.deliveries), out.burial and '1' or '0', out.failures }
   else
-    put_out(priority, off, '1 ' .. token_text .. first_tail, due_text)
-    deliveries[#deliveries + 1] = { tostring(priority), off, token_text, '1', '0', '', json }
+    fresh_open[priority][#fresh_open[priority] + 1] = '1'
+    is_batch = true
+    deliveries[#deliveries + 1] = { tostring(priority), off, json }
   end
   return true
 end
@@ -111,12 +138,25 @@ while #deliveries < most do
 end
 
 if in_archive and ARGV[5] ~= '1' then return { 'archived' } end
+-- And so does whoever finds nothing, and is about to wait for the next that is due.
+if #deliveries == 0 and batch_due > 0 then look_at_batches() end
+if is_batch then
+  local segments, open = {}, {}
+  for priority = 1, 4 do
+    if #fresh_open[priority] > 0 then
+      segments[#segments + 1] = priority .. ':' .. text(fresh_from[priority]) .. ':' .. #fresh_open[priority]
+      open[#open + 1] = table.concat(fresh_open[priority])
+    end
+  end
+  redis.call('HSET', out_key, 'batch:' .. fresh_token, due_text .. ' ' .. table.concat(segments, ',') .. ' ' .. table.concat(open) .. ' ' .. member)
+  batch_due = batch_due == 0 and now + lease_us or math.min(batch_due, now + lease_us)
+end
 write_outs(out_key, due_keys)
 if missed > 0 then redis.call('HINCRBY', group, 'missing', text(missed)) end
 redis.call('HSET', group, 'place1', text(place[1]), 'place2', text(place[2]), 'place3', text(place[3]), 'place4', text(place[4]), 'turn', text(turn),
-  'token', text(token), 'seen', text(now))
+  'token', text(token), 'seen', text(now), 'batchdue', text(batch_due))
 
-local next_due = ''
+local next_due = batch_due > 0 and text(math.max(0, batch_due - now)) or ''
 for priority = 1, 4 do
   local first = redis.call('ZRANGE', due_keys[priority], 0, 0, 'WITHSCORES')
   if first[2] then
@@ -124,4 +164,4 @@ for priority = 1, 4 do
     if next_due == '' or left < tonumber(next_due) then next_due = text(left) end
   end
 end
-return { next_due, missing, deliveries, in_archive and redis.call('HGET', ends, 'log') or '' }
+return { next_due, missing, deliveries, in_archive and redis.call('HGET', ends, 'log') or '', is_batch and fresh_token or '' }

@@ -70,7 +70,10 @@ local function hold_back(group, out_key)
   for _, at in ipairs(redis.call('HKEYS', out_key)) do
     local priority, off = string.match(at, '^(%d):(%d+)$')
     priority = tonumber(priority)
-    settled_up_to[priority] = math.min(settled_up_to[priority], tonumber(off) - 1)
+    if priority then settled_up_to[priority] = math.min(settled_up_to[priority], tonumber(off) - 1) end
+  end
+  for _, batch in pairs(all_batches(out_key)) do
+    each_open(batch, function(priority, off) settled_up_to[priority] = math.min(settled_up_to[priority], off - 1) end)
   end
 end
 

@@ -5,9 +5,13 @@
 -- Bytes are told in the same way, in `ends`: bytesN at the tail, hotbytesN where the hot part begins, lowbytesN at the entry lowatN. That is lowN, or one before it
 --   until the keeper, who can ask the archive, has said how many bytes lie between: till then a stream counts as larger than it is. Entries from before
 --   there was a field b count as no bytes.
--- A group has one hash (turn, token, place1 … place4, missing, seen, quarantined), one hash of what is out, by "<priority>:<off>", and for each
---   priority a sorted set of the same by when it is due (offsets in sixteen digits, so that equal times go by offset).
--- What is out is "deliveries token due_us burial member_bytes " and then member and failures; a failure is "at_us member_bytes reason_bytes " and then both.
+-- A group has one hash (turn, token, place1 … place4, missing, seen, quarantined, batchdue), one hash of what is out, and for each priority a sorted set of what
+--   is out by itself, by when it is due (offsets in sixteen digits, so that equal times go by offset).
+-- What is out by itself stands in the hash by "<priority>:<off>": "deliveries token due_us burial member_bytes " and then member and failures; a failure is
+--   "at_us member_bytes reason_bytes " and then both.
+-- What was handed out for the first time in one take stands there as one batch, by "batch:<token>": "due_us segments open member". Segments are "priority:from:count"
+--   with commas between them; open has for each of their entries '1' while it is out, else '0'. What ends in any other way than done, and what is due again, goes
+--   from there to what is out by itself. No batch is due before `batchdue`, which is 0 where there is none.
 local deliveries_max = 4
 local silence = 'no answer within the lease'
 
@@ -123,6 +127,87 @@ local function outs(out_key, places)
   return found
 end
 
+-- A batch as it is kept. Open entries are 49 ('1') in `open`, `left` counts them.
+local function decode_batch(raw)
+  local due, segments, open, member = string.match(raw, '^(%d+) (%S+) ([01]+) (.*)$')
+  local batch = { due = tonumber(due), segments = segments, member = member, open = { string.byte(open, 1, -1) }, left = 0, base = {}, from = {}, count = {} }
+  local base = 0
+  for priority, from, count in string.gmatch(segments, '(%d):(%d+):(%d+)') do
+    priority = tonumber(priority)
+    batch.base[priority], batch.from[priority], batch.count[priority] = base, tonumber(from), tonumber(count)
+    base = base + batch.count[priority]
+  end
+  for _, flag in ipairs(batch.open) do
+    if flag == 49 then batch.left = batch.left + 1 end
+  end
+  return batch
+end
+
+local function encode_batch(batch)
+  return text(batch.due) .. ' ' .. batch.segments .. ' ' .. string.char(unpack(batch.open)) .. ' ' .. batch.member
+end
+
+-- Where in a batch an entry is open; nil if it is not.
+local function open_at(batch, priority, off)
+  local from = batch.from[priority]
+  if not from or off < from or off >= from + batch.count[priority] then return nil end
+  local at = batch.base[priority] + off - from + 1
+  return batch.open[at] == 49 and at or nil
+end
+
+local function close_at(batch, at)
+  batch.open[at], batch.left, batch.changed = 48, batch.left - 1, true
+end
+
+-- Calls with each entry of a batch that is open, as numbers and with its place in the batch.
+local function each_open(batch, call)
+  for priority = 1, 4 do
+    for nth = 1, batch.count[priority] or 0 do
+      local at = batch.base[priority] + nth
+      if batch.open[at] == 49 then call(priority, batch.from[priority] + nth - 1, at) end
+    end
+  end
+end
+
+-- An entry of a batch as it would be out by itself.
+local function alone(batch, token)
+  return { deliveries = 1, token = tonumber(token), due = batch.due, burial = false, member = batch.member, failures = '' }
+end
+
+-- Batches by their token as text, of those tokens that name one.
+local function batches_of(out_key, tokens)
+  local names, batches = {}, {}
+  for at, token in ipairs(tokens) do names[at] = 'batch:' .. token end
+  local found = redis.call('HMGET', out_key, unpack(names))
+  for at, token in ipairs(tokens) do
+    if found[at] then batches[token] = decode_batch(found[at]) end
+  end
+  return batches
+end
+
+-- All batches of a group.
+local function all_batches(out_key)
+  local tokens = {}
+  for _, name in ipairs(redis.call('HKEYS', out_key)) do
+    local token = string.match(name, '^batch:(%d+)$')
+    if token then tokens[#tokens + 1] = token end
+  end
+  return #tokens > 0 and batches_of(out_key, tokens) or {}
+end
+
+-- Distinct third arguments of groups of some, from an argument on: tokens.
+local function tokens_named(from, step)
+  local tokens, seen = {}, {}
+  for a = from, #ARGV, step do
+    local token = ARGV[a + 2]
+    if not seen[token] then
+      seen[token] = true
+      tokens[#tokens + 1] = token
+    end
+  end
+  return tokens
+end
+
 -- Changes of what is out, written together at the end of a script; a place is changed once in a script.
 local put, gone, due_at, over = {}, {}, { {}, {}, {}, {} }, { {}, {}, {}, {} }
 
@@ -139,6 +224,23 @@ local function drop_out(priority, off)
   gone[#gone + 1] = priority .. ':' .. off
   local own = over[tonumber(priority)]
   own[#own + 1] = padded(off)
+end
+
+-- What was written is not written again.
+local function forget_written()
+  put, gone, due_at, over = {}, {}, { {}, {}, {}, {} }, { {}, {}, {}, {} }
+end
+
+-- Batches that have changed are among what is written at the end.
+local function put_batches(batches)
+  for token, batch in pairs(batches) do
+    if batch.changed and batch.left == 0 then
+      gone[#gone + 1] = 'batch:' .. token
+    elseif batch.changed then
+      put[#put + 1] = 'batch:' .. token
+      put[#put + 1] = encode_batch(batch)
+    end
+  end
 end
 
 -- A call with as many arguments as Lua's stack holds at once.

@@ -81,6 +81,33 @@ function sharing(open: OpenMessages): void {
       assert.equal(await log.settle(mine, { kind: "done" }), "settled");
     });
 
+    test("of what was taken at once each ends by itself: settled, prolonged, given back or left to its lease", async () => {
+      const { log, pass } = subject();
+      await log.createGroup(attacks, "group:parts", "end");
+      await log.publish(["a", "b", "c", "d", "e", "f"].map((name) => attack(name)));
+      const { deliveries } = await take(log, "group:parts", 6, "one", 300);
+      const of = (name: string): Delivery => deliveries.find((one) => nameOf(one) === name) as Delivery;
+      assert.equal(await log.settle(of("a"), { kind: "done" }), "settled");
+      assert.deepEqual(await log.extend([of("a"), of("b"), of("f")], leaseMs), [of("b"), of("f")]);
+      assert.equal(await log.settle(of("c"), { kind: "release" }), "settled");
+      assert.equal(await log.settle(of("d"), { kind: "retry", reason: "not yet", delayMs: 3_600_000 }), "settled");
+      const [released] = (await take(log, "group:parts", 6, "two")).deliveries;
+      assert.deepEqual([released && nameOf(released), released?.deliveries, released?.failures], ["c", 1, []]);
+      const status = async (): Promise<number | undefined> =>
+        (await log.groups(attacks)).find(({ group }) => group === "group:parts")?.pending;
+      assert.equal(await status(), 5);
+      await pass(400);
+      const expired = (await take(log, "group:parts", 6, "two")).deliveries;
+      assert.deepEqual(
+        expired.map((one) => [nameOf(one), one.deliveries, one.failures.map(({ reason, member }) => [reason, member])]),
+        [["e", 2, [["no answer within the lease", "one"]]]],
+      );
+      assert.equal(await log.settle(of("e"), { kind: "done" }), "fenced");
+      assert.deepEqual(await log.extend([of("b"), of("c"), of("e"), of("f")], leaseMs), [of("b"), of("f")]);
+      for (const name of ["b", "f"]) assert.equal(await log.settle(of(name), { kind: "done" }), "settled");
+      assert.equal(await status(), 3);
+    });
+
     test("what was not begun is released: at once somebody else's, and not counted", async () => {
       const { log } = subject();
       await log.createGroup(attacks, "group:release", "end");

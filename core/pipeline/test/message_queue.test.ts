@@ -36,6 +36,31 @@ function scene(options: { readonly entriesMax?: number; readonly leaseMs?: numbe
   return { log, telemetry, queue: open("queue"), open };
 }
 
+/** A log whose takes answer when this is over. */
+function answering(log: MessageLog, after: (nth: number) => Promise<void>): MessageLog {
+  let takes = 0;
+  return {
+    streams: log.streams,
+    takesInOrder: log.takesInOrder,
+    publish: (messages) => log.publish(messages),
+    createGroup: (stream, group, start) => log.createGroup(stream, group, start),
+    extend: (deliveries, leaseMs) => log.extend(deliveries, leaseMs),
+    settle: (delivery, settlement) => log.settle(delivery, settlement),
+    bury: (delivery, letter) => log.bury(delivery, letter),
+    groups: (stream) => log.groups(stream),
+    rewind: (stream, group, publishedUs) => log.rewind(stream, group, publishedUs),
+    read: (stream, priority, afterOff, max) => log.read(stream, priority, afterOff, max),
+    trim: (stream) => log.trim(stream),
+    close: () => log.close(),
+    async take(stream, group, member, options) {
+      const taken = await log.take(stream, group, member, options);
+      takes += 1;
+      await after(takes);
+      return taken;
+    },
+  };
+}
+
 async function until(what: () => boolean | Promise<boolean>): Promise<void> {
   for (let tries = 0; tries < 4000; tries++) {
     if (await what()) return;
@@ -150,25 +175,10 @@ describe("MessageQueueManager", () => {
     const { log, open } = scene();
     let [isAsked, answer] = [false, (): void => undefined];
     const answered = new Promise<void>((resolve) => (answer = resolve));
-    const slow: MessageLog = {
-      streams: log.streams,
-      publish: (messages) => log.publish(messages),
-      createGroup: (stream, group, start) => log.createGroup(stream, group, start),
-      extend: (deliveries, leaseMs) => log.extend(deliveries, leaseMs),
-      settle: (delivery, settlement) => log.settle(delivery, settlement),
-      bury: (delivery, letter) => log.bury(delivery, letter),
-      groups: (stream) => log.groups(stream),
-      rewind: (stream, group, publishedUs) => log.rewind(stream, group, publishedUs),
-      read: (stream, priority, afterOff, max) => log.read(stream, priority, afterOff, max),
-      trim: (stream) => log.trim(stream),
-      close: () => log.close(),
-      async take(stream, group, member, options) {
-        const taken = await log.take(stream, group, member, options);
-        isAsked = true;
-        await answered;
-        return taken;
-      },
-    };
+    const slow = answering(log, async () => {
+      isAsked = true;
+      await answered;
+    });
     const publisher = open("publisher");
     for (let index = 0; index < 10; index++) await publisher.publishAttackEvent(attack(`${index}`));
     const queue = open("queue", slow);
@@ -184,6 +194,29 @@ describe("MessageQueueManager", () => {
     await stopped;
     const { deliveries } = await log.take(StreamName.attacks, "group:late", "next", { max: 64, leaseMs: 1000 });
     assert.deepEqual([deliveries.length, new Set(deliveries.map((delivery) => delivery.deliveries))], [10, new Set([1])]);
+  });
+
+  test("EB-6 what is fetched while something else is on its way is handed out after it", async () => {
+    const { log, open, queue: publisher } = scene();
+    let [underWay, most] = [0, 0];
+    const uneven = answering(log, async (nth) => {
+      underWay += 1;
+      most = Math.max(most, underWay);
+      if (nth % 2 === 1) await new Promise((resolve) => setTimeout(resolve, 10));
+      underWay -= 1;
+    });
+    for (let index = 0; index < 100; index++) await publisher.publishAttackEvent(attack(`${index}`));
+    const seen: string[] = [];
+    const queue = open("queue", uneven);
+    const handle = async ({ payload }: { readonly payload: AttackPayload }): Promise<void> => void seen.push(payload.attack_type);
+    const consumer = queue.startConsumer({ stream: StreamName.attacks, group: "group:in order", prefetch: 8, handle });
+    await until(() => seen.length === 100);
+    await queue.stopConsumer(consumer);
+    assert.deepEqual(
+      seen,
+      Array.from({ length: 100 }, (_, index) => `${index}`),
+    );
+    assert.equal(most, 2);
   });
 
   test("a handler that takes longer than its lease keeps its message; one whose lease is gone is told", async () => {

@@ -1,11 +1,14 @@
 /**
  * The message contract on a Redis server, or on those of BUS_URL.
  */
+import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { type ContractServers, contractServers, contractServersName } from "../src/testing.ts";
+import { type ContractServers, contractServers, contractServersName, startRedis } from "../src/testing.ts";
 import { messageContract } from "./message_contract.ts";
 import { poisonAmongMany } from "./poison.ts";
+import { attack, attacks, leaseMs, nameOf, take } from "./message_subject.ts";
 import { openRedisMessages } from "./redis_messages_subject.ts";
+import { local } from "./redis_subject.ts";
 
 describe(contractServersName(), () => {
   let servers: ContractServers;
@@ -20,4 +23,24 @@ describe(contractServersName(), () => {
     await poisonAmongMany(log);
     await close();
   });
+});
+
+test("BUS-6 a server that knows one script of two that are sent together hands nothing out twice", async () => {
+  const server = await startRedis();
+  const { log, other, close } = await openRedisMessages({ url: server.url, durability: local }, {});
+  await log.publish(["a", "b", "c"].map((name) => attack(name)));
+  const [first] = (await take(log, "group:forgetful", 1)).deliveries;
+  assert.ok(first !== undefined);
+  await server.client().script("FLUSH");
+  // Another member's take is known to it again, our settlement is not.
+  await take(other, "group:other", 1);
+  const [ending, taken] = await Promise.all([
+    log.settle(first, { kind: "done" }),
+    log.take(attacks, "group:forgetful", "one", { max: 10, leaseMs }),
+  ]);
+  assert.equal(ending, "settled");
+  assert.deepEqual(taken.deliveries.map(nameOf), ["b", "c"]);
+  assert.equal((await log.groups(attacks)).find(({ group }) => group === "group:forgetful")?.pending, 2);
+  await close();
+  await server.close();
 });

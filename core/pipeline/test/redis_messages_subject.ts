@@ -47,6 +47,7 @@ export async function openRedisMessages(
     const keeper = await logAs("keeper");
     return {
       streams: consumer.streams,
+      takesInOrder: consumer.takesInOrder,
       publish: (messages) => keeper.publish(messages),
       trim: (stream) => keeper.trim(stream),
       createGroup: (stream, group, start) => consumer.createGroup(stream, group, start),
@@ -122,6 +123,7 @@ export async function openArchivedMessages(
     const log = new RedisMessages(servers, keys, { ...how, archive }, archiver(how.keepMsMax));
     return {
       streams: log.streams,
+      takesInOrder: log.takesInOrder,
       publish: first((messages) => log.publish(messages)),
       trim: first((stream) => log.trim(stream)),
       createGroup: first((stream, group, start) => log.createGroup(stream, group, start)),

@@ -1,7 +1,7 @@
 /**
  * Why it exists: natural group commit: what comes while a call is under way leaves with the next one, so that the cost of a flush is shared exactly when
  * there is something to share, and a lone item waits for nobody.
- * Enforces: one call for each key in flight, items in the order in which they came; a bound on a call.
+ * Enforces: one call for each key in flight, unless one of another kind is made meanwhile; items in the order in which they came; a bound on a call.
  * Forbids: timers, and retries: whoever asked is told.
  */
 
@@ -15,8 +15,17 @@ interface Waiting<Item, Answer> {
 }
 
 interface Lane<Item, Answer> {
-  waiting: Waiting<Item, Answer>[];
-  running: boolean;
+  readonly waiting: Waiting<Item, Answer>[];
+  /** Under way, or about to be. */
+  calls: number;
+}
+
+/** Items that leave with a call of another kind; whoever takes them along says what came of it. */
+export interface Passengers<Item, Answer> {
+  readonly items: readonly Item[];
+  /** An answer for each, in order. */
+  readonly answer: (answers: readonly Answer[]) => void;
+  readonly fail: (error: unknown) => void;
 }
 
 export class Gathering<Item, Answer> {
@@ -29,30 +38,57 @@ export class Gathering<Item, Answer> {
   }
 
   add(key: string, item: Item): Promise<Answer> {
-    const lane = this.#lanes.get(key) ?? { waiting: [], running: false };
-    this.#lanes.set(key, lane);
+    const lane = this.#lane(key);
     return new Promise((resolve, reject) => {
       lane.waiting.push({ item, resolve, reject });
-      if (lane.running) return;
-      lane.running = true;
-      // Whatever else is asked for in this turn comes along.
-      process.nextTick(() => void this.#run(key, lane));
+      this.#runSoon(key, lane);
     });
+  }
+
+  /** A call of another kind: what waits leaves with it, and what comes while it is under way leaves with the next one. */
+  async accompany<Told>(key: string, call: (passengers: Passengers<Item, Answer> | undefined) => Promise<Told>): Promise<Told> {
+    const lane = this.#lane(key);
+    lane.calls += 1;
+    try {
+      return await call(lane.waiting.length === 0 ? undefined : leaving(lane));
+    } finally {
+      lane.calls -= 1;
+      // Not before whoever has been answered has had his turn: he may be about to make the next one.
+      process.nextTick(() => this.#runSoon(key, lane));
+    }
+  }
+
+  #lane(key: string): Lane<Item, Answer> {
+    const lane = this.#lanes.get(key) ?? { waiting: [], calls: 0 };
+    this.#lanes.set(key, lane);
+    return lane;
+  }
+
+  #runSoon(key: string, lane: Lane<Item, Answer>): void {
+    if (lane.calls > 0 || lane.waiting.length === 0) return;
+    lane.calls = 1;
+    // Whatever else is asked for in this turn comes along.
+    process.nextTick(() => void this.#run(key, lane));
   }
 
   async #run(key: string, lane: Lane<Item, Answer>): Promise<void> {
     while (lane.waiting.length > 0) {
-      const taken = lane.waiting.splice(0, itemsMax);
-      try {
-        const answers = await this.#send(
-          key,
-          taken.map(({ item }) => item),
-        );
-        for (const [index, one] of taken.entries()) one.resolve(answers[index] as Answer);
-      } catch (error) {
-        for (const one of taken) one.reject(error);
-      }
+      const { items, answer, fail } = leaving(lane);
+      await this.#send(key, items).then(answer, fail);
     }
-    lane.running = false;
+    lane.calls -= 1;
   }
+}
+
+function leaving<Item, Answer>(lane: Lane<Item, Answer>): Passengers<Item, Answer> {
+  const taken = lane.waiting.splice(0, itemsMax);
+  return {
+    items: taken.map(({ item }) => item),
+    answer: (answers) => {
+      for (const [index, one] of taken.entries()) one.resolve(answers[index] as Answer);
+    },
+    fail: (error) => {
+      for (const one of taken) one.reject(error);
+    },
+  };
 }

@@ -80,6 +80,7 @@ export function openMemoryMessages(options: Partial<MessageLogOptions> & { reado
 
 class Messages implements MemoryMessages {
   readonly streams: readonly StreamName[] = Object.values(StreamName);
+  readonly takesInOrder = true;
   readonly #o: MessageLogOptions & { readonly clock: Clock };
   readonly #streams = new Map<StreamName, Stream>();
 

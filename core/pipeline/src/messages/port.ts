@@ -116,12 +116,14 @@ export interface StoredMessage {
 export interface MessageLog {
   /** Streams that exist. */
   readonly streams: readonly StreamName[];
+  /** Takes of one member that are under way side by side are carried out, and answered, in the order in which they were asked for. */
+  readonly takesInOrder: boolean;
   publish(messages: readonly Message[]): Promise<PublishOutcome[]>;
   /** Makes the group, if it is not there. */
   createGroup(stream: StreamName, group: string, start: GroupStart): Promise<void>;
   /** Up to `max` messages that are this member's until the lease ends. The group is made where it is missing, at the beginning. */
   take(stream: StreamName, group: string, member: string, options: TakeOptions): Promise<Taken>;
-  /** Prolongs leases; gives those that are still in force. */
+  /** Prolongs leases; gives those of the same objects that are still in force. */
   extend(deliveries: readonly DeliveryRef[], leaseMs: number): Promise<DeliveryRef[]>;
   settle(delivery: DeliveryRef, settlement: Settlement): Promise<SettleOutcome>;
   /** Puts the dead letter into its stream and settles the delivery in one step. */

@@ -9,7 +9,7 @@ import { busCallFailed, messagesMissing } from "../events.ts";
 import { retriesExceeded } from "./dead_letter.ts";
 import type { StreamName } from "./message.ts";
 import { payloadProblems } from "./payloads.ts";
-import type { Delivery } from "./port.ts";
+import type { Delivery, Taken } from "./port.ts";
 import { Held, type HoldOptions } from "./received.ts";
 
 /** A message of the highest priority waits behind at most so many that are out already. Those whose end is on its way to the servers hold nobody up. */
@@ -35,11 +35,18 @@ export class Subscription<Stream extends StreamName> {
   readonly #open = new Set<Held<Stream>>();
   #ready: Held<Stream>[] = [];
   readonly #closed = new AbortController();
-  #wake = new AbortController();
   readonly #ended = new AbortController();
-  /** One fetch and one pause for all who wait. */
-  #fetching: Promise<number | null> | undefined;
+  /** Fetches under way. One for all who wait, or two where the log answers them in order: what is handed out later is later in its log. */
+  readonly #fetching = new Set<Promise<number | null>>();
+  /** Messages that they ask for. */
+  #asked = 0;
+  /** Everything that was asked for so far has been received. */
+  #received: Promise<unknown> = Promise.resolve();
+  /** One pause for all who wait. */
   #idling: Promise<void> | undefined;
+  #pause = new AbortController();
+  /** Something may have come since the last fetch began. */
+  #isWoken = false;
   #isFull = false;
   /** The last fetch was given as many as it asked for. */
   #hasMore = false;
@@ -53,7 +60,8 @@ export class Subscription<Stream extends StreamName> {
 
   /** Something may have been published. */
   wake(): void {
-    this.#wake.abort();
+    this.#isWoken = true;
+    this.#pause.abort();
   }
 
   /** The next message; undefined once the subscription is closed. */
@@ -66,9 +74,10 @@ export class Subscription<Stream extends StreamName> {
         return next;
       }
       if (next !== undefined) continue;
-      const dueMs = await this.#fetchOnce();
-      if (this.#ready.length > 0) continue;
-      this.#idling ??= this.#pause(Math.max(idleMsMin, Math.min(idleMs, dueMs ?? idleMs))).finally(() => (this.#idling = undefined));
+      const [underWay] = this.#fetching;
+      const dueMs = await (underWay ?? this.#fetch(this.#room));
+      if (this.#ready.length > 0 || this.#fetching.size > 0) continue;
+      this.#idling ??= this.#idle(Math.max(idleMsMin, Math.min(idleMs, dueMs ?? idleMs))).finally(() => (this.#idling = undefined));
       await this.#idling;
       idleMs = Math.min(idleMsMax, idleMs * 2);
     }
@@ -79,8 +88,9 @@ export class Subscription<Stream extends StreamName> {
   async close(): Promise<void> {
     if (this.#closed.signal.aborted) return;
     this.#closed.abort(new Error("the subscription is closed"));
+    this.#pause.abort();
     // What is on its way is leased to us already.
-    await this.#fetching;
+    await this.#received;
     const unbegun = this.#ready;
     this.#ready = [];
     await Promise.allSettled(unbegun.map((held) => held.release()));
@@ -88,58 +98,81 @@ export class Subscription<Stream extends StreamName> {
     await this.#keeping;
   }
 
-  /** Where there was more than room for it, the next ones are on their way before the last ones are handed out. */
+  /** Where there was more than room for it, a half of what is held is worked on while the other half is on its way. */
   #fetchAhead(): void {
-    if (this.#hasMore && this.#fetching === undefined && this.#room >= this.#o.prefetch / 2) void this.#fetchOnce();
+    const { prefetch, log } = this.#o;
+    const half = Math.ceil(prefetch / 2);
+    const most = log.takesInOrder ? 2 : 1;
+    while (this.#hasMore && !this.#closed.signal.aborted && this.#fetching.size < most && this.#room >= half) void this.#fetch(half);
   }
 
   /** The next ones are asked for while the ends of the last are on their way, and not where servers have yet to answer to as many as that again. */
   get #room(): number {
     const { prefetch } = this.#o;
-    return Math.min(prefetch - this.#open.size, 2 * prefetch - this.#held.size);
+    return Math.min(prefetch - this.#open.size, 2 * prefetch - this.#held.size) - this.#asked;
   }
 
-  #fetchOnce(): Promise<number | null> {
-    this.#fetching ??= this.#fetch().finally(() => (this.#fetching = undefined));
-    return this.#fetching;
+  /** Fetches so many; gives when something is due by itself. */
+  #fetch(max: number): Promise<number | null> {
+    this.#isWoken = false;
+    this.#isFull = max <= 0;
+    if (this.#isFull) return Promise.resolve(null);
+    this.#asked += max;
+    const fetching: Promise<number | null> = this.#take(max).finally(() => {
+      this.#asked -= max;
+      this.#fetching.delete(fetching);
+    });
+    this.#fetching.add(fetching);
+    return fetching;
   }
 
-  /** Fetches what there is room for; gives when something is due by itself. */
-  async #fetch(): Promise<number | null> {
-    const { log, stream, group, member, leaseMs, telemetry } = this.#o;
-    this.#wake = new AbortController();
-    const room = this.#room;
-    this.#isFull = room <= 0;
-    if (this.#isFull) return null;
-    try {
-      const { deliveries, missing, nextDueMs } = await log.take(stream, group, member, { max: room, leaseMs });
-      for (const { priority, fromOff, toOff } of missing)
-        telemetry.emit(messagesMissing, { stream, group, priority, from_off: fromOff, to_off: toOff, messages: toOff - fromOff + 1 });
-      this.#hasMore = deliveries.length === room;
-      for (const delivery of deliveries) await this.#receive(delivery);
-      this.#ready.sort((a, b) => b.message.priority - a.message.priority);
-      return nextDueMs;
-    } catch (error) {
-      this.#failed("take", error);
-      return failedMs;
-    }
+  #take(max: number): Promise<number | null> {
+    const { log, stream, group, member, leaseMs } = this.#o;
+    const before = this.#received;
+    const taking = log.take(stream, group, member, { max, leaseMs }).then(
+      async (taken) => {
+        await before;
+        return this.#receiveAll(taken, max);
+      },
+      (error: unknown) => {
+        this.#hasMore = false;
+        this.#failed("take", error);
+        return failedMs;
+      },
+    );
+    this.#received = Promise.all([before, taking]);
+    return taking;
+  }
+
+  /** Gives when something is due by itself. */
+  async #receiveAll({ deliveries, missing, nextDueMs }: Taken, max: number): Promise<number | null> {
+    const { stream, group, telemetry } = this.#o;
+    for (const { priority, fromOff, toOff } of missing)
+      telemetry.emit(messagesMissing, { stream, group, priority, from_off: fromOff, to_off: toOff, messages: toOff - fromOff + 1 });
+    this.#hasMore = deliveries.length === max;
+    // What could not be buried comes again when its lease ends.
+    for (const delivery of deliveries) await this.#receive(delivery).catch((error: unknown) => this.#failed("bury", error));
+    this.#ready.sort((a, b) => b.message.priority - a.message.priority);
+    if (this.#ready.length > 0) this.#pause.abort();
+    return nextDueMs;
   }
 
   async #receive(delivery: Delivery): Promise<void> {
     const { stream, group } = this.#o;
     // Whoever waits for room need not wait for the clock.
-    const wakeIfFull = (): void => {
+    const hasRoom = (): void => {
       if (this.#isFull) this.wake();
+      this.#fetchAhead();
     };
     const held: Held<Stream> = new Held(delivery, this.#o, {
       said: () => {
         this.#open.delete(held);
-        wakeIfFull();
+        hasRoom();
       },
       ended: () => {
         this.#held.delete(held);
         this.#endIfEmpty();
-        wakeIfFull();
+        hasRoom();
       },
     });
     const { message } = delivery;
@@ -169,8 +202,8 @@ export class Subscription<Stream extends StreamName> {
           held.map(({ delivery }) => delivery),
           leaseMs,
         );
-        const tokens = new Set(kept.map(({ token }) => token));
-        for (const one of held) if (!tokens.has(one.delivery.token)) one.lost();
+        const still = new Set(kept);
+        for (const one of held) if (!still.has(one.delivery)) one.lost();
       } catch (error) {
         this.#failed("extend", error);
       }
@@ -182,8 +215,10 @@ export class Subscription<Stream extends StreamName> {
     if (this.#closed.signal.aborted && this.#held.size === 0) this.#ended.abort(new Error("nothing is held any more"));
   }
 
-  async #pause(ms: number): Promise<void> {
-    await sleep(this.#o.clock, ms, AbortSignal.any([this.#wake.signal, this.#closed.signal])).catch(() => undefined);
+  async #idle(ms: number): Promise<void> {
+    if (this.#isWoken || this.#closed.signal.aborted) return;
+    this.#pause = new AbortController();
+    await sleep(this.#o.clock, ms, this.#pause.signal).catch(() => undefined);
   }
 
   #failed(call: string, error: unknown): void {

@@ -21,7 +21,7 @@ import type {
   Taken,
   TakeOptions,
 } from "../messages/port.ts";
-import { Gathering } from "../messages/gathering.ts";
+import { Gathering, type Passengers } from "../messages/gathering.ts";
 import {
   boundsAfterTrim,
   type MessageLogOptions,
@@ -58,6 +58,9 @@ interface TakenRow {
   readonly due_us: number;
 }
 
+/** Of bus.message_take. */
+type TakeValues = readonly [stream: StreamName, group: string, member: string, max: number, leaseUs: number];
+
 const retryAfterMs = 1000;
 
 interface Ended {
@@ -67,6 +70,8 @@ interface Ended {
 
 class PostgresMessages implements MessageLog {
   readonly streams: readonly StreamName[] = Object.values(streamNames);
+  /** Each goes on a connection of its own. */
+  readonly takesInOrder = false;
   readonly #o: MessageLogOptions & { readonly pool: Pool; readonly telemetry: Telemetry };
   readonly #publishing = new Gathering<Message, PublishOutcome>((stream, messages) => this.#publish(stream as StreamName, messages));
   readonly #settling = new Gathering<Ended, SettleOutcome>((_group, ended) => this.#settle(ended));
@@ -84,8 +89,7 @@ class PostgresMessages implements MessageLog {
   }
 
   async take(stream: StreamName, group: string, member: string, { max, leaseMs }: TakeOptions): Promise<Taken> {
-    const values = [stream, group, member, max, leaseMs * 1000];
-    const rows = await this.#ask<TakenRow>("change", "message_take", "SELECT * FROM bus.message_take($1, $2, $3, $4, $5)", values);
+    const rows = await this.#takeAfterEnds([stream, group, member, max, leaseMs * 1000]);
     const due = rows.find(({ kind }) => kind === "due");
     return {
       deliveries: rows.filter(({ kind }) => kind === "delivery").map((row) => deliveryOf(row, stream, group)),
@@ -110,7 +114,7 @@ class PostgresMessages implements MessageLog {
   }
 
   settle(delivery: DeliveryRef, settlement: Settlement): Promise<SettleOutcome> {
-    return this.#settling.add(`${delivery.stream} ${delivery.group}`, { delivery, settlement });
+    return this.#settling.add(laneOf(delivery), { delivery, settlement });
   }
 
   async bury({ stream, group, priority, off, token }: DeliveryRef, letter: Message): Promise<SettleOutcome | "full"> {
@@ -168,19 +172,34 @@ class PostgresMessages implements MessageLog {
     // The pool belongs to whoever opened it.
   }
 
+  /** The ends that this group has yet to send go first, in one transaction with one flush. */
+  #takeAfterEnds(take: TakeValues): Promise<TakenRow[]> {
+    const [stream, group] = take;
+    return this.#settling.accompany(laneOf({ stream, group }), (ends) => this.#takeWith(ends, take));
+  }
+
+  async #takeWith(ends: Passengers<Ended, SettleOutcome> | undefined, take: TakeValues): Promise<TakenRow[]> {
+    if (ends === undefined)
+      return this.#ask<TakenRow>("change", "message_take", "SELECT * FROM bus.message_take($1, $2, $3, $4, $5)", [...take]);
+    const text = `WITH ends AS MATERIALIZED (SELECT ${settleText(6)} AS said)
+      SELECT t.*, CASE WHEN coalesce(t.at, 1) = 1 THEN ends.said END AS said
+      FROM ends LEFT JOIN LATERAL bus.message_take($1, $2, $3, $4, $5) WITH ORDINALITY
+        AS t (kind, priority, off, to_off, token, deliveries, exhausted, failures, body, due_us, at) ON true`;
+    type Row = TakenRow & { readonly said: readonly SettleOutcome[] | null };
+    const rows = await this.#ask<Row>("change", "message_settle_take", text, [...take, ...settleColumns(ends.items)]).catch(
+      (error: unknown) => {
+        ends.fail(error);
+        throw error;
+      },
+    );
+    ends.answer(rows.find(({ said }) => said !== null)?.said ?? []);
+    return rows;
+  }
+
   async #settle(ended: readonly Ended[]): Promise<SettleOutcome[]> {
     const { stream, group } = (ended[0] as Ended).delivery;
-    const columns = [
-      ended.map(({ delivery }) => delivery.priority),
-      ended.map(({ delivery }) => delivery.off),
-      ended.map(({ delivery }) => delivery.token),
-      ended.map(({ settlement }) => settlement.kind),
-      ended.map(({ settlement }) => (settlement.kind === "retry" ? settlement.reason.replaceAll("\0", "\ufffd") : "")),
-      ended.map(({ settlement }) => (settlement.kind === "retry" ? settlement.delayMs : 0)),
-    ];
-    const text =
-      "SELECT unnest(bus.message_settle($1, $2, $3::smallint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[])) AS said";
-    const rows = await this.#ask<{ said: SettleOutcome }>("change", "message_settle", text, [stream, group, ...columns]);
+    const text = `SELECT unnest(${settleText(3)}) AS said`;
+    const rows = await this.#ask<{ said: SettleOutcome }>("change", "message_settle", text, [stream, group, ...settleColumns(ended)]);
     return rows.map(({ said }) => said);
   }
 
@@ -226,6 +245,28 @@ class PostgresMessages implements MessageLog {
   #ask<Row extends object>(stage: Stage, name: string, text: string, values: unknown[]): Promise<Row[]> {
     return queryOnce<Row>(this.#o.pool, this.#o.telemetry, stage, { name: `bus_${name}`, text, values });
   }
+}
+
+/** What goes to the database together. */
+function laneOf({ stream, group }: Pick<DeliveryRef, "stream" | "group">): string {
+  return `${stream} ${group}`;
+}
+
+/** The call, with stream and group as $1 and $2 and `settleColumns` from `first` on. */
+function settleText(first: number): string {
+  const types = ["smallint[]", "bigint[]", "bigint[]", "text[]", "text[]", "bigint[]"];
+  return `bus.message_settle($1, $2, ${types.map((type, index) => `$${first + index}::${type}`).join(", ")})`;
+}
+
+function settleColumns(ended: readonly Ended[]): unknown[] {
+  return [
+    ended.map(({ delivery }) => delivery.priority),
+    ended.map(({ delivery }) => delivery.off),
+    ended.map(({ delivery }) => delivery.token),
+    ended.map(({ settlement }) => settlement.kind),
+    ended.map(({ settlement }) => (settlement.kind === "retry" ? settlement.reason.replaceAll("\0", "\ufffd") : "")),
+    ended.map(({ settlement }) => (settlement.kind === "retry" ? settlement.delayMs : 0)),
+  ];
 }
 
 function deliveryOf(row: TakenRow, stream: StreamName, group: string): Delivery {

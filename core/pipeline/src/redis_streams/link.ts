@@ -13,9 +13,15 @@ import type { Script } from "./scripts.ts";
 export type Argument = string | Buffer;
 
 /** A command, or a script with its keys and arguments. */
-export type Call =
-  | { readonly command: readonly [string, ...Argument[]] }
-  | { readonly script: Script; readonly keys: readonly string[]; readonly args: readonly Argument[] };
+export type Call = { readonly command: readonly [string, ...Argument[]] } | ScriptCall;
+
+export interface ScriptCall {
+  readonly script: Script;
+  readonly keys: readonly string[];
+  readonly args: readonly Argument[];
+  /** A second time it would do something else. All others may be sent again although the server has done them. */
+  readonly once?: true;
+}
 
 /** Where a server is and how one gets in. */
 export type LinkOptions = Pick<RedisOptions, "host" | "port" | "path" | "username" | "password" | "db" | "tls">;
@@ -88,10 +94,16 @@ export class Link {
       throw new BusError("BUS_UNAVAILABLE", `not connected: ${this.#trouble?.message ?? "connecting"}`, { cause: this.#trouble });
     const connections = this.#connections;
     const answers = await this.#sendAll(calls, false);
-    // A server that was started anew knows no script. It did nothing of this call, so it is sent again in full, unless it is another one by now.
-    if (!answers.some((answer) => serverWord(answer) === "NOSCRIPT")) return answers;
+    // A server that was started anew knows no script. It did nothing of that call, so all are sent again, in full, unless it is another one by now.
+    const isUnknown = (answer: Reply | Error | undefined): boolean => serverWord(answer) === "NOSCRIPT";
+    if (!answers.some(isUnknown)) return answers;
     if (!this.isReady || this.#connections !== connections) throw new BusError("BUS_UNAVAILABLE", "not connected");
-    return this.#sendAll(calls, true);
+    const isDone = calls.map((call, index) => "script" in call && call.once === true && !isUnknown(answers[index]));
+    const again = await this.#sendAll(
+      calls.filter((_call, index) => !isDone[index]),
+      true,
+    );
+    return answers.map((answer, index) => (isDone[index] ? answer : (again.shift() as Reply | Error)));
   }
 
   close(): void {

@@ -21,7 +21,8 @@ export function logOf(reply: Reply | undefined, stream: StreamName): ArchivedStr
 
 /** Everything that a take handed out. */
 export function handedOutOf(reply: Reply | undefined): HandedOut[] {
-  return listOf(listOf(reply)[2]).map(handedOut);
+  const [, , deliveries, , fresh] = listOf(reply);
+  return listOf(deliveries).map((one) => handedOut(one, fresh));
 }
 
 /** A delivery before its message is known. */
@@ -33,8 +34,9 @@ export interface HandedOut {
   readonly isCold: boolean;
 }
 
-function handedOut(reply: Reply): HandedOut {
-  const [priority, off, token, , , , json] = listOf(reply);
+/** @param fresh token of what is handed out for the first time */
+function handedOut(reply: Reply, fresh: Reply | undefined): HandedOut {
+  const [priority, off, json, token = fresh] = listOf(reply);
   return {
     priority: numberOf(priority) as MessagePriority,
     off: numberOf(off),
@@ -45,7 +47,7 @@ function handedOut(reply: Reply): HandedOut {
 
 /** @param archived JSON from the archive, by `placeKey`; what is neither in the reply nor there is left out */
 export function decodeTaken(reply: Reply | undefined, stream: StreamName, group: string, archived: ReadonlyMap<string, string>): Taken {
-  const [due, missing, deliveries] = listOf(reply);
+  const [due, missing, deliveries, , fresh] = listOf(reply);
   const nextDue = textOf(due);
   return {
     nextDueMs: nextDue === "" ? null : Math.ceil(Number(nextDue) / 1000),
@@ -54,15 +56,31 @@ export function decodeTaken(reply: Reply | undefined, stream: StreamName, group:
       return { priority: numberOf(priority) as MessagePriority, fromOff: numberOf(fromOff), toOff: numberOf(toOff) };
     }),
     deliveries: listOf(deliveries).flatMap((one): Delivery[] => {
-      const [, , , count, burial, failed, hot] = listOf(one);
-      const { priority, off, token, isCold } = handedOut(one);
+      const [, , hot, again, count, burial, failed] = listOf(one);
+      const { priority, off, token, isCold } = handedOut(one, fresh);
       const json = isCold ? archived.get(placeKey({ priority, off })) : textOf(hot);
       if (json === undefined) return [];
+      const message = JSON.parse(json) as Message;
+      const place = { stream, group, priority, off, token };
+      if (again === undefined)
+        return [{ ...place, message: { ...message, retry_count: 0 }, deliveries: 1, failures: [], exhausted: false }];
       const failures = decodeFailures(bytesOf(failed));
-      const message = { ...(JSON.parse(json) as Message), retry_count: failures.length };
-      return [{ stream, group, priority, off, token, message, deliveries: numberOf(count), failures, exhausted: textOf(burial) === "1" }];
+      const told = { ...message, retry_count: failures.length };
+      return [{ ...place, message: told, deliveries: numberOf(count), failures, exhausted: textOf(burial) === "1" }];
     }),
   };
+}
+
+/** Names a batch among what is out. */
+export function isBatch(name: string): boolean {
+  return name.startsWith("batch:");
+}
+
+/** Entries of a batch that are out; none where it has gone meanwhile. */
+export function openInBatch(batch: Reply | undefined): number {
+  if (batch === null || batch === undefined) return 0;
+  const [, , open = ""] = textOf(batch).split(" ", 3);
+  return open.replaceAll("0", "").length;
 }
 
 /** An entry of a message log as XRANGE gives it. */

@@ -31,7 +31,7 @@ import type { ByPriority } from "../messages/delivery_machine.ts";
 import { BusError } from "../errors.ts";
 import type { Argument, Call } from "./link.ts";
 import type { MessageKeys } from "./message_keys.ts";
-import { decodeStored } from "./message_replies.ts";
+import { decodeStored, isBatch, openInBatch } from "./message_replies.ts";
 import { type ArchiveKnows, type Archiver, readArchiveState } from "./archiver.ts";
 import { takenOf } from "./cold_messages.ts";
 import { listOf, numberOf, type Reply, textOf, unexpected } from "./replies.ts";
@@ -40,6 +40,8 @@ import type { Servers } from "./servers.ts";
 
 /** The keeper looks as often. */
 const retryAfterMs = 250;
+/** Messages that are handed out in one step. */
+const takeMax = 1000;
 /** Entries that go in one step, so that no step holds the server for long. */
 const trimEntriesMax = 500;
 
@@ -64,6 +66,8 @@ interface Ended {
 
 export class RedisMessages implements MessageLog {
   readonly streams: readonly StreamName[] = Object.values(streamNames);
+  /** They go on one connection, and what is sent on by a cluster is sent on in their order. */
+  readonly takesInOrder = true;
   readonly #servers: Servers;
   readonly #keys: MessageKeys;
   readonly #o: RedisMessagesOptions;
@@ -90,8 +94,13 @@ export class RedisMessages implements MessageLog {
 
   async take(stream: StreamName, group: string, member: string, { max, leaseMs }: TakeOptions): Promise<Taken> {
     const { archive } = this.#o;
-    const args = [group, member, String(max), String(leaseMs * 1000), archive === undefined ? "0" : "1"];
-    const reply = await this.#change(scripts.messageTake, this.#all(stream, group), args);
+    const args = [group, member, String(Math.min(max, takeMax)), String(leaseMs * 1000), archive === undefined ? "0" : "1"];
+    const reply = await this.#takeAfterEnds(stream, group, {
+      script: scripts.messageTake,
+      keys: this.#all(stream, group),
+      args,
+      once: true,
+    });
     return takenOf(reply, { stream, group }, archive, async (refs, kind) => {
       await this.#settle(refs.map((delivery) => ({ delivery, settlement: { kind } })));
     });
@@ -103,14 +112,14 @@ export class RedisMessages implements MessageLog {
       const { stream, group } = own[0] as DeliveryRef;
       const args = [String(leaseMs * 1000), ...own.flatMap(({ priority, off, token }) => [priority, off, token].map(String))];
       const reply = await this.#change(scripts.messageExtend, [this.#keys.out(stream, group), ...this.#keys.dues(stream, group)], args);
-      const tokens = new Set(listOf(reply).map(numberOf));
-      kept.push(...own.filter(({ token }) => tokens.has(token)));
+      const still = new Set(listOf(reply).map(numberOf));
+      kept.push(...own.filter((_ref, index) => still.has(index)));
     }
     return kept;
   }
 
   settle(delivery: DeliveryRef, settlement: Settlement): Promise<SettleOutcome> {
-    return this.#settling.add(`${delivery.stream} ${delivery.group}`, { delivery, settlement });
+    return this.#settling.add(laneOf(delivery), { delivery, settlement });
   }
 
   async bury({ stream, group, priority, off, token }: DeliveryRef, deadLetter: Message): Promise<SettleOutcome | "full"> {
@@ -144,8 +153,17 @@ export class RedisMessages implements MessageLog {
         .map(async (group): Promise<GroupStatus> => {
           const [found, pending] = await this.#servers.read(place, [
             { command: ["HMGET", this.#keys.group(stream, group), ...fields] },
-            { command: ["HLEN", this.#keys.out(stream, group)] },
+            { command: ["HKEYS", this.#keys.out(stream, group)] },
           ]);
+          const out = listOf(pending).map(textOf);
+          const batches = out.filter(isBatch);
+          const held =
+            batches.length === 0
+              ? []
+              : await this.#servers
+                  .read(place, [{ command: ["HMGET", this.#keys.out(stream, group), ...batches] }])
+                  .then(([all]) => listOf(all));
+          const open = held.reduce((sum: number, batch) => sum + openInBatch(batch), out.length - batches.length);
           const [p1, p2, p3, p4, missing, seenUs, quarantined] = listOf(found).map(orZero) as [
             number,
             number,
@@ -156,7 +174,7 @@ export class RedisMessages implements MessageLog {
             number,
           ];
           const waiting = [p1, p2, p3, p4].map((off, index) => (tail[index] as number) - off) as [number, number, number, number];
-          return { stream, group, waiting, pending: numberOf(pending), missing, seenUs, quarantined: quarantined === 1 };
+          return { stream, group, waiting, pending: open, missing, seenUs, quarantined: quarantined === 1 };
         }),
     );
   }
@@ -195,14 +213,34 @@ export class RedisMessages implements MessageLog {
     // The servers belong to whoever opened them.
   }
 
+  /** The ends that this group has yet to send go first, in one message to the server, which flushes once for both. */
+  #takeAfterEnds(stream: StreamName, group: string, take: Call): Promise<Reply> {
+    return this.#settling.accompany(laneOf({ stream, group }), async (ends) => {
+      const calls = ends === undefined ? [take] : [this.#settleCall(ends.items), take];
+      const replies = await this.#servers.change(this.#keys.place, calls).catch((error: unknown) => {
+        ends?.fail(error);
+        throw error;
+      });
+      const taken = replies.pop();
+      if (taken === undefined) throw unexpected();
+      ends?.answer(listOf(replies[0]).map(outcomeOf));
+      return taken;
+    });
+  }
+
   async #settle(ended: readonly Ended[]): Promise<SettleOutcome[]> {
+    const [reply] = await this.#servers.change(this.#keys.place, [this.#settleCall(ended)]);
+    return listOf(reply).map(outcomeOf);
+  }
+
+  #settleCall(ended: readonly Ended[]): Call {
     const { stream, group } = (ended[0] as Ended).delivery;
     const keys = [this.#keys.group(stream, group), this.#keys.out(stream, group), ...this.#keys.dues(stream, group)];
     const args = ended.flatMap(({ delivery: { priority, off, token }, settlement }) => {
       const told = settlement.kind === "retry" ? [settlement.reason, String(settlement.delayMs)] : ["", "0"];
       return [String(priority), String(off), String(token), settlement.kind, ...told];
     });
-    return listOf(await this.#change(scripts.messageSettle, keys, args)).map(outcomeOf);
+    return { script: scripts.messageSettle, keys, args };
   }
 
   async #publish(stream: StreamName, messages: readonly Message[]): Promise<PublishOutcome[]> {
@@ -315,6 +353,11 @@ function knownArguments({ old, low, within }: ArchiveKnows): number[] {
 function fullIfOutOfMemory(error: unknown): Reply {
   if (error instanceof BusError && error.fields.word === "OOM") return Buffer.from("full");
   throw error;
+}
+
+/** What goes to the servers together. */
+function laneOf({ stream, group }: Pick<DeliveryRef, "stream" | "group">): string {
+  return `${stream} ${group}`;
 }
 
 function outcomeOf(reply: Reply): SettleOutcome {

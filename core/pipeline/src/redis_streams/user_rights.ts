@@ -203,7 +203,7 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
       ...at.ids(toldOrBuried),
     ],
     rights: [
-      read(["hget", "hmget", "hkeys", "hlen", "smembers", "smismember", "xrange", "xrevrange", "xlen", "zrange", "zrangebyscore"], (at) => [
+      read(["hget", "hmget", "hkeys", "smembers", "smismember", "xrange", "xrevrange", "xlen", "zrange", "zrangebyscore"], (at) => [
         ...at.ends(),
         ...at.messageGroups(),
         ...at.messageGroup(),
@@ -228,7 +228,7 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
     named: (at) => [...at.ends(), ...at.ids(), ...at.messageLog(), ...at.partition(), ...at.log()],
     rights: [
       read(["hget", "hmget", "xrange"], (at) => [...at.partition(), ...at.log(), ...at.state()]),
-      read(["hmget", "hlen", "smembers", "smismember", "xrange", "xlen"], (at) => [
+      read(["hmget", "hkeys", "smembers", "smismember", "xrange", "xlen"], (at) => [
         ...at.ends(),
         ...at.ids(),
         ...at.messageLog(),

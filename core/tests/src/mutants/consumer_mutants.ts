@@ -4,6 +4,7 @@ import { type Mutant, named } from "./mutant.ts";
 const consumers = "core/tests/dist/test/consumers.test.js";
 const feed = "core/pipeline/dist/test/message_feed.test.js";
 const archive = "core/pipeline/dist/test/redis_archive.test.js";
+const messages = "core/pipeline/dist/test/redis_messages.test.js";
 
 export const consumerMutants: readonly Mutant[] = [
   {
@@ -61,6 +62,38 @@ export const consumerMutants: readonly Mutant[] = [
       },
     ],
     check: named(archive, "R-26 nothing goes that the archive does not hold"),
+  },
+  {
+    rule: "EB-4, BUS-6",
+    bug: "what a dead member had taken at once comes to nobody",
+    patches: [
+      { file: "core/pipeline/redis/message_take.lua", find: "if batch_due > 0 and batch_due <= now then", replace: "if false then" },
+    ],
+    check: named(messages, "of what was taken at once each ends by itself"),
+  },
+  {
+    rule: "EB-4, BUS-6",
+    bug: "who prolongs a part of what was taken at once prolongs all of it",
+    patches: [{ file: "core/pipeline/redis/message_extend.lua", find: "if count == batch.left then", replace: "if true then" }],
+    check: named(messages, "of what was taken at once each ends by itself"),
+  },
+  {
+    rule: "EB-7, BUS-5",
+    bug: "what was taken at once counts as settled",
+    patches: [{ file: "core/pipeline/redis/message_trim.lua", find: "in pairs(all_batches(out_key)) do", replace: "in pairs({}) do" }],
+    check: named(messages, "EB-7 BUS-5 a stream at its bound drops"),
+  },
+  {
+    rule: "EB-6, BUS-6",
+    bug: "a take that is answered early is handed out early",
+    patches: [{ file: "core/pipeline/dist/src/messages/subscription.js", find: "await before;", replace: "" }],
+    check: named("core/pipeline/dist/test/message_queue.test.js", "EB-6 what is fetched while something else is on its way"),
+  },
+  {
+    rule: "BUS-6",
+    bug: "a take that the server has done is sent again with what it did not know",
+    patches: [{ file: "core/pipeline/dist/src/redis_streams/link.js", find: "call.once === true", replace: "false" }],
+    check: named(messages, "BUS-6 a server that knows one script of two"),
   },
   {
     rule: "EB-7, R-26",
