@@ -1,5 +1,5 @@
 -- Prolongs leases that are still in force.
--- KEYS  1 what is out · 2 … 5 due, of priorities 1 to 4
+-- KEYS  1 the group · 2 what is out · 3 … 6 due, of priorities 1 to 4
 -- ARGV  1 lease in microseconds · then three for each: priority, off, token
 -- Gives which of them were prolonged, counted from 0.
 local due = clock_us() + tonumber(ARGV[1])
@@ -32,7 +32,7 @@ for token, own in pairs(named) do
     end
   end
 end
-local found = #places > 0 and outs(KEYS[1], places) or {}
+local found = #places > 0 and outs(KEYS[2], places) or {}
 for at, a in ipairs(by_itself) do
   local out = found[at]
   if out and out.token == tonumber(ARGV[a + 2]) then
@@ -41,6 +41,6 @@ for at, a in ipairs(by_itself) do
     kept[#kept + 1] = (a - 2) / 3
   end
 end
-put_batches(batches)
-write_outs(KEYS[1], { KEYS[2], KEYS[3], KEYS[4], KEYS[5] })
+write_batches(KEYS[1], batches)
+write_outs(KEYS[2], { KEYS[3], KEYS[4], KEYS[5], KEYS[6] })
 return kept

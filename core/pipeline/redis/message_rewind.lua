@@ -26,6 +26,7 @@ for priority = 1, 4 do
   redis.call('HSET', KEYS[3], 'place' .. priority, text(low))
   redis.call('ZREMRANGEBYRANK', KEYS[4 + priority], 0, -1)
 end
+for _, batch in pairs(all_batches(KEYS[3])) do redis.call('HDEL', KEYS[3], batch.name) end
 -- Field by field: nobody on the servers needs the right to DEL.
 for _, place in ipairs(redis.call('HKEYS', KEYS[4])) do redis.call('HDEL', KEYS[4], place) end
 redis.call('HSET', KEYS[3], 'token', text(token_after(field(KEYS[3], 'token'), clock_us())), 'batchdue', '0')

@@ -4,7 +4,7 @@
 -- Missing is what the archive did not have: it ends, and is counted.
 -- Gives 'settled' or 'fenced' for each.
 local answer, now, token = {}, clock_us(), nil
-local batches, by_itself, standing = batches_of(KEYS[2], tokens_named(1, 6)), {}, {}
+local batches, by_itself, standing = batches_of(KEYS[1], tokens_named(1, 6)), {}, {}
 
 -- Where this delivery is open in its batch.
 local function in_batch(a)
@@ -44,7 +44,7 @@ for a = 1, #ARGV, 6 do
     end
   end
 end
-put_batches(batches)
+write_batches(KEYS[1], batches)
 write_outs(KEYS[2], { KEYS[3], KEYS[4], KEYS[5], KEYS[6] })
 if token then redis.call('HSET', KEYS[1], 'token', text(token)) end
 return answer

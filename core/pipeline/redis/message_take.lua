@@ -18,12 +18,12 @@ local tail = fields(ends, { 'tail1', 'tail2', 'tail3', 'tail4' })
 local archived = fields(ends, { 'archived1', 'archived2', 'archived3', 'archived4' })
 local missing, missed, deliveries, in_archive = {}, 0, {}, false
 local due_text = text(now + lease_us)
--- What is handed out for the first time: its token, and by priority where it begins and what of it is open.
-local fresh_token, fresh_from, fresh_open = nil, { place[1] + 1, place[2] + 1, place[3] + 1, place[4] + 1 }, { {}, {}, {}, {} }
+-- What is handed out for the first time: its token, and by priority where it begins and how many they are, without a gap.
+local fresh_token, fresh_from, fresh = nil, {}, { 0, 0, 0, 0 }
 
 -- Whoever finds a batch due looks at all of them: what is due goes on by itself.
 local function look_at_batches()
-  local batches = all_batches(out_key)
+  local batches = all_batches(group)
   batch_due = 0
   for batch_token, batch in pairs(batches) do
     if batch.due <= now then
@@ -36,7 +36,7 @@ local function look_at_batches()
       batch_due = batch.due
     end
   end
-  put_batches(batches)
+  write_batches(group, batches)
   write_outs(out_key, due_keys)
   forget_written()
 end
@@ -84,7 +84,20 @@ local function entry_json(priority, off, count)
   return known[off]
 end
 
-local is_batch = false
+-- What comes after a gap waits for the next take.
+local is_over = false
+
+-- What was to be the next entry of a priority is gone, and perhaps others after it.
+local function skip_gap(priority)
+  local off = place[priority]
+  if fresh[priority] > 0 then
+    place[priority], is_over = off - 1, true
+    return
+  end
+  local following = redis.call('XRANGE', KEYS[8 + priority], text(off) .. '-0', '+', 'COUNT', 1)[1]
+  place[priority] = following and math.min(offset(following) - 1, tail[priority]) or tail[priority]
+  note_missing(priority, off, place[priority])
+end
 
 -- Hands out one message of this priority. Nil if there is none; true if only something missing was noted.
 local function step(priority)
@@ -97,38 +110,40 @@ local function step(priority)
   else
     if place[priority] < low[priority] then
       note_missing(priority, place[priority] + 1, low[priority])
-      place[priority], fresh_from[priority] = low[priority], low[priority] + 1
+      place[priority] = low[priority]
       return true
     end
     if place[priority] >= tail[priority] then return nil end
     place[priority] = place[priority] + 1
     off, ahead = text(place[priority]), math.min(ahead_max, most - #deliveries)
   end
-  turn = (turn + 1) % 64
-  if out or not fresh_token then
-    token = token_after(token, now)
-    if not out then fresh_token = text(token) end
-  end
   local json = entry_json(priority, off, ahead)
   if not json and tonumber(off) > low[priority] and tonumber(off) <= archived[priority] then json, in_archive = '', true end
+  if not json and not out then
+    skip_gap(priority)
+    return true
+  end
+  turn = (turn + 1) % 64
   if not json then
-    if out then drop_out(priority, off) else fresh_open[priority][#fresh_open[priority] + 1] = '0' end
+    drop_out(priority, off)
     note_missing(priority, tonumber(off), tonumber(off))
     return true
   end
+  if out or not fresh_token then token = token_after(token, now) end
   if out then
     out.token, out.member, out.due = token, member, now + lease_us
     put_out(priority, off, encode_out(out), due_text)
     deliveries[#deliveries + 1] = { tostring(priority), off, json, text(token), tostring(out.deliveries), out.burial and '1' or '0', out.failures }
   else
-    fresh_open[priority][#fresh_open[priority] + 1] = '1'
-    is_batch = true
+    fresh_token = fresh_token or text(token)
+    if fresh[priority] == 0 then fresh_from[priority] = place[priority] end
+    fresh[priority] = fresh[priority] + 1
     deliveries[#deliveries + 1] = { tostring(priority), off, json }
   end
   return true
 end
 
-while #deliveries < most do
+while #deliveries < most and not is_over do
   local owner = owner_of(turn)
   local stepped = step(owner)
   for priority = 4, 1, -1 do
@@ -140,15 +155,13 @@ end
 if in_archive and ARGV[5] ~= '1' then return { 'archived' } end
 -- And so does whoever finds nothing, and is about to wait for the next that is due.
 if #deliveries == 0 and batch_due > 0 then look_at_batches() end
-if is_batch then
-  local segments, open = {}, {}
+if fresh_token then
+  local segments, count = {}, 0
   for priority = 1, 4 do
-    if #fresh_open[priority] > 0 then
-      segments[#segments + 1] = priority .. ':' .. text(fresh_from[priority]) .. ':' .. #fresh_open[priority]
-      open[#open + 1] = table.concat(fresh_open[priority])
-    end
+    if fresh[priority] > 0 then segments[#segments + 1] = priority .. ':' .. text(fresh_from[priority]) .. ':' .. fresh[priority] end
+    count = count + fresh[priority]
   end
-  redis.call('HSET', out_key, 'batch:' .. fresh_token, due_text .. ' ' .. table.concat(segments, ',') .. ' ' .. table.concat(open) .. ' ' .. member)
+  redis.call('HSET', group, 'batch:' .. fresh_token, due_text .. ' ' .. table.concat(segments, ',') .. ' ' .. string.rep('1', count) .. ' ' .. member)
   batch_due = batch_due == 0 and now + lease_us or math.min(batch_due, now + lease_us)
 end
 write_outs(out_key, due_keys)
@@ -164,4 +177,4 @@ for priority = 1, 4 do
     if next_due == '' or left < tonumber(next_due) then next_due = text(left) end
   end
 end
-return { next_due, missing, deliveries, in_archive and redis.call('HGET', ends, 'log') or '', is_batch and fresh_token or '' }
+return { next_due, missing, deliveries, in_archive and redis.call('HGET', ends, 'log') or '', fresh_token or '' }

@@ -70,9 +70,9 @@ local function hold_back(group, out_key)
   for _, at in ipairs(redis.call('HKEYS', out_key)) do
     local priority, off = string.match(at, '^(%d):(%d+)$')
     priority = tonumber(priority)
-    if priority then settled_up_to[priority] = math.min(settled_up_to[priority], tonumber(off) - 1) end
+    settled_up_to[priority] = math.min(settled_up_to[priority], tonumber(off) - 1)
   end
-  for _, batch in pairs(all_batches(out_key)) do
+  for _, batch in pairs(all_batches(group)) do
     each_open(batch, function(priority, off) settled_up_to[priority] = math.min(settled_up_to[priority], off - 1) end)
   end
 end

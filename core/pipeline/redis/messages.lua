@@ -5,13 +5,12 @@
 -- Bytes are told in the same way, in `ends`: bytesN at the tail, hotbytesN where the hot part begins, lowbytesN at the entry lowatN. That is lowN, or one before it
 --   until the keeper, who can ask the archive, has said how many bytes lie between: till then a stream counts as larger than it is. Entries from before
 --   there was a field b count as no bytes.
--- A group has one hash (turn, token, place1 … place4, missing, seen, quarantined, batchdue), one hash of what is out, and for each priority a sorted set of what
---   is out by itself, by when it is due (offsets in sixteen digits, so that equal times go by offset).
--- What is out by itself stands in the hash by "<priority>:<off>": "deliveries token due_us burial member_bytes " and then member and failures; a failure is
---   "at_us member_bytes reason_bytes " and then both.
--- What was handed out for the first time in one take stands there as one batch, by "batch:<token>": "due_us segments open member". Segments are "priority:from:count"
---   with commas between them; open has for each of their entries '1' while it is out, else '0'. What ends in any other way than done, and what is due again, goes
---   from there to what is out by itself. No batch is due before `batchdue`, which is 0 where there is none.
+-- A group has one hash (turn, token, place1 … place4, missing, seen, quarantined, batchdue, and its batches), one hash of what is out by itself, by
+--   "<priority>:<off>", and for each priority a sorted set of the same by when it is due (offsets in sixteen digits, so that equal times go by offset).
+-- What is out by itself is "deliveries token due_us burial member_bytes " and then member and failures; a failure is "at_us member_bytes reason_bytes " and then both.
+-- What was handed out for the first time in one take is a batch, field "batch:<token>" of its group: "due_us segments open member". Segments are
+--   "priority:from:count" with commas between them; open has for each of their entries '1' while it is out, else '0'. What ends in any other way than done, and what
+--   is due again, is out by itself from then on. No batch is due before `batchdue`, which is 0 where there is none.
 local deliveries_max = 4
 local silence = 'no answer within the lease'
 
@@ -128,9 +127,9 @@ local function outs(out_key, places)
 end
 
 -- A batch as it is kept. Open entries are 49 ('1') in `open`, `left` counts them.
-local function decode_batch(raw)
+local function decode_batch(name, raw)
   local due, segments, open, member = string.match(raw, '^(%d+) (%S+) ([01]+) (.*)$')
-  local batch = { due = tonumber(due), segments = segments, member = member, open = { string.byte(open, 1, -1) }, left = 0, base = {}, from = {}, count = {} }
+  local batch = { name = name, due = tonumber(due), segments = segments, member = member, open = { string.byte(open, 1, -1) }, left = 0, base = {}, from = {}, count = {} }
   local base = 0
   for priority, from, count in string.gmatch(segments, '(%d):(%d+):(%d+)') do
     priority = tonumber(priority)
@@ -174,25 +173,25 @@ local function alone(batch, token)
   return { deliveries = 1, token = tonumber(token), due = batch.due, burial = false, member = batch.member, failures = '' }
 end
 
--- Batches by their token as text, of those tokens that name one.
-local function batches_of(out_key, tokens)
+-- Batches of a group by their token as text, of those tokens that name one.
+local function batches_of(group, tokens)
   local names, batches = {}, {}
   for at, token in ipairs(tokens) do names[at] = 'batch:' .. token end
-  local found = redis.call('HMGET', out_key, unpack(names))
+  local found = redis.call('HMGET', group, unpack(names))
   for at, token in ipairs(tokens) do
-    if found[at] then batches[token] = decode_batch(found[at]) end
+    if found[at] then batches[token] = decode_batch(names[at], found[at]) end
   end
   return batches
 end
 
 -- All batches of a group.
-local function all_batches(out_key)
+local function all_batches(group)
   local tokens = {}
-  for _, name in ipairs(redis.call('HKEYS', out_key)) do
+  for _, name in ipairs(redis.call('HKEYS', group)) do
     local token = string.match(name, '^batch:(%d+)$')
     if token then tokens[#tokens + 1] = token end
   end
-  return #tokens > 0 and batches_of(out_key, tokens) or {}
+  return #tokens > 0 and batches_of(group, tokens) or {}
 end
 
 -- Distinct third arguments of groups of some, from an argument on: tokens.
@@ -231,21 +230,24 @@ local function forget_written()
   put, gone, due_at, over = {}, {}, { {}, {}, {}, {} }, { {}, {}, {}, {} }
 end
 
--- Batches that have changed are among what is written at the end.
-local function put_batches(batches)
-  for token, batch in pairs(batches) do
-    if batch.changed and batch.left == 0 then
-      gone[#gone + 1] = 'batch:' .. token
-    elseif batch.changed then
-      put[#put + 1] = 'batch:' .. token
-      put[#put + 1] = encode_batch(batch)
-    end
-  end
-end
-
 -- A call with as many arguments as Lua's stack holds at once.
 local function call_with(command, key, arguments)
   for from = 1, #arguments, 4000 do redis.call(command, key, unpack(arguments, from, math.min(from + 3999, #arguments))) end
+end
+
+-- Writes the batches that have changed.
+local function write_batches(group, batches)
+  local kept, over_with = {}, {}
+  for _, batch in pairs(batches) do
+    if batch.changed and batch.left == 0 then
+      over_with[#over_with + 1] = batch.name
+    elseif batch.changed then
+      kept[#kept + 1] = batch.name
+      kept[#kept + 1] = encode_batch(batch)
+    end
+  end
+  call_with('HSET', group, kept)
+  call_with('HDEL', group, over_with)
 end
 
 -- Writes the changes. The keys of what is due are by priority.

@@ -44,3 +44,29 @@ test("BUS-6 a server that knows one script of two that are sent together hands n
   await close();
   await server.close();
 });
+
+test("EB-7 a gap that somebody made in the middle is told once, and what lies beyond it is handed out", async () => {
+  const server = await startRedis();
+  const { log, close } = await openRedisMessages({ url: server.url, durability: local }, {});
+  await log.publish(Array.from({ length: 10 }, (_, index) => attack(`${index + 1}`)));
+  const client = server.client();
+  const [key] = await client.keys("*stream:attacks:2");
+  await client.xdel(key ?? "", "1-0", "4-0", "5-0", "10-0");
+  const seen: string[] = [];
+  const gaps: unknown[] = [];
+  for (let tries = 0; tries < 4; tries++) {
+    const { deliveries, missing } = await take(log, "group:gap", 10);
+    seen.push(...deliveries.map(nameOf));
+    gaps.push(...missing.map(({ fromOff, toOff }) => [fromOff, toOff]));
+  }
+  assert.deepEqual(seen, ["2", "3", "6", "7", "8", "9"]);
+  assert.deepEqual(gaps, [
+    [1, 1],
+    [4, 5],
+    [10, 10],
+  ]);
+  const status = (await log.groups(attacks)).find(({ group }) => group === "group:gap");
+  assert.deepEqual([status?.missing, status?.waiting, status?.pending], [4, [0, 0, 0, 0], 6]);
+  await close();
+  await server.close();
+});

@@ -267,8 +267,8 @@ describe("users of one server", () => {
       engine: ["hget", "hmget"],
       keeper: ["hget", "hmget", "hset", "sadd", "smembers", "hvals", "hdel"],
       registry: ["hget", "hmget"],
-      consumer: ["smembers", "hmget", "hlen", "xrange"],
-      operator: ["xrange", "smembers", "hmget", "hlen", "hget"],
+      consumer: ["smembers", "hmget", "hgetall", "hlen", "xrange"],
+      operator: ["xrange", "smembers", "hmget", "hgetall", "hlen", "hget"],
     };
     for (const role of busRoles) {
       const called = roleRights[role].scripts.flatMap((name) => calledBy(scripts[name].text));

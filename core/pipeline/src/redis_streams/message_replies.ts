@@ -5,7 +5,8 @@
  */
 import type { Message, MessagePriority, StreamName } from "../messages/message.ts";
 import { type ArchivedStream, placeKey } from "../messages/archive.ts";
-import type { Delivery, Failure, MissingEntries, StoredMessage, Taken } from "../messages/port.ts";
+import type { ByPriority } from "../messages/delivery_machine.ts";
+import type { Delivery, Failure, GroupStatus, MissingEntries, StoredMessage, Taken } from "../messages/port.ts";
 import { offsetOf } from "./entry.ts";
 import { bytesOf, listOf, numberOf, type Reply, textOf, unexpected } from "./replies.ts";
 
@@ -71,15 +72,33 @@ export function decodeTaken(reply: Reply | undefined, stream: StreamName, group:
   };
 }
 
-/** Names a batch among what is out. */
-export function isBatch(name: string): boolean {
-  return name.startsWith("batch:");
+/** What a group's hash says of it. */
+export interface GroupFields extends Pick<GroupStatus, "missing" | "seenUs" | "quarantined"> {
+  readonly places: ByPriority<number>;
+  /** Entries that are out in batches. */
+  readonly inBatches: number;
 }
 
-/** Entries of a batch that are out; none where it has gone meanwhile. */
-export function openInBatch(batch: Reply | undefined): number {
-  if (batch === null || batch === undefined) return 0;
-  const [, , open = ""] = textOf(batch).split(" ", 3);
+export function decodeGroup(reply: Reply | undefined): GroupFields {
+  const [fields, words] = [new Map<string, string>(), listOf(reply).map(textOf)];
+  for (let at = 0; at < words.length; at += 2) fields.set(words[at] as string, words[at + 1] as string);
+  const numberIn = (name: string): number => Number(fields.get(name) ?? "0");
+  const [places, batches] = [
+    ["place1", "place2", "place3", "place4"].map(numberIn),
+    [...fields].filter(([name]) => name.startsWith("batch:")),
+  ];
+  return {
+    places: places as unknown as ByPriority<number>,
+    missing: numberIn("missing"),
+    seenUs: numberIn("seen"),
+    quarantined: numberIn("quarantined") === 1,
+    inBatches: batches.reduce((sum, [, batch]) => sum + openIn(batch), 0),
+  };
+}
+
+/** "due_us segments open member", where each entry that is out is a 1 of open. */
+function openIn(batch: string): number {
+  const [, , open = ""] = batch.split(" ", 3);
   return open.replaceAll("0", "").length;
 }
 

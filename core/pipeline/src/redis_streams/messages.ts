@@ -31,7 +31,7 @@ import type { ByPriority } from "../messages/delivery_machine.ts";
 import { BusError } from "../errors.ts";
 import type { Argument, Call } from "./link.ts";
 import type { MessageKeys } from "./message_keys.ts";
-import { decodeStored, isBatch, openInBatch } from "./message_replies.ts";
+import { decodeGroup, decodeStored } from "./message_replies.ts";
 import { type ArchiveKnows, type Archiver, readArchiveState } from "./archiver.ts";
 import { takenOf } from "./cold_messages.ts";
 import { listOf, numberOf, type Reply, textOf, unexpected } from "./replies.ts";
@@ -111,7 +111,8 @@ export class RedisMessages implements MessageLog {
     for (const own of byGroup(refs)) {
       const { stream, group } = own[0] as DeliveryRef;
       const args = [String(leaseMs * 1000), ...own.flatMap(({ priority, off, token }) => [priority, off, token].map(String))];
-      const reply = await this.#change(scripts.messageExtend, [this.#keys.out(stream, group), ...this.#keys.dues(stream, group)], args);
+      const keys = [this.#keys.group(stream, group), this.#keys.out(stream, group), ...this.#keys.dues(stream, group)];
+      const reply = await this.#change(scripts.messageExtend, keys, args);
       const still = new Set(listOf(reply).map(numberOf));
       kept.push(...own.filter((_ref, index) => still.has(index)));
     }
@@ -130,6 +131,7 @@ export class RedisMessages implements MessageLog {
       this.#keys.ends(dead),
       this.#keys.ids(dead),
       ...this.#keys.logs(dead),
+      this.#keys.group(stream, group),
     ];
     const letter = [String(deadLetter.priority), deadLetter.message_id, JSON.stringify(deadLetter)];
     const args = [String(priority), String(off), String(token), ...letter, ...this.#bounds()];
@@ -144,37 +146,19 @@ export class RedisMessages implements MessageLog {
     const { place } = this.#keys;
     const [names] = await this.#servers.read(place, [{ command: ["SMEMBERS", this.#keys.groups(stream)] }]);
     const tails = ["tail1", "tail2", "tail3", "tail4"];
-    const fields = ["place1", "place2", "place3", "place4", "missing", "seen", "quarantined"];
     const [ends] = await this.#servers.read(place, [{ command: ["HMGET", this.#keys.ends(stream), ...tails] }]);
     const tail = listOf(ends).map(orZero);
     return Promise.all(
       listOf(names)
         .map(textOf)
         .map(async (group): Promise<GroupStatus> => {
-          const [found, pending] = await this.#servers.read(place, [
-            { command: ["HMGET", this.#keys.group(stream, group), ...fields] },
-            { command: ["HKEYS", this.#keys.out(stream, group)] },
+          const [found, alone] = await this.#servers.read(place, [
+            { command: ["HGETALL", this.#keys.group(stream, group)] },
+            { command: ["HLEN", this.#keys.out(stream, group)] },
           ]);
-          const out = listOf(pending).map(textOf);
-          const batches = out.filter(isBatch);
-          const held =
-            batches.length === 0
-              ? []
-              : await this.#servers
-                  .read(place, [{ command: ["HMGET", this.#keys.out(stream, group), ...batches] }])
-                  .then(([all]) => listOf(all));
-          const open = held.reduce((sum: number, batch) => sum + openInBatch(batch), out.length - batches.length);
-          const [p1, p2, p3, p4, missing, seenUs, quarantined] = listOf(found).map(orZero) as [
-            number,
-            number,
-            number,
-            number,
-            number,
-            number,
-            number,
-          ];
-          const waiting = [p1, p2, p3, p4].map((off, index) => (tail[index] as number) - off) as [number, number, number, number];
-          return { stream, group, waiting, pending: open, missing, seenUs, quarantined: quarantined === 1 };
+          const { places, inBatches, ...told } = decodeGroup(found);
+          const waiting = places.map((off, index) => (tail[index] as number) - off) as unknown as ByPriority<number>;
+          return { stream, group, waiting, pending: numberOf(alone) + inBatches, ...told };
         }),
     );
   }

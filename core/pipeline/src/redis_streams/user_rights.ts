@@ -203,15 +203,18 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
       ...at.ids(toldOrBuried),
     ],
     rights: [
-      read(["hget", "hmget", "hkeys", "smembers", "smismember", "xrange", "xrevrange", "xlen", "zrange", "zrangebyscore"], (at) => [
-        ...at.ends(),
-        ...at.messageGroups(),
-        ...at.messageGroup(),
-        ...at.out(),
-        ...at.due(),
-        ...at.messageLog(),
-        ...at.ids(toldOrBuried),
-      ]),
+      read(
+        ["hget", "hmget", "hkeys", "hgetall", "hlen", "smembers", "smismember", "xrange", "xrevrange", "xlen", "zrange", "zrangebyscore"],
+        (at) => [
+          ...at.ends(),
+          ...at.messageGroups(),
+          ...at.messageGroup(),
+          ...at.out(),
+          ...at.due(),
+          ...at.messageLog(),
+          ...at.ids(toldOrBuried),
+        ],
+      ),
       write("xadd", (at) => at.messageLog(toldOrBuried)),
       write("hset", (at) => [...at.messageGroup(), ...at.out(), ...at.ends(toldOrBuried)]),
       write("hincrby", (at) => at.messageGroup()),
@@ -228,7 +231,7 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
     named: (at) => [...at.ends(), ...at.ids(), ...at.messageLog(), ...at.partition(), ...at.log()],
     rights: [
       read(["hget", "hmget", "xrange"], (at) => [...at.partition(), ...at.log(), ...at.state()]),
-      read(["hmget", "hkeys", "smembers", "smismember", "xrange", "xlen"], (at) => [
+      read(["hmget", "hgetall", "hlen", "smembers", "smismember", "xrange", "xlen"], (at) => [
         ...at.ends(),
         ...at.ids(),
         ...at.messageLog(),

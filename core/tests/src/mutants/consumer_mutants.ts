@@ -80,7 +80,7 @@ export const consumerMutants: readonly Mutant[] = [
   {
     rule: "EB-7, BUS-5",
     bug: "what was taken at once counts as settled",
-    patches: [{ file: "core/pipeline/redis/message_trim.lua", find: "in pairs(all_batches(out_key)) do", replace: "in pairs({}) do" }],
+    patches: [{ file: "core/pipeline/redis/message_trim.lua", find: "in pairs(all_batches(group)) do", replace: "in pairs({}) do" }],
     check: named(messages, "EB-7 BUS-5 a stream at its bound drops"),
   },
   {
