@@ -16,7 +16,8 @@ import { openAs, type Reader } from "./context.ts";
 /** The running system's message streams, with the rights of this guest where its servers know users; `close` gives up what was opened for them. @throws CliError CLI_NOT_RUNNING, CLI_UNREACHABLE; BusError */
 export async function openMessageStreams(context: CommandContext, telemetry: Telemetry, guest: BusGuest): Promise<MessageLog> {
   const dir = await context.dataDir();
-  const bounds = streamBounds((await requireRuntime(dir)).streams);
+  const { streams } = await requireRuntime(dir);
+  const bounds = streams === undefined ? {} : streamBounds(streams);
   const servers = await readBusFile(dir, guest);
   if (servers === undefined) {
     const database = await openAs(context, "ransomeye_consumer");

@@ -47,8 +47,8 @@ export interface RuntimeFile {
   } | null;
   readonly gateway: { readonly host: string; readonly port: number } | null;
   readonly registrySocket: string;
-  /** How much of a stream of messages is kept: whoever publishes beside the system asks for the same. */
-  readonly streams: Config["streams"];
+  /** How much of a stream of messages is kept: whoever publishes beside the system asks for the same. Not said by systems of an older release. */
+  readonly streams?: Config["streams"];
   readonly children: readonly ChildState[];
   /** What the supervisor's own counting of the ledger says, and since when; null before the first. */
   readonly ledger: LedgerVerdict | null;

@@ -40,6 +40,23 @@ export function encodeMeta({ link, producerKind }: FrameAppend, { gateway, incar
   return meta;
 }
 
+/** The first of these entries, as far as their headers and payloads have no more bytes; the very first one whatever its size. */
+export function upToBytes(entries: readonly Reply[], bytesMax: number): { readonly entries: readonly Reply[]; readonly bytes: number } {
+  let bytes = 0;
+  for (const [index, entry] of entries.entries()) {
+    const fields = listOf(listOf(entry)[1]);
+    const own = lengthOf(fields[5]) + lengthOf(fields[11]);
+    if (index > 0 && bytes + own > bytesMax) return { entries: entries.slice(0, index), bytes };
+    bytes += own;
+  }
+  return { entries, bytes };
+}
+
+/** What is no bytes is told when the entry is decoded. */
+function lengthOf(field: Reply | undefined): number {
+  return Buffer.isBuffer(field) ? field.length : 0;
+}
+
 interface EntryPlace {
   readonly producer: string;
   readonly epoch: number;
@@ -61,8 +78,9 @@ export function placeOf(meta: Buffer): EntryPlace | undefined {
 
 /** Offset of an entry as XRANGE gives it; undefined for one that this bus has not numbered. */
 export function offsetOf(reply: Reply): number | undefined {
-  const [, off] = /^(\d+)-0$/.exec(textOf(listOf(reply)[0])) ?? [];
-  return off === undefined ? undefined : Number(off);
+  const id = textOf(listOf(reply)[0]);
+  const off = id.endsWith("-0") ? Number(id.slice(0, -2)) : Number.NaN;
+  return Number.isSafeInteger(off) && off >= 0 ? off : undefined;
 }
 
 /** @throws BusError BUS_CORRUPT if the payload does not match its hash, or the entry is none that this bus writes */

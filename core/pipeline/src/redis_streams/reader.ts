@@ -12,7 +12,7 @@ import { busStopped } from "../events.ts";
 import { otherGeneration } from "./append_call.ts";
 import { checkPartition } from "../arguments.ts";
 import { type BusPlace, parts } from "./bus_place.ts";
-import { decodeEntry, offsetOf } from "./entry.ts";
+import { decodeEntry, offsetOf, upToBytes } from "./entry.ts";
 import { comparePosition } from "./history.ts";
 import type { Call } from "./link.ts";
 import { bytesOf, listOf, numberOf, type Reply, textOf, unexpected } from "./replies.ts";
@@ -22,10 +22,17 @@ export interface RedisReaderOptions extends BusPlace {
   readonly telemetry: Telemetry;
 }
 
+/** Entries that are asked for at once; so that little is sent in vain where frames become large all of a sudden. */
+const askedMax = 128;
+/** The same, before anything is known of a partition's frames. */
+const askedFirst = 16;
+
 export class RedisReader implements FrameReader {
   readonly generation: string;
   readonly partitions: number;
   readonly #o: RedisReaderOptions;
+  /** Bytes of an entry, by partition, as of its last read. */
+  readonly #weights = new Map<number, number>();
 
   constructor(options: RedisReaderOptions) {
     this.generation = options.generation;
@@ -52,6 +59,33 @@ export class RedisReader implements FrameReader {
     invariant(options.framesMax > 0, "a read names a bound");
     if (after !== null && after.generation !== this.generation)
       throw this.#stopped("BUS_HISTORY_DIVERGED", "the position is of another generation", part, after.off);
+    return (after === null ? undefined : await this.#readAfter(after, options)) ?? this.#readAtOnce(part, after, options);
+  }
+
+  /**
+   * The place is judged by the script, what lies after it comes as the server has it: through the script every byte would be copied twice. Undefined where the
+   * two do not fit together, for they are two steps: then somebody has to look at once.
+   */
+  async #readAfter(after: Position, { framesMax, bytesMax }: ReadOptions): Promise<BusEntry[] | undefined> {
+    const { servers, keys } = this.#o;
+    const { part, off: from } = after;
+    const weight = this.#weights.get(part);
+    const count = Math.max(1, Math.min(framesMax, askedMax, weight === undefined ? askedFirst : Math.floor(bytesMax / weight)));
+    const [state, log] = [keys.partitionState(part), keys.log(part)];
+    const [told, page] = await servers.readConfirmed(state, [
+      { script: scripts.read, keys: [state, log], args: [this.generation, String(from), after.hash, "0", "0"] },
+      { command: ["XRANGE", log, `(${from}-0`, "+", "COUNT", String(count)] },
+    ]);
+    const [kind, , tail] = listOf(told);
+    const found = listOf(page);
+    if (textOf(kind) !== "entries" || (found.length === 0 && numberOf(tail) > from)) return undefined;
+    if (found.some((entry, index) => offsetOf(entry) !== from + index + 1)) return undefined;
+    const within = upToBytes(found, bytesMax);
+    if (found.length > 0) this.#weights.set(part, within.bytes / within.entries.length);
+    return this.#decoded(part, from, within.entries);
+  }
+
+  async #readAtOnce(part: number, after: Position | null, options: ReadOptions): Promise<BusEntry[]> {
     const asked = after === null ? ["", ""] : [String(after.off), after.hash];
     const [kind, second, third, ...found] = await this.#ask(part, {
       script: scripts.read,
@@ -98,6 +132,10 @@ export class RedisReader implements FrameReader {
       if (found !== off) throw this.#stopped("BUS_HOLE", "an offset is missing", part, off);
     }
     if (found.length === 0 && tail > from) throw this.#stopped("BUS_HOLE", "the head is ahead of the last entry", part, from + 1);
+    return this.#decoded(part, from, found);
+  }
+
+  #decoded(part: number, from: number, found: readonly Reply[]): BusEntry[] {
     return found.map((entry, index) => {
       try {
         return decodeEntry(entry, part, this.generation);
