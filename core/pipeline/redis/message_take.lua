@@ -38,7 +38,6 @@ local function look_at_batches()
   end
   write_batches(group, batches)
   write_outs(out_key, due_keys)
-  forget_written()
 end
 if batch_due > 0 and batch_due <= now then look_at_batches() end
 

@@ -113,7 +113,12 @@ for priority = 1, 4 do
   if cold > up_to then
     -- Of what is not in the hot part, how old and how large it is only the archive knows; and how large only until something else has gone.
     local beyond = math.max(up_to + math.max(0, entries - left.entries), known(priority, 1))
-    if are_too_large() and bytes == bytes_asked then beyond = math.max(beyond, known(priority, 4)) end
+    if are_too_large() and bytes == bytes_asked then
+      beyond = math.max(beyond, known(priority, 4))
+    elseif are_too_large() then
+      -- Not the more urgent in its place: the next step asks again.
+      bytes_known = false
+    end
     up_to = math.max(up_to, math.min(settled, cold, beyond))
     entries = entries - (up_to - low[priority])
     if up_to == cold then

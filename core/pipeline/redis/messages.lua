@@ -207,8 +207,13 @@ local function tokens_named(from, step)
   return tokens
 end
 
--- Changes of what is out, written together at the end of a script; a place is changed once in a script.
-local put, gone, due_at, over = {}, {}, { {}, {}, {}, {} }, { {}, {}, {}, {} }
+-- Changes of what is out, written together; a place is changed once until then.
+local put, gone, due_at, over
+
+local function forget_changes()
+  put, gone, due_at, over = {}, {}, { {}, {}, {}, {} }, { {}, {}, {}, {} }
+end
+forget_changes()
 
 -- Keeps what is out at a place as encode_out gives it, and when it is due as text.
 local function put_out(priority, off, encoded, due)
@@ -223,11 +228,6 @@ local function drop_out(priority, off)
   gone[#gone + 1] = priority .. ':' .. off
   local own = over[tonumber(priority)]
   own[#own + 1] = padded(off)
-end
-
--- What was written is not written again.
-local function forget_written()
-  put, gone, due_at, over = {}, {}, { {}, {}, {}, {} }, { {}, {}, {}, {} }
 end
 
 -- A call with as many arguments as Lua's stack holds at once.
@@ -258,4 +258,5 @@ local function write_outs(out_key, due_keys)
     call_with('ZADD', due_keys[priority], due_at[priority])
     call_with('ZREM', due_keys[priority], over[priority])
   end
+  forget_changes()
 end

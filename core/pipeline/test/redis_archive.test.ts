@@ -138,6 +138,31 @@ describe("a stream with an archive", () => {
     await subject.close();
   });
 
+  test("EB-7 R-26 of what is too large the least urgent goes first, wherever it lies", async () => {
+    const each = bytesOf(attack("00"));
+    const subject = await open({ bytesMax: 8 * each }, 4);
+    const { log } = subject;
+    for (const [name, priority] of [
+      ["20", 2],
+      ["30", 3],
+      ["40", 4],
+      ["41", 4],
+      ["31", 3],
+      ["10", 1],
+      ["42", 4],
+    ] as const)
+      await log.publish([attack(name, priority)]);
+    await log.publish([attack("3".repeat(each + 3), 3)]);
+    // Nine of them: one of the lowest priority, in memory, and the next, which the archive alone has.
+    assert.equal(await log.trim(attacks), 2);
+    const left = await Promise.all(([1, 2, 3, 4] as const).map((of) => log.read(attacks, of, 0, 10)));
+    assert.deepEqual(
+      left.map((all) => all.length),
+      [0, 0, 3, 3],
+    );
+    await subject.close();
+  });
+
   test("R-26 nothing goes that the archive does not hold, whoever has settled it", async () => {
     const subject = await open({ entriesMax: 2 }, null);
     const { log, blind, archive } = subject;

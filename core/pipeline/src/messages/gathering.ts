@@ -20,7 +20,7 @@ interface Lane<Item, Answer> {
   calls: number;
 }
 
-/** Items that leave with a call of another kind; whoever takes them along says what came of it. */
+/** Items that leave with a call of another kind. Whoever takes them along answers for them; a call that fails has failed for them too. */
 export interface Passengers<Item, Answer> {
   readonly items: readonly Item[];
   /** An answer for each, in order. */
@@ -48,9 +48,13 @@ export class Gathering<Item, Answer> {
   /** A call of another kind: what waits leaves with it, and what comes while it is under way leaves with the next one. */
   async accompany<Told>(key: string, call: (passengers: Passengers<Item, Answer> | undefined) => Promise<Told>): Promise<Told> {
     const lane = this.#lane(key);
+    const passengers = lane.waiting.length === 0 ? undefined : leaving(lane);
     lane.calls += 1;
     try {
-      return await call(lane.waiting.length === 0 ? undefined : leaving(lane));
+      return await call(passengers);
+    } catch (error) {
+      passengers?.fail(error);
+      throw error;
     } finally {
       lane.calls -= 1;
       // Not before whoever has been answered has had his turn: he may be about to make the next one.

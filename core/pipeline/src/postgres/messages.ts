@@ -186,13 +186,10 @@ class PostgresMessages implements MessageLog {
       FROM ends LEFT JOIN LATERAL bus.message_take($1, $2, $3, $4, $5) WITH ORDINALITY
         AS t (kind, priority, off, to_off, token, deliveries, exhausted, failures, body, due_us, at) ON true`;
     type Row = TakenRow & { readonly said: readonly SettleOutcome[] | null };
-    const rows = await this.#ask<Row>("change", "message_settle_take", text, [...take, ...settleColumns(ends.items)]).catch(
-      (error: unknown) => {
-        ends.fail(error);
-        throw error;
-      },
-    );
-    ends.answer(rows.find(({ said }) => said !== null)?.said ?? []);
+    const rows = await this.#ask<Row>("change", "message_settle_take", text, [...take, ...settleColumns(ends.items)]);
+    const said = rows.find((row) => row.said !== null)?.said ?? [];
+    if (said.length !== ends.items.length) throw new BusError("BUS_INTERNAL", "bus.message_settle gave too few answers");
+    ends.answer(said);
     return rows;
   }
 

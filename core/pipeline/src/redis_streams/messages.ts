@@ -201,10 +201,7 @@ export class RedisMessages implements MessageLog {
   #takeAfterEnds(stream: StreamName, group: string, take: Call): Promise<Reply> {
     return this.#settling.accompany(laneOf({ stream, group }), async (ends) => {
       const calls = ends === undefined ? [take] : [this.#settleCall(ends.items), take];
-      const replies = await this.#servers.change(this.#keys.place, calls).catch((error: unknown) => {
-        ends?.fail(error);
-        throw error;
-      });
+      const replies = await this.#servers.change(this.#keys.place, calls);
       const taken = replies.pop();
       if (taken === undefined) throw unexpected();
       ends?.answer(listOf(replies[0]).map(outcomeOf));

@@ -59,21 +59,20 @@ export class RedisReader implements FrameReader {
     invariant(options.framesMax > 0, "a read names a bound");
     if (after !== null && after.generation !== this.generation)
       throw this.#stopped("BUS_HISTORY_DIVERGED", "the position is of another generation", part, after.off);
-    return (after === null ? undefined : await this.#readAfter(after, options)) ?? this.#readAtOnce(part, after, options);
+    return (after === null ? undefined : await this.#readAfter(part, after, options)) ?? this.#readAtOnce(part, after, options);
   }
 
   /**
    * The place is judged by the script, what lies after it comes as the server has it: through the script every byte would be copied twice. Undefined where the
    * two do not fit together, for they are two steps: then somebody has to look at once.
    */
-  async #readAfter(after: Position, { framesMax, bytesMax }: ReadOptions): Promise<BusEntry[] | undefined> {
+  async #readAfter(part: number, { off: from, hash }: Position, { framesMax, bytesMax }: ReadOptions): Promise<BusEntry[] | undefined> {
     const { servers, keys } = this.#o;
-    const { part, off: from } = after;
     const weight = this.#weights.get(part);
     const count = Math.max(1, Math.min(framesMax, askedMax, weight === undefined ? askedFirst : Math.floor(bytesMax / weight)));
     const [state, log] = [keys.partitionState(part), keys.log(part)];
     const [told, page] = await servers.readConfirmed(state, [
-      { script: scripts.read, keys: [state, log], args: [this.generation, String(from), after.hash, "0", "0"] },
+      { script: scripts.read, keys: [state, log], args: [this.generation, String(from), hash, "0", "0"] },
       { command: ["XRANGE", log, `(${from}-0`, "+", "COUNT", String(count)] },
     ]);
     const [kind, , tail] = listOf(told);
