@@ -36,8 +36,15 @@ function scene(options: { readonly entriesMax?: number; readonly leaseMs?: numbe
   return { log, telemetry, queue: open("queue"), open };
 }
 
-/** A log whose takes answer when this is over. */
-function answering(log: MessageLog, after: (nth: number) => Promise<void>): MessageLog {
+interface Delays {
+  /** The nth take answers when this is over. */
+  readonly afterTake?: (nth: number) => Promise<void>;
+  /** What is ended has ended when this is over. */
+  readonly beforeEnd?: () => Promise<void>;
+}
+
+/** A log whose answers take their time. */
+function answering(log: MessageLog, { afterTake = async () => undefined, beforeEnd = async () => undefined }: Delays): MessageLog {
   let takes = 0;
   return {
     streams: log.streams,
@@ -45,7 +52,7 @@ function answering(log: MessageLog, after: (nth: number) => Promise<void>): Mess
     publish: (messages) => log.publish(messages),
     createGroup: (stream, group, start) => log.createGroup(stream, group, start),
     extend: (deliveries, leaseMs) => log.extend(deliveries, leaseMs),
-    settle: (delivery, settlement) => log.settle(delivery, settlement),
+    settle: (delivery, settlement) => beforeEnd().then(() => log.settle(delivery, settlement)),
     bury: (delivery, letter) => log.bury(delivery, letter),
     groups: (stream) => log.groups(stream),
     rewind: (stream, group, publishedUs) => log.rewind(stream, group, publishedUs),
@@ -55,7 +62,7 @@ function answering(log: MessageLog, after: (nth: number) => Promise<void>): Mess
     async take(stream, group, member, options) {
       const taken = await log.take(stream, group, member, options);
       takes += 1;
-      await after(takes);
+      await afterTake(takes);
       return taken;
     },
   };
@@ -175,10 +182,11 @@ describe("MessageQueueManager", () => {
     const { log, open } = scene();
     let [isAsked, answer] = [false, (): void => undefined];
     const answered = new Promise<void>((resolve) => (answer = resolve));
-    const slow = answering(log, async () => {
+    const afterTake = async (): Promise<void> => {
       isAsked = true;
       await answered;
-    });
+    };
+    const slow = answering(log, { afterTake });
     const publisher = open("publisher");
     for (let index = 0; index < 10; index++) await publisher.publishAttackEvent(attack(`${index}`));
     const queue = open("queue", slow);
@@ -199,12 +207,13 @@ describe("MessageQueueManager", () => {
   test("EB-6 what is fetched while something else is on its way is handed out after it", async () => {
     const { log, open, queue: publisher } = scene();
     let [underWay, most] = [0, 0];
-    const uneven = answering(log, async (nth) => {
+    const afterTake = async (nth: number): Promise<void> => {
       underWay += 1;
       most = Math.max(most, underWay);
       if (nth % 2 === 1) await new Promise((resolve) => setTimeout(resolve, 10));
       underWay -= 1;
-    });
+    };
+    const uneven = answering(log, { afterTake });
     for (let index = 0; index < 100; index++) await publisher.publishAttackEvent(attack(`${index}`));
     const seen: string[] = [];
     const queue = open("queue", uneven);
@@ -217,6 +226,24 @@ describe("MessageQueueManager", () => {
       Array.from({ length: 100 }, (_, index) => `${index}`),
     );
     assert.equal(most, 2);
+  });
+
+  test("EB-6 a member whose ends the servers do not answer holds twice what it may, and goes on when they do", async () => {
+    const { log, open, queue: publisher } = scene();
+    let answer: () => void = () => undefined;
+    const answered = new Promise<void>((resolve) => (answer = resolve));
+    for (let index = 0; index < 40; index++) await publisher.publishAttackEvent(attack(`${index}`));
+    let seen = 0;
+    const queue = open("queue", answering(log, { beforeEnd: () => answered }));
+    const handle = async (): Promise<void> => void (seen += 1);
+    const consumer = queue.startConsumer({ stream: StreamName.attacks, group: "group:silent", prefetch: 4, handle });
+    await until(() => seen === 8);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const [status] = await log.groups(StreamName.attacks);
+    assert.deepEqual([seen, status?.pending, status?.waiting[3]], [8, 8, 32]);
+    answer();
+    await until(() => seen === 40);
+    await queue.stopConsumer(consumer);
   });
 
   test("a handler that takes longer than its lease keeps its message; one whose lease is gone is told", async () => {

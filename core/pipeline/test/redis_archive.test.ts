@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { BusError } from "../src/errors.ts";
-import { StreamName } from "../src/messages/message.ts";
+import { type MessagePriority, StreamName } from "../src/messages/message.ts";
 import type { MessageLog } from "../src/messages/port.ts";
 import { messageLogDefaults } from "../src/messages/settings.ts";
 import { RedisMessages } from "../src/redis_streams/messages.ts";
@@ -24,9 +24,18 @@ let server: TestRedis | undefined;
 before(async () => {
   server = await startRedis();
 });
-after(() => server?.close());
-const open = (...how: [options?: Parameters<typeof openArchivedMessages>[1], hotLeft?: number | null]): Promise<ArchivedSubject> =>
-  openArchivedMessages((server as TestRedis).url, ...how);
+/** What a test that failed left open. */
+const opened: ArchivedSubject[] = [];
+after(async () => {
+  for (const subject of opened) await subject.close();
+  await server?.close();
+});
+
+async function open(...how: [options?: Parameters<typeof openArchivedMessages>[1], hotLeft?: number | null]): Promise<ArchivedSubject> {
+  const subject = await openArchivedMessages((server as TestRedis).url, ...how);
+  opened.push(subject);
+  return subject;
+}
 
 messageContract("redis, of which the archive holds all but two entries", (options = {}) => open(options));
 
@@ -139,28 +148,30 @@ describe("a stream with an archive", () => {
   });
 
   test("EB-7 R-26 of what is too large the least urgent goes first, wherever it lies", async () => {
-    const each = bytesOf(attack("00"));
-    const subject = await open({ bytesMax: 8 * each }, 4);
-    const { log } = subject;
-    for (const [name, priority] of [
-      ["20", 2],
-      ["30", 3],
-      ["40", 4],
-      ["41", 4],
-      ["31", 3],
-      ["10", 1],
-      ["42", 4],
-    ] as const)
-      await log.publish([attack(name, priority)]);
-    await log.publish([attack("3".repeat(each + 3), 3)]);
-    // Nine of them: one of the lowest priority, in memory, and the next, which the archive alone has.
-    assert.equal(await log.trim(attacks), 2);
+    const bounds = { entriesMax: 24, entriesUnreadMax: 60, bytesMax: 15_000, bytesUnreadMax: 40_000 };
+    const { log, close } = await open(bounds, 20);
+    let name = 0;
+    // A random history found these: what leaves the archive first is of one priority, and how large it was is not known when the next one's turn has come.
+    const say = (...each: readonly (readonly [priority: MessagePriority, more: number])[]): Promise<unknown> =>
+      log.publish(each.map(([of, more]) => attack(`${name++}`.padEnd(more), of)));
+    await say([2, 1500], [4, 1500], [4, 1500]);
+    await say([3, 1500], [4, 1500], [4, 0], [2, 0], [4, 0], [3, 0], [1, 0]);
+    await say([3, 1500], [1, 0], [1, 0], [2, 0]);
+    await say([2, 1500], [2, 0]);
+    await log.rewind(attacks, group, Number.MAX_SAFE_INTEGER);
+    await say([1, 100], [1, 100], [1, 0], [1, 0], [1, 0]);
+    assert.equal(await log.trim(attacks), 4);
     const left = await Promise.all(([1, 2, 3, 4] as const).map((of) => log.read(attacks, of, 0, 10)));
     assert.deepEqual(
-      left.map((all) => all.length),
-      [0, 0, 3, 3],
+      left.map((all) => [all[0]?.off, all.length]),
+      [
+        [4, 5],
+        [2, 4],
+        [1, 3],
+        [1, 5],
+      ],
     );
-    await subject.close();
+    await close();
   });
 
   test("R-26 nothing goes that the archive does not hold, whoever has settled it", async () => {

@@ -15,6 +15,7 @@ import { netFormatMutants } from "./net_format_mutants.ts";
 import { operatorMutants } from "./operator_mutants.ts";
 import { pressureMutants } from "./pressure_mutants.ts";
 import { readingMutants } from "./reading_mutants.ts";
+import { redisMutants } from "./redis_mutants.ts";
 import { replayMutants } from "./replay_mutants.ts";
 import { trustMutants } from "./trust_mutants.ts";
 import { urgentMutants } from "./urgent_mutants.ts";
@@ -39,5 +40,6 @@ export const allMutants: readonly Mutant[] = [
   ...operatorMutants,
   ...validationMutants,
   ...consumerMutants,
+  ...redisMutants,
   ...alarmMutants,
 ];

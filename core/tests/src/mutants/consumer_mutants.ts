@@ -90,6 +90,18 @@ export const consumerMutants: readonly Mutant[] = [
     check: named("core/pipeline/dist/test/message_queue.test.js", "EB-6 what is fetched while something else is on its way"),
   },
   {
+    rule: "EB-6, BUS-6",
+    bug: "a member whose ends are not answered takes on and on",
+    patches: [
+      {
+        file: "core/pipeline/dist/src/messages/subscription.js",
+        find: "Math.min(prefetch - this.#open.size, 2 * prefetch - this.#held.size)",
+        replace: "prefetch - this.#open.size",
+      },
+    ],
+    check: named("core/pipeline/dist/test/message_queue.test.js", "EB-6 a member whose ends the servers do not answer"),
+  },
+  {
     rule: "BUS-6",
     bug: "a take that the server has done is sent again with what it did not know",
     patches: [{ file: "core/pipeline/dist/src/redis_streams/link.js", find: "call.once === true", replace: "false" }],
@@ -118,6 +130,18 @@ export const consumerMutants: readonly Mutant[] = [
     bug: "bytes of what the archive alone holds are no reason for it to go",
     patches: [{ file: "core/pipeline/redis/message_trim.lua", find: "beyond = math.max(beyond, known(priority, 4))", replace: "" }],
     check: named(archive, "EB-7 R-26 of the servers' memory a stream takes no more than its bytes"),
+  },
+  {
+    rule: "EB-7, R-26",
+    bug: "the more urgent goes in the place of what only the archive knows the size of",
+    patches: [
+      {
+        file: "core/pipeline/redis/message_trim.lua",
+        find: "elseif are_too_large() then\n      -- Not the more urgent in its place: the next step asks again.\n      bytes_known = false",
+        replace: "elseif are_too_large() then\n      bytes_known = true",
+      },
+    ],
+    check: named(archive, "EB-7 R-26 of what is too large the least urgent goes first"),
   },
   {
     rule: "EB-7, R-26",
