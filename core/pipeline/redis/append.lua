@@ -18,25 +18,28 @@ local target = tonumber(ARGV[2])
 local off = tonumber(state[2])
 local received_us = math.max(tonumber(state[3]), clock_us())
 local received = text(received_us)
-local producers = {}
 local answer = { 'judged', received }
 local last_hash = nil
 local barrier = false
 
-local function producer_at(place)
-  local known = producers[place]
-  if known then return known end
+-- By place among the KEYS. All are looked at before the first write, so that a script which cannot go on has changed nothing.
+local producers, ids = {}, {}
+for place = 4, #KEYS do ids[place - 3] = string.sub(KEYS[place], -36) end
+local revoked = redis.call('SMISMEMBER', KEYS[3], unpack(ids))
+for place = 4, #KEYS do
   local key = KEYS[place]
   local found = redis.call('HMGET', key, 'head', 'stored')
-  known = { key = key, head = decode_head(found[1]), stored = found[2] or '', exists = found[1] and true, changed = false,
-    revoked = redis.call('SISMEMBER', KEYS[3], string.sub(key, -36)) == 1 }
-  producers[place] = known
-  return known
+  -- What this call has taken: each frame's field, and where it is; written with the head, in one step.
+  producers[place] = { key = key, head = decode_head(found[1]), stored = found[2] or '', exists = found[1] and true, revoked = revoked[place - 3] == 1,
+    taken = {}, off_of = {} }
 end
+
+local function frame_field(epoch, first_seq) return 'f:' .. epoch .. '.' .. first_seq end
 
 -- What the log holds at this place: 'frame' and its meta, 'none' or 'trimmed'.
 local function known_at(producer, epoch, first_seq)
-  local at = redis.call('HGET', producer.key, 'f:' .. epoch .. '.' .. first_seq)
+  local name = frame_field(epoch, first_seq)
+  local at = producer.off_of[name] or redis.call('HGET', producer.key, name)
   if at then
     local meta = meta_of(redis.call('XRANGE', KEYS[2], at .. '-0', at .. '-0')[1])
     if meta then return 'frame', meta end
@@ -48,11 +51,8 @@ local function known_at(producer, epoch, first_seq)
   return 'none'
 end
 
--- All are looked at before the first write, so that a script which cannot go on has changed nothing.
-for place = 4, #KEYS do producer_at(place) end
-
 for a = 5, #ARGV, 12 do
-  local producer = producer_at(tonumber(ARGV[a]))
+  local producer = producers[tonumber(ARGV[a])]
   local head = producer.head
   local epoch, first_seq = tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
   local meta = ARGV[a + 7]
@@ -95,12 +95,14 @@ for a = 5, #ARGV, 12 do
       off = off + 1
       at = text(off)
       redis.call('XADD', KEYS[2], at .. '-0', 't', received, 'm', meta, 'h', ARGV[a + 8], 's', ARGV[a + 9], 'v', ARGV[a + 10], 'b', ARGV[a + 11])
-      redis.call('HSET', producer.key, 'f:' .. ARGV[a + 1] .. '.' .. ARGV[a + 2], at)
+      local name, taken = frame_field(ARGV[a + 1], ARGV[a + 2]), producer.taken
+      producer.off_of[name] = at
+      taken[#taken + 1] = name
+      taken[#taken + 1] = at
       head.seq = first_seq + tonumber(ARGV[a + 3]) - 1
       head.hash = hash
       head.offered = tonumber(ARGV[a + 4])
       head.received_us = received_us
-      producer.changed = true
       last_hash = hash
     end
   end
@@ -110,7 +112,7 @@ for a = 5, #ARGV, 12 do
 end
 
 for _, producer in pairs(producers) do
-  if producer.changed then redis.call('HSET', producer.key, 'head', encode_head(producer.head)) end
+  if #producer.taken > 0 then redis.call('HSET', producer.key, 'head', encode_head(producer.head), unpack(producer.taken)) end
 end
 if last_hash then
   redis.call('HSET', KEYS[1], 'off', text(off), 'received_us', received, 'hash', last_hash)

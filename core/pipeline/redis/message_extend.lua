@@ -4,8 +4,9 @@
 -- Gives which of them were prolonged, counted from 0.
 local due = clock_us() + tonumber(ARGV[1])
 local due_text = text(due)
-local places, by_itself, kept = {}, {}, {}
-local batches, named = batches_of(KEYS[1], tokens_named(2, 3)), {}
+local places, by_itself, kept, tokens = {}, {}, {}, {}
+for a = 4, #ARGV, 3 do tokens[#tokens + 1] = ARGV[a] end
+local batches, named = batches_of(KEYS[1], tokens), {}
 for a = 2, #ARGV, 3 do
   local token = ARGV[a + 2]
   local place = batches[token] and open_at(batches[token], tonumber(ARGV[a]), tonumber(ARGV[a + 1]))

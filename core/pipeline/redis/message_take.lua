@@ -1,9 +1,10 @@
 -- Hands out what is due, as nextStep of the machine says.
 -- KEYS  1 ends · 2 groups · 3 the group · 4 what is out · 5 … 8 due, of priorities 1 to 4 · 9 … 12 logs
 -- ARGV  1 group's name · 2 member · 3 most deliveries · 4 lease in microseconds · 5 '1' if the caller can read the archive
--- Gives {microseconds until something is due or '', {{priority, from_off, to_off} …} of what is missing,
---        {{priority, off, JSON or '' where it is to be had from the archive, and for what has been out before token, deliveries, '1' if it is to be buried, failures} …},
---        the archive's id of this log or '', the token of what is handed out for the first time or ''}; or {'archived'}, with nothing handed out, where the caller cannot go on without the archive.
+-- Gives {microseconds until something is due or '', {{priority, from_off, to_off} …} of what is missing, what is handed out, the archive's id of this log or '',
+--        the token of what is handed out for the first time or ''}; or {'archived'}, with nothing handed out, where the caller cannot go on without the archive.
+-- Handed out are, in their order, {priority, off, JSON, token, deliveries, '1' if it is to be buried, failures} for what has been out before, and
+--        {priority, from_off, {JSON …}} for others that follow one another. JSON is '' where it is to be had from the archive.
 local ends, group, out_key = KEYS[1], KEYS[3], KEYS[4]
 local due_keys = { KEYS[5], KEYS[6], KEYS[7], KEYS[8] }
 -- A full server allows this write, and after it the others: whoever consumes makes room.
@@ -16,7 +17,7 @@ local turn, token, batch_due = place[5], place[6], place[7]
 local low = fields(ends, { 'low1', 'low2', 'low3', 'low4' })
 local tail = fields(ends, { 'tail1', 'tail2', 'tail3', 'tail4' })
 local archived = fields(ends, { 'archived1', 'archived2', 'archived3', 'archived4' })
-local missing, missed, deliveries, in_archive = {}, 0, {}, false
+local missing, missed, deliveries, handed_out, in_archive = {}, 0, {}, 0, false
 local due_text = text(now + lease_us)
 -- What is handed out for the first time: its token, and by priority where it begins and how many they are, without a gap.
 local fresh_token, fresh_from, fresh = nil, {}, { 0, 0, 0, 0 }
@@ -83,6 +84,19 @@ local function entry_json(priority, off, count)
   return known[off]
 end
 
+-- Hands out for the first time what stands at this priority's place.
+local function hand_out_fresh(priority, off, json)
+  fresh_token = fresh_token or text(token)
+  if fresh[priority] == 0 then fresh_from[priority] = place[priority] end
+  fresh[priority] = fresh[priority] + 1
+  local last = deliveries[#deliveries]
+  if last and #last == 3 and last.priority == priority then
+    last[3][#last[3] + 1] = json
+  else
+    deliveries[#deliveries + 1] = { tostring(priority), off, { json }, priority = priority }
+  end
+end
+
 -- What comes after a gap waits for the next take.
 local is_over = false
 
@@ -114,7 +128,7 @@ local function step(priority)
     end
     if place[priority] >= tail[priority] then return nil end
     place[priority] = place[priority] + 1
-    off, ahead = text(place[priority]), math.min(ahead_max, most - #deliveries)
+    off, ahead = text(place[priority]), math.min(ahead_max, most - handed_out)
   end
   local json = entry_json(priority, off, ahead)
   if not json and tonumber(off) > low[priority] and tonumber(off) <= archived[priority] then json, in_archive = '', true end
@@ -129,20 +143,18 @@ local function step(priority)
     return true
   end
   if out or not fresh_token then token = token_after(token, now) end
+  handed_out = handed_out + 1
   if out then
     out.token, out.member, out.due = token, member, now + lease_us
     put_out(priority, off, encode_out(out), due_text)
     deliveries[#deliveries + 1] = { tostring(priority), off, json, text(token), tostring(out.deliveries), out.burial and '1' or '0', out.failures }
   else
-    fresh_token = fresh_token or text(token)
-    if fresh[priority] == 0 then fresh_from[priority] = place[priority] end
-    fresh[priority] = fresh[priority] + 1
-    deliveries[#deliveries + 1] = { tostring(priority), off, json }
+    hand_out_fresh(priority, off, json)
   end
   return true
 end
 
-while #deliveries < most and not is_over do
+while handed_out < most and not is_over do
   local owner = owner_of(turn)
   local stepped = step(owner)
   for priority = 4, 1, -1 do
@@ -153,7 +165,7 @@ end
 
 if in_archive and ARGV[5] ~= '1' then return { 'archived' } end
 -- And so does whoever finds nothing, and is about to wait for the next that is due.
-if #deliveries == 0 and batch_due > 0 then look_at_batches() end
+if handed_out == 0 and batch_due > 0 then look_at_batches() end
 if fresh_token then
   local segments, count = {}, 0
   for priority = 1, 4 do

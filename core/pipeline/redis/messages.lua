@@ -173,13 +173,16 @@ local function alone(batch, token)
   return { deliveries = 1, token = tonumber(token), due = batch.due, burial = false, member = batch.member, failures = '' }
 end
 
--- Batches of a group by their token as text, of those tokens that name one.
+-- Batches of a group by their token as text, of those tokens that name one; a token may be named again.
 local function batches_of(group, tokens)
-  local names, batches = {}, {}
-  for at, token in ipairs(tokens) do names[at] = 'batch:' .. token end
+  local names, batches, seen = {}, {}, {}
+  for _, token in ipairs(tokens) do
+    if not seen[token] then names[#names + 1] = 'batch:' .. token end
+    seen[token] = true
+  end
   local found = redis.call('HMGET', group, unpack(names))
-  for at, token in ipairs(tokens) do
-    if found[at] then batches[token] = decode_batch(names[at], found[at]) end
+  for at, name in ipairs(names) do
+    if found[at] then batches[string.sub(name, 7)] = decode_batch(name, found[at]) end
   end
   return batches
 end
@@ -192,19 +195,6 @@ local function all_batches(group)
     if token then tokens[#tokens + 1] = token end
   end
   return #tokens > 0 and batches_of(group, tokens) or {}
-end
-
--- Distinct third arguments of groups of some, from an argument on: tokens.
-local function tokens_named(from, step)
-  local tokens, seen = {}, {}
-  for a = from, #ARGV, step do
-    local token = ARGV[a + 2]
-    if not seen[token] then
-      seen[token] = true
-      tokens[#tokens + 1] = token
-    end
-  end
-  return tokens
 end
 
 -- Changes of what is out, written together; a place is changed once until then.

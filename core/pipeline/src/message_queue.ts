@@ -12,7 +12,7 @@ import { type Clock, type Random, sleep, type Telemetry } from "ransomeye-kernel
 import { BusError } from "./errors.ts";
 import { consumerFailed, messagesPublished } from "./events.ts";
 import { isoTime } from "./messages/dead_letter.ts";
-import { type Message, messageBytesMax, MessagePriority, priorities, StreamName } from "./messages/message.ts";
+import { jsonBytes, type Message, messageBytesMax, MessagePriority, priorities, StreamName } from "./messages/message.ts";
 import { type AttackPayload, payloadProblems, type StreamPayloads } from "./messages/payloads.ts";
 import type { GroupStart, GroupStatus, MessageLog, PublishOutcome } from "./messages/port.ts";
 import type { Ending, MessageOf, Received } from "./messages/received.ts";
@@ -258,7 +258,7 @@ export class MessageQueueManager {
 /** @throws BusError BUS_BAD_ARGUMENT with what is wrong, by path */
 export function assertSendable(message: Message): void {
   const problems = payloadProblems(message.stream, message.payload);
-  if (Buffer.byteLength(JSON.stringify(message)) > messageBytesMax) problems.push(`the message has more than ${messageBytesMax} bytes`);
+  if (jsonBytes(message) > messageBytesMax) problems.push(`the message has more than ${messageBytesMax} bytes`);
   if (problems.length === 0) return;
   throw new BusError("BUS_BAD_ARGUMENT", `the message is not what ${message.stream} says: ${problems.join("; ")}`, {
     fields: { stream: message.stream },

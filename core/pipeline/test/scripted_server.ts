@@ -100,7 +100,7 @@ export class ScriptedServer {
         .map(([field, value]) => `${field}:${value}\r\n`)
         .join("");
     if (name === "client") return "OK";
-    if (name === "evalsha" || name === "hset") return "done";
+    if (name === "eval" || name === "evalsha" || name === "hset") return "done";
     if (name === "hmget") return args.slice(1).map(() => null);
     return unknownCommand(name);
   }

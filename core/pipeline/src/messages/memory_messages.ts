@@ -19,7 +19,7 @@ import {
   settle,
   settledUpTo,
 } from "./delivery_machine.ts";
-import { type Message, type MessagePriority, priorities, StreamName } from "./message.ts";
+import { jsonBytes, type Message, type MessagePriority, priorities, StreamName } from "./message.ts";
 import type {
   Delivery,
   DeliveryRef,
@@ -105,7 +105,7 @@ class Messages implements MemoryMessages {
     const log = at(stream.logs, message.priority);
     const off = tailOf(log) + 1;
     const publishedUs = Math.max(this.#o.clock.nowUs(), log.entries.at(-1)?.publishedUs ?? 0);
-    const entry = { off, publishedUs, message, bytes: Buffer.byteLength(JSON.stringify(message)) };
+    const entry = { off, publishedUs, message, bytes: jsonBytes(message) };
     log.entries.push(entry);
     stream.bytes += entry.bytes;
     stream.ids.add(message.message_id);

@@ -41,3 +41,19 @@ export interface Message<Payload = unknown> {
 
 /** Bytes of a message as JSON, at most. */
 export const messageBytesMax: number = 256 * 1024;
+
+const texts = new WeakMap<Message, string>();
+
+/** A message as JSON; made once, for a message never changes. */
+export function jsonOf(message: Message): string {
+  const known = texts.get(message);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(message);
+  texts.set(message, text);
+  return text;
+}
+
+/** Of its JSON in UTF-8, which is what bounds count. */
+export function jsonBytes(message: Message): number {
+  return Buffer.byteLength(jsonOf(message));
+}

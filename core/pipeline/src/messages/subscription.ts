@@ -18,6 +18,8 @@ export const leasedMax = 64;
 const idleMsMin = 2;
 const idleMsMax = 250;
 const failedMs = 500;
+/** One for all: without it each pause would end with an error of its own. */
+const woken = new Error("there may be something to do");
 
 export interface SubscriptionOptions extends HoldOptions {
   readonly stream: StreamName;
@@ -61,7 +63,7 @@ export class Subscription<Stream extends StreamName> {
   /** Something may have been published. */
   wake(): void {
     this.#isWoken = true;
-    this.#pause.abort();
+    this.#pause.abort(woken);
   }
 
   /** The next message; undefined once the subscription is closed. */
@@ -88,7 +90,7 @@ export class Subscription<Stream extends StreamName> {
   async close(): Promise<void> {
     if (this.#closed.signal.aborted) return;
     this.#closed.abort(new Error("the subscription is closed"));
-    this.#pause.abort();
+    this.#pause.abort(woken);
     // What is on its way is leased to us already.
     await this.#received;
     const unbegun = this.#ready;
@@ -153,7 +155,7 @@ export class Subscription<Stream extends StreamName> {
     // What could not be buried comes again when its lease ends.
     for (const delivery of deliveries) await this.#receive(delivery).catch((error: unknown) => this.#failed("bury", error));
     this.#ready.sort((a, b) => b.message.priority - a.message.priority);
-    if (this.#ready.length > 0) this.#pause.abort();
+    if (this.#ready.length > 0) this.#pause.abort(woken);
     return nextDueMs;
   }
 

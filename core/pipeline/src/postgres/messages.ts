@@ -5,7 +5,7 @@
  */
 import type { Pool } from "ransomeye-db";
 import type { Telemetry } from "ransomeye-kernel";
-import { type Message, type MessagePriority, type StreamName, StreamName as streamNames } from "../messages/message.ts";
+import { jsonOf, type Message, type MessagePriority, type StreamName, StreamName as streamNames } from "../messages/message.ts";
 import type {
   Delivery,
   DeliveryRef,
@@ -129,7 +129,7 @@ class PostgresMessages implements MessageLog {
       letter.stream,
       letter.priority,
       letter.message_id,
-      JSON.stringify(letter),
+      jsonOf(letter),
       bounds.entries,
       bounds.bytes,
     ];
@@ -214,11 +214,7 @@ class PostgresMessages implements MessageLog {
   async #publishOnce(stream: StreamName, messages: readonly Message[]): Promise<PublishOutcome[]> {
     const text = "SELECT unnest(bus.message_publish($1, $2, $3, $4::smallint[], $5::uuid[], $6::text[])) AS said";
     const { entries, bytes } = publishBounds(this.#o);
-    const columns = [
-      messages.map(({ priority }) => priority),
-      messages.map(({ message_id }) => message_id),
-      messages.map((message) => JSON.stringify(message)),
-    ];
+    const columns = [messages.map(({ priority }) => priority), messages.map(({ message_id }) => message_id), messages.map(jsonOf)];
     const rows = await this.#ask<{ said: string }>("change", "message_publish", text, [stream, entries, bytes, ...columns]);
     return rows.map(({ said }) => {
       if (said === "duplicate") return { kind: "duplicate" };

@@ -26,8 +26,8 @@ export async function takenOf(
   const noArchive = "the group is so far behind that it reads on in the archive, to which this process was given no way";
   if (isArchivedOnly(reply)) throw new BusError("BUS_FORBIDDEN", noArchive, { fields: { stream, group } });
   const handed = handedOutOf(reply);
-  const cold = handed.filter(({ isCold }) => isCold);
-  if (cold.length === 0 || archive === undefined) return decodeTaken(reply, stream, group, new Map());
+  const cold = handed.filter(({ json }) => json === "");
+  if (cold.length === 0 || archive === undefined) return decodeTaken(reply, handed, { stream, group }, new Map());
   const refs = (of: typeof handed): DeliveryRef[] => of.map(({ priority, off, token }) => ({ stream, group, priority, off, token }));
   const found = await archive.find(logOf(reply, stream), cold).catch(async (error: unknown) => {
     // Nobody has begun with any of them. If that does not get through either, their leases end by themselves.
@@ -36,6 +36,6 @@ export async function takenOf(
   });
   const lost = cold.filter((place) => !found.has(placeKey(place)));
   if (lost.length > 0) await end(refs(lost), "missing");
-  const taken = decodeTaken(reply, stream, group, found);
+  const taken = decodeTaken(reply, handed, { stream, group }, found);
   return { ...taken, missing: [...taken.missing, ...lost.map(({ priority, off }) => ({ priority, fromOff: off, toOff: off }))] };
 }

@@ -37,6 +37,8 @@ export class Link {
   /** What the last attempt to connect failed with. */
   #trouble: Error | undefined;
   #connections = 0;
+  /** Scripts that were sent in full on this connection; the server has them unless somebody makes it forget. */
+  readonly #told = new Set<Script>();
 
   readonly options: LinkOptions;
 
@@ -56,7 +58,10 @@ export class Link {
       retryStrategy: (attempt) => Math.min(retryMsMax, retryMsMin * 2 ** Math.min(attempt, 10)),
     });
     this.#redis.on("error", (error) => (this.#trouble = error));
-    this.#redis.on("ready", () => (this.#connections += 1));
+    this.#redis.on("ready", () => {
+      this.#connections += 1;
+      this.#told.clear();
+    });
     this.#redis.connect().catch((error: unknown) => (this.#trouble = error as Error));
   }
 
@@ -111,7 +116,7 @@ export class Link {
   }
 
   async #sendAll(calls: readonly Call[], inFull: boolean): Promise<(Reply | Error)[]> {
-    const sent = calls.map((call) => this.#redis.sendCommand(commandOf(call, inFull)) as Promise<Reply>);
+    const sent = calls.map((call) => this.#redis.sendCommand(this.#commandOf(call, inFull)) as Promise<Reply>);
     const answers: (Reply | Error)[] = [];
     let lost: Error | undefined;
     for (const settled of await Promise.allSettled(sent)) {
@@ -122,15 +127,18 @@ export class Link {
     if (lost !== undefined) throw lost;
     return answers;
   }
-}
 
-function commandOf(call: Call, inFull: boolean): Command {
-  if ("command" in call) {
-    const [name, ...args] = call.command;
-    return new Command(name, args);
+  /** A script is sent in full the first time: calls behind one that found it unknown, and was sent again, would overtake it. */
+  #commandOf(call: Call, inFull: boolean): Command {
+    if ("command" in call) {
+      const [name, ...args] = call.command;
+      return new Command(name, args);
+    }
+    const { script, keys, args } = call;
+    const isTold = this.#told.has(script) && !inFull;
+    this.#told.add(script);
+    return new Command(isTold ? "EVALSHA" : "EVAL", [isTold ? script.sha : script.text, String(keys.length), ...keys, ...args]);
   }
-  const { script, keys, args } = call;
-  return new Command(inFull ? "EVAL" : "EVALSHA", [inFull ? script.text : script.sha, String(keys.length), ...keys, ...args]);
 }
 
 /** Waits for the next change of the connection, or for the signal. */

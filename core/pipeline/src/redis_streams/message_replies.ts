@@ -20,35 +20,38 @@ export function logOf(reply: Reply | undefined, stream: StreamName): ArchivedStr
   return { log: textOf(listOf(reply)[3]), stream };
 }
 
-/** Everything that a take handed out. */
-export function handedOutOf(reply: Reply | undefined): HandedOut[] {
-  const [, , deliveries, , fresh] = listOf(reply);
-  return listOf(deliveries).map((one) => handedOut(one, fresh));
-}
-
 /** A delivery before its message is known. */
 export interface HandedOut {
   readonly priority: MessagePriority;
   readonly off: number;
   readonly token: number;
-  /** The archive has it. */
-  readonly isCold: boolean;
+  /** Empty where the archive has it. */
+  readonly json: string;
+  /** What the reply says of it beyond that, where it has been out before. */
+  readonly again: readonly Reply[] | undefined;
 }
 
-/** @param fresh token of what is handed out for the first time */
-function handedOut(reply: Reply, fresh: Reply | undefined): HandedOut {
-  const [priority, off, json, token = fresh] = listOf(reply);
-  return {
-    priority: numberOf(priority) as MessagePriority,
-    off: numberOf(off),
-    token: numberOf(token),
-    isCold: bytesOf(json).length === 0,
-  };
+/** Everything that a take handed out, in its order. */
+export function handedOutOf(reply: Reply | undefined): HandedOut[] {
+  const [, , deliveries, , fresh] = listOf(reply);
+  return listOf(deliveries).flatMap((one): HandedOut | HandedOut[] => {
+    const [of, from, found, token, ...again] = listOf(one);
+    const priority = numberOf(of) as MessagePriority;
+    const off = numberOf(from);
+    if (token !== undefined) return { priority, off, token: numberOf(token), json: textOf(found), again };
+    const freshToken = numberOf(fresh);
+    return listOf(found).map((json, index) => ({ priority, off: off + index, token: freshToken, json: textOf(json), again: undefined }));
+  });
 }
 
 /** @param archived JSON from the archive, by `placeKey`; what is neither in the reply nor there is left out */
-export function decodeTaken(reply: Reply | undefined, stream: StreamName, group: string, archived: ReadonlyMap<string, string>): Taken {
-  const [due, missing, deliveries, , fresh] = listOf(reply);
+export function decodeTaken(
+  reply: Reply | undefined,
+  handed: readonly HandedOut[],
+  of: { readonly stream: StreamName; readonly group: string },
+  archived: ReadonlyMap<string, string>,
+): Taken {
+  const [due, missing] = listOf(reply);
   const nextDue = textOf(due);
   return {
     nextDueMs: nextDue === "" ? null : Math.ceil(Number(nextDue) / 1000),
@@ -56,19 +59,28 @@ export function decodeTaken(reply: Reply | undefined, stream: StreamName, group:
       const [priority, fromOff, toOff] = listOf(one);
       return { priority: numberOf(priority) as MessagePriority, fromOff: numberOf(fromOff), toOff: numberOf(toOff) };
     }),
-    deliveries: listOf(deliveries).flatMap((one): Delivery[] => {
-      const [, , hot, again, count, burial, failed] = listOf(one);
-      const { priority, off, token, isCold } = handedOut(one, fresh);
-      const json = isCold ? archived.get(placeKey({ priority, off })) : textOf(hot);
-      if (json === undefined) return [];
-      const message = JSON.parse(json) as Message;
-      const place = { stream, group, priority, off, token };
-      if (again === undefined)
-        return [{ ...place, message: { ...message, retry_count: 0 }, deliveries: 1, failures: [], exhausted: false }];
-      const failures = decodeFailures(bytesOf(failed));
-      const told = { ...message, retry_count: failures.length };
-      return [{ ...place, message: told, deliveries: numberOf(count), failures, exhausted: textOf(burial) === "1" }];
+    deliveries: handed.flatMap((one): Delivery | [] => {
+      const json = one.json === "" ? archived.get(placeKey(one)) : one.json;
+      return json === undefined ? [] : deliveryOf(one, json, of);
     }),
+  };
+}
+
+function deliveryOf(
+  { priority, off, token, again }: HandedOut,
+  json: string,
+  { stream, group }: { readonly stream: StreamName; readonly group: string },
+): Delivery {
+  const message = JSON.parse(json) as Message;
+  const place = { stream, group, priority, off, token };
+  const [count, burial, failed] = again ?? [];
+  const failures = failed === undefined ? [] : decodeFailures(bytesOf(failed));
+  return {
+    ...place,
+    message: message.retry_count === failures.length ? message : { ...message, retry_count: failures.length },
+    deliveries: count === undefined ? 1 : numberOf(count),
+    failures,
+    exhausted: burial !== undefined && textOf(burial) === "1",
   };
 }
 

@@ -3,8 +3,7 @@
  * Enforces: every step of the port is one script on one server (messages.lua and those that it precedes), behind the durability that was asked for.
  * Forbids: deciding here; and the server's own consumer groups, which know no priorities, no dead letters and no order of retries.
  */
-import type { Message, MessagePriority, StreamName } from "../messages/message.ts";
-import { StreamName as streamNames } from "../messages/message.ts";
+import { jsonOf, type Message, type MessagePriority, StreamName } from "../messages/message.ts";
 import type {
   DeliveryRef,
   GroupStart,
@@ -31,6 +30,7 @@ import type { ByPriority } from "../messages/delivery_machine.ts";
 import { BusError } from "../errors.ts";
 import type { Argument, Call } from "./link.ts";
 import type { MessageKeys } from "./message_keys.ts";
+import { Publishing } from "./publishing.ts";
 import { decodeGroup, decodeStored } from "./message_replies.ts";
 import { type ArchiveKnows, type Archiver, readArchiveState } from "./archiver.ts";
 import { takenOf } from "./cold_messages.ts";
@@ -65,14 +65,17 @@ interface Ended {
 }
 
 export class RedisMessages implements MessageLog {
-  readonly streams: readonly StreamName[] = Object.values(streamNames);
+  readonly streams: readonly StreamName[] = Object.values(StreamName);
   /** They go on one connection, and what is sent on by a cluster is sent on in their order. */
   readonly takesInOrder = true;
   readonly #servers: Servers;
   readonly #keys: MessageKeys;
   readonly #o: RedisMessagesOptions;
   readonly #archiver: Archiver | undefined;
-  readonly #publishing = new Gathering<Message, PublishOutcome>((stream, messages) => this.#publish(stream as StreamName, messages));
+  readonly #publishing = new Publishing({
+    send: (stream, messages) => this.#publish(stream, messages),
+    makeRoom: (stream) => this.#makeRoom(stream),
+  });
   readonly #settling = new Gathering<Ended, SettleOutcome>((_group, ended) => this.#settle(ended));
 
   /** @param archiver copies before anything is trimmed; the keeper's */
@@ -84,7 +87,7 @@ export class RedisMessages implements MessageLog {
   }
 
   publish(messages: readonly Message[]): Promise<PublishOutcome[]> {
-    return Promise.all(messages.map((message) => this.#publishing.add(message.stream, message)));
+    return Promise.all(messages.map((message) => this.#publishing.add(message)));
   }
 
   async createGroup(stream: StreamName, group: string, start: GroupStart): Promise<void> {
@@ -133,7 +136,7 @@ export class RedisMessages implements MessageLog {
       ...this.#keys.logs(dead),
       this.#keys.group(stream, group),
     ];
-    const letter = [String(deadLetter.priority), deadLetter.message_id, JSON.stringify(deadLetter)];
+    const letter = [String(deadLetter.priority), deadLetter.message_id, jsonOf(deadLetter)];
     const args = [String(priority), String(off), String(token), ...letter, ...this.#bounds()];
     for (;;) {
       const said = await this.#change(scripts.messageBury, keys, args).catch(fullIfOutOfMemory);
@@ -181,7 +184,7 @@ export class RedisMessages implements MessageLog {
     const { archive } = this.#o;
     const upTo = Math.min((hot[0]?.off ?? Number.POSITIVE_INFINITY) - 1, orZero(archived ?? null));
     // Of what the stream has let go the archive may hold some more for a while; dead letters it keeps.
-    const from = stream === streamNames.deadLetter ? afterOff : Math.max(afterOff, orZero(low ?? null));
+    const from = stream === StreamName.deadLetter ? afterOff : Math.max(afterOff, orZero(low ?? null));
     if (archive === undefined || log === null || from >= upTo) return hot;
     const cold = await archive.read({ log: textOf(log), stream }, priority, from, upTo, max);
     return [...cold, ...hot].slice(0, max);
@@ -217,30 +220,12 @@ export class RedisMessages implements MessageLog {
   #settleCall(ended: readonly Ended[]): Call {
     const { stream, group } = (ended[0] as Ended).delivery;
     const keys = [this.#keys.group(stream, group), this.#keys.out(stream, group), ...this.#keys.dues(stream, group)];
-    const args = ended.flatMap(({ delivery: { priority, off, token }, settlement }) => {
-      const told = settlement.kind === "retry" ? [settlement.reason, String(settlement.delayMs)] : ["", "0"];
-      return [String(priority), String(off), String(token), settlement.kind, ...told];
-    });
-    return { script: scripts.messageSettle, keys, args };
+    return { script: scripts.messageSettle, keys, args: endsAlike(ended) };
   }
 
   async #publish(stream: StreamName, messages: readonly Message[]): Promise<PublishOutcome[]> {
-    const outcomes = await this.#publishOnce(stream, messages);
-    // A stream at its bound is trimmed, a little more than is needed, and what found no room is asked for again, as long as that makes some.
-    for (;;) {
-      const turnedAway = messages.filter((_message, index) => outcomes[index]?.kind === "full");
-      if (turnedAway.length === 0 || !(await this.#makeRoom(stream))) return outcomes;
-      const answers = await this.#publishOnce(stream, turnedAway);
-      for (const [index, outcome] of outcomes.entries()) if (outcome.kind === "full") outcomes[index] = answers.shift() as PublishOutcome;
-    }
-  }
-
-  async #publishOnce(stream: StreamName, messages: readonly Message[]): Promise<PublishOutcome[]> {
     const keys = [this.#keys.ends(stream), this.#keys.ids(stream), ...this.#keys.logs(stream)];
-    const args = [
-      ...this.#bounds(),
-      ...messages.flatMap((message) => [String(message.priority), message.message_id, JSON.stringify(message)]),
-    ];
+    const args = [...this.#bounds(), ...messages.flatMap((message) => [String(message.priority), message.message_id, jsonOf(message)])];
     const reply = await this.#change(scripts.messagePublish, keys, args).catch(fullIfOutOfMemory);
     const said = Buffer.isBuffer(reply) ? messages.map(() => textOf(reply)) : listOf(reply).map(textOf);
     return said.map((word) => {
@@ -358,4 +343,24 @@ function byGroup(refs: readonly DeliveryRef[]): DeliveryRef[][] {
     groups.set(key, [...(groups.get(key) ?? []), ref]);
   }
   return [...groups.values()];
+}
+
+/** How deliveries end, as the script has it: what those that follow one another have in common is said once. */
+function endsAlike(ended: readonly Ended[]): string[] {
+  const args: string[] = [];
+  let [said, offs]: [readonly string[], string[]] = [[], []];
+  const close = (): void => {
+    if (offs.length > 0) args.push(...said, String(offs.length), ...offs);
+  };
+  for (const { delivery, settlement } of ended) {
+    const told = settlement.kind === "retry" ? [settlement.reason, String(settlement.delayMs)] : ["", "0"];
+    const alike = [settlement.kind, String(delivery.token), String(delivery.priority), ...told];
+    if (alike.some((word, index) => word !== said[index])) {
+      close();
+      [said, offs] = [alike, []];
+    }
+    offs.push(String(delivery.off));
+  }
+  close();
+  return args;
 }

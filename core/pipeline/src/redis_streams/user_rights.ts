@@ -66,7 +66,7 @@ export const roleRights: Readonly<Record<BusRole, RoleRights>> = {
     scripts: ["append", "openEpoch", "oldest", "lease", "barrier"],
     named: (at) => [...at.partition(), ...at.log(), ...at.revoked(), ...at.producer(), ...at.producers(), ...at.state(), ...at.leases()],
     rights: [
-      read(["hget", "hmget", "hgetall", "xrange", "sismember", "smembers"], (at) => [
+      read(["hget", "hmget", "hgetall", "xrange", "sismember", "smismember", "smembers"], (at) => [
         ...at.partition(),
         ...at.log(),
         ...at.revoked(),
