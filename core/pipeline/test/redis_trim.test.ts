@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { hasCode } from "ransomeye-kernel";
 import type { Bus, FrameAppend, Lease, Position } from "../src/bus.ts";
 import { openRedisControl } from "../src/redis_streams/bus.ts";
 import { RedisControl } from "../src/redis_streams/control.ts";
@@ -51,6 +52,7 @@ describe("trimming (R-11)", () => {
       assert.equal(await bus.checkPosition(mark), "same");
       assert.equal(await bus.checkPosition({ ...mark, hash: Buffer.alloc(32) }), "diverged");
       assert.equal(await bus.checkPosition(at(positions, 10)), "trimmed");
+      await assert.rejects(bus.read(part, at(positions, 10), everything), (error) => hasCode(error, "BUS_TRIMMED"));
       assert.deepEqual((await leaseOf(bus, "group:new", part)).position, mark);
       assert.deepEqual(await bus.seek(part, 0), mark);
       for (const from of [null, mark]) assert.equal((await bus.read(part, from, everything)).length, 2);
@@ -179,6 +181,32 @@ describe("groups and trimming (R-3)", () => {
         }
       });
     assert.ok(marks.some((left) => left > 0) && marks.filter((left) => left === 0).length > 1, "it came first in some, last in others");
+  });
+
+  test("R-11 a group that is set back at whatever moment of a trim reads on from what is left", async () => {
+    const begun: number[] = [];
+    let answers = Number.POSITIVE_INFINITY;
+    for (let moment = 0; moment < answers; moment++)
+      await withSubject(async ({ bus, other, servers, keys }) => {
+        const { part, positions } = await filled(bus, 6);
+        await other.commit(await leaseOf(other, "group:old", part), at(positions, 6));
+        answers = 0;
+        const plain = new RedisControl({ servers, keys, generation: bus.generation, partitions: bus.partitions });
+        const watched = interrupted(servers, async () => {
+          if (answers++ === moment) await plain.rewind("group:old", part, at(positions, 2));
+        });
+        const control = new RedisControl({ servers: watched, keys, generation: bus.generation, partitions: bus.partitions });
+        const low = await control.trim(part, 6);
+        const { position } = await leaseOf(other, "group:old", part);
+        const entries = await other.read(part, position, everything);
+        assert.deepEqual(
+          entries.map((entry) => entry.position.off),
+          Array.from({ length: 6 - (position?.off ?? 0) }, (_, index) => (position?.off ?? 0) + index + 1),
+        );
+        assert.ok(low <= (position?.off ?? 0));
+        begun.push(position?.off ?? 0);
+      });
+    assert.deepEqual([...new Set(begun)].toSorted(), [2, 6], "the group came first in some, the trim in others");
   });
 
   test("R-11 where the floor had risen and the removal was lost, groups begin at the floor and the next trim removes", () =>
