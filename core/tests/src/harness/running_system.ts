@@ -1,6 +1,7 @@
 /**
  * Why: proofs and measurements need the whole system as a stranger runs it: the `ransomeye` command, its real processes, a data directory of its own.
- * Enforces: everything goes through the command line and the files it documents; each system lives in a fresh directory, on a free port, and ends its own processes only.
+ * Enforces: everything goes through the command line and the files it documents; each system lives in a fresh directory, on a free port, and ends its own processes only;
+ * nothing of it is left behind, also when the test's process is killed.
  * Forbids: reaching into a running process, or killing a pid that the system's own runtime file did not name.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -12,10 +13,14 @@ import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { type Client, openClient, readSecrets, superuserName } from "ransomeye-db";
+import { type Guard, startGuard } from "ransomeye-pipeline/testing";
 import { givenServers, leaveServers } from "./given_servers.ts";
 
 /** The committed entry point; it loads the built command. */
 export const RANSOMEYE_BIN: string = fileURLToPath(new URL("../../../../../cli/bin/ransomeye.js", import.meta.url));
+
+/** Seconds that a system may take to end whose test process was killed. */
+const drainSMax = 20;
 
 export type Victim = "gateway" | "engine" | "postgres" | "supervisor" | "registry" | "keeper" | "forensics";
 
@@ -42,11 +47,13 @@ export class RunningSystem implements AsyncDisposable {
   readonly #flags: readonly string[];
   readonly #commands = new Set<ChildProcess>();
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #guard: Guard;
 
   private constructor(dataDir: string, flags: readonly string[], environment: Readonly<Record<string, string>>) {
     this.dataDir = dataDir;
     this.#flags = flags;
     this.#environment = environment;
+    this.#guard = startGuard(dataDir, drainSMax);
   }
 
   /**
@@ -72,6 +79,10 @@ export class RunningSystem implements AsyncDisposable {
     child.stdout.pipe(log, { end: false });
     child.stderr.pipe(log, { end: false });
     this.#supervisor = child;
+    this.#guard.watch(child.pid);
+    child.once("exit", () => {
+      if (this.#supervisor === child) this.#guard.watch(undefined);
+    });
     const waiting = this.spawn("status", "--wait", "ready");
     child.once("exit", () => waiting.kill());
     const ready = await finished(waiting);
@@ -197,6 +208,7 @@ export class RunningSystem implements AsyncDisposable {
     await this.stop();
     await leaveServers(this.dataDir, this.#environment);
     await rm(this.dataDir, { recursive: true, force: true, maxRetries: 3 });
+    this.#guard.release();
   }
 }
 
