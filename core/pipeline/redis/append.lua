@@ -5,7 +5,7 @@
 --       its producer's place among the KEYS, epoch, first_seq, count, offered, prev_epoch, prev_seq, and raw: meta (begins with hash and
 --       prev_hash), header, signature, verdicts, payload
 -- Gives {'judged', received_us, then for each frame {verdict, off or '', head or '', stored or '', meta of the entry that a duplicate repeats or ''}},
---       or {'generation', the true one}, {'paused', reason}, {'stale_registry'}.
+--       or {'generation', the true one}, {'paused', reason}, {'stale_registry'}, {'occupied', off of the last entry} where another one follows it.
 -- The first write is an XADD (or the HSET under a duplicate), so a server that is out of memory refuses the call before anything has changed.
 local state = redis.call('HMGET', KEYS[1], 'generation', 'off', 'received_us', 'paused', 'version_min')
 if state[1] ~= ARGV[1] then return { 'generation', state[1] or '' } end
@@ -94,7 +94,10 @@ for a = 5, #ARGV, 12 do
       verdict = 'accepted'
       off = off + 1
       at = text(off)
-      redis.call('XADD', KEYS[2], at .. '-0', 't', received, 'm', meta, 'h', ARGV[a + 8], 's', ARGV[a + 9], 'v', ARGV[a + 10], 'b', ARGV[a + 11])
+      local reply = redis.pcall('XADD', KEYS[2], at .. '-0', 't', received, 'm', meta, 'h', ARGV[a + 8], 's', ARGV[a + 9], 'v', ARGV[a + 10], 'b', ARGV[a + 11])
+      -- Of a call the first one fails, or none.
+      if is_occupied(reply) then return { 'occupied', text(off - 1) } end
+      if type(reply) == 'table' and reply.err then return reply end
       local name, taken = frame_field(ARGV[a + 1], ARGV[a + 2]), producer.taken
       producer.off_of[name] = at
       taken[#taken + 1] = name

@@ -66,7 +66,8 @@ local ends_bytes = { 'bytes1', 'bytes2', 'bytes3', 'bytes4', 'hotbytes1', 'hotby
 local function bounds_at(a) return { entries = tonumber(ARGV[a]), bytes = tonumber(ARGV[a + 1]) } end
 
 -- Adds messages {priority, id, JSON} to a stream, each unless its hot part has it; logs are by priority; bounds are {entries, bytes} of the hot part and of the
--- stream. Gives for each the offset, 'duplicate' or 'full'.
+-- stream. Gives for each the offset, 'duplicate', 'full', or 'occupied ' and the last entry's offset where the priority's log cannot be written: somebody else has
+-- written there. Gives nothing but the server's error where that refused the first write.
 local function add(ends, ids, logs, hot_max, whole_max, messages)
   local named = {}
   for at, message in ipairs(messages) do named[at] = message[2] end
@@ -81,19 +82,29 @@ local function add(ends, ids, logs, hot_max, whole_max, messages)
   end
   left = math.min(left, hot_max.entries - hot_entries(logs))
   bytes_left = math.min(bytes_left, hot_bytes_left)
+  local is_blocked = {}
   for at, message in ipairs(messages) do
     local priority, id = tonumber(message[1]), message[2]
     if known[at] == 1 or added[id] then
       answer[at] = 'duplicate'
     elseif left <= 0 or bytes_left <= 0 then
       answer[at] = 'full'
+    elseif is_blocked[priority] then
+      answer[at] = is_blocked[priority]
     else
-      state[priority], state[4 + priority] = state[priority] + 1, math.max(now, state[4 + priority])
-      answer[at] = text(state[priority])
-      weight[priority] = weight[priority] + #message[3]
-      redis.call('XADD', logs[priority], answer[at] .. '-0', 't', text(state[4 + priority]), 'i', id, 'j', message[3], 'b', text(weight[priority]))
-      added[id], left, bytes_left = true, left - 1, bytes_left - #message[3]
-      added[#added + 1] = id
+      local off, time, weighs = text(state[priority] + 1), math.max(now, state[4 + priority]), weight[priority] + #message[3]
+      local reply = redis.pcall('XADD', logs[priority], off .. '-0', 't', text(time), 'i', id, 'j', message[3], 'b', text(weighs))
+      if type(reply) == 'table' and reply.err then
+        -- Nothing has been written yet: a server that is full, for one, refuses the call. After that the others are written all the same.
+        if #added == 0 and not is_occupied(reply) then return nil, reply end
+        is_blocked[priority] = 'occupied ' .. text(state[priority])
+        answer[at] = is_blocked[priority]
+      else
+        state[priority], state[4 + priority], weight[priority] = state[priority] + 1, time, weighs
+        answer[at] = off
+        added[id], left, bytes_left = true, left - 1, bytes_left - #message[3]
+        added[#added + 1] = id
+      end
     end
   end
   if #added == 0 then return answer end

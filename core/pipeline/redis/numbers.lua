@@ -8,6 +8,9 @@ local function clock_us()
   return tonumber(now[1]) * 1000000 + tonumber(now[2])
 end
 
+-- Whether an XADD failed because the log goes on behind our last entry: somebody has added one.
+local function is_occupied(reply) return type(reply) == 'table' and reply.err and string.find(reply.err, 'equal or smaller', 1, true) and true or false end
+
 -- What to answer where the state at this key is not of the caller's bus, or gone; else nil.
 local function other_generation(state, generation)
   local found = redis.call('HGET', state, 'generation')

@@ -72,7 +72,7 @@ export const BUS_CODES: CodeTable<BusCode> = {
     stage: "read",
     disposition: "fatal",
     meaning: "The bytes of an entry do not match the hash that was stored with them, or something else stands in their place.",
-    next: "The partition stops. Check disk and memory of the server's host; restore the entry from a backup.",
+    next: "The partition or stream stops. Check disk and memory of the server's host; restore the entry from a backup. Where somebody has added an entry the message says how to remove it.",
   },
   BUS_HISTORY_DIVERGED: {
     stage: "read",

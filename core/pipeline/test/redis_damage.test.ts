@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { recordingTelemetry } from "ransomeye-kernel";
+import { hasCode, recordingTelemetry } from "ransomeye-kernel";
 import type { AppendOutcome, Bus, FrameAppend, Lease, Position } from "../src/bus.ts";
 import type { BusCode } from "../src/errors.ts";
 import { busStopped } from "../src/events.ts";
@@ -186,6 +186,28 @@ describe("changed entries (R-10)", () => {
       await assert.rejects(bus.read(part, positions[0] as Position, everything), refused("BUS_CORRUPT"));
     }));
 });
+
+test("R-1 behind an entry that somebody has added nothing is appended or lost, the error says how to remove it, and then frames are taken again", () =>
+  withBus(server.url, local, async ({ bus, keys }) => {
+    const { part, chain, frames, positions } = await filled(bus, 2);
+    const log = keys.log(part);
+    const client = server.client();
+    await client.xadd(log, "*", "not", "ours");
+    const next = chain.next(1);
+    await assert.rejects(
+      bus.append(part, [frames[1] as FrameAppend, next, chain.next(1)], how),
+      (error: unknown) => hasCode(error, "BUS_CORRUPT") && error.message.includes(`XSETID ${log} 2-0`),
+    );
+    assert.equal((await bus.read(part, null, { ...everything, framesMax: 2 })).length, 2);
+    const [foreign] = await client.xrange(log, "(2-0", "+");
+    await client.xdel(log, foreign?.[0] ?? "");
+    await client.call("XSETID", log, "2-0");
+    assert.deepEqual(kinds(await bus.append(part, [frames[1] as FrameAppend, next], how)), ["duplicate", "accepted"]);
+    assert.deepEqual(
+      (await bus.read(part, positions[1] as Position, everything)).map(({ position }) => position.off),
+      [3],
+    );
+  }));
 
 describe("keys of another type", () => {
   const damaged = async (subject: RedisSubject, log: Filled, key: string, code: BusCode): Promise<void> => {

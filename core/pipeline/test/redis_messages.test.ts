@@ -3,6 +3,8 @@
  */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { hasCode } from "ransomeye-kernel";
+import { deadLetterOf } from "../src/messages/dead_letter.ts";
 import { type ContractServers, contractServers, contractServersName, startRedis } from "../src/testing.ts";
 import { messageContract } from "./message_contract.ts";
 import { poisonAmongMany } from "./poison.ts";
@@ -41,6 +43,51 @@ test("BUS-6 a server that knows one script of two that are sent together hands n
   assert.equal(ending, "settled");
   assert.deepEqual(taken.deliveries.map(nameOf), ["b", "c"]);
   assert.equal((await log.groups(attacks)).find(({ group }) => group === "group:forgetful")?.pending, 2);
+  await close();
+  await server.close();
+});
+
+test("behind a message that somebody has added nothing of that priority is stored, the others are, and it goes on when that is removed", async () => {
+  const server = await startRedis();
+  const { log, close } = await openRedisMessages({ url: server.url, durability: local }, {});
+  const client = server.client();
+  await log.publish([attack("a")]);
+  const [key = ""] = await client.keys("*stream:attacks:2");
+  const foreign = (await client.xadd(key, "*", "not", "ours")) ?? "";
+  const [urgent, normal] = [attack("urgent", 4), attack("normal")];
+  const said = await Promise.allSettled([log.publish([normal]), log.publish([urgent])]);
+  assert.deepEqual(
+    said.map(({ status }) => status),
+    ["rejected", "fulfilled"],
+  );
+  await assert.rejects(
+    log.publish([normal]),
+    (error: unknown) => hasCode(error, "BUS_CORRUPT") && error.message.includes(`XSETID ${key} 1-0`),
+  );
+  assert.deepEqual((await take(log, "group:all", 10)).deliveries.map(nameOf), ["urgent", "a"]);
+  await client.xdel(key, foreign);
+  await client.call("XSETID", key, "1-0");
+  assert.deepEqual(await log.publish([normal, urgent]), [{ kind: "published", off: 2 }, { kind: "duplicate" }]);
+  assert.deepEqual((await take(log, "group:all", 10)).deliveries.map(nameOf), ["normal"]);
+  await close();
+  await server.close();
+});
+
+test("R-11 a dead letter for which there is no place leaves its message where it is", async () => {
+  const server = await startRedis();
+  const { log, close } = await openRedisMessages({ url: server.url, durability: local }, {});
+  const client = server.client();
+  await log.publish([attack("poison")]);
+  const [delivery] = (await take(log, "group:all", 1)).deliveries;
+  assert.ok(delivery !== undefined);
+  const letter = deadLetterOf(delivery, "given up", { member: "one", nowUs: 0 });
+  assert.equal((await log.publish([{ ...letter, message_id: attack("other").message_id }]))[0]?.kind, "published");
+  const [key = ""] = await client.keys(`*stream:dead_letter:${letter.priority}`);
+  const foreign = (await client.xadd(key, "*", "not", "ours")) ?? "";
+  await assert.rejects(log.bury(delivery, letter), (error: unknown) => hasCode(error, "BUS_CORRUPT"));
+  await client.xdel(key, foreign);
+  await client.call("XSETID", key, "1-0");
+  assert.equal(await log.bury(delivery, letter), "settled");
   await close();
   await server.close();
 });

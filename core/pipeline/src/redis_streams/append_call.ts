@@ -6,6 +6,7 @@
 import type { AppendOptions, AppendOutcome, FrameAppend } from "../bus.ts";
 import { BusError } from "../errors.ts";
 import { accepterOf, encodeMeta } from "./entry.ts";
+import { occupiedBy } from "./failures.ts";
 import { decodeHead } from "./heads.ts";
 import type { BusKeys } from "./keys.ts";
 import type { Argument, Call } from "./link.ts";
@@ -49,9 +50,9 @@ export function appendCall(
   return { script: scripts.append, keys: keyList, args };
 }
 
-/** The answer to `appendCall`, in the order of the frames. @throws BusError BUS_HISTORY_DIVERGED, BUS_INTERNAL */
+/** The answer to `appendCall`, in the order of the frames. @throws BusError BUS_HISTORY_DIVERGED, BUS_CORRUPT, BUS_INTERNAL */
 export function appendOutcomes(
-  { generation, target }: AppendPlace,
+  { generation, target, home, keys }: AppendPlace,
   frames: readonly FrameAppend[],
   reply: Reply | undefined,
 ): AppendOutcome[] {
@@ -68,6 +69,8 @@ export function appendOutcomes(
     }
     case "stale_registry":
       return frames.map(() => ({ kind: "stale_registry" }));
+    case "occupied":
+      throw occupiedBy(keys.log(home), textOf(second));
     case "generation":
       throw otherGeneration(second);
   }

@@ -52,6 +52,14 @@ export function outcomeUnknown(error: Error): BusError {
   });
 }
 
+/** Somebody else has written to one of our logs behind its last entry, which has this offset. */
+export function occupiedBy(log: string, off: string): BusError {
+  const next = `remove what follows entry ${off}-0 (XRANGE, XDEL), and set its end back: XSETID ${log} ${off}-0`;
+  return new BusError("BUS_CORRUPT", `somebody has written to ${log} behind its last entry: ${next}`, {
+    fields: { log, off: Number(off) },
+  });
+}
+
 function lost(stage: Stage): BusCode {
   return stage === "change" ? "BUS_OUTCOME_UNKNOWN" : "BUS_UNAVAILABLE";
 }

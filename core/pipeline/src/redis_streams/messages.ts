@@ -34,6 +34,7 @@ import { Publishing } from "./publishing.ts";
 import { decodeGroup, decodeStored } from "./message_replies.ts";
 import { type ArchiveKnows, type Archiver, readArchiveState } from "./archiver.ts";
 import { takenOf } from "./cold_messages.ts";
+import { occupiedBy } from "./failures.ts";
 import { listOf, numberOf, type Reply, textOf, unexpected } from "./replies.ts";
 import { type Script, scripts } from "./scripts.ts";
 import type { Servers } from "./servers.ts";
@@ -140,6 +141,8 @@ export class RedisMessages implements MessageLog {
     const args = [String(priority), String(off), String(token), ...letter, ...this.#bounds()];
     for (;;) {
       const said = await this.#change(scripts.messageBury, keys, args).catch(fullIfOutOfMemory);
+      const occupied = this.#occupied(dead, deadLetter.priority, textOf(said));
+      if (occupied !== undefined) throw occupied;
       if (textOf(said) !== "full") return outcomeOf(said);
       if (!(await this.#makeRoom(dead))) return "full";
     }
@@ -223,15 +226,24 @@ export class RedisMessages implements MessageLog {
     return { script: scripts.messageSettle, keys, args: endsAlike(ended) };
   }
 
-  async #publish(stream: StreamName, messages: readonly Message[]): Promise<PublishOutcome[]> {
+  async #publish(stream: StreamName, messages: readonly Message[]): Promise<(PublishOutcome | BusError)[]> {
     const keys = [this.#keys.ends(stream), this.#keys.ids(stream), ...this.#keys.logs(stream)];
     const args = [...this.#bounds(), ...messages.flatMap((message) => [String(message.priority), message.message_id, jsonOf(message)])];
     const reply = await this.#change(scripts.messagePublish, keys, args).catch(fullIfOutOfMemory);
     const said = Buffer.isBuffer(reply) ? messages.map(() => textOf(reply)) : listOf(reply).map(textOf);
-    return said.map((word) => {
+    return messages.map(({ priority }, index) => {
+      const word = said[index] ?? "";
+      const occupied = this.#occupied(stream, priority, word);
+      if (occupied !== undefined) return occupied;
       if (word === "duplicate") return { kind: "duplicate" };
       return word === "full" ? { kind: "full", retryAfterMs } : { kind: "published", off: Number(word) };
     });
+  }
+
+  /** Why a log cannot be written, if that is what the script says. */
+  #occupied(stream: StreamName, priority: MessagePriority, word: string): BusError | undefined {
+    const [, off] = /^occupied (\d+)$/.exec(word) ?? [];
+    return off === undefined ? undefined : occupiedBy(this.#keys.log(stream, priority), off);
   }
 
   /** Trims a little more than is needed. False where nothing may go, or not by us. */

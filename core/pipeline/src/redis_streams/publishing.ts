@@ -15,8 +15,8 @@ const bytesMax = 2 * 1024 * 1024;
 const undivided = 8;
 
 export interface PublishingOptions {
-  /** Gives an outcome for each, in order. They may be told `full` from one on, and then to the last. */
-  readonly send: (stream: StreamName, messages: readonly Message[]) => Promise<readonly PublishOutcome[]>;
+  /** Gives an outcome for each, in order, or why that one failed. They may be told `full` from one on, and then to the last. */
+  readonly send: (stream: StreamName, messages: readonly Message[]) => Promise<readonly (PublishOutcome | Error)[]>;
   /** Called while nothing of the stream is under way; false where there is none to be made. */
   readonly makeRoom: (stream: StreamName) => Promise<boolean>;
 }
@@ -121,11 +121,12 @@ export class Publishing {
   }
 }
 
-function told(lane: Lane, nth: number, asked: readonly Asked[], outcomes: readonly PublishOutcome[]): void {
-  if (outcomes.some(({ kind }) => kind === "published")) lane.taken = Math.max(lane.taken, nth);
+function told(lane: Lane, nth: number, asked: readonly Asked[], outcomes: readonly (PublishOutcome | Error)[]): void {
+  if (outcomes.some((outcome) => !(outcome instanceof Error) && outcome.kind === "published")) lane.taken = Math.max(lane.taken, nth);
   for (const [index, one] of asked.entries()) {
-    const outcome = outcomes[index] as PublishOutcome;
-    if (outcome.kind === "full") lane.turnedAway.push({ asked: one, outcome, nth });
+    const outcome = outcomes[index] as PublishOutcome | Error;
+    if (outcome instanceof Error) one.reject(outcome);
+    else if (outcome.kind === "full") lane.turnedAway.push({ asked: one, outcome, nth });
     else one.resolve(outcome);
   }
   // Where somebody else has made room between two calls those of the first may not follow those of the second.

@@ -186,6 +186,12 @@ const holding: readonly Mutant[] = [
     check: named(messages, "R-27 a message that is published twice"),
   },
   {
+    rule: "BUS-6",
+    bug: "an entry that somebody has added to one priority's log leaves the others half written",
+    patches: script("messages", "redis.pcall('XADD', logs[priority]", "redis.call('XADD', logs[priority]"),
+    check: named(messages, "behind a message that somebody has added"),
+  },
+  {
     rule: "EB-7, BUS-5",
     bug: "a stream on a server takes what nobody has room for",
     patches: script("messages", "elseif left <= 0 or bytes_left <= 0 then", "elseif bytes_left <= 0 then"),
