@@ -5,7 +5,7 @@
  */
 import { type Clock, type RansomeyeError, sleep, type Telemetry } from "ransomeye-kernel";
 import { busCallFailed } from "../events.ts";
-import { jsonBytes, type StreamName } from "../messages/message.ts";
+import type { StreamName } from "../messages/message.ts";
 import type { MessageLog } from "../messages/port.ts";
 import { type FeedEntry, type Lane, readLanes, seekLanes } from "./lanes.ts";
 
@@ -69,7 +69,7 @@ export class StreamReader {
       await this.#persist("feed_read", async () => {
         const { entries, missed, more } = await readLanes(this.#o.log, this.#lanes, pageMax);
         for (const { stream, messages } of missed) for (const listener of this.listeners) listener.onMissed(stream, messages);
-        const sized = entries.map((entry) => ({ ...entry, bytes: jsonBytes(entry.message) }));
+        const sized = entries.map((entry) => ({ ...entry, bytes: Buffer.byteLength(JSON.stringify(entry.message)) }));
         if (sized.length > 0) for (const listener of this.listeners) listener.onEntries(sized);
         idleMs = sized.length > 0 ? idleMsMin : Math.min(idleMsMax, idleMs * 2);
         if (more) idleMs = 0;
