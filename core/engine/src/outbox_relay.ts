@@ -1,11 +1,24 @@
 // Why: messages that were written with their rows have to reach their streams, wherever those lie (R-27).
-// Enforces: removed only after the stream has them; published twice after a crash, they are stored once, by their id; a stream that is full is waited for.
+// Enforces: removed only after the stream has them; published twice after a crash, they are stored once, by their id; a stream that is full, or fails, is
+// waited for, and keeps back nothing but its own messages of that priority, in their order.
 // Forbids: holding anything up: rows are stored whether streams answer or not.
 
 import type { Pool } from "ransomeye-db";
-import type { Message, MessageLog } from "ransomeye-pipeline";
+import { type Message, type MessageLog, MessagePriority, StreamName } from "ransomeye-pipeline";
 
+/** Of a lane. */
 const batch = 256;
+
+const lanes = Object.values(StreamName).flatMap((stream) => Object.values(MessagePriority).map((priority) => `${stream} ${priority}`));
+
+const laneSql = "(body::jsonb ->> 'stream') || ' ' || (body::jsonb ->> 'priority')";
+
+/** The oldest of each lane. BETWEEN, and not equal: the planner would else walk through all that waits by id, for lanes of which nothing does. */
+const waitingSql = `
+  SELECT o.id, l.lane, o.body
+  FROM unnest($1::text[]) AS l (lane) CROSS JOIN LATERAL (
+    SELECT id, body FROM bus.outbox WHERE ${laneSql} BETWEEN l.lane AND l.lane ORDER BY ${laneSql}, id LIMIT $2) AS o
+  ORDER BY o.id`;
 
 export interface RelayOptions {
   /** Of a role that may read and empty the outbox (the keeper's). */
@@ -13,16 +26,32 @@ export interface RelayOptions {
   readonly log: MessageLog;
 }
 
-/** Publishes what waits, oldest first; gives how many messages have left. */
+interface Waiting {
+  readonly id: number;
+  readonly lane: string;
+  readonly body: string;
+}
+
+/**
+ * Publishes what waits, oldest first; gives how many messages have left.
+ * @throws the first failure of a stream, after all others have been served
+ */
 export async function relayOutbox({ pool, log }: RelayOptions): Promise<number> {
-  let relayed = 0;
-  for (;;) {
-    const { rows } = await pool.query<{ id: number; body: string }>("SELECT id, body FROM bus.outbox ORDER BY id LIMIT $1", [batch]);
+  const open = new Set(lanes);
+  let failure: Error | undefined;
+  for (let relayed = 0; ; ) {
+    const { rows } = await pool.query<Waiting>(waitingSql, [[...open], batch]);
+    if (rows.length === 0 && failure !== undefined) throw failure;
     if (rows.length === 0) return relayed;
-    const outcomes = await log.publish(rows.map(({ body }) => JSON.parse(body) as Message));
-    const stored = rows.filter((_row, index) => outcomes[index]?.kind !== "full").map(({ id }) => id);
+    const outcomes = await Promise.allSettled(rows.map(({ body }) => log.publish([JSON.parse(body) as Message])));
+    const stored: number[] = [];
+    for (const [index, { id, lane }] of rows.entries()) {
+      const outcome = outcomes[index];
+      if (outcome?.status === "rejected") failure ??= outcome.reason as Error;
+      if (outcome?.status === "fulfilled" && outcome.value[0]?.kind !== "full") stored.push(id);
+      else open.delete(lane);
+    }
     await pool.query("DELETE FROM bus.outbox WHERE id = ANY ($1::bigint[])", [stored]);
     relayed += stored.length;
-    if (stored.length < rows.length) return relayed;
   }
 }

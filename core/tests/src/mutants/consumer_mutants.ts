@@ -44,6 +44,15 @@ export const consumerMutants: readonly Mutant[] = [
     check: named(feed, "EB-15 BUS-11 one who does not look"),
   },
   {
+    rule: "EB-29, R-27",
+    bug: "a stream that is full keeps back all others' messages",
+    patches: [
+      { file: "core/engine/dist/src/outbox_relay.js", find: "ORDER BY o.id", replace: "ORDER BY o.id LIMIT $2" },
+      { file: "core/engine/dist/src/outbox_relay.js", find: "open.delete(lane);", replace: "open.clear();" },
+    ],
+    check: named("core/engine/dist/test/outbox_relay.test.js", "EB-29 R-27 a stream that is full"),
+  },
+  {
     rule: "EB-21, R-26",
     bug: "what is to be archived counts as archived before it is",
     patches: [
