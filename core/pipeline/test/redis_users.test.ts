@@ -281,6 +281,6 @@ describe("users of one server", () => {
 
 /** Commands that a script's text calls. */
 function calledBy(text: string): string[] {
-  const direct = [...text.matchAll(/redis\.call\('([A-Z]+)'/g), ...text.matchAll(/call_with\('([A-Z]+)'/g)];
+  const direct = [...text.matchAll(/redis\.p?call\('([A-Z]+)'/g), ...text.matchAll(/call_with\('([A-Z]+)'/g)];
   return direct.map(([, name = ""]) => name.toLowerCase());
 }
