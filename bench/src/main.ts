@@ -4,14 +4,16 @@
  * Forbids: work before the command line is understood.
  */
 import { type CommandSpec, readCommandLine } from "ransomeye-tests";
-import { busBench } from "./bus/bus.ts";
 import { busCommand } from "./bus/options.ts";
-import { connectionsBench } from "./connections/connections.ts";
 import { connectionsCommand } from "./connections/options.ts";
-import { fairnessBench } from "./fairness/fairness.ts";
+import { dataplaneCommand } from "./dataplane/options.ts";
+import { evidenceCommand } from "./evidence/options.ts";
 import { fairnessCommand } from "./fairness/options.ts";
-import { ingestBench } from "./ingest/ingest.ts";
+import { isolationCommand } from "./isolation/options.ts";
 import { ingestCommand } from "./ingest/options.ts";
+import { ledgerCommand } from "./ledger/options.ts";
+import { observablesCommand } from "./observables/options.ts";
+import { storingCommand } from "./storing/options.ts";
 
 interface Bench {
   readonly does: string;
@@ -19,14 +21,27 @@ interface Bench {
 }
 
 const benches: ReadonlyMap<string, Bench> = new Map([
-  ["ingest", bench(ingestCommand, ingestBench)],
-  ["bus", bench(busCommand, busBench)],
-  ["connections", bench(connectionsCommand, connectionsBench)],
-  ["fairness", bench(fairnessCommand, fairnessBench)],
+  ["ingest", bench(ingestCommand, async () => (await import("./ingest/ingest.ts")).ingestBench)],
+  ["bus", bench(busCommand, async () => (await import("./bus/bus.ts")).busBench)],
+  ["connections", bench(connectionsCommand, async () => (await import("./connections/connections.ts")).connectionsBench)],
+  ["dataplane", bench(dataplaneCommand, async () => (await import("./dataplane/dataplane.ts")).dataplaneBench)],
+  ["evidence", bench(evidenceCommand, async () => (await import("./evidence/evidence.ts")).evidenceBench)],
+  ["ledger", bench(ledgerCommand, async () => (await import("./ledger/ledger.ts")).ledgerBench)],
+  ["observables", bench(observablesCommand, async () => (await import("./observables/observables.ts")).observablesBench)],
+  ["storing", bench(storingCommand, async () => (await import("./storing/storing.ts")).storingBench)],
+  ["fairness", bench(fairnessCommand, async () => (await import("./fairness/fairness.ts")).fairnessBench)],
+  ["isolation", bench(isolationCommand, async () => (await import("./isolation/isolation.ts")).isolationBench)],
 ]);
 
-function bench<V extends object>(command: CommandSpec<V>, run: (options: V) => Promise<number>): Bench {
-  return { does: command.does, run: async (args) => await run(readCommandLine(command, args).values) };
+function bench<V extends object>(command: CommandSpec<V>, load: () => Promise<(options: V) => Promise<number>>): Bench {
+  return {
+    does: command.does,
+    run: async (args) => {
+      const { values } = readCommandLine(command, args);
+      const run = await load();
+      return await run(values);
+    },
+  };
 }
 
 const [name = "--help", ...args] = process.argv.slice(2);

@@ -42,6 +42,8 @@ export type CliCode =
   | "CLI_KIND_MISMATCH"
   | "CLI_EVENT_NOT_FOUND"
   | "CLI_DEAD_LETTER_NOT_FOUND"
+  | "CLI_STATEMENT_NOT_FOUND"
+  | "CLI_HOLD_NOT_FOUND"
   | "CLI_RUN_NOT_FOUND"
   | "CLI_FILE"
   | "CLI_DISK"
@@ -50,7 +52,9 @@ export type CliCode =
   | "CLI_PORT_BUSY"
   | "CLI_PERMISSION"
   | "CLI_REFUSED"
-  | "CLI_START_FAILED";
+  | "CLI_START_FAILED"
+  | "CLI_HOST_TOO_SMALL"
+  | "CLI_CONTROL_GROUPS";
 
 /** What each code means and what the operator does next. */
 export const CLI_CODES: CodeTable<CliCode> = {
@@ -107,6 +111,18 @@ export const CLI_CODES: CodeTable<CliCode> = {
     disposition: "reject",
     meaning: "A record's format does not fit the kind of the producer that should sign it (R-35).",
     next: "Ship it under a producer of the fitting kind, or leave --producer out and let the format choose.",
+  },
+  CLI_STATEMENT_NOT_FOUND: {
+    stage: "command",
+    disposition: "reject",
+    meaning: "The sealer has signed no such statement.",
+    next: "`ransomeye evidence checkpoint` prints the newest; `ransomeye status` shows whether the sealer runs.",
+  },
+  CLI_HOLD_NOT_FOUND: {
+    stage: "command",
+    disposition: "reject",
+    meaning: "There is no such legal hold, or it was released before.",
+    next: "`ransomeye hold list --all` shows every hold and its release.",
   },
   CLI_DEAD_LETTER_NOT_FOUND: {
     stage: "command",
@@ -169,6 +185,18 @@ export const CLI_CODES: CodeTable<CliCode> = {
     meaning: "The system could not be started.",
     next: "The message and the logs folder name the part that failed.",
   },
+  CLI_HOST_TOO_SMALL: {
+    stage: "plan",
+    disposition: "reject",
+    meaning: "The machine has less memory than its services may need together.",
+    next: "Add memory, lower gateway.sessions_max, gateway.processes or gateway.buffer_bytes_max, leave the demo fleet out (demo.enabled=false), or move a service to another host.",
+  },
+  CLI_CONTROL_GROUPS: {
+    stage: "start",
+    disposition: "fatal",
+    meaning: "`supervisor.control_groups` is on, and this process has no control group of its own to divide.",
+    next: "Start it by deploy/systemd/ransomeye.service, whose Delegate= gives one, or set supervisor.control_groups to false.",
+  },
 };
 
 const exitOfCode: Readonly<Record<CliCode, ExitName>> = {
@@ -183,6 +211,8 @@ const exitOfCode: Readonly<Record<CliCode, ExitName>> = {
   CLI_KIND_MISMATCH: "partial",
   CLI_EVENT_NOT_FOUND: "not_found",
   CLI_DEAD_LETTER_NOT_FOUND: "not_found",
+  CLI_STATEMENT_NOT_FOUND: "not_found",
+  CLI_HOLD_NOT_FOUND: "not_found",
   CLI_RUN_NOT_FOUND: "not_found",
   CLI_FILE: "usage",
   CLI_DISK: "found",
@@ -192,6 +222,8 @@ const exitOfCode: Readonly<Record<CliCode, ExitName>> = {
   CLI_PERMISSION: "found",
   CLI_REFUSED: "found",
   CLI_START_FAILED: "unreachable",
+  CLI_HOST_TOO_SMALL: "found",
+  CLI_CONTROL_GROUPS: "found",
 };
 
 /** Errors of the command line, the supervisor and the registry. */
@@ -235,6 +267,11 @@ const exitOfOthers: ReadonlyMap<string, ExitName> = new Map<string, ExitName>([
   ["SDK_ENROL_REFUSED", "found"],
   ["SDK_ENROL_UNTRUSTED", "found"],
   ["SHIP_CHECKPOINT", "found"],
+  ["EVIDENCE_FILE_UNREADABLE", "found"],
+  ["EVIDENCE_ENTRY_MISSING", "found"],
+  ["EVIDENCE_NOTHING_SELECTED", "not_found"],
+  ["EVIDENCE_KEY_UNREADABLE", "usage"],
+  ["EVIDENCE_STATEMENT_MALFORMED", "usage"],
 ]);
 
 /** The exit name for whatever a command threw: ours by its table, configuration errors as such, anything else is a defect. */

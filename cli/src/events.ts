@@ -110,7 +110,50 @@ export const childEnded: EventDefinition<{ child: string; how: string; restarts:
 export const retentionHeld: EventDefinition<{ day: string; reason: string }> = defineEvent({
   name: "retention_held",
   level: "warn",
-  help: "A day is due to be dropped but still holds what a group has not read, or is today's.",
+  help: "A day is due to be dropped but still holds what a group has not read, is today's, or was not signed away by the sealer within an hour.",
+});
+export const clockJumped: EventDefinition<{ hours: number }> = defineEvent({
+  name: "clock_jumped",
+  level: "error",
+  help: "The clock was set forward by more than a day while the keeper ran, so that days look older than they are: retention takes nothing by age for a day. Set the clock right, or do nothing if it is right now.",
+  counter: { name: "clock_jumps_total", help: "Times that the keeper's clock was set forward by more than a day.", labels: [] },
+  alarm: { title: "The clock was set forward by more than a day", severity: "high", about: [] },
+});
+export const removalWaits: EventDefinition<{ day: string; seconds: number; tables: number }> = defineEvent({
+  name: "removal_waits",
+  level: "warn",
+  help: "A day was counted as expired a while ago and is not gone: a transaction has been open since before, and the bytes come free when it ends.",
+});
+export const detachFailed: EventDefinition<{ reason: string }> = defineEvent({
+  name: "detach_failed",
+  level: "warn",
+  help: "The supervisor could not detach a counted day; it is asked again.",
+  counter: { name: "detaches_failed_total", help: "Attempts to detach a counted day that ended in an error.", labels: [] },
+});
+export const statementSigned: EventDefinition<{ number: number; hash: string }> = defineEvent({
+  name: "statement_signed",
+  level: "info",
+  help: "The sealer signed a statement; whoever keeps this line elsewhere can tell a chain that was made anew.",
+  counter: { name: "statements_signed_total", help: "Statements that the sealer has signed.", labels: [] },
+});
+export const dayExpirySigned: EventDefinition<{ day: string; policy: string; actor: string; entries: number; chains: number }> =
+  defineEvent({
+    name: "day_expiry_signed",
+    level: "info",
+    help: "The sealer signed that a day goes by rule; retention may drop it now.",
+  });
+export const entryMissing: EventDefinition<{ part: number; off: number }> = defineEvent({
+  name: "log_entry_missing",
+  level: "error",
+  help: "An entry of the log is missing between two that are there, so that nothing behind it can be sealed.",
+  counter: { name: "log_entries_missing_total", help: "Rounds of the sealer that found an entry missing.", labels: [] },
+  alarm: { title: "An entry of the log is missing", severity: "critical", about: ["part", "off"] },
+});
+export const observablesIndexed: EventDefinition<{ batches: number; bytes: number; keys: number; sorted: number }> = defineEvent({
+  name: "observables_indexed",
+  level: "debug",
+  help: "The indexer noted which values some batches hold, or sorted what had gathered of a day.",
+  counter: { name: "observables_indexed_batches_total", help: "Batches whose values were indexed.", labels: [], by: "batches" },
 });
 export const busPaused: EventDefinition<{ reason: string; freeBytes: number }> = defineEvent({
   name: "bus_paused",
@@ -118,6 +161,17 @@ export const busPaused: EventDefinition<{ reason: string; freeBytes: number }> =
   help: "Appends are paused until the reason is gone; producers keep their events (R-33).",
   counter: { name: "bus_pauses_total", help: "Times that appends were paused.", labels: ["reason"] },
   alarm: { title: "Nothing is taken in: the bus is paused", severity: "critical", about: ["reason"] },
+});
+export const serverStrained: EventDefinition<{ signal: string; level: number }> = defineEvent({
+  name: "server_strained",
+  level: "warn",
+  help: "PostgreSQL shows that it has too much to do: producers are slowed down from 5/8 of the value at which they pause, and hear the signal's name.",
+  counter: { name: "server_strains_total", help: "Times that the database server began to suffer from a signal.", labels: ["signal"] },
+});
+export const serverStrainOver: EventDefinition<{ signal: string }> = defineEvent({
+  name: "server_strain_over",
+  level: "info",
+  help: "What PostgreSQL suffered from is over.",
 });
 export const logLost: EventDefinition<{ parts: string }> = defineEvent({
   name: "log_lost",
@@ -138,12 +192,41 @@ export const deadLetterFound: EventDefinition<{ stream: string; group: string; m
   counter: { name: "dead_letters_found_total", help: "Dead letters that came into their stream.", labels: ["stream", "group"] },
   alarm: { title: "A message went to the dead letters: nobody could handle it", severity: "medium", about: ["stream", "group"] },
 });
-export const ledgerUnbalanced: EventDefinition<{ since_us: number }> = defineEvent({
+export const ledgerUnbalanced: EventDefinition<{ imbalance: number; misplaced_epochs: number; unbalanced_epochs: number }> = defineEvent({
   name: "ledger_unbalanced",
   level: "error",
-  help: "Signed sequence numbers are neither stored nor dead-lettered nor declared lost nor in flight, or they are so twice; `ransomeye audit` shows whose.",
-  counter: { name: "ledger_imbalances_total", help: "Times that the ledger was found unbalanced after it had been balanced.", labels: [] },
+  help: "Signed sequence numbers are neither stored nor dead-lettered nor declared lost nor in flight, or they are so twice; `ransomeye audit` shows whose. Told when the finding is another one than before.",
+  counter: { name: "ledger_imbalances_total", help: "Findings that the ledger does not balance, each counted once.", labels: [] },
   alarm: { title: "The ledger does not balance: events are missing or doubled", severity: "critical", about: [] },
+});
+export const ledgerSumsDiffer: EventDefinition<{ epochs: number }> = defineEvent({
+  name: "ledger_sums_differ",
+  level: "error",
+  help: "A recount of all rows finds other figures than the ledger's sums: rows that had been counted were removed, added or changed since, or the sums were; `ransomeye audit` shows whose.",
+  counter: {
+    name: "ledger_sums_differ_total",
+    help: "Recounts that found other figures than the ledger's sums, each finding counted once.",
+    labels: [],
+  },
+  alarm: { title: "Stored events are not what the ledger had counted", severity: "critical", about: [] },
+});
+export const ledgerFolded: EventDefinition<{ epochs: number; folded: number; ms: number }> = defineEvent({
+  name: "ledger_folded",
+  level: "debug",
+  help: "What had been stored since was brought into the ledger's sums.",
+  counter: { name: "ledger_folded_total", help: "Sequence numbers brought into the ledger's sums.", labels: [], by: "folded" },
+});
+export const ledgerImbalance: GaugeDefinition = defineGauge({
+  name: "ledger_imbalance",
+  help: "Sequence numbers by which the ledger does not add up, over all epochs of all producers without their sign; 0 when all is well.",
+  unit: "sequence numbers",
+  labels: [],
+});
+export const ledgerUnbalancedEpochs: GaugeDefinition = defineGauge({
+  name: "ledger_unbalanced_epochs",
+  help: "Epochs of producers whose ledger is wrong: it does not add up, numbers are missing and others doubled, or rows are ahead of the log; 0 when all is well.",
+  unit: "epochs",
+  labels: [],
 });
 export const systemReturned: EventDefinition<{ since: string }> = defineEvent({
   name: "system_returned",

@@ -5,7 +5,7 @@
  */
 import { ConfigError, RansomeyeError } from "ransomeye-kernel";
 import { runProgram } from "./commands/program.ts";
-import { commandTable } from "./commands/table.ts";
+import { commandsFor } from "./commands/table.ts";
 import { EXITS, exitOf, ours, systemCode } from "./errors.ts";
 import { terminalSafe } from "./terminal/terminal_safe.ts";
 import { version } from "./version.ts";
@@ -13,7 +13,7 @@ import { version } from "./version.ts";
 /** Runs one command line; gives the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
   try {
-    return EXITS[await runProgram(commandTable, argv, version)].code;
+    return EXITS[await runProgram(await commandsFor(argv), argv, version)].code;
   } catch (thrown) {
     const error = ours(thrown);
     process.stderr.write(`${describe(error, argv.includes("--json"))}\n`);

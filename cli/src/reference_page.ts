@@ -4,11 +4,14 @@
  * Forbids: prose about a command that stands nowhere in the table.
  */
 import type { CommandSpec } from "./commands/command.ts";
-import { commandTable } from "./commands/table.ts";
+import { allCommands } from "./commands/table.ts";
 import { EXITS, type ExitName } from "./errors.ts";
+import { hostPages } from "./host/reference_page.ts";
+
+const commandTable = await allCommands();
 
 /** Pages that `npm run docs` writes. */
-export const referencePages: Readonly<Record<string, () => string>> = { "core/docs/cli.md": renderCliPage };
+export const referencePages: Readonly<Record<string, () => string>> = { "core/docs/cli.md": renderCliPage, ...hostPages() };
 
 /** The text of core/docs/cli.md. */
 export function renderCliPage(): string {

@@ -14,7 +14,7 @@ import { parseEventId } from "../src/queries/events.ts";
 import { type GateStatus, shownGates } from "../src/queries/gates.ts";
 import { bytesPerDay } from "../src/queries/storage.ts";
 import { renderCliPage } from "../src/reference_page.ts";
-import { daysToDrop, diskVerdict } from "../src/roles/keeper_rules.ts";
+import { daysToDrop, diskVerdict, foldPauseMs } from "../src/roles/keeper_rules.ts";
 import { RejectsFile, rejectJson } from "../src/ship/rejects.ts";
 import { encodeCheckpoint, findRun, furthest, type Run, saveRun } from "../src/ship/runs.ts";
 
@@ -23,11 +23,11 @@ const today = Date.UTC(2026, 10, 21) * 1000;
 
 test("R-33 retention drops the oldest days by age, then by bytes, and never today's", () => {
   const sizes = [
-    { day: "2026-11-22", bytes: 0 },
-    { day: "2026-11-21", bytes: 900 },
-    { day: "2026-11-20", bytes: 500 },
-    { day: "2026-11-19", bytes: 500 },
-    { day: "2026-10-01", bytes: 1 },
+    { day: "2026-11-22", bytes: 0, holds: [] },
+    { day: "2026-11-21", bytes: 900, holds: [] },
+    { day: "2026-11-20", bytes: 500, holds: [] },
+    { day: "2026-11-19", bytes: 500, holds: [] },
+    { day: "2026-10-01", bytes: 1, holds: [] },
   ];
   assert.deepEqual(daysToDrop(sizes, { bytesMax: 10_000, daysMax: 30, nowUs: today }), [{ day: "2026-10-01", reason: "age" }]);
   assert.deepEqual(
@@ -38,6 +38,21 @@ test("R-33 retention drops the oldest days by age, then by bytes, and never toda
     daysToDrop(sizes, { bytesMax: 1, daysMax: 30, nowUs: today }).map(({ day }) => day),
     ["2026-10-01", "2026-11-19", "2026-11-20"],
   );
+});
+
+test("DP-32 R-33 a held day stays, stands beside the bound on bytes, and keeps no other day", () => {
+  const sizes = [
+    { day: "2026-11-21", bytes: 400, holds: [] },
+    { day: "2026-11-20", bytes: 500, holds: [] },
+    { day: "2026-11-19", bytes: 9000, holds: [1, 2] },
+    { day: "2026-11-18", bytes: 500, holds: [] },
+    { day: "2026-10-02", bytes: 1, holds: [2] },
+    { day: "2026-10-01", bytes: 1, holds: [] },
+  ];
+  const days = (bytesMax: number): string[] => daysToDrop(sizes, { bytesMax, daysMax: 30, nowUs: today }).map(({ day }) => day);
+  assert.deepEqual(days(1400), ["2026-10-01"]);
+  assert.deepEqual(days(1000), ["2026-10-01", "2026-11-18"]);
+  assert.deepEqual(days(1), ["2026-10-01", "2026-11-18", "2026-11-20"]);
 });
 
 test("R-33 the disk's floor pauses, and going on needs more than the floor", () => {
@@ -202,4 +217,12 @@ test("AG-7 the smallest spool of an agent takes what one reading of the densest 
     );
     assert.ok(bytes <= spoolBytesMin / 2, `${format}: ${String(bytes)}`);
   }
+});
+
+test("DP-13 R-19 the ledger is folded each minute, and sooner where a million events come sooner", () => {
+  assert.equal(foldPauseMs(0, 60_000), 60_000);
+  assert.equal(foldPauseMs(500_000, 60_000), 60_000);
+  assert.equal(foldPauseMs(2_000_000, 60_000), 30_000);
+  assert.equal(foldPauseMs(50_000_000, 60_000), 10_000);
+  assert.equal(foldPauseMs(1, 0), 60_000);
 });

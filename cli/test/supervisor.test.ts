@@ -1,10 +1,10 @@
 /** Back-off, lock, runtime file and log files. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdir, readFile, readdir, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { loadConfig, systemClock } from "ransomeye-kernel";
+import { type Clock, loadConfig, sleep, systemClock } from "ransomeye-kernel";
 import { temporaryDirectory } from "ransomeye-kernel/testing";
 import { messageLogDefaults } from "ransomeye-pipeline";
 import { CliError } from "../src/errors.ts";
@@ -17,6 +17,7 @@ import { acquireLock } from "../src/supervisor/lock.ts";
 import { LogFile } from "../src/supervisor/log_file.ts";
 import { isRunning, processStartTime, thisProcess } from "../src/supervisor/process_facts.ts";
 import { readRuntime, requireRuntime, type RuntimeFile, writeRuntime } from "../src/supervisor/runtime_file.ts";
+import { manualClock } from "./manual_clock.ts";
 
 test("R-22 the pause before a restart doubles up to its bound and starts over after a run that lasted", () => {
   const bounds = { minMs: 100, maxMs: 1000 };
@@ -159,29 +160,75 @@ test("R-22 a process that cannot be started is tried again like one that ended",
   process.execPath = join(directory, "no_such_program");
   const ends: ChildEnd[] = [];
   const child = await new Promise<Child>((resolve) => {
-    const one: Child = new Child({
-      begin: {
-        ...{ type: "begin", role: "keeper", name: "keeper", config: loadConfig({ env: {}, flags: {} }), dataDir: directory },
-        ...{
-          socketDir: directory,
-          registrySocket: join(directory, "r.sock"),
-          embedded: true,
-          afterLoss: false,
-          gateway: { host: "127.0.0.1", port: 0 },
-        },
-      },
-      logs: directory,
-      clock: systemClock,
-      backoff: { minMs: 1, maxMs: 1 },
-      onChange: () => undefined,
-      onCrash: (end) => {
-        ends.push(end);
-        if (ends.length === 3) resolve(one);
-      },
-      onLine: () => undefined,
+    const one: Child = childOf(directory, systemClock, (end) => {
+      ends.push(end);
+      if (ends.length === 3) resolve(one);
     });
     one.start();
   });
   assert.ok(await child.drain(1000), "nothing is waited for that never was");
   assert.match(ends[0]?.how ?? "", /^not started: .*ENOENT/);
 });
+
+test("DP-23 R-22 a role that is ready and says nothing more is not well after a minute; one that answers is", async (t) => {
+  const directory = await temporaryDirectory();
+  const real = process.execPath;
+  t.after(() => {
+    process.execPath = real;
+  });
+  for (const answers of [false, true]) {
+    const program = join(directory, `answers_${answers}`);
+    const answer = answers ? `process.on("message", (m) => m.type === "ping" && process.send({ type: "pong" }));` : "";
+    await writeFile(
+      program,
+      `#!${real}\nprocess.send({ type: "ready" });\n${answer}\nsetInterval(() => undefined, 1000);\nprocess.on("disconnect", () => process.exit());\n`,
+    );
+    await chmod(program, 0o755);
+    process.execPath = program;
+    const clock = manualClock();
+    const child = childOf(directory, clock, () => undefined);
+    try {
+      assert.equal(child.isWell(), false);
+      child.start();
+      await child.ready();
+      assert.equal(child.isWell(), true);
+      clock.advance(60_000);
+      assert.equal(child.isWell(), true);
+      clock.advance(1);
+      // An answer takes a moment; a test that waits for one in vain is ended by its runner.
+      if (!answers) {
+        assert.equal(child.isWell(), false);
+        continue;
+      }
+      while (!child.isWell()) {
+        await sleep(systemClock, 10);
+        clock.advance(60_001);
+      }
+    } finally {
+      await child.destroy();
+    }
+  }
+});
+
+function childOf(directory: string, clock: Clock, onCrash: (end: ChildEnd) => void): Child {
+  return new Child({
+    begin: {
+      ...{ type: "begin", role: "keeper", name: "keeper", config: loadConfig({ env: {}, flags: {} }), dataDir: directory },
+      ...{
+        socketDir: directory,
+        registrySocket: join(directory, "r.sock"),
+        embedded: true,
+        afterLoss: false,
+        gateway: { host: "127.0.0.1", port: 0 },
+      },
+    },
+    logs: directory,
+    clock,
+    backoff: { minMs: 1, maxMs: 1 },
+    onChange: () => undefined,
+    onCrash,
+    onLine: () => undefined,
+    heapMibMax: 128,
+    onSpawn: () => undefined,
+  });
+}

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { alikeMs, AlikeLines } from "../src/supervisor/alike_lines.ts";
 import { importantLine } from "../src/supervisor/console.ts";
 import { formatBytes, formatCount, formatSeconds, formatTable, formatTimeUs } from "../src/terminal/format.ts";
-import { addsUp, type Ledger, type ProducerLedger } from "../src/queries/ledger.ts";
+import { addsUp, type Ledger, type LedgerNow, type ProducerLedger } from "../src/queries/ledger.ts";
 import { ledgerLine, ledgerText } from "../src/queries/ledger_text.ts";
 import { progressBar, startProgress } from "../src/terminal/progress.ts";
 import { terminalSafe, terminalSafeJson } from "../src/terminal/terminal_safe.ts";
@@ -93,28 +93,47 @@ const producer: ProducerLedger = {
   expired: 0,
   imbalance: 0,
   misplaced_epochs: 0,
+  sums_differ_epochs: 0,
 };
 const ledger: Ledger = {
   ...producer,
   balanced: true,
   ...{ refused: 0, refused_by_code: {}, duplicates: 0, duplicates_by_code: {}, gaps_by_reason: {} },
+  differences: [],
   producers: [producer],
 };
 
 test("the ledger's line keeps its verdict where a terminal is narrow", () => {
+  const now: LedgerNow = { ...producer, balanced: true, producers: 1, unbalanced_epochs: 0 };
   assert.match(
-    ledgerLine(ledger, 45.2, 0, Number.POSITIVE_INFINITY),
+    ledgerLine(now, 45.2, 0, Number.POSITIVE_INFINITY),
     /^45 events\/s · accepted 123,456,789 · .* · in flight 89 · ledger balanced$/,
   );
-  const narrow = ledgerLine({ ...ledger, balanced: false }, 45.2, 0, 79);
+  const narrow = ledgerLine({ ...now, balanced: false }, 45.2, 0, 79);
   assert.match(narrow, /^NOT BALANCED · 45\/s · accepted 123,456,789 · stored 123,456,700 · /);
 });
 
 test("R-19 a producer whose numbers are doubled, or ahead of the log, does not balance although the counts agree", () => {
   assert.ok(addsUp(producer));
-  for (const wrong of [{ misplaced_epochs: 1 }, { in_flight: -1 }, { imbalance: 1 }]) {
+  for (const wrong of [{ misplaced_epochs: 1 }, { in_flight: -1 }, { imbalance: 1 }, { sums_differ_epochs: 1 }]) {
     const one = { ...producer, ...wrong };
     assert.ok(!addsUp(one));
     assert.match(ledgerText({ ...ledger, ...wrong, balanced: false, producers: [one] }), /^p .* NOT BALANCED$/m);
   }
+});
+
+test("DP-12 R-19 the audit names the epochs whose rows are not what had been counted, the first of them in words", () => {
+  const difference = { producer: "p", epoch: 2, stored: 5, dead_lettered: 1, gaps: 0, expired: 0 };
+  const same = { summed_stored: 5, summed_dead_lettered: 1, summed_gaps: 0, summed_expired: 0 };
+  const told = (differences: Ledger["differences"], epochs: number): string =>
+    ledgerText({ ...ledger, balanced: false, sums_differ_epochs: epochs, differences }, new Map([["p", "sensor"]]));
+  const text = told([{ ...difference, ...same, summed_stored: 7, summed_gaps: 3 }], 1);
+  assert.match(text, /^IN 1 EPOCHS ROWS ARE NOT WHAT HAD BEEN COUNTED:\n {2}sensor epoch 2: stored 5, counted 7; gaps 0, counted 3$/m);
+  assert.match(told([{ ...difference, ...same }], 1), /sensor epoch 2: as many as before, with other sequence numbers/);
+  const many = told(
+    Array.from({ length: 20 }, () => ({ ...difference, ...same })),
+    2000,
+  );
+  assert.equal(many.split("sensor epoch 2").length - 1, 10);
+  assert.match(many, /^ {2}and 1,990 more$/m);
 });

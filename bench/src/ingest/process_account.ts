@@ -13,11 +13,13 @@ export type CpuLines = ReadonlyMap<string, number>;
 export const generatorLine = "generator (SDK)";
 export const gatewayLine = "gateway";
 export const engineLine = "engine";
-const othersLine = "supervisor, registry, keeper, forensics trigger";
+const othersLine = "supervisor, registry, keeper, sealer, forensics trigger";
+export const indexerLine = "indexer";
 /** PostgreSQL's lines begin with this. */
 export const postgresPrefix = "PostgreSQL: ";
 export const gatewayBackends: string = `${postgresPrefix}backends of the gateway`;
 export const engineBackends: string = `${postgresPrefix}backends of the engine`;
+export const indexerBackends: string = `${postgresPrefix}backends of the indexer`;
 
 /** Counters at this moment; subtract two of them with `cpuBetween`. */
 export async function cpuNow(system: BenchSystem, looker: Client, generatorPid: number): Promise<CpuLines> {
@@ -25,8 +27,9 @@ export async function cpuNow(system: BenchSystem, looker: Client, generatorPid: 
   const add = (line: string, seconds: number): void => void lines.set(line, (lines.get(line) ?? 0) + seconds);
   add(gatewayLine, cpuSecondsOf(system.pidOf("gateway")));
   add(engineLine, cpuSecondsOf(system.pidOf("engine")));
-  for (const role of ["registry", "keeper", "forensics"]) add(othersLine, cpuSecondsOf(system.pidOf(role)));
+  for (const role of ["registry", "keeper", "sealer", "forensics"]) add(othersLine, cpuSecondsOf(system.pidOf(role)));
   add(othersLine, cpuSecondsOf(system.runtime.supervisor.pid));
+  add(indexerLine, cpuSecondsOf(system.pidOf("indexer")));
   const { rows } = await looker.query<{ pid: number; application_name: string; own: boolean }>(
     "SELECT pid, application_name, pid = pg_backend_pid() AS own FROM pg_stat_activity WHERE backend_type = 'client backend'",
   );
@@ -36,7 +39,16 @@ export async function cpuNow(system: BenchSystem, looker: Client, generatorPid: 
     named += seconds;
     // The bench's own looking is not the system's work.
     if (own || name.startsWith("bench")) continue;
-    add(name.includes("gateway") ? gatewayBackends : name.includes("engine") ? engineBackends : `${postgresPrefix}other backends`, seconds);
+    add(
+      name.includes("gateway")
+        ? gatewayBackends
+        : name.includes("engine")
+          ? engineBackends
+          : name.includes("indexer")
+            ? indexerBackends
+            : `${postgresPrefix}other backends`,
+      seconds,
+    );
   }
   add(`${postgresPrefix}WAL, checkpoints, vacuum and ended backends`, cpuSecondsOfTree(system.postgresPid) - named);
   add(generatorLine, cpuSecondsOf(generatorPid));

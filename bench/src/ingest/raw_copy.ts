@@ -4,10 +4,11 @@
  * Enforces: same columns, same partitioning, same index, same durability as the real table; two connections, because the engine has two writers.
  * Forbids: an encoder or a parser on the way; what the system spends there is part of what the ratio shows.
  */
-import { type Connection, copyIn, copyOut, openClient } from "ransomeye-db";
+import { type Client, type Connection, copyIn, copyOut, instantSql, openClient } from "ransomeye-db";
 import { cpuSecondsOfTree } from "../cpu_account.ts";
 
 const CONNECTIONS = 2;
+/** As many as the engine's commit groups have. */
 const ROWS_PER_TRANSACTION = 20_000;
 
 export interface RawCopyResult {
@@ -19,11 +20,47 @@ export interface RawCopyResult {
   readonly clientCpuPerMillion: number;
 }
 
+/** What one transaction copies, in the binary COPY format. */
+export type EncodedRows = readonly Buffer[];
+
+/** Enough transactions for `rows` rows, all of the same ones. */
+export async function encodedSample(administrator: Connection, table: string, rows: number): Promise<EncodedRows[]> {
+  return await withClient(administrator, async (client) => {
+    const one = await encoded(client, `SELECT * FROM ${table} LIMIT ${ROWS_PER_TRANSACTION}`);
+    return Array.from({ length: Math.ceil(rows / ROWS_PER_TRANSACTION) }, () => one);
+  });
+}
+
+/** All rows received after a moment (microseconds since 1970), in the order of their frames. */
+export async function encodedSince(administrator: Connection, table: string, afterUs: number): Promise<EncodedRows[]> {
+  return await withClient(administrator, async (client) => {
+    const { rows: bounds } = await client.query<{ us: number }>(
+      `SELECT (extract(epoch FROM max(received_at)) * 1000000)::bigint AS us
+       FROM (SELECT received_at, sum(count) OVER (ORDER BY received_at, part, off) AS events FROM bus.frames WHERE received_at > ${instantSql("$1")}) f
+       GROUP BY ceil(events / ${ROWS_PER_TRANSACTION}.0) ORDER BY 1`,
+      [afterUs],
+    );
+    const transactions: EncodedRows[] = [];
+    let fromUs = afterUs;
+    for (const { us } of bounds) {
+      const where = `received_at > ${instantSql(String(fromUs))} AND received_at <= ${instantSql(String(us))}`;
+      transactions.push(await encoded(client, `SELECT * FROM ${table} WHERE ${where}`));
+      fromUs = us;
+    }
+    return transactions;
+  });
+}
+
 /**
- * Copies at least `rows` rows of `table` into a scratch table beside it.
+ * Copies these rows of `table` into a scratch table beside it.
  * @param administrator a superuser's connection; the scratch schema is dropped afterwards
  */
-export async function rawCopy(administrator: Connection, postgresPid: number, table: string, rows: number): Promise<RawCopyResult> {
+export async function rawCopy(
+  administrator: Connection,
+  postgresPid: number,
+  table: string,
+  transactions: readonly EncodedRows[],
+): Promise<RawCopyResult> {
   const clients = await Promise.all(Array.from({ length: CONNECTIONS }, () => openClient(administrator, "bench-raw-copy")));
   try {
     const [first] = clients;
@@ -33,22 +70,18 @@ export async function rawCopy(administrator: Connection, postgresPid: number, ta
       -- INCLUDING ALL brings the BRIN index along.
       CREATE TABLE bench.raw (LIKE ${table} INCLUDING ALL) PARTITION BY RANGE (received_at);
       CREATE TABLE bench.raw_all PARTITION OF bench.raw FOR VALUES FROM (MINVALUE) TO (MAXVALUE);`);
-    const chunk: Buffer[] = [];
-    for await (const piece of copyOut(first, `COPY (SELECT * FROM ${table} LIMIT ${ROWS_PER_TRANSACTION}) TO STDOUT (FORMAT binary)`))
-      chunk.push(Buffer.from(piece));
     await first.query("CHECKPOINT");
 
-    const transactions = Math.ceil(rows / ROWS_PER_TRANSACTION);
     const cpuBefore = cpuSecondsOfTree(postgresPid);
     const ownBefore = process.cpuUsage();
     const startedAt = performance.now();
-    let begun = 0;
+    const waiting = transactions.values();
     let copied = 0;
     await Promise.all(
       clients.map(async (client) => {
-        while (begun < transactions) {
-          begun++;
-          copied += await copyIn(client, "COPY bench.raw FROM STDIN (FORMAT binary)", chunk);
+        for (const rows of waiting) {
+          const count = await copyIn(client, "COPY bench.raw FROM STDIN (FORMAT binary)", rows);
+          copied += count;
         }
       }),
     );
@@ -66,5 +99,20 @@ export async function rawCopy(administrator: Connection, postgresPid: number, ta
     };
   } finally {
     await Promise.all(clients.map((client) => client.end()));
+  }
+}
+
+async function encoded(client: Client, query: string): Promise<EncodedRows> {
+  const pieces: Buffer[] = [];
+  for await (const piece of copyOut(client, `COPY (${query}) TO STDOUT (FORMAT binary)`)) pieces.push(Buffer.from(piece));
+  return pieces;
+}
+
+async function withClient<T>(administrator: Connection, work: (client: Client) => Promise<T>): Promise<T> {
+  const client = await openClient(administrator, "bench-raw-copy");
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
   }
 }

@@ -12,7 +12,7 @@ import { BenchSystem } from "../load/bench_system.ts";
 import type { FloodAnswer, GeneratorQuestion } from "./generator_main.ts";
 import type { IngestOptions } from "./options.ts";
 import { type CpuLines, cpuBetween, cpuNow, peakMemoryMib, systemSeconds } from "./process_account.ts";
-import { rawCopy, type RawCopyResult } from "./raw_copy.ts";
+import { encodedSample, rawCopy, type RawCopyResult } from "./raw_copy.ts";
 import type { ProfileResult, ThroughputResult, ThroughputRun } from "./result.ts";
 import { SinkWatch } from "./sink_watch.ts";
 import { stepRows } from "./steps.ts";
@@ -20,6 +20,7 @@ import { toWire } from "../load/wire_identity.ts";
 import { Worker } from "../load/worker.ts";
 
 export const floodProducers = 4;
+const storedIn = "data.events_agent";
 const generatorPath = fileURLToPath(new URL("./generator_main.js", import.meta.url));
 const probePath = new URL("./probe_main.js", import.meta.url).href;
 const visibleMsMax = 300_000;
@@ -64,7 +65,8 @@ export async function throughputShape(options: IngestOptions, say: (line: string
       const { run } = await flood(loaded, events, stored);
       stored += run.events;
       runs.push(run);
-      raw.push(await rawCopy(loaded.system.administrator, loaded.system.postgresPid, "data.events_agent", events));
+      const { administrator, postgresPid } = loaded.system;
+      raw.push(await rawCopy(administrator, postgresPid, storedIn, await encodedSample(administrator, storedIn, events)));
       say(
         `pair ${pair}: system ${Math.round(run.eventsPerSecond)} events/s, ${run.systemCpuPerMillion.toFixed(1)} CPU s/M · raw COPY ${Math.round(raw.at(-1)?.rowsPerSecond ?? 0)} rows/s`,
       );
@@ -90,7 +92,7 @@ export async function throughputShape(options: IngestOptions, say: (line: string
 }
 
 /** Sends `events` and waits until the last is visible; then recounts. @param stored rows that are there already */
-async function flood(
+export async function flood(
   loaded: LoadedSystem,
   events: number,
   stored: number,

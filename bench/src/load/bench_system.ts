@@ -4,7 +4,8 @@
  * Forbids: a shortcut into the running processes.
  */
 import { join } from "node:path";
-import { type Client, type Connection, openClient, readSecrets, superuserName } from "ransomeye-db";
+import { openReader } from "ransomeye";
+import { type Client, type Connection, openClient, type Pool, readSecrets, superuserName } from "ransomeye-db";
 import type { ProducerIdentity } from "ransomeye-sdk";
 import { type Runtime, RunningSystem } from "ransomeye-tests";
 import { enrolProducers } from "./enrol.ts";
@@ -47,6 +48,11 @@ export class BenchSystem implements AsyncDisposable {
 
   enrol(prefix: string, count: number): Promise<ProducerIdentity[]> {
     return enrolProducers(this.runtime.registrySocket, prefix, count);
+  }
+
+  /** A pool as ransomeye_reader; the caller ends it. */
+  reader(): Promise<Pool> {
+    return openReader(this.#system.dataDir);
   }
 
   client(name: string): Promise<Client> {

@@ -15,9 +15,17 @@ interface Answer {
 export class Worker {
   readonly #child: ChildProcess;
 
-  /** @param flags Node's own, such as a larger heap */
-  constructor(modulePath: string, flags: readonly string[] = []) {
-    this.#child = fork(modulePath, { execArgv: [...flags], stdio: ["ignore", "inherit", "inherit", "ipc"], serialization: "advanced" });
+  /**
+   * @param flags Node's own, such as a larger heap
+   * @param o `ownSession`: not in ours, among which Linux shares the processors out
+   */
+  constructor(modulePath: string, flags: readonly string[] = [], o: { readonly ownSession?: boolean } = {}) {
+    this.#child = fork(modulePath, {
+      execArgv: [...flags],
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+      serialization: "advanced",
+      detached: o.ownSession === true,
+    });
   }
 
   get pid(): number {

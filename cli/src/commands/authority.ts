@@ -13,7 +13,7 @@ const authorityShape = `{"pin": hex, "not_after": ISO 8601, "gateway_not_after":
 /** Certificates live 90 days; some more for machines that were off. */
 const overlapDefault = "100d";
 
-export const authorityShowCommand: CommandSpec = {
+const authorityShowCommand: CommandSpec = {
   path: "ca show",
   summary: "show the authority in force, the one that it takes over from, and when certificates end",
   options: [],
@@ -23,7 +23,7 @@ export const authorityShowCommand: CommandSpec = {
   run: (context) => show(context, { op: "authority" }),
 };
 
-export const authorityRotateCommand: CommandSpec = {
+const authorityRotateCommand: CommandSpec = {
   path: "ca rotate",
   summary: "let a new authority take over; the old one is believed for a while more",
   prose:
@@ -42,7 +42,7 @@ export const authorityRotateCommand: CommandSpec = {
     show(context, { op: "authority_rotate", overlapSeconds: parseDurationSeconds(textOption(options, "overlap") ?? overlapDefault) }),
 };
 
-export const authorityRetireCommand: CommandSpec = {
+const authorityRetireCommand: CommandSpec = {
   path: "ca retire",
   summary: "end an overlap now: the old authority and its certificates are believed no more",
   options: [],
@@ -77,3 +77,6 @@ async function show(context: CommandContext, question: Parameters<typeof ask>[1]
   );
   return "ok";
 }
+
+/** In the order of help. */
+export const authorityCommands: readonly CommandSpec[] = [authorityShowCommand, authorityRotateCommand, authorityRetireCommand];

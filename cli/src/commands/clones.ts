@@ -19,7 +19,7 @@ const meaning: Readonly<Record<string, string>> = {
   sequence_conflict: "one sequence number signed with two contents",
 } satisfies Readonly<Record<CloneEvidence, string>>;
 
-export const clonesCommand: CommandSpec = {
+const clonesCommand: CommandSpec = {
   path: "producer clones",
   summary: "show identities that seem to be in use on two machines",
   prose:
@@ -49,7 +49,7 @@ export const clonesCommand: CommandSpec = {
   },
 };
 
-export const acceptCloneCommand: CommandSpec = {
+const acceptCloneCommand: CommandSpec = {
   path: "producer accept-clone",
   args: "<producer>",
   summary: "close the findings of a producer: it is no clone, or has been dealt with",
@@ -67,3 +67,6 @@ export const acceptCloneCommand: CommandSpec = {
     return "ok";
   },
 };
+
+/** In the order of help. */
+export const cloneCommands: readonly CommandSpec[] = [clonesCommand, acceptCloneCommand];

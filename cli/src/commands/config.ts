@@ -8,7 +8,7 @@ import { formatTable } from "../terminal/format.ts";
 import { terminalSafe } from "../terminal/terminal_safe.ts";
 import type { CommandSpec } from "./command.ts";
 
-export const configValidateCommand: CommandSpec = {
+const configValidateCommand: CommandSpec = {
   path: "config validate",
   summary: "check the configuration and list every problem",
   options: [],
@@ -36,7 +36,7 @@ export const configValidateCommand: CommandSpec = {
   },
 };
 
-export const configShowCommand: CommandSpec = {
+const configShowCommand: CommandSpec = {
   path: "config show",
   summary: "show every field with its value and where it comes from; secrets are hidden",
   options: [],
@@ -55,3 +55,6 @@ export const configShowCommand: CommandSpec = {
     return "ok";
   },
 };
+
+/** In the order of help. */
+export const configCommands: readonly CommandSpec[] = [configValidateCommand, configShowCommand];

@@ -92,7 +92,7 @@ function table(letters: readonly DeadLetter[]): string {
   return formatTable(["id", "state", "stream", "group", "given up", "reason"], rows);
 }
 
-export const dlqListCommand: CommandSpec = {
+const dlqListCommand: CommandSpec = {
   path: "dlq list",
   summary: "show dead letters: messages that a group gave up",
   options: [...filters, { flags: "--state <state>", help: "which ones (default open)", choices: ["open", "redriven", "discarded", "all"] }],
@@ -114,7 +114,7 @@ export const dlqListCommand: CommandSpec = {
   },
 };
 
-export const dlqShowCommand: CommandSpec = {
+const dlqShowCommand: CommandSpec = {
   path: "dlq show",
   args: "<id>",
   summary: "show one dead letter whole: the message, what was tried, and what was done with it",
@@ -133,7 +133,7 @@ export const dlqShowCommand: CommandSpec = {
   },
 };
 
-export const dlqRedriveCommand: CommandSpec = {
+const dlqRedriveCommand: CommandSpec = {
   path: "dlq redrive",
   args: ids,
   summary: "send dead letters again, to the group that had failed",
@@ -149,7 +149,7 @@ export const dlqRedriveCommand: CommandSpec = {
   run: (context, args, options) => act(context, args, options, "redriven"),
 };
 
-export const dlqDiscardCommand: CommandSpec = {
+const dlqDiscardCommand: CommandSpec = {
   path: "dlq discard",
   args: ids,
   summary: "let dead letters go: nobody needs to look at them any more",
@@ -196,3 +196,6 @@ async function act(
   context.result({ dead_letters: letters.map(shown), [action]: done, dry_run: dryRun }, `${table(letters)}\n${said}`);
   return dryRun || done === letters.length ? "ok" : "found";
 }
+
+/** In the order of help. */
+export const dlqCommands: readonly CommandSpec[] = [dlqListCommand, dlqShowCommand, dlqRedriveCommand, dlqDiscardCommand];

@@ -4,9 +4,9 @@
  * terminal unescaped.
  * Forbids: showing a document whose proof failed without saying so.
  */
+import type { Proof } from "ransomeye-evidence";
 import { CliError, type ExitName } from "../errors.ts";
 import { documentIn, eventEvidence } from "../evidence/event_evidence.ts";
-import type { Proof } from "../evidence/proof.ts";
 import { type EventId, type EventRow, parseEventId } from "../queries/events.ts";
 import { formatTimeUs } from "../terminal/format.ts";
 import { terminalSafe, terminalSafeJson } from "../terminal/terminal_safe.ts";

@@ -19,7 +19,7 @@ import { ask } from "./registry_question.ts";
 const producerShape = `{"producer": uuid, "name": string, "kind": "dpi" | "linux" | "windows" | "honeypot", "status": "active" | "suspended" | "revoked",
  "created": ISO 8601, "keys": [{"key_id": hex, "retired": boolean}], "certificates": [{"fingerprint": hex, "not_after": ISO 8601, "revoked": boolean}]}`;
 
-export const enrollCommand: CommandSpec = {
+const enrollCommand: CommandSpec = {
   path: "producer enroll",
   aliases: ["enrol"],
   args: "<name>",
@@ -58,7 +58,7 @@ export const enrollCommand: CommandSpec = {
   },
 };
 
-export const listCommand: CommandSpec = {
+const listCommand: CommandSpec = {
   path: "producer list",
   summary: "show who is registered",
   options: [{ flags: "--all", help: "also those that were revoked" }],
@@ -82,7 +82,7 @@ export const listCommand: CommandSpec = {
   },
 };
 
-export const revokeCommand: CommandSpec = {
+const revokeCommand: CommandSpec = {
   path: "producer revoke",
   args: "<producer>",
   summary: "take a producer's right to send away for ever; its open streams close within seconds",
@@ -115,7 +115,7 @@ export const revokeCommand: CommandSpec = {
     return "ok";
   },
 };
-export const extendKeyCommand: CommandSpec = {
+const extendKeyCommand: CommandSpec = {
   path: "producer extend-key",
   args: "<producer>",
   summary: "let a batch key that was replaced sign for a while longer",
@@ -145,10 +145,10 @@ export const extendKeyCommand: CommandSpec = {
     return "ok";
   },
 };
-export const suspendCommand: CommandSpec = statusCommand("suspend", "stop a producer for a while; its open streams close within seconds", [
+const suspendCommand: CommandSpec = statusCommand("suspend", "stop a producer for a while; its open streams close within seconds", [
   { line: "ransomeye producer suspend probe-7", says: "Until `producer resume`." },
 ]);
-export const resumeCommand: CommandSpec = statusCommand("resume", "let a suspended producer send again", [
+const resumeCommand: CommandSpec = statusCommand("resume", "let a suspended producer send again", [
   { line: "ransomeye producer resume probe-7", says: "Ends a suspension; a revocation stays." },
 ]);
 
@@ -187,3 +187,13 @@ function producerJson(p: WireProducer): Readonly<Record<string, unknown>> {
     certificates: p.certificates.map((c) => ({ fingerprint: c.fingerprint, not_after: formatTimeUs(c.not_after_us), revoked: c.revoked })),
   };
 }
+
+/** In the order of help. */
+export const producerCommands: readonly CommandSpec[] = [
+  enrollCommand,
+  listCommand,
+  suspendCommand,
+  resumeCommand,
+  revokeCommand,
+  extendKeyCommand,
+];

@@ -28,7 +28,7 @@ const helpHint = "(run with --help for the options and examples)";
 type Run = (spec: CommandSpec, args: readonly string[], options: OptionValues) => Promise<void>;
 
 /** The commander program of a table. */
-export function buildProgram(specs: readonly CommandSpec[], version: string, run: Run): Command {
+function buildProgram(specs: readonly CommandSpec[], version: string, run: Run): Command {
   const program = new Command("ransomeye")
     .description("Carries signed security events into PostgreSQL and proves that none was lost.")
     .version(version)
@@ -63,7 +63,12 @@ const groupHelp: Readonly<Record<string, string>> = {
   token: "with what machines may enrol over the network",
   ca: "the authority that signs certificates",
   config: "look at the configuration",
+  evidence: "take what is stored out with its proofs, and check it anywhere",
+  hold: "keep days from retention",
   bus: "servers that hold the log",
+  db: "what the database's catalogue says",
+  dlq: "messages that no group could take: look, send again, let go",
+  host: "divide a host among its services",
 };
 
 function buildCommand(spec: CommandSpec, name: string, run: Run): Command {

@@ -13,7 +13,7 @@ export const restartCommand: CommandSpec = {
   args: "<process>",
   summary: "start a role's processes again, one after the other, without losing an event",
   prose:
-    "Takes a role (gateway, engine, keeper, registry, forensics, demo) or the name of one process as `status` shows it (gateway-2). Each process finishes what it has accepted and leaves; the next one's turn comes when it is ready again. A gateway answers the batches in flight and tells its producers when to come back; meanwhile the other gateways of this port serve them, and where there is one gateway only, connections wait until it is back. Producers keep in their spools what nobody has receipted, so nothing is lost or stored twice.",
+    "Takes a role (gateway, engine, keeper, registry, sealer, indexer, forensics, demo) or the name of one process as `status` shows it (gateway-2). Each process finishes what it has accepted and leaves; the next one's turn comes when it is ready again. A gateway answers the batches in flight and tells its producers when to come back; meanwhile the other gateways of this port serve them, and where there is one gateway only, connections wait until it is back. Producers keep in their spools what nobody has receipted, so nothing is lost or stored twice.",
   options: [],
   examples: [
     { line: "ransomeye restart gateway", says: "A rolling restart: one gateway after the other." },

@@ -13,6 +13,8 @@ const loaders: Readonly<Record<RoleName, () => Promise<Role>>> = {
   gateway: async () => (await import("../roles/gateway.ts")).gatewayRole,
   engine: async () => (await import("../roles/engine.ts")).engineRole,
   keeper: async () => (await import("../roles/keeper.ts")).keeperRole,
+  sealer: async () => (await import("../roles/sealer.ts")).sealerRole,
+  indexer: async () => (await import("../roles/indexer.ts")).indexerRole,
   forensics: async () => (await import("../roles/forensics.ts")).forensicsRole,
   demo: async () => (await import("../roles/demo.ts")).demoRole,
 };

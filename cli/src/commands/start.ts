@@ -3,9 +3,11 @@
  * Enforces: the first signal drains and prints the final ledger, a later one destroys, an echo within a second is neither (R-22).
  * Forbids: leaving processes behind.
  */
-import { machineFacts, SignalWatch, sleep } from "ransomeye-kernel";
+import { machineFacts, SignalWatch, sleep, systemEnvironment } from "ransomeye-kernel";
 import type { ExitName } from "../errors.ts";
 import { CliError } from "../errors.ts";
+import { Notifier, notifyPlace } from "../host/notify.ts";
+import { HostWatch } from "../host/watch.ts";
 import { LiveView } from "../supervisor/live_view.ts";
 import { openConsole, openJsonConsole } from "../supervisor/console.ts";
 import { dataDirAt } from "../supervisor/data_dir.ts";
@@ -14,7 +16,7 @@ import { type CommandContext, type CommandSpec, type OptionValues, textOption } 
 
 export const startCommand: CommandSpec = {
   path: "start",
-  summary: "run the data plane: PostgreSQL, registry, gateway, engine, keeper, forensics trigger, and a small demo fleet",
+  summary: "run the data plane: PostgreSQL, registry, gateway, engine, keeper, sealer, indexer, forensics trigger, and a small demo fleet",
   prose:
     "Everything lies in the data directory. A second start finds the data again; a start after a crash or kill -9 recovers by itself. The first Ctrl-C (or SIGTERM) stops the fleet, the gateway, the engine when it is idle and PostgreSQL, and prints the final ledger; a second one, more than a second later, ends everything at once. Other commands find the running system by the data directory.",
   options: [
@@ -52,7 +54,29 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
   const dataDir = dataDirAt(config.dataDir);
   const json = context.json || config.log.format === "json";
   const console = json ? openJsonConsole(context.stdout) : openConsole(context.stdout, clock);
-  const supervisor = new Supervisor({ config, dataDir, clock, random, console, afterLoss: options["afterLoss"] === true });
+  const environment = systemEnvironment();
+  // systemd's; of several folders the first.
+  const runtimeParent = environment["RUNTIME_DIRECTORY"]?.split(":")[0];
+  const supervisor = new Supervisor({
+    config,
+    dataDir,
+    clock,
+    random,
+    console,
+    afterLoss: options["afterLoss"] === true,
+    ...(runtimeParent === undefined || runtimeParent === "" ? {} : { runtimeParent }),
+  });
+  const place = notifyPlace(environment, process.pid);
+  const hostWatch =
+    place === undefined
+      ? undefined
+      : new HostWatch({
+          clock,
+          notifier: new Notifier(place.socket, console.say),
+          watchdogMs: place.watchdogMs,
+          parts: () => supervisor.parts(),
+          say: console.say,
+        });
   const view = new LiveView({
     clock,
     connection: () => supervisor.readerConnection(),
@@ -61,6 +85,7 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
     json,
     stdout: context.stdout,
     onCounted: (balanced) => supervisor.noteLedger(balanced),
+    onSumsDiffer: (epochs) => supervisor.noteSumsDiffer(epochs),
   });
 
   let finish: (exit: ExitName) => void = () => undefined;
@@ -69,15 +94,18 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
   });
   const stop = async (wish: "drain" | "destroy"): Promise<void> => {
     console.stopLive();
+    void hostWatch?.stopping();
     if (wish === "destroy") {
       console.say("second signal: ending everything now; the next start recovers");
       await supervisor.destroy();
+      hostWatch?.close();
       finish("interrupted");
       return;
     }
     console.say("stopping: the fleet, then the gateway, then the engine when it is idle, then PostgreSQL (Ctrl-C again ends at once)");
     await supervisor.drain(view, () => view.finalLedger());
     await view.close();
+    hostWatch?.close();
     console.say("stopped");
     // The echo of the signal may still come (R-22); in a process that is just leaving it would count as a death by signal.
     await sleep(clock, watch.echoMs);
@@ -88,6 +116,7 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
     clock,
     onWish: (wish) => {
       stop(wish).catch((error: unknown) => {
+        hostWatch?.close();
         console.say(`stopping failed: ${error instanceof Error ? error.message : String(error)}`);
         finish("defect");
       });
@@ -100,6 +129,7 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
     const at = supervisor.gateway;
     console.say(`ready: rows can flow; producers connect to ${at?.host}:${at?.port}; Ctrl-C drains and stops`);
     view.start();
+    void hostWatch?.ready(`ready: producers connect to ${at?.host}:${at?.port}`);
   });
   // A signal during the start makes it fail or hang; what counts then is how the stop ends.
   return Promise.race([

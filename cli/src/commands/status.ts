@@ -4,10 +4,12 @@
  * partition that has stopped (R-2) is said, with an exit code of its own.
  * Forbids: counting all rows: this is to be asked often. The running system counts, and its verdict is read here.
  */
+import { utcDay } from "ransomeye-db";
 import { diskFacts, sleep } from "ransomeye-kernel";
 import type { ExitName } from "../errors.ts";
 import { divergedPlaces } from "../queries/divergence.ts";
 import { type QuarantineStatus, readGates, readQuarantine, type ShownGate, shownGates } from "../queries/gates.ts";
+import { heldDays, legalHolds } from "../queries/holds.ts";
 import { readLag } from "../queries/ledger.ts";
 import { registryRequest } from "../registry/client.ts";
 import type { ShownAuthority } from "../registry/requests.ts";
@@ -41,7 +43,8 @@ export const statusCommand: CommandSpec = {
  "uptime_seconds": n | null, "gateway": {"host": string, "port": n} | null,
  "roles": [{"role": string, "name": string, "pid": n | null, "restarts": n, "ready": boolean}],
  "postgres": {"embedded": boolean, "pid": n | null, "restarts": n} | null,
- "storage": {"bytes": n, "bytes_per_day": n, "days": [{"day": string, "bytes": n}], "retention_bytes_max": n, "retention_days_max": n,
+ "storage": {"bytes": n, "bytes_per_day": n, "days": [{"day": string, "bytes": n, "holds": [n]}],
+   "holds": {"open": n, "days": n, "bytes": n}, "retention_bytes_max": n, "retention_days_max": n,
    "disk_free_bytes": n, "disk_total_bytes": n, "seconds_until_full": n | null} | null,
  "gateways": [{"gateway": string, "state": "open" | "throttled" | "paused" | "starting" | "silent", "reason": string, "sessions": n, "heard_us": n | null}],
  "quarantine": [{"producer": string, "gateway": string, "code": string, "since_us": n, "until_us": n}],
@@ -54,6 +57,7 @@ starting: it is not ready yet or has not reported yet, producers keep their even
 quarantine: producers that flooded a gateway and are refused for a while; code is the last offence.
 log_servers: where the frame log lies, if not in the database.
 paused: why the bus takes nothing at the moment; producers keep what they have until it does.
+holds: what legal holds keep; these bytes stand beside retention_bytes_max.
 seconds_until_full: until retention begins to drop days or the disk's floor is reached, whichever is first, at today's rate; null if nothing comes in.`,
   exits: ["ok", "found", "usage", "config", "unreachable"],
   async run(context, _args, options) {
@@ -159,15 +163,18 @@ async function storedFacts(context: CommandContext, dir: DataDir) {
     await using reader = await openReader(context);
     const days = await daysStored(reader.pool, context.clock.nowUs());
     const bytes = days.reduce((sum, day) => sum + day.bytes, 0);
+    const held = heldDays(days, utcDay(context.clock.nowUs()));
+    const open = (await legalHolds(reader.pool)).filter(({ releasedUs }) => releasedUs === null).length;
     const perDay = bytesPerDay(days, context.clock.nowUs());
     const disk = await diskFacts(reader.runtime.postgres?.embedded === true ? dir.postgres : dir.root);
     const floor = Math.max(config.disk.freeBytesMin, disk.totalBytes * config.disk.freeRatioMin);
-    const room = Math.max(0, Math.min(config.retention.bytesMax - bytes, disk.freeBytes - floor));
+    const room = Math.max(0, Math.min(config.retention.bytesMax - (bytes - held.bytes), disk.freeBytes - floor));
     return {
       storage: {
         bytes,
         bytes_per_day: perDay,
         days,
+        holds: { open, ...held },
         retention_bytes_max: config.retention.bytesMax,
         retention_days_max: config.retention.daysMax,
         disk_free_bytes: disk.freeBytes,
@@ -219,13 +226,17 @@ function statusText(status: ProcessFacts & StoredFacts & ShownBeside): string {
   if (storage !== null) {
     lines.push(
       "",
-      `stored     ${formatBytes(storage.bytes)} of ${formatBytes(storage.retention_bytes_max)}, about ${formatBytes(storage.bytes_per_day)} a day; disk free ${formatBytes(storage.disk_free_bytes)}`,
+      `stored     ${formatBytes(storage.bytes - storage.holds.bytes)} of ${formatBytes(storage.retention_bytes_max)}, about ${formatBytes(storage.bytes_per_day)} a day; disk free ${formatBytes(storage.disk_free_bytes)}`,
       storage.seconds_until_full === null
         ? "full in    unknown: nothing comes in"
         : `full in    ${formatSeconds(storage.seconds_until_full)} (then retention drops the oldest day, or the gateway pauses)`,
       `waiting    ${status.lag_batches ?? 0} signed batches between bus and rows`,
     );
   }
+  if (storage !== null && storage.holds.open > 0)
+    lines.push(
+      `held       ${formatBytes(storage.holds.bytes)} in ${storage.holds.days} days, kept beside that by ${storage.holds.open} legal holds: ransomeye hold list`,
+    );
   for (const gate of status.gateways) lines.push(gatewayText(gate));
   for (const { producer, gateway, code, until_us } of status.quarantine)
     lines.push(`QUARANTINE ${producer} at ${terminalSafe(gateway)} until ${formatTimeUs(until_us)}: ${terminalSafe(code)}`);

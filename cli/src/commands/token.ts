@@ -14,7 +14,7 @@ import { parseDurationSeconds } from "./time.ts";
 
 const tokenShape = `{"id": hex, "name": string, "kind": string, "uses": n, "uses_max": n, "expires": ISO 8601, "revoked": boolean}`;
 
-export const tokenCreateCommand: CommandSpec = {
+const tokenCreateCommand: CommandSpec = {
   path: "producer token create",
   summary: "make a token with which a machine may enrol over the network; it is shown once",
   prose:
@@ -58,7 +58,7 @@ server: where the system listens for agents; null where it does not.`,
   },
 };
 
-export const tokenListCommand: CommandSpec = {
+const tokenListCommand: CommandSpec = {
   path: "producer token list",
   summary: "show the tokens that were made, without their secrets",
   options: [],
@@ -81,7 +81,7 @@ export const tokenListCommand: CommandSpec = {
   },
 };
 
-export const tokenRevokeCommand: CommandSpec = {
+const tokenRevokeCommand: CommandSpec = {
   path: "producer token revoke",
   args: "<id>",
   summary: "make a token worthless; who has enrolled with it stays enrolled",
@@ -103,3 +103,6 @@ function stateOf(token: ShownToken, nowUs: number): string {
   if (token.uses >= token.uses_max) return "used";
   return token.expires_us <= nowUs ? "expired" : "good";
 }
+
+/** In the order of help. */
+export const tokenCommands: readonly CommandSpec[] = [tokenCreateCommand, tokenListCommand, tokenRevokeCommand];

@@ -4,23 +4,25 @@
  * Forbids: measuring: what is used now says nothing about a flood.
  */
 import { type Config, machineFacts } from "ransomeye-kernel";
-import { memoryBytesMax } from "../supervisor/heap_bounds.ts";
-import { gatewayProcesses } from "../supervisor/process_names.ts";
+import { besideOf } from "../host/beside.ts";
+import { planHost } from "../host/plan.ts";
 import { formatBytes } from "../terminal/format.ts";
 import { doubtful, type Finding, fine } from "./finding.ts";
 
-/** PostgreSQL and the operating system's page cache want their part. */
-const processesShare = 0.75;
-
+/** Looks at the plan for this machine, or for one with so much memory. */
 export function checkMemory(config: Config, memoryBytes: number = machineFacts().memoryBytes): Finding {
-  const gateways = gatewayProcesses(config.gateway.processes);
-  const bytes = memoryBytesMax(config, gateways);
-  const text = `all processes at their bounds, ${gateways === 1 ? "one gateway" : `${gateways} gateways`} among them, have ${formatBytes(bytes)} of ${formatBytes(memoryBytes)}`;
-  return bytes <= memoryBytes * processesShare
-    ? fine("memory", text)
+  const { cores } = machineFacts();
+  const plan = planHost({ cores, memoryBytes, diskFreeBytes: Number.MAX_SAFE_INTEGER, config, beside: besideOf(config) });
+  const count = plan.services.find(({ name }) => name === "gateway")?.processes ?? 0;
+  const gateways = count === 1 ? "one gateway" : `${count} gateways`;
+  return plan.fits
+    ? fine(
+        "memory",
+        `all services at their bounds, ${gateways} among them, fit ${formatBytes(memoryBytes)}; \`doctor --plan\` shows who may have what`,
+      )
     : doubtful(
         "memory",
-        text,
-        "Lower gateway.processes or gateway.buffer_bytes_max, or leave the demo fleet out; PostgreSQL needs memory, too.",
+        `all services at their bounds, ${gateways} among them, need ${formatBytes(plan.neededBytes)} and the machine has ${formatBytes(memoryBytes)}`,
+        "Lower gateway.sessions_max, gateway.processes or gateway.buffer_bytes_max, or leave the demo fleet out; `ransomeye doctor --plan` shows who may have what.",
       );
 }

@@ -4,13 +4,13 @@
  * Forbids: an answer without its proof.
  */
 import type { Pool } from "ransomeye-db";
+import { type Proof, proveEvent } from "ransomeye-evidence";
 import type { RowColumns } from "ransomeye-ingestion/protocol";
 import type { Clock } from "ransomeye-kernel";
 import { originalOf } from "ransomeye-shipper";
 import { type EventId, type EventRow, findEvent } from "../queries/events.ts";
 import { frameOf, previousHeaderOf, type Settled, settledOf } from "../queries/evidence.ts";
 import { registeredProducers } from "../queries/names.ts";
-import { type Proof, proveEvent } from "./proof.ts";
 
 /** Where to ask. */
 export interface EvidenceSources {

@@ -3,18 +3,18 @@
  * Enforces: filters are parameters, never text in SQL; the newest first; a bound on rows and on time.
  * Forbids: tables; role ransomeye_reader sees views only.
  */
-import type { Pool } from "ransomeye-db";
+import { instantSql, type Pool, type Queryable } from "ransomeye-db";
 
-/** What to look for; all that are given must hold. Times in microseconds since 1970, by `event_time`. */
+/** What to look for; all that are given must hold. Times in microseconds since 1970, by `event_time`; `receivedBeforeUs` by `received_at`. */
 export interface EventFilter {
   readonly sinceUs?: number;
   readonly untilUs?: number;
   readonly classUid?: number;
   readonly kind?: string;
   readonly producer?: string;
-  readonly host?: string;
   readonly text?: string;
   readonly severityMin?: number;
+  readonly receivedBeforeUs?: number;
   readonly limit: number;
 }
 
@@ -51,7 +51,7 @@ export interface EventRow {
 }
 
 /** Times as integers; inet without the mask that its text form carries. */
-const columns = `id, kind, received_at, event_time, producer_id, epoch, seq, frame_part, frame_off, line, byte_offset, byte_length, class_uid, activity_id,
+export const eventColumns: string = `id, kind, received_at, event_time, producer_id, epoch, seq, frame_part, frame_off, line, byte_offset, byte_length, class_uid, activity_id,
   severity_id, flags, host, user_name, process_name, process_pid, file_path, file_sha256, host(src_ip) AS src_ip, src_port, host(dst_ip) AS dst_ip, dst_port,
   domain, message`;
 
@@ -71,8 +71,8 @@ export async function findEvents(
     await client.query("SELECT set_config('statement_timeout', $1, false)", [String(o.timeoutMs)]);
     let rows: EventRow[] = [];
     for (const windowUs of windowsUs) {
-      const { sql, values } = searchSql(filter, windowUs === Number.POSITIVE_INFINITY ? undefined : o.nowUs - windowUs);
-      rows = (await client.query<EventRow>(sql, values)).rows;
+      const fromUs = windowUs === Number.POSITIVE_INFINITY ? undefined : o.nowUs - windowUs;
+      rows = await newestIn(client, filter, { fromUs, beforeUs: filter.receivedBeforeUs });
       if (rows.length === filter.limit) break;
     }
     return rows;
@@ -81,33 +81,59 @@ export async function findEvents(
   }
 }
 
-function searchSql(filter: EventFilter, receivedFromUs: number | undefined): { readonly sql: string; readonly values: unknown[] } {
-  const values: unknown[] = [];
-  const parameter = (value: unknown): string => `$${values.push(value)}`;
-  const where: string[] = [];
-  const time = (us: number): string => `timestamptz '1970-01-01 00:00:00+00' + ${parameter(us)}::bigint * interval '1 microsecond'`;
-  if (receivedFromUs !== undefined) where.push(`received_at >= ${time(receivedFromUs)}`);
-  if (filter.sinceUs !== undefined) where.push(`event_time >= ${time(filter.sinceUs)}`);
-  if (filter.untilUs !== undefined) where.push(`event_time < ${time(filter.untilUs)}`);
-  if (filter.classUid !== undefined) where.push(`class_uid = ${parameter(filter.classUid)}::int`);
-  if (filter.producer !== undefined) where.push(`producer_id = ${parameter(filter.producer)}::uuid`);
-  if (filter.kind !== undefined) where.push(`kind = ${parameter(filter.kind)}`);
-  if (filter.severityMin !== undefined) where.push(`severity_id >= ${parameter(filter.severityMin)}::int`);
-  if (filter.host !== undefined) {
-    const p = parameter(filter.host.toLowerCase());
-    where.push(`(lower(host) = ${p} OR host(src_ip) = ${p} OR host(dst_ip) = ${p})`);
+/** Rows that fit and were received in [fromUs, beforeUs), newest first, at most `filter.limit`. */
+export async function newestIn(
+  client: Queryable,
+  filter: EventFilter,
+  { fromUs, beforeUs }: { readonly fromUs: number | undefined; readonly beforeUs: number | undefined },
+): Promise<EventRow[]> {
+  const where = new WhereClause();
+  if (fromUs !== undefined) where.add(`e.received_at >= ${where.time(fromUs)}`);
+  if (beforeUs !== undefined) where.add(`e.received_at < ${where.time(beforeUs)}`);
+  where.addFilter(filter);
+  const sql = `SELECT ${eventColumns} FROM views.events e ${where.sql} ORDER BY e.received_at DESC, e.seq DESC, e.producer_id DESC LIMIT ${where.parameter(filter.limit)}`;
+  return (await client.query<EventRow>(sql, where.values)).rows;
+}
+
+/** Conditions with their parameters. */
+export class WhereClause {
+  readonly values: unknown[] = [];
+  readonly #conditions: string[] = [];
+
+  parameter(value: unknown): string {
+    return `$${this.values.push(value)}`;
   }
-  if (filter.text !== undefined) {
-    const p = parameter(`%${filter.text.replace(/[\\%_]/g, "\\$&")}%`);
-    where.push(`(${textColumns.map((column) => `${column} ILIKE ${p}`).join(" OR ")})`);
+
+  time(us: number): string {
+    return instantSql(this.parameter(us));
   }
-  const sql = `SELECT ${columns} FROM views.events${where.length === 0 ? "" : ` WHERE ${where.join(" AND ")}`} ORDER BY received_at DESC, seq DESC LIMIT ${parameter(filter.limit)}`;
-  return { sql, values };
+
+  add(condition: string): void {
+    this.#conditions.push(condition);
+  }
+
+  get sql(): string {
+    return this.#conditions.length === 0 ? "" : `WHERE ${this.#conditions.join(" AND ")}`;
+  }
+
+  /** What a filter says of a row `e` of views.events. */
+  addFilter(filter: EventFilter): void {
+    if (filter.sinceUs !== undefined) this.add(`e.event_time >= ${this.time(filter.sinceUs)}`);
+    if (filter.untilUs !== undefined) this.add(`e.event_time < ${this.time(filter.untilUs)}`);
+    if (filter.classUid !== undefined) this.add(`e.class_uid = ${this.parameter(filter.classUid)}::int`);
+    if (filter.producer !== undefined) this.add(`e.producer_id = ${this.parameter(filter.producer)}::uuid`);
+    if (filter.kind !== undefined) this.add(`e.kind = ${this.parameter(filter.kind)}`);
+    if (filter.severityMin !== undefined) this.add(`e.severity_id >= ${this.parameter(filter.severityMin)}::int`);
+    if (filter.text !== undefined) {
+      const p = this.parameter(`%${filter.text.replace(/[\\%_]/g, "\\$&")}%`);
+      this.add(`(${textColumns.map((column) => `e.${column} ILIKE ${p}`).join(" OR ")})`);
+    }
+  }
 }
 
 /** One row by its id. */
 export async function findEvent(pool: Pool, id: EventId): Promise<EventRow | undefined> {
-  return (await pool.query<EventRow>(`SELECT ${columns} FROM views.event($1, $2, $3)`, [id.producer, id.epoch, id.seq])).rows[0];
+  return (await pool.query<EventRow>(`SELECT ${eventColumns} FROM views.event($1, $2, $3)`, [id.producer, id.epoch, id.seq])).rows[0];
 }
 
 /** The three parts of an event's id. */

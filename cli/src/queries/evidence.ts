@@ -1,11 +1,11 @@
 /**
  * Why it exists: the proof of an event needs its frame, the frame before it, and what the sink made of it.
  * Enforces: frames are read by COPY in binary form, never as a query result (R-10).
- * Forbids: judging; that is evidence/proof.ts.
+ * Forbids: judging; that is the room evidence.
  */
-import { copyOut, decodeBinaryCopy, type Pool } from "ransomeye-db";
+import { copyOut, decodeBinaryCopy, instantSql, type Pool } from "ransomeye-db";
+import type { EvidenceFrame } from "ransomeye-evidence";
 import { decodeHeader } from "ransomeye-ingestion/protocol";
-import type { EvidenceFrame } from "../evidence/proof.ts";
 import type { EventId } from "./events.ts";
 
 /** A sequence number that became a dead letter or was declared lost. */
@@ -58,7 +58,7 @@ async function readFrame(
   const numbers = [place.part, place.off, place.received_at];
   // COPY takes no parameters; these three are integers by type and by this check.
   if (!numbers.every((n) => Number.isSafeInteger(n))) return undefined;
-  const at = `timestamptz '1970-01-01 00:00:00+00' + ${place.received_at} * interval '1 microsecond'`;
+  const at = instantSql(place.received_at);
   const client = await pool.connect();
   let fit = false;
   try {

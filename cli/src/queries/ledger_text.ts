@@ -4,15 +4,16 @@
  * Forbids: I/O.
  */
 import { formatCount, formatTable } from "../terminal/format.ts";
-import { addsUp, type Ledger } from "./ledger.ts";
+import { addsUp, type Ledger, type LedgerDifference, type LedgerNow } from "./ledger.ts";
 
 /** The ledger as programs read it. */
 export function ledgerJson(ledger: Ledger, names: ReadonlyMap<string, string>): object {
-  const { balanced, producers, ...sums } = ledger;
+  const { balanced, producers, differences, ...sums } = ledger;
   return {
     balanced,
     idle: ledger.in_flight === 0,
     ...sums,
+    differences,
     producers: producers.map(({ producer, ...own }) => ({ producer, name: names.get(producer) ?? null, ...own })),
   };
 }
@@ -52,6 +53,7 @@ export function ledgerText(ledger: Ledger, names: ReadonlyMap<string, string> = 
     ...(ledger.misplaced_epochs === 0
       ? []
       : [`IN ${formatCount(ledger.misplaced_epochs)} EPOCHS SEQUENCE NUMBERS ARE MISSING AND OTHERS DOUBLED`]),
+    ...differencesText(ledger, names),
     ...(gaps.length === 0 ? [] : [`events that their producers declared lost: ${gaps.join(", ")}`]),
     ...(ledger.duplicates === 0
       ? []
@@ -62,6 +64,32 @@ export function ledgerText(ledger: Ledger, names: ReadonlyMap<string, string> = 
   ].join("\n");
 }
 
+/** Epochs that are named in the text; the JSON has more. */
+const differencesShown = 10;
+
+/** Whose rows are not what had been counted as they came in. */
+function differencesText({ sums_differ_epochs: epochs, differences }: Ledger, names: ReadonlyMap<string, string>): string[] {
+  if (epochs === 0) return [];
+  const shown = differences
+    .slice(0, differencesShown)
+    .map((one) => `  ${names.get(one.producer) ?? one.producer} epoch ${one.epoch}: ${differenceText(one)}`);
+  const more = epochs > shown.length ? [`  and ${formatCount(epochs - shown.length)} more`] : [];
+  return [`IN ${formatCount(epochs)} EPOCHS ROWS ARE NOT WHAT HAD BEEN COUNTED:`, ...shown, ...more];
+}
+
+function differenceText(one: LedgerDifference): string {
+  const counts: readonly (readonly [string, number, number])[] = [
+    ["stored", one.stored, one.summed_stored],
+    ["dead-lettered", one.dead_lettered, one.summed_dead_lettered],
+    ["gaps", one.gaps, one.summed_gaps],
+    ["removed by retention", one.expired, one.summed_expired],
+  ];
+  const other = counts.flatMap(([name, now, summed]) =>
+    now === summed ? [] : [`${name} ${formatCount(now)}, counted ${formatCount(summed)}`],
+  );
+  return other.length === 0 ? "as many as before, with other sequence numbers" : other.join("; ");
+}
+
 function byCode(counts: Readonly<Record<string, number>>): string[] {
   return Object.entries(counts).map(([code, count]) => `${code} ${formatCount(count)}`);
 }
@@ -70,7 +98,7 @@ function byCode(counts: Readonly<Record<string, number>>): string[] {
 const freshS = 5;
 
 /** The ledger in one line. Where there is little room the words are fewer and the verdict stands in front: a cut must not hide it. */
-export function ledgerLine(ledger: Ledger, rate: number, ageS: number, charsMax: number): string {
+export function ledgerLine(ledger: LedgerNow, rate: number, ageS: number, charsMax: number): string {
   const [perSecond, accepted, stored, dead, gaps, inFlight] = [
     Math.round(rate),
     ledger.accepted,

@@ -5,7 +5,7 @@
  */
 import { type DaySize, daySizes, type Pool, utcDay } from "ransomeye-db";
 
-export type StoredDay = Pick<DaySize, "day" | "bytes">;
+export type StoredDay = Pick<DaySize, "day" | "bytes" | "holds">;
 
 const dayUs = 86_400_000_000;
 /** An empty day's partitions and indexes; below it a day counts as empty. */
@@ -14,11 +14,11 @@ const emptyDayBytes = 1024 * 1024;
 /** Days up to today with their sizes; days made ahead are left out. */
 export async function daysStored(pool: Pool, nowUs: number): Promise<StoredDay[]> {
   const today = utcDay(nowUs);
-  return (await daySizes(pool)).filter(({ day }) => day <= today).map(({ day, bytes }) => ({ day, bytes }));
+  return (await daySizes(pool)).filter(({ day }) => day <= today).map(({ day, bytes, holds }) => ({ day, bytes, holds }));
 }
 
 /** Growth in bytes a day: today's so far, extended to the whole day, or yesterday's, whichever is more; 0 while there is nothing. */
-export function bytesPerDay(days: readonly StoredDay[], nowUs: number): number {
+export function bytesPerDay(days: readonly Pick<DaySize, "day" | "bytes">[], nowUs: number): number {
   const today = Math.floor(nowUs / dayUs);
   const sizeOf = (day: number): number => {
     const bytes = days.find((one) => Math.floor((Date.parse(`${one.day}T00:00:00Z`) * 1000) / dayUs) === day)?.bytes ?? 0;

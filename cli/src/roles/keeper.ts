@@ -1,29 +1,38 @@
 /**
  * Why it exists: somebody has to make tomorrow's partition, drop last month's, and stop the intake before the disk is full (R-16, R-33).
  * Enforces: days are there ahead of time; retention by age and by bytes, oldest first, never today's and never what a group has yet to read;
- * below the floor of free disk the bus pauses with a reason, and goes on by itself when there is room again.
+ * below the floor of free disk the bus pauses with a reason, and goes on by itself when there is room again; the ledger is folded and looked at (R-19).
  * Forbids: deleting rows; only whole days go, and the database counts them first.
  */
-import { daySizes, dropDay, ensurePartitions, type Pool } from "ransomeye-db";
+import { ensurePartitions, makeMissingDays, type Pool } from "ransomeye-db";
 import { type DiskFacts, diskFacts, sleep } from "ransomeye-kernel";
 import { relayOutbox } from "ransomeye-engine";
 import { type BusControl, logHere, type MessageLog, openMessageArchive, openPostgresControl, StreamName } from "ransomeye-pipeline";
-import { busPaused, busResumed, keeperFailed, retentionHeld } from "../events.ts";
+import { busPaused, busResumed, keeperFailed } from "../events.ts";
 import { roleConnections } from "../supervisor/connection_budget.ts";
 import { openMessageLog } from "./log_place.ts";
 import { keepAlerts } from "./alert_outbox.ts";
 import { DeadLetterWatch } from "./dead_letter_watch.ts";
 import { assertLogIsHere, LogKeeper, openLogElsewhere, pausedReason } from "./log_elsewhere.ts";
-import { daysToDrop, diskVerdict } from "./keeper_rules.ts";
+import { diskFloor, diskVerdict } from "./keeper_rules.ts";
+import { LedgerWatch } from "./ledger_watch.ts";
 import { openRolePool } from "./pools.ts";
+import { Retention } from "./retention.ts";
 import type { Role, RoleContext } from "./role_process.ts";
+import type { DiskLeft } from "./server_strain.ts";
+import { StrainWatch } from "./strain_watch.ts";
 
 const diskMs = 1000;
 const retentionMs = 60_000;
 const partitionsMs = 600_000;
+/** How long the intake may wait for a day that is missing. */
+const missingMs = 1000;
 const alertsMs = 250;
 const relayMs = 250;
 const buriedMs = 1000;
+const strainMs = 1000;
+/** How often it is asked whether it is time to fold the ledger. */
+const ledgerMs = 1000;
 /** Of a log that lies elsewhere. */
 const mirrorMs = 250;
 const trimMs = 2000;
@@ -49,12 +58,21 @@ export const keeperRole: Role = async (context) => {
   };
   const messages = await openMessageLog(context, pool);
   const buried = new DeadLetterWatch({ pool, log: messages, telemetry });
+  const ledger = new LedgerWatch({ pool, clock, telemetry });
+  const strain = new StrainWatch({ pool, clock, telemetry, bounds: begin.config.database, disk: () => diskLeft(context) });
+  const ended = new AbortController();
+  const { bytesMax, daysMax } = begin.config.retention;
+  const onCounted = (): void => context.say({ type: "counted" });
+  const retention = new Retention({ pool, clock, telemetry, bytesMax, daysMax, onCounted, signal: ended.signal });
   const log = elsewhere === undefined ? undefined : new LogKeeper(context, pool, elsewhere, control);
 
   const tasks: readonly (readonly [name: string, everyMs: number, work: () => Promise<void>])[] = [
     ["disk", diskMs, () => watchDisk(context, pool, control)],
-    ["retention", retentionMs, () => retain(context, pool)],
+    ["retention", retentionMs, () => retention.round()],
     ["partitions", partitionsMs, async () => void (await ensurePartitions({ pool, clock, telemetry }))],
+    ["missing days", missingMs, async () => void (await makeMissingDays({ pool, clock, telemetry }))],
+    ["ledger", ledgerMs, () => ledger.round()],
+    ["strain", strainMs, () => strain.look()],
     ["alerts", alertsMs, () => keepAlerts(context, pool)],
     ["alarms of dead letters", buriedMs, () => buried.look()],
     ["outbox", relayMs, async () => void (await relayOutbox({ pool, log: messages }))],
@@ -69,7 +87,6 @@ export const keeperRole: Role = async (context) => {
           ["trim", trimMs, () => log.trim()] as const,
         ]),
   ];
-  const ended = new AbortController();
   const loops = tasks.map(async ([name, everyMs, work]) => {
     while (!ended.signal.aborted) {
       await work().catch((error: unknown) =>
@@ -94,8 +111,7 @@ async function watchDisk({ begin, dataDir, telemetry }: RoleContext, pool: Pool,
   if (!begin.embedded) return;
   const facts: DiskFacts = await diskFacts(dataDir.postgres);
   const reason = await pausedReason(pool);
-  const { freeBytesMin, freeRatioMin } = begin.config.disk;
-  const verdict = diskVerdict(facts, { freeBytesMin, freeRatioMin }, reason === diskReason);
+  const verdict = diskVerdict(facts, begin.config.disk, reason === diskReason);
   if (verdict === "pause" && reason === null) {
     await control.pause(diskReason);
     telemetry.emit(busPaused, { reason: diskReason, freeBytes: facts.freeBytes });
@@ -103,6 +119,12 @@ async function watchDisk({ begin, dataDir, telemetry }: RoleContext, pool: Pool,
     await control.pause(null);
     telemetry.emit(busResumed, { freeBytes: facts.freeBytes });
   }
+}
+
+async function diskLeft({ begin, dataDir }: RoleContext): Promise<DiskLeft | undefined> {
+  if (!begin.embedded) return undefined;
+  const facts = await diskFacts(dataDir.postgres);
+  return { freeBytes: facts.freeBytes, floorBytes: diskFloor(facts, begin.config.disk) };
 }
 
 async function trimStreams(messages: MessageLog): Promise<void> {
@@ -115,14 +137,4 @@ async function forgetDeadLetters({ begin, clock, telemetry }: RoleContext, pool:
   const lows = [all, all, all, all] as const;
   const archive = openMessageArchive({ pool: async () => pool, telemetry });
   await archive.forget({ log: logHere, stream: StreamName.deadLetter }, { lows, beforeUs: keptUs, keptUs });
-}
-
-async function retain({ begin, clock, telemetry }: RoleContext, pool: Pool): Promise<void> {
-  const { bytesMax, daysMax } = begin.config.retention;
-  for (const { day, reason } of daysToDrop(await daySizes(pool), { bytesMax, daysMax, nowUs: clock.nowUs() })) {
-    if ((await dropDay({ pool, clock, telemetry }, day, reason)) !== undefined) continue;
-    // A later day must not go before an earlier one: the log is trimmed from its low end.
-    telemetry.emit(retentionHeld, { day, reason });
-    return;
-  }
 }

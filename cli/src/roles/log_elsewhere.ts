@@ -33,13 +33,13 @@ interface LogFacts {
 }
 
 async function logFacts(pool: Pool): Promise<LogFacts> {
-  const { rows } = await pool.query<LogFacts>("SELECT s.log_elsewhere, g.id AS generation FROM bus.state s CROSS JOIN bus.generation g");
+  const { rows } = await pool.query<LogFacts>("SELECT log_elsewhere, generation FROM views.log");
   return rows[0] as LogFacts;
 }
 
 /** Why the database says that nothing is taken, or null. */
 export async function pausedReason(pool: Pool): Promise<string | null> {
-  const { rows } = await pool.query<{ paused_reason: string | null }>("SELECT paused_reason FROM bus.state");
+  const { rows } = await pool.query<{ paused_reason: string | null }>("SELECT paused_reason FROM views.log");
   return rows[0]?.paused_reason ?? null;
 }
 

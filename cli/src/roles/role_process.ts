@@ -117,6 +117,10 @@ function received(clock: Clock, { grants, alerts, onDrain }: Hearing): Promise<R
     // One listener from the first message on: "begin" and "drain" may arrive together, before whoever awaits the first goes on.
     let begun = false;
     process.on("message", (message: DownMessage, handle: unknown) => {
+      if (message.type === "ping") {
+        say({ type: "pong" });
+        return;
+      }
       if (message.type === "shed") {
         grants.shed(message.connections);
         return;

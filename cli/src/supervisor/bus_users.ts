@@ -22,6 +22,8 @@ export const busRoleOf: Readonly<Record<RoleName, BusRole | undefined>> = {
   gateway: "gateway",
   engine: "engine",
   keeper: "keeper",
+  sealer: undefined,
+  indexer: undefined,
   forensics: "consumer",
   demo: undefined,
 };

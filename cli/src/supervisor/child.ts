@@ -7,8 +7,8 @@ import { type ChildProcess, type SendHandle, spawn } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Clock, systemEnvironment, type Timer } from "ransomeye-kernel";
+import { serviceVariables } from "../host/notify.ts";
 import { nextBackoff, type BackoffBounds } from "./backoff.ts";
-import { heapMibMax } from "./heap_bounds.ts";
 import type { AlertsMessage, DownMessage, LoadMessage, RoleBegin, UpMessage } from "./ipc.ts";
 import { LogFile } from "./log_file.ts";
 import { processStartTime } from "./process_facts.ts";
@@ -24,6 +24,9 @@ const entryPoint = fileURLToPath(new URL("../../../bin/ransomeye.js", import.met
  */
 const heapGrowingPercent = 1000;
 
+/** A process that says nothing for so long hangs: no step of any role's loop takes a part of it. */
+const answerMsMax = 60_000;
+
 export interface ChildEnd {
   readonly how: string;
   readonly pauseMs: number;
@@ -35,6 +38,10 @@ export interface ChildOptions {
   readonly logs: string;
   readonly clock: Clock;
   readonly backoff: BackoffBounds;
+  /** Bound of its heap in MiB: reaching it ends the process, which comes back (R-34). */
+  readonly heapMibMax: number;
+  /** The process has just been started. */
+  readonly onSpawn: (pid: number) => void;
   /** Ready, ended or restarted: runtime.json wants to know. */
   readonly onChange: () => void;
   /** The process ended without being asked to. */
@@ -49,6 +56,8 @@ export interface ChildOptions {
   readonly onAlarm?: (alarm: unknown) => void;
   /** The keeper has put alerts with these ids into the outbox. */
   readonly onKept?: (ids: unknown) => void;
+  /** The keeper has counted a day. */
+  readonly onCounted?: () => void;
 }
 
 /** A supervised role. */
@@ -61,6 +70,8 @@ export class Child {
   #startTime = "";
   #startedMs = 0;
   #readyUs: number | null = null;
+  /** When it was asked whether it is there, while it has not answered. */
+  #askedMs: number | undefined;
   #restarts = 0;
   #endsInARow = 0;
   /** Its end is wanted: nothing starts it again by itself. */
@@ -112,6 +123,8 @@ export class Child {
       return;
     }
     this.#process = child;
+    this.#askedMs = undefined;
+    if (child.pid !== undefined) this.#o.onSpawn(child.pid);
     this.#startTime = child.pid === undefined ? "" : (processStartTime(child.pid) ?? "");
     this.#failure = undefined;
     for (const stream of [child.stdout, child.stderr]) if (stream !== null) splitLines(stream, (line) => this.#line(line));
@@ -128,7 +141,7 @@ export class Child {
   }
 
   #spawn(): ChildProcess {
-    const heap = [`--max-old-space-size=${heapMibMax[this.role]}`, `--heap-growing-percent=${heapGrowingPercent}`];
+    const heap = [`--max-old-space-size=${this.#o.heapMibMax}`, `--heap-growing-percent=${heapGrowingPercent}`];
     return spawn(process.execPath, [...heap, entryPoint, "role", this.role, "--data-dir", this.#o.begin.dataDir], {
       detached: true,
       stdio: ["ignore", "pipe", "pipe", "ipc"],
@@ -151,6 +164,17 @@ export class Child {
     if (this.#readyUs === null || this.#process?.connected !== true) return false;
     this.#send({ type: "alerts", alerts });
     return true;
+  }
+
+  /** Whether it is ready and has answered when it was asked last, or was asked a moment ago; and asks again. */
+  isWell(): boolean {
+    const nowMs = this.#o.clock.monotonicMs();
+    const answers = this.#askedMs === undefined || nowMs - this.#askedMs <= answerMsMax;
+    if (this.#readyUs !== null && this.#askedMs === undefined) {
+      this.#askedMs = nowMs;
+      this.#send({ type: "ping" });
+    }
+    return this.#readyUs !== null && answers;
   }
 
   /** Resolves when the role is ready, also if that takes a few restarts. */
@@ -212,6 +236,9 @@ export class Child {
       case "failed":
         this.#failure = message;
         return;
+      case "pong":
+        this.#askedMs = undefined;
+        return;
       case "load":
         this.#o.onLoad?.(message);
         return;
@@ -220,6 +247,9 @@ export class Child {
         return;
       case "kept":
         this.#o.onKept?.(message.ids);
+        return;
+      case "counted":
+        this.#o.onCounted?.();
         return;
       case "ready":
         this.#readyUs = this.#o.clock.nowUs();
@@ -251,7 +281,9 @@ export class Child {
 /** A role's environment has none of our variables: an administrator's database URL must not reach the gateway that way (R-12). */
 function childEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(
-    Object.entries(systemEnvironment()).filter(([name]) => !name.startsWith("RANSOMEYE_") && name !== "NODE_CHANNEL_FD"),
+    Object.entries(systemEnvironment()).filter(
+      ([name]) => !name.startsWith("RANSOMEYE_") && name !== "NODE_CHANNEL_FD" && !serviceVariables.has(name),
+    ),
   );
 }
 

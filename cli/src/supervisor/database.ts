@@ -8,6 +8,8 @@ import {
   assertDurable,
   type Connection,
   type DatabaseSecrets,
+  type Detached,
+  detachDay,
   type EmbeddedServer,
   type LoginRole,
   openClient,
@@ -25,9 +27,6 @@ import { assertConnectionsFit, connectionBudget } from "./connection_budget.ts";
 import type { DataDir } from "./data_dir.ts";
 import type { RuntimeFile } from "./runtime_file.ts";
 
-/** What the embedded server allows at least. */
-const embeddedConnectionsMin = 200;
-
 export interface DatabaseOptions {
   readonly config: Config;
   readonly dataDir: DataDir;
@@ -38,6 +37,10 @@ export interface DatabaseOptions {
   /** Lines for the console. */
   readonly say: (line: string) => void;
   readonly onChange: () => void;
+  /** What the host's plan tells an embedded server over its own settings. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** An embedded server's process has just been started. */
+  readonly onSpawn: (pid: number) => void;
 }
 
 /** The running database. */
@@ -45,6 +48,8 @@ export interface Database {
   /** Connection of one of our roles. */
   role(role: LoginRole): Connection;
   state(): NonNullable<RuntimeFile["postgres"]>;
+  /** Detaches the day that retention has counted, on the administrator's connection. */
+  readonly detachDay: () => Promise<Detached>;
   /** Stops an embedded server; an external one is left alone. */
   stop(mode: StopMode): Promise<void>;
 }
@@ -76,6 +81,7 @@ async function openExternal(o: DatabaseOptions): Promise<Database> {
   return {
     role: (role) => roleConnection(connection, secrets, role),
     state: () => ({ embedded: false, host, port, database, pid: null, restarts: 0 }),
+    detachDay: () => detachDay(connection),
     stop: () => Promise.resolve(),
   };
 }
@@ -87,7 +93,8 @@ async function openEmbedded(o: DatabaseOptions): Promise<Database> {
       runtimeDir: o.socketDir,
       port: o.config.database.listenPort,
       secretsFile: o.dataDir.databaseSecrets,
-      settings: { max_connections: String(Math.max(embeddedConnectionsMin, connectionBudget(o.config))) },
+      settings: o.settings,
+      onSpawn: o.onSpawn,
       clock: o.clock,
       random: o.random,
       telemetry: o.telemetry,
@@ -154,6 +161,7 @@ async function openEmbedded(o: DatabaseOptions): Promise<Database> {
       pid: alive ? server.pid : null,
       restarts,
     }),
+    detachDay: () => detachDay(connection),
     async stop(mode) {
       stopping.abort(new CliError("CLI_START_FAILED", "stopping"));
       if (alive) await server.stop(mode);

@@ -52,7 +52,14 @@ export interface AlertsMessage {
   readonly alerts: readonly Message<AlertPayload>[];
 }
 
-export type DownMessage = RoleBegin | GrantMessage | ShedMessage | AlertsMessage | { readonly type: "drain" };
+export type DownMessage =
+  | RoleBegin
+  | GrantMessage
+  | ShedMessage
+  | AlertsMessage
+  | { readonly type: "drain" }
+  /** Are you there? A process whose loop turns answers at once. */
+  | { readonly type: "ping" };
 
 /** What a gateway tells now and then, and when it has let go of the socket. */
 export interface LoadMessage extends GateLoad {
@@ -63,11 +70,14 @@ export interface LoadMessage extends GateLoad {
 
 export type UpMessage =
   | { readonly type: "ready" }
+  | { readonly type: "pong" }
   | LoadMessage
   /** An alarm of this process. What comes is checked before it is believed. */
   | { readonly type: "alarm"; readonly alarm: CountedAlarm }
   /** The keeper's: these alerts are in the outbox. */
   | { readonly type: "kept"; readonly ids: readonly string[] }
+  /** The keeper's: a day is counted, and waits to be detached. */
+  | { readonly type: "counted" }
   /** The role cannot go on; its process ends after this. */
   | { readonly type: "failed"; readonly code: string; readonly message: string; readonly next: string };
 

@@ -12,11 +12,11 @@ import { isRunning, type ProcessName } from "./process_facts.ts";
 export type Phase = "starting" | "ready" | "draining";
 
 /** Roles that run as processes of their own, in the order of start. */
-export const roleNames = ["registry", "keeper", "gateway", "engine", "forensics", "demo"] as const;
+export const roleNames = ["registry", "keeper", "gateway", "engine", "sealer", "indexer", "forensics", "demo"] as const;
 export type RoleName = (typeof roleNames)[number];
 
 /** The system is ready without them: rows flow whether they run or not. */
-export const guestRoles = ["forensics", "demo"] as const;
+export const guestRoles = ["sealer", "indexer", "forensics", "demo"] as const;
 
 export interface ChildState {
   readonly role: RoleName;

@@ -22,11 +22,14 @@ import {
 } from "ransomeye-kernel";
 import { AlarmDesk } from "../alarms/alarm_desk.ts";
 import { type CliCode, CliError } from "../errors.ts";
-import { childEnded, ledgerUnbalanced } from "../events.ts";
+import { childEnded, ledgerSumsDiffer } from "../events.ts";
+import { Host } from "../host/host.ts";
+import type { Part } from "../host/watch.ts";
 import { Child } from "./child.ts";
 import type { Console } from "./console.ts";
 import { controlSocketName, serveControl } from "./control.ts";
 import { createDataDir, type DataDir } from "./data_dir.ts";
+import { DayDetacher } from "./day_detacher.ts";
 import { type Database, openDatabase } from "./database.ts";
 import { openGatewaySocket } from "./gateway_address.ts";
 import { GateDesk } from "./gate_desk.ts";
@@ -49,6 +52,8 @@ const databaseRole: Readonly<Record<RoleName, LoginRole | undefined>> = {
   gateway: "ransomeye_gate",
   engine: "ransomeye_engine",
   keeper: "ransomeye_keeper",
+  sealer: "ransomeye_sealer",
+  indexer: "ransomeye_indexer",
   forensics: "ransomeye_consumer",
   demo: undefined,
 };
@@ -68,6 +73,8 @@ export interface SupervisorOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly console: Console;
+  /** Folder that a service manager has made for this service's sockets; else they lie below /tmp. */
+  readonly runtimeParent?: string;
   /** The operator's word that what the log's servers held and rows were not made of is gone for good. */
   readonly afterLoss: boolean;
 }
@@ -87,9 +94,11 @@ export class Supervisor {
   readonly #alarms: AlarmDesk;
   #telemetry: Telemetry | undefined;
   #database: Database | undefined;
+  #host: Host | undefined;
   #socketDir = "";
   #socket: SharedSocket | undefined;
   #desk: GateDesk | undefined;
+  #detacher: DayDetacher | undefined;
   #phase: Phase = "starting";
   #busUsers: BusUsers | undefined;
   #startedUs = 0;
@@ -123,12 +132,26 @@ export class Supervisor {
     return this.#socket === undefined ? null : { host: this.#socket.host, port: this.#socket.port };
   }
 
-  /** The ledger was counted again. Noted where the answer is another one than before: `status` tells it without counting. */
+  /** Everything without which no row flows, and whether it is well; each process is asked anew. Guests are none of it. */
+  parts(): Part[] {
+    const roles = [...this.#children.values()].filter(({ role }) => !guestRoles.some((guest) => guest === role));
+    const server = this.#database?.state();
+    return [
+      { name: "PostgreSQL", isWell: server !== undefined && (!server.embedded || server.pid !== null) },
+      ...roles.map((child) => ({ name: child.name, isWell: child.isWell() })),
+    ];
+  }
+
+  /** The ledger was counted again. Noted where the answer is another one than before: `status` tells it without counting. The keeper alarms. */
   noteLedger(balanced: boolean): void {
     if (this.#ledger?.balanced === balanced) return;
     this.#ledger = { balanced, sinceUs: this.#o.clock.nowUs() };
-    if (!balanced) this.#telemetry?.emit(ledgerUnbalanced, { since_us: this.#ledger.sinceUs });
     this.#changed();
+  }
+
+  /** All rows were counted again, and in so many epochs they are not what the ledger's sums say. */
+  noteSumsDiffer(epochs: number): void {
+    this.#telemetry?.emit(ledgerSumsDiffer, { epochs });
   }
 
   /** Resolves when rows can flow. @throws what kept it from starting, after everything that had been started is stopped again */
@@ -144,7 +167,9 @@ export class Supervisor {
       const logins = { operator: busLogin(this.#busUsers, "operator"), consumer: busLogin(this.#busUsers, "consumer") };
       await writeBusFile(dataDir, busUrl === undefined ? undefined : { ...config.bus, url: busUrl }, logins);
       this.#startedUs = clock.nowUs();
-      this.#socketDir = await makeRuntimeDirectory(dataDir.root);
+      const host = await Host.open(config, dataDir.root, console.say);
+      this.#host = host;
+      this.#socketDir = await makeRuntimeDirectory(dataDir.root, this.#o.runtimeParent);
       const telemetry = await this.#openTelemetry();
       this.#telemetry = telemetry;
       await this.#alarms.begin(telemetry);
@@ -160,7 +185,10 @@ export class Supervisor {
         telemetry,
         say: console.say,
         onChange: () => this.#changed(),
+        settings: host.plan.postgresOverrides,
+        onSpawn: (pid) => host.settle(pid, "postgres"),
       });
+      this.#detacher = new DayDetacher({ clock, telemetry, detach: this.#database.detachDay });
       await serveControl(join(this.#socketDir, controlSocketName), (request, say) => this.#restart(request.what, say), this.#lifetime);
       // On Redis servers the keeper makes the log; the registry then bars producers there.
       await this.#startRoles(onRedis ? ["keeper"] : ["registry", "keeper"]);
@@ -169,9 +197,9 @@ export class Supervisor {
       if (this.#stopped) return;
       this.#phase = "ready";
       this.#changed();
-      // Consumers and the fleet are guests: the system is ready without them.
       for (const guest of guestRoles)
-        if (config[guest].enabled) void this.#launch(guest, guest).catch((error: unknown) => console.say(String(error)));
+        if (guest === "sealer" || guest === "indexer" || config[guest].enabled)
+          void this.#launch(guest, guest).catch((error: unknown) => console.say(String(error)));
     } catch (error) {
       if (!this.#stopped) await this.destroy();
       throw error;
@@ -185,7 +213,8 @@ export class Supervisor {
     this.#changed();
     for (const role of ["demo", "gateway"] as const) await this.#drainRole(role);
     await this.#untilIdle(probe);
-    for (const role of ["engine", "forensics", "keeper", "registry"] as const) await this.#drainRole(role);
+    for (const role of ["engine", "sealer", "indexer", "forensics", "keeper", "registry"] as const) await this.#drainRole(role);
+    await this.#detacher?.close();
     await beforeDatabaseStops();
     await this.#database?.stop("fast");
     await this.#forget();
@@ -195,7 +224,9 @@ export class Supervisor {
   async destroy(): Promise<void> {
     this.#stopped = true;
     await Promise.all([...this.#children.values()].map((child) => child.destroy()));
+    const detached = this.#detacher?.close();
     await this.#database?.stop("immediate");
+    await detached;
     await this.#forget();
   }
 
@@ -234,6 +265,8 @@ export class Supervisor {
   /** Starts a process of a role; resolves when it is ready. @throws CliError CLI_START_FAILED if it keeps ending before that */
   #launch(role: RoleName, name: string): Promise<void> {
     const { config, clock, console, dataDir } = this.#o;
+    const host = this.#host;
+    if (host === undefined) throw new CliError("CLI_NOT_READY", "the host has not been divided");
     return new Promise((resolve, reject) => {
       let ready = false;
       const child: Child = new Child({
@@ -241,10 +274,12 @@ export class Supervisor {
         logs: dataDir.logs,
         clock,
         backoff: { minMs: config.supervisor.restartMsMin, maxMs: config.supervisor.restartMsMax },
+        heapMibMax: host.heapMibMax(role),
+        onSpawn: (pid) => host.settle(pid, role, name),
         onChange: () => this.#changed(),
         onLine: (line) => console.roleLine(name, line),
         onAlarm: (alarm) => this.#alarms.told(name, alarm),
-        ...(role === "keeper" ? { onKept: (ids) => this.#alarms.kept(ids) } : {}),
+        ...(role === "keeper" ? { onKept: (ids) => this.#alarms.kept(ids), onCounted: () => this.#detacher?.ask() } : {}),
         ...(role === "gateway" ? { onBegin: () => this.#desk?.started(child), onLoad: (load) => this.#desk?.heard(child, load) } : {}),
         onCrash: (end) => {
           this.#desk?.left(name);

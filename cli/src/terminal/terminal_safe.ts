@@ -4,6 +4,7 @@
  * Enforces: whatever passes here prints as one visible line and changes nothing but the cells it fills.
  * Forbids: printing a string that a producer, a file or a remote peer could have chosen by any other way.
  */
+import { cutText } from "ransomeye-kernel";
 
 /**
  * What may not reach a terminal: C0 and C1 controls and DEL, bidirectional marks, overrides and isolates, line and paragraph separators,
@@ -15,7 +16,7 @@ const unsafe =
 
 /** `text` with everything that a terminal could act on written as visible escapes, cut to `charsMax` characters. */
 export function terminalSafe(text: string, charsMax: number = Number.POSITIVE_INFINITY): string {
-  const cut = text.length > charsMax ? `${sliceWhole(text, Math.max(0, charsMax - 1))}…` : text;
+  const cut = text.length > charsMax ? `${cutText(text, Math.max(0, charsMax - 1))}…` : text;
   return cut.replace(unsafe, escape);
 }
 
@@ -36,10 +37,4 @@ function jsonEscape(found: string): string {
   let out = "";
   for (let at = 0; at < found.length; at += 1) out += `\\u${found.charCodeAt(at).toString(16).padStart(4, "0")}`;
   return out;
-}
-
-/** Cuts without leaving half of a surrogate pair behind. */
-function sliceWhole(text: string, chars: number): string {
-  const last = text.charCodeAt(chars - 1);
-  return text.slice(0, last >= 0xd800 && last <= 0xdbff ? chars - 1 : chars);
 }

@@ -6,8 +6,8 @@
  */
 import { quoteName } from "../src/database.ts";
 import type { Queryable } from "../src/pool.ts";
-import { ownerOf, type Schema } from "../src/role_names.ts";
-import { type LiveObject, liveObjects, liveRights, schemaOwners } from "./catalogue.ts";
+import { ownerOf, type Schema, schemas } from "../src/role_names.ts";
+import { type LiveObject, liveObjects, liveRights, rolesOfClosedDefaults, schemaOwners } from "./catalogue.ts";
 import { desiredRights, type Right, rightKey } from "./desired.ts";
 import { type MatrixRow, memberships, ownershipMatrix } from "./matrix.ts";
 
@@ -25,6 +25,7 @@ export interface MatrixDrift {
  */
 export async function applyOwnership(client: Queryable, matrix: readonly MatrixRow[] = ownershipMatrix): Promise<MatrixDrift> {
   await applyOwners(client);
+  await closeDefaults(client);
   for (const { member, of } of memberships) await client.query(`GRANT ${of} TO ${member}`);
   const objects = await liveObjects(client);
   const listed = new Set(matrix.map((row) => row.name as string));
@@ -48,6 +49,13 @@ async function applyOwners(client: Queryable): Promise<void> {
     const wanted = ownerOf(object.name.slice(0, object.name.indexOf(".")) as Schema);
     if (object.owner !== wanted) await client.query(`ALTER ${verbs[object.kind]} ${object.sql} OWNER TO ${wanted}`);
   }
+}
+
+/** What an owner makes later is nobody's until the matrix says more; PostgreSQL's own default for functions is everybody. */
+async function closeDefaults(client: Queryable): Promise<void> {
+  const closed = new Set(await rolesOfClosedDefaults(client));
+  for (const owner of schemas.map(ownerOf))
+    if (!closed.has(owner)) await client.query(`ALTER DEFAULT PRIVILEGES FOR ROLE ${owner} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC`);
 }
 
 async function applyRights(client: Queryable, objects: readonly LiveObject[], matrix: readonly MatrixRow[]): Promise<void> {

@@ -73,6 +73,15 @@ export async function liveRights(client: Queryable): Promise<Right[]> {
   return (await client.query<Right>(rightsSql)).rows;
 }
 
+/** Roles whose functions are, when they are made, open to nobody but themselves. */
+export async function rolesOfClosedDefaults(client: Queryable): Promise<string[]> {
+  const { rows } = await client.query<{ role: string }>(
+    `SELECT pg_get_userbyid(d.defaclrole) AS role FROM pg_default_acl d WHERE d.defaclobjtype = 'f' AND d.defaclnamespace = 0
+       AND NOT EXISTS (SELECT FROM aclexplode(d.defaclacl) a WHERE a.grantee = 0)`,
+  );
+  return rows.map(({ role }) => role);
+}
+
 /** Who owns our schemas. */
 export async function schemaOwners(client: Queryable): Promise<Map<string, string>> {
   const { rows } = await client.query<{ name: string; owner: string }>(

@@ -51,12 +51,12 @@ function functionRights(object: string, grantees: readonly Grantee[]): Right[] {
 
 function tableRights(object: string, grantee: string, given: TableRights): Right[] {
   const right = (privilege: string, column = ""): Right => ({ kind: "table", object, grantee, privilege, column });
-  const update =
-    given.update === undefined ? [] : given.update === true ? [right("UPDATE")] : given.update.map((column) => right("UPDATE", column));
+  const narrowed = (privilege: string, to: true | readonly string[] | undefined): Right[] =>
+    to === undefined ? [] : to === true ? [right(privilege)] : to.map((column) => right(privilege, column));
   return [
-    ...(given.select ? [right("SELECT")] : []),
+    ...narrowed("SELECT", given.select),
     ...(given.insert ? [right("INSERT")] : []),
-    ...update,
+    ...narrowed("UPDATE", given.update),
     ...(given.delete ? [right("DELETE")] : []),
   ];
 }

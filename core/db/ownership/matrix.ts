@@ -5,11 +5,11 @@
  * answers 42501 (promise 6).
  * Forbids: rights for PUBLIC, for agents (they have no role), and for the gate beyond five functions (R-12).
  */
-import type { LoginRole, Schema } from "../src/role_names.ts";
+import type { LoginRole, ownerOf, Schema } from "../src/role_names.ts";
 
-/** Rights on a table or view. A list of columns narrows update. */
+/** Rights on a table or view. A list of columns narrows them. */
 export interface TableRights {
-  readonly select?: true;
+  readonly select?: true | readonly string[];
   readonly insert?: true;
   readonly update?: true | readonly string[];
   readonly delete?: true;
@@ -18,11 +18,26 @@ export interface TableRights {
 /** Whom rights are given to: roles that log in, and owners of other schemas, whose functions and views read on others' behalf. */
 export type Grantee = LoginRole | "ransomeye_bus_owner" | "ransomeye_views_owner" | "ransomeye_ops_owner";
 
+/** What each role does, in the words of the reference page. */
+export const roleHelp: Readonly<Record<LoginRole, string>> = {
+  ransomeye_gate: "gateways: append signed batches to the log, open epochs, report; no table at all (R-12)",
+  ransomeye_engine: "writes rows and the offset that they stand for in one transaction",
+  ransomeye_registry: "producers, their keys and certificates, tokens",
+  ransomeye_keeper: "days ahead, retention, disk state, alarms, the outbox, operators' changes",
+  ransomeye_reader: "command line and API",
+  ransomeye_consumer: "publishes and consumes messages",
+  ransomeye_sealer: "signs what the log held: checkpoints, and days that retention removes (R-20)",
+  ransomeye_custodian: "places and releases legal holds; no process has it, only the command",
+  ransomeye_indexer: "notes which batches hold which hashes, addresses, names and users (R-31)",
+};
+
 /** A table or a view. `byDay` tables have partitions, which nobody has any right on: they are reached through the table. */
 export interface RelationRow {
   readonly kind: "table" | "view";
   readonly name: `${Schema}.${string}`;
   readonly byDay?: true;
+  /** UPDATE, DELETE and TRUNCATE end in 42501 for everybody, owner and superuser too: by a trigger, also on each of its days (DB-3). */
+  readonly appendOnly?: true;
   /** How it is written and read: the matrix' "method". */
   readonly method: string;
   readonly rights: Readonly<Partial<Record<Grantee, TableRights>>>;
@@ -40,15 +55,24 @@ export type MatrixRow = RelationRow | FunctionRow;
 
 const read: TableRights = { select: true };
 const append: TableRights = { insert: true };
+const columns = (...names: readonly string[]): TableRights => ({ select: names });
 
 function table(name: RelationRow["name"], method: string, rights: RelationRow["rights"]): RelationRow {
   return { kind: "table", name, method, rights };
 }
+function appendOnly(name: RelationRow["name"], method: string, rights: RelationRow["rights"]): RelationRow {
+  return { kind: "table", appendOnly: true, name, method, rights };
+}
+/** Append-only, and gone with its day. */
 function tableByDay(name: RelationRow["name"], method: string, rights: RelationRow["rights"]): RelationRow {
+  return { kind: "table", byDay: true, appendOnly: true, name, method, rights };
+}
+/** Gone with its day, and no evidence: what is in it can be made again. */
+function indexByDay(name: RelationRow["name"], method: string, rights: RelationRow["rights"]): RelationRow {
   return { kind: "table", byDay: true, name, method, rights };
 }
-function view(name: RelationRow["name"], method: string): RelationRow {
-  return { kind: "view", name, method, rights: { ransomeye_reader: read } };
+function view(name: RelationRow["name"], method: string, readers: readonly Grantee[] = [reader]): RelationRow {
+  return { kind: "view", name, method, rights: Object.fromEntries(readers.map((role) => [role, read])) };
 }
 function callable(name: FunctionRow["name"], method: string, execute: readonly Grantee[]): FunctionRow {
   return { kind: "function", name, method, execute };
@@ -64,25 +88,25 @@ const registry = "ransomeye_registry";
 const keeper = "ransomeye_keeper";
 const reader = "ransomeye_reader";
 const consumer = "ransomeye_consumer";
+const sealer = "ransomeye_sealer";
+const custodian = "ransomeye_custodian";
+const indexer = "ransomeye_indexer";
 const busOwner = "ransomeye_bus_owner";
 const viewsOwner = "ransomeye_views_owner";
 
 const bus: readonly MatrixRow[] = [
-  tableByDay("bus.frames", "written by bus.append; read by COPY of the log's readers and by views", { [engine]: read, [viewsOwner]: read }),
-  table("bus.generation", "written once, at creation", { [engine]: read, [keeper]: read, [viewsOwner]: read }),
-  table("bus.state", "written by bus.pause and bus.configure", { [engine]: read, [keeper]: read }),
+  tableByDay("bus.frames", "written by bus.append", { [viewsOwner]: read }),
+  table("bus.generation", "written once, at creation", { [viewsOwner]: read }),
+  table("bus.state", "written by bus.pause and bus.configure", { [viewsOwner]: columns("partitions", "paused_reason", "log_elsewhere") }),
   table("bus.registry_version", "written by bus.set_registry", {}),
   table("bus.revoked", "written by bus.set_registry", {}),
-  table("bus.partition_head", "written by bus.append and bus.trim; one query over all heads wakes readers", {
-    [engine]: read,
-    [keeper]: read,
-    [viewsOwner]: read,
+  table("bus.partition_head", "written by bus.append and bus.trim", { [viewsOwner]: read }),
+  table("bus.producer_head", "written by bus.append and bus.open_epoch", {
+    [viewsOwner]: columns("producer_id", "epoch", "seq", "offered"),
   }),
-  table("bus.producer_head", "written by bus.append and bus.open_epoch", { [engine]: read, [viewsOwner]: read }),
   table("bus.epoch_log", "written by bus.open_epoch", { [viewsOwner]: read }),
   table("bus.consumer_offset", "leases by functions; the engine moves the place itself in its row transaction, under its token (R-3)", {
-    [engine]: { select: true, update: ["off", "generation", "entry_hash", "entry_received_us"] },
-    [keeper]: read,
+    [engine]: { ...columns("grp", "part", "off", "fence"), update: ["off", "generation", "entry_hash", "entry_received_us"] },
     [viewsOwner]: read,
   }),
   table("bus.consumer_group", "written by bus.group_acquire", {}),
@@ -94,6 +118,7 @@ const bus: readonly MatrixRow[] = [
   callable("bus.append", "the gate's way to the log (R-12)", [gate]),
   callable("bus.open_epoch", "the gate's way to the log (R-12)", [gate]),
   callable("bus.heads_of", "the gate's way to the log (R-12)", [gate, engine]),
+  callable("bus.strain_put", "what the server suffers from, for gates to push back", [keeper]),
   callable("bus.load", "how the log stands, for operators and the disk guard", [keeper, reader]),
   callable("bus.pressure", "the gate's way to the log (R-12): how the log stands, and a lease of the bytes on their way to it (R-14)", [
     gate,
@@ -120,7 +145,7 @@ const bus: readonly MatrixRow[] = [
     "written in the row transaction (R-27), and by the keeper for alarms of all processes; emptied by the keeper's relay",
     {
       [engine]: append,
-      [keeper]: { select: true, insert: true, delete: true },
+      [keeper]: { ...columns("id", "lane", "body"), insert: true, delete: true },
     },
   ),
   table("bus.dead_letters_told", "one row: up to where the keeper has alarmed (R-27)", { [keeper]: { select: true, update: true } }),
@@ -146,10 +171,9 @@ const bus: readonly MatrixRow[] = [
   callable("bus.message_archive_read", "replay", [consumer, keeper]),
   callable("bus.message_archive_seek", "where a time begins", [consumer, keeper]),
   callable("bus.message_archive_forget", "bounds of the archive", [keeper]),
-  table("bus.dead_letter_action", "written by bus.dead_letter_note, append-only", {}),
+  appendOnly("bus.dead_letter_action", "written by bus.dead_letter_note", {}),
   callable("bus.dead_letter_note", "what an operator did with dead letters", [consumer]),
   callable("bus.dead_letter_trail", "what operators did with dead letters", [consumer]),
-  internal("bus.refuse_change"),
   internal("bus.message_begin"),
   internal("bus.message_log_here"),
   internal("bus.clock_us"),
@@ -167,11 +191,15 @@ const data: readonly MatrixRow[] = [
   tableByDay("data.event_dead_letters", "binary COPY in the row transaction; read through views", { [engine]: append, [viewsOwner]: read }),
   tableByDay("data.gaps", "binary COPY in the row transaction; read through views", { [engine]: append, [viewsOwner]: read }),
   table("data.sink_head", "locked, compared and moved in the row transaction (R-2); the bus tells producers how far it has come", {
-    [engine]: { select: true, insert: true, update: true },
-    [busOwner]: read,
-    [viewsOwner]: read,
+    [engine]: {
+      ...columns("producer_id", "epoch", "seq", "hash"),
+      insert: true,
+      update: ["epoch", "seq", "hash", "producer_kind", "updated_at"],
+    },
+    [busOwner]: columns("producer_id", "epoch", "seq", "hash"),
+    [viewsOwner]: columns("producer_id", "producer_kind", "epoch", "seq", "hash"),
   }),
-  table("data.sink_epochs", "written when the sink leaves an epoch (R-7)", {
+  appendOnly("data.sink_epochs", "written when the sink leaves an epoch (R-7)", {
     [engine]: { select: true, insert: true },
     [viewsOwner]: read,
   }),
@@ -182,25 +210,78 @@ const registryRows: readonly MatrixRow[] = [
   table("registry.producer_keys", "the registry process alone", { [registry]: { select: true, insert: true, update: true } }),
   table("registry.certificates", "the registry process alone", { [registry]: { select: true, insert: true, update: true } }),
   table("registry.version", "raised with every change, never lowered", { [registry]: { select: true, update: true } }),
-  table("registry.audit", "append-only", { [registry]: { select: true, insert: true } }),
+  appendOnly("registry.audit", "every change, by the registry process alone", { [registry]: { select: true, insert: true } }),
   table("registry.enrolment_tokens", "hashes of tokens; a use is counted here", {
     [registry]: { select: true, insert: true, update: true },
   }),
-  table("registry.token_uses", "who enrolled with which token, append-only", { [registry]: { select: true, insert: true } }),
+  appendOnly("registry.token_uses", "who enrolled with which token", { [registry]: { select: true, insert: true } }),
   table("registry.clone_findings", "suspected clones, for an operator (R-6)", { [registry]: { select: true, insert: true, update: true } }),
   internal("registry.refuse_regress"),
 ];
 
+const evidence: readonly MatrixRow[] = [
+  appendOnly("evidence.statement", "the sealer alone, one transaction for each statement", {
+    [sealer]: { select: true, insert: true },
+    [viewsOwner]: read,
+  }),
+  appendOnly("evidence.sealed_range", "the sealer alone, with the checkpoint", {
+    [sealer]: { select: true, insert: true },
+    [viewsOwner]: read,
+  }),
+  tableByDay("evidence.leaves", "the sealer alone, with the checkpoint; gone with their day", { [sealer]: append, [viewsOwner]: read }),
+  appendOnly("evidence.legal_hold", "written by ops.hold_place", { [viewsOwner]: read }),
+  appendOnly("evidence.legal_hold_release", "written by ops.hold_release", { [viewsOwner]: read }),
+  appendOnly("evidence.expired_chain", "the sealer alone, with the statement", { [sealer]: append, [viewsOwner]: read }),
+  appendOnly("evidence.expiry_wish", "the keeper, before it drops a day", { [keeper]: append, [viewsOwner]: read }),
+];
+
+const observables: readonly MatrixRow[] = [
+  table("observable.state", "written by observable.rebuild", { [viewsOwner]: columns("salt", "rules") }),
+  table("observable.mark", "the indexer alone, in the transaction of the summaries", {
+    [indexer]: { select: true, insert: true, update: ["off", "received_at", "fence"] },
+    [viewsOwner]: read,
+  }),
+  indexByDay("observable.summary", "the indexer alone, binary COPY with the marks; gone when they are sorted", {
+    [indexer]: { select: true, insert: true, delete: true },
+    [viewsOwner]: read,
+  }),
+  indexByDay("observable.segment", "the indexer alone, in the transaction that sorts; gone with their day", {
+    [indexer]: { select: ["received_at", "number"], insert: true },
+    [viewsOwner]: read,
+  }),
+  indexByDay("observable.posting", "the indexer alone, binary COPY with their segment; gone with their day", {
+    [indexer]: append,
+    [viewsOwner]: read,
+  }),
+  callable("observable.rebuild", "an operator's, and the indexer's when the rules are others", [keeper, indexer]),
+];
+
 const ops: readonly MatrixRow[] = [
-  table("ops.migration", "written by the runner of migrations, as administrator", { [keeper]: read, [reader]: read }),
+  appendOnly("ops.migration", "written by the runner of migrations, as administrator", { [viewsOwner]: read }),
   table("ops.day_table", "written by migrations", {}),
-  table("ops.expired", "written by ops.drop_day", { [viewsOwner]: read }),
+  table("ops.expired", "written by ops.expire_day", { [viewsOwner]: read }),
+  table("ops.ledger_sum", "written by ops.ledger_fold, expire_day and ledger_rebuild", { [viewsOwner]: read }),
+  table("ops.ledger_mark", "written by ops.ledger_fold and ledger_rebuild", {}),
+  table("ops.day_removal", "written by ops.expire_day, emptied by ops.finish_removal", { [viewsOwner]: read }),
+  view("ops.ledger_place", "the engine's place beside the ledger's marks", []),
+  view("ops.ledger_tail", "what lies behind the ledger's marks, counted from the tables (R-19)", [viewsOwner]),
+  callable("ops.ledger_fold", "what lies behind the marks into the sums (R-19)", [keeper]),
+  callable("ops.ledger_rebuild", "an operator's, after a finding", [keeper]),
   callable("ops.ensure_partitions", "days ahead, and on demand when a day is missing", [keeper, engine]),
+  callable("ops.missing_days", "each second: what the intake waits for (R-16)", [keeper]),
   callable("ops.finish_detaches", "at start", [keeper]),
   callable("ops.day_sizes", "disk state (R-33)", [keeper, reader]),
-  callable("ops.drop_day", "retention (R-33)", [keeper]),
+  callable("ops.day_holds", "which open holds keep a day", [keeper, sealer, reader]),
+  callable("ops.hold_place", "legal holds, by the command alone", [custodian]),
+  callable("ops.hold_release", "legal holds, by the command alone", [custodian]),
+  callable("ops.expire_day", "retention: counts a day, and begins its removal (R-33)", [keeper]),
+  callable("ops.finish_removal", "retention: drops what was detached", [keeper]),
+  callable("ops.next_detach", "what of a counted day is to be detached: asked as its owner, on the supervisor's connection", []),
   internal("ops.partition_name"),
+  internal("ops.retention_lock"),
   internal("ops.set_upkeep"),
+  internal("ops.guard_table"),
+  internal("ops.refuse_change"),
   internal("ops.count_day"),
 ];
 
@@ -210,11 +291,40 @@ const views: readonly MatrixRow[] = [
   view("views.gaps", "declared losses"),
   view("views.ledger_producer", "recounted, per producer and epoch (R-19)"),
   view("views.ledger", "recounted, the whole system (R-19)"),
+  view("views.ledger_kind", "recounted, per kind of producer (R-19)"),
+  view("views.ledger_live_producer", "sums and what lies behind their marks, per producer and epoch (R-19)"),
+  view("views.ledger_live_kind", "sums and what lies behind their marks, per kind of producer (R-19)"),
+  view("views.ledger_live", "sums and what lies behind their marks, the whole system (R-19)", [keeper, reader]),
+  view("views.ledger_audit", "the recount beside the sums (R-19)"),
   view("views.transmissions", "counters of the gates (R-19)"),
+  view("views.transmission_sums", "counters of the gates, over the lives of their processes (R-19)"),
   view("views.gates", "the gates by what they last said of themselves"),
   view("views.quarantine", "producers that a gate refuses for a while"),
-  view("views.consumer_lag", "how far readers of the log are behind, and whether their place is still the log's (R-2)"),
+  view("views.consumer_lag", "how far readers of the log are behind, and whether their place is still the log's (R-2)", [
+    engine,
+    keeper,
+    reader,
+  ]),
   view("views.sink_diverged", "producers whose rows are ahead of the log, or beside it (R-2)"),
+  view("views.log", "which log this is, and how it stands", [engine, keeper, reader]),
+  view("views.statements", "what the sealer has signed", [reader]),
+  view("views.sealed_ranges", "what each checkpoint covers", [reader]),
+  view("views.sealed_leaves", "what a proof of one entry is made of", [reader]),
+  view("views.expired_chains", "what removed days held", [reader]),
+  view("views.legal_holds", "legal holds with their releases", [keeper, reader]),
+  view("views.day_removal", "the day that is on its way out", [keeper, reader]),
+  view("views.expiry_wishes", "days that shall go and are not yet signed away", [keeper, sealer, reader]),
+  view("views.sealable", "up to where rows were made of the log", [sealer, reader]),
+  view("views.log_heads", "where the log's partitions end; one query over all of them wakes readers", [engine, keeper, reader]),
+  view("views.log_entries", "the log's entries, by COPY of its readers", [engine, sealer, indexer, reader]),
+  view("views.row_places", "up to where rows were made", [indexer, reader]),
+  view("views.observable_state", "the key and the rules of the index of observables", [indexer, reader]),
+  view("views.observable_marks", "up to where observables are indexed", [reader]),
+  view("views.observable_summaries", "keys of batches that were not sorted yet", [reader]),
+  view("views.observable_segments", "batches of sorted postings", [reader]),
+  view("views.observable_postings", "sorted postings", [reader]),
+  view("views.observable_unindexed", "batches that are to be read directly", [reader]),
+  view("views.migrations", "what has been applied"),
   callable("views.event", "one event by its id", [reader]),
   callable("views.event_bytes", "the bytes that were signed (R-18)", [reader]),
   callable("views.event_document", "the same as text (R-18)", [reader]),
@@ -224,14 +334,14 @@ const views: readonly MatrixRow[] = [
 ];
 
 /** The matrix: every object that we make in the database. */
-export const ownershipMatrix: readonly MatrixRow[] = [...bus, ...data, ...registryRows, ...ops, ...views];
+export const ownershipMatrix: readonly MatrixRow[] = [...bus, ...data, ...registryRows, ...evidence, ...observables, ...ops, ...views];
 
 /** Where the frame log lies: in this database, or on other servers, and then this database holds the archive of its frames. */
 export type LogPlace = "here" | "elsewhere";
 
 /** Of a log that lies elsewhere: the gate has no business here at all, and the engine writes a frame in the transaction of its rows. */
 const elsewhere: readonly MatrixRow[] = [
-  tableByDay("bus.frames", "the archive: binary COPY in the row transaction; read through views", {
+  tableByDay("bus.frames", "the archive: binary COPY in the row transaction", {
     [engine]: append,
     [viewsOwner]: read,
   }),
@@ -250,7 +360,9 @@ export function matrixFor(log: LogPlace): readonly MatrixRow[] {
 }
 
 /** Owners that act in other schemas altogether: the functions of ops make and drop partitions there. */
-export const memberships: readonly { readonly member: Grantee; readonly of: "ransomeye_bus_owner" | "ransomeye_data_owner" }[] = [
+export const memberships: readonly { readonly member: Grantee; readonly of: ReturnType<typeof ownerOf> }[] = [
   { member: "ransomeye_ops_owner", of: "ransomeye_bus_owner" },
   { member: "ransomeye_ops_owner", of: "ransomeye_data_owner" },
+  { member: "ransomeye_ops_owner", of: "ransomeye_evidence_owner" },
+  { member: "ransomeye_ops_owner", of: "ransomeye_observable_owner" },
 ];

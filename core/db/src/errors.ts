@@ -194,6 +194,9 @@ export class DbError extends RansomeyeError<DbCode> {
   }
 }
 
+/** A lock was not to be had within lock_timeout. */
+export const lockNotAvailable = "55P03";
+
 /** SQLSTATE of an error that `pg` raised, or undefined for anything else. */
 export function sqlState(error: unknown): string | undefined {
   const { code, syscall } = (error ?? {}) as { code?: unknown; syscall?: unknown };

@@ -70,6 +70,13 @@ export const partitionsMade: EventDefinition<{ from_day: string; days: number; m
   counter: { name: "ransomeye_db_partitions_made_total", help: "Day partitions made.", labels: [], by: "made" },
 });
 
+export const dayMissing: EventDefinition<{ day: string }> = defineEvent({
+  name: "db_day_missing",
+  level: "warn",
+  help: "The intake waited for a day that was not there; it was made at once. Days ahead should have been made long before: a clock has jumped, or somebody removed tables.",
+  counter: { name: "ransomeye_db_days_missing_total", help: "Days that were made when the intake already waited for them.", labels: [] },
+});
+
 export const partitionRetried: EventDefinition<{ attempt: number; reason: string }> = defineEvent({
   name: "db_partition_retried",
   level: "warn",

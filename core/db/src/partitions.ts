@@ -1,12 +1,11 @@
 /**
- * Why it exists: days exist before they begin, and leave when retention says so.
- * Enforces: yesterday to today + 8 at every start and by the keeper (INT-4's measure, for all tables by day); bounded waits, tried again;
- * oldest day first, never one that a group has yet to read (R-16, R-33).
+ * Why it exists: days exist before they begin.
+ * Enforces: yesterday to today + 8 at every start and by the keeper (INT-4's measure, for all tables by day); bounded waits, tried again (R-16).
  * Forbids: computing a day in any zone but UTC.
  */
 import { type Clock, sleep, type Telemetry } from "ransomeye-kernel";
-import { DbError, sqlState } from "./errors.ts";
-import { dayDropped, partitionRetried, partitionsMade } from "./events.ts";
+import { DbError, lockNotAvailable, sqlState } from "./errors.ts";
+import { dayMissing, partitionRetried, partitionsMade } from "./events.ts";
 import type { Queryable } from "./pool.ts";
 
 /** Which days {@link ensurePartitions} covers. */
@@ -29,9 +28,10 @@ export interface DaySize {
   readonly day: string;
   readonly bytes: number;
   readonly tables: number;
+  /** Legal holds that keep it. */
+  readonly holds: readonly number[];
 }
 
-const lockNotAvailable = "55P03";
 const attemptsMaxDefault = 5;
 const dayUs = 86_400_000_000;
 
@@ -56,34 +56,28 @@ export async function ensurePartitions(options: PartitionOptions): Promise<numbe
   return made;
 }
 
+/**
+ * Makes the days that the intake is waiting for, by the bus's own clock (R-16); gives their number. Days ahead are made long before: this is for a clock that jumped, and for
+ * tables that somebody has removed. As keeper.
+ * @throws DbError DB_PARTITION_LOCKED
+ */
+export async function makeMissingDays(options: Pick<PartitionOptions, "pool" | "clock" | "telemetry" | "attemptsMax">): Promise<number> {
+  const { rows } = await options.pool.query<{ day: string }>("SELECT to_char(day, 'YYYY-MM-DD') AS day FROM ops.missing_days() AS day");
+  let made = 0;
+  for (const { day } of rows) {
+    await whileLocked(options, () => options.pool.query("SELECT ops.ensure_partitions($1::date, 1)", [day]));
+    options.telemetry.emit(dayMissing, { day });
+    made += 1;
+  }
+  return made;
+}
+
 /** Days that exist, oldest first, all tables together. As keeper or reader. */
 export async function daySizes(pool: Queryable): Promise<DaySize[]> {
   const { rows } = await pool.query<DaySize>(
-    "SELECT day, sum(bytes)::bigint AS bytes, count(*)::int AS tables FROM ops.day_sizes() GROUP BY day ORDER BY day",
+    "SELECT day, sum(bytes)::bigint AS bytes, count(*)::int AS tables, ops.day_holds(day) AS holds FROM ops.day_sizes() GROUP BY day ORDER BY day",
   );
   return rows;
-}
-
-/**
- * Drops one day of all tables, after moving the log's low marks past it; gives the bytes freed, or undefined if the day must stay because
- * it is not over or a group has yet to read entries of it. Drop days from the oldest on; `reason` is for the log. As keeper.
- * @throws DbError DB_PARTITION_LOCKED
- */
-export async function dropDay(
-  options: Pick<PartitionOptions, "pool" | "clock" | "telemetry">,
-  day: string,
-  reason: string,
-): Promise<number | undefined> {
-  if (day >= utcDay(options.clock.nowUs())) return undefined;
-  // A statement of its own: the marks' row locks must not be held while the day is counted, appends would wait for them.
-  const trimmed = await options.pool.query<{ free: boolean }>("SELECT bus.trim_day($1::date) AS free", [day]);
-  if (trimmed.rows[0]?.free !== true) return undefined;
-  const { rows } = await whileLocked(options, () =>
-    options.pool.query<{ bytes: number | null }>("SELECT ops.drop_day($1::date) AS bytes", [day]),
-  );
-  const bytes = rows[0]?.bytes ?? undefined;
-  if (bytes !== undefined) options.telemetry.emit(dayDropped, { day, bytes, reason });
-  return bytes;
 }
 
 /** Tries again what ended at lock_timeout: somebody's long transaction, or autovacuum, held a table. */

@@ -5,7 +5,7 @@
  */
 
 /** Schemas, each owned by a role of its own that cannot log in. */
-export const schemas = ["bus", "data", "registry", "ops", "views"] as const;
+export const schemas = ["bus", "data", "registry", "evidence", "observable", "ops", "views"] as const;
 export type Schema = (typeof schemas)[number];
 
 /** The owner of everything in a schema. */
@@ -14,8 +14,7 @@ export function ownerOf(schema: Schema): `ransomeye_${Schema}_owner` {
 }
 
 /**
- * Who may log in: gate (may only append to the bus), engine (writes rows), registry (producers and keys), keeper (partitions,
- * retention, disk state), reader (command line and API), consumer (publishes and consumes messages).
+ * Who may log in; what each does stands in ownership/matrix.ts.
  */
 export const loginRoles = [
   "ransomeye_gate",
@@ -24,5 +23,8 @@ export const loginRoles = [
   "ransomeye_keeper",
   "ransomeye_reader",
   "ransomeye_consumer",
+  "ransomeye_sealer",
+  "ransomeye_custodian",
+  "ransomeye_indexer",
 ] as const;
 export type LoginRole = (typeof loginRoles)[number];

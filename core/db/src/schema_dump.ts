@@ -5,11 +5,12 @@
  */
 import { liveObjects, liveRights, schemaOwners } from "../ownership/catalogue.ts";
 import type { Queryable } from "./pool.ts";
+import { schemas } from "./role_names.ts";
 
 /** An object and a line about it. */
 type Detail = [object: string, line: string];
 
-const schemaList = "n.nspname IN ('bus', 'data', 'registry', 'ops', 'views')";
+const schemaList = `n.nspname IN ('${schemas.join("', '")}')`;
 const noPartition = "NOT c.relispartition AND NOT (c.relkind = 'r' AND c.relname ~ '_[0-9]{4}_[0-9]{2}_[0-9]{2}$')";
 const fromClass = `FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace`;
 
@@ -31,7 +32,7 @@ const details: readonly string[] = [
    ${fromClass} JOIN pg_constraint k ON k.conrelid = c.oid WHERE ${schemaList} AND ${noPartition} AND k.contype <> 'n' ORDER BY 1, k.conname`,
   `SELECT n.nspname || '.' || c.relname, 'index ' || pg_get_indexdef(i.indexrelid)
    ${fromClass} JOIN pg_index i ON i.indrelid = c.oid WHERE ${schemaList} AND ${noPartition} ORDER BY 1, 2`,
-  `SELECT n.nspname || '.' || c.relname, 'trigger ' || pg_get_triggerdef(t.oid)
+  `SELECT n.nspname || '.' || c.relname, 'trigger ' || pg_get_triggerdef(t.oid) || CASE t.tgenabled WHEN 'O' THEN '' WHEN 'A' THEN ', always' WHEN 'R' THEN ', for replicas' ELSE ', disabled' END
    ${fromClass} JOIN pg_trigger t ON t.tgrelid = c.oid WHERE ${schemaList} AND ${noPartition} AND NOT t.tgisinternal ORDER BY 1, 2`,
   `SELECT n.nspname || '.' || p.proname, 'returns ' || pg_get_function_result(p.oid) || ', ' || l.lanname
      || CASE p.provolatile WHEN 'i' THEN ', immutable' WHEN 's' THEN ', stable' ELSE ', volatile' END
@@ -42,19 +43,17 @@ const details: readonly string[] = [
 ];
 
 /**
- * The schema as stable text: objects with owner, columns, constraints, indexes, functions (their body as a hash, comments left out) and rights. View
- * definitions are left out: servers of different versions print them differently; their columns and their migration stand for them.
- * Ask as administrator.
+ * What each object of the schema is, in lines: owner, columns, constraints, indexes, triggers, a function's signature and the hash of its body; without rights.
+ * By `kind schema.name`.
  */
-export async function schemaDump(client: Queryable): Promise<string> {
+export async function schemaLines(client: Queryable): Promise<Map<string, string[]>> {
   const lines = new Map<string, string[]>();
   const add = (object: string, line: string): void => {
     const known = lines.get(object);
     if (known === undefined) lines.set(object, [line]);
     else known.push(line);
   };
-  const out: string[] = [];
-  for (const [schema, owner] of await schemaOwners(client)) add(schema, `owner ${owner}`);
+  for (const [schema, owner] of await schemaOwners(client)) add(`schema ${schema}`, `owner ${owner}`);
   const objects = (await liveObjects(client)).filter((object) => !object.partition);
   for (const object of objects) add(`${object.kind} ${object.name}`, `owner ${object.owner}`);
   const kinds = new Map(objects.map((object) => [object.name, `${object.kind} ${object.name}`]));
@@ -62,15 +61,27 @@ export async function schemaDump(client: Queryable): Promise<string> {
     const { rows } = await client.query<Detail>({ text: sql, rowMode: "array" });
     for (const [object, line] of rows) add(kinds.get(object) ?? object, line);
   }
+  return lines;
+}
+
+/**
+ * The schema as stable text: objects with owner, columns, constraints, indexes, functions (their body as a hash, comments left out) and rights. View
+ * definitions are left out: servers of different versions print them differently; their columns and their migration stand for them.
+ * Ask as administrator.
+ */
+export async function schemaDump(client: Queryable): Promise<string> {
+  const lines = await schemaLines(client);
   const rights = (await liveRights(client)).filter((right) => right.kind !== "database" && right.object !== "public");
   const sorted = rights.map((right) => ({
     ...right,
     text: `grant ${right.privilege.toLowerCase()}${right.column === "" ? "" : ` (${right.column})`} to ${right.grantee}`,
   }));
   sorted.sort((left, right) => (left.text < right.text ? -1 : 1));
-  for (const right of sorted) add(right.kind === "schema" ? right.object : (kinds.get(right.object) ?? right.object), right.text);
+  const kinds = new Map([...lines.keys()].map((object) => [object.slice(object.indexOf(" ") + 1), object]));
+  for (const right of sorted) lines.get(kinds.get(right.object) ?? "")?.push(right.text);
+  const out: string[] = [];
   for (const object of [...lines.keys()].sort()) {
-    out.push(kinds.has(object.slice(object.indexOf(" ") + 1)) ? object : `schema ${object}`);
+    out.push(object);
     for (const line of lines.get(object) ?? []) out.push(`  ${line.replaceAll(/\s*\n\s*/g, " ")}`);
   }
   return `${out.join("\n")}\n`;

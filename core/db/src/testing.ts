@@ -4,8 +4,7 @@
  * test's process is killed; `PG_URL` runs the same tests on an external server.
  * Forbids: import by anything but tests; settings that change what a commit means (fsync stays on unless a test asks).
  */
-import { spawn } from "node:child_process";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -19,10 +18,12 @@ import {
 } from "ransomeye-kernel";
 import { applyOwnership } from "../ownership/apply.ts";
 import { type Connection, parseConnectionUrl } from "./connection.ts";
-import { quoteName } from "./database.ts";
-import { type EmbeddedServer, startEmbedded } from "./embedded/embedded.ts";
-import { inTransaction, openClient, openPool, type Pool } from "./pool.ts";
+import { quoteName, quoteText } from "./database.ts";
+import type { EmbeddedServer } from "./embedded/embedded.ts";
+import { startThrowaway } from "./embedded/throwaway.ts";
+import { inTransaction, openClient, openPool, type Pool, type Queryable } from "./pool.ts";
 import { prepareDatabase } from "./prepare.ts";
+import { detachDay, finishRemoval, type RetentionOptions } from "./retention.ts";
 import type { LoginRole } from "./role_names.ts";
 import { type DatabaseSecrets, roleConnection } from "./secrets.ts";
 
@@ -59,30 +60,18 @@ export interface TestServer {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Small, and as durable as any; a test server has few connections. */
-const testSettings = { shared_buffers: "32MB", max_wal_size: "512MB", min_wal_size: "80MB", max_connections: "120" } as const;
-
 /** Use as `const server = await openTestServer(); after(() => server.close());` at the top of a test file. */
 export async function openTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const telemetry = recordingTelemetry();
   const url = systemEnvironment().PG_URL;
-  const directory = await mkdtemp(join(tmpdir(), "re-test-"));
-  // As root the server runs as somebody else, who must be able to pass.
-  await chmod(directory, 0o711);
-  const embedded =
-    url === undefined || url === ""
-      ? await startEmbedded({
-          dataDir: join(directory, "d"),
-          runtimeDir: join(directory, "r"),
-          syncNewCluster: false,
-          settings: { ...testSettings, ...options.settings },
-          telemetry,
-          clock: systemClock,
-          random: systemRandom,
-        })
-      : undefined;
-  const release = embedded === undefined ? undefined : guardAgainstKill(embedded.pid, directory);
-  return new Server({ embedded, admin: embedded?.connection ?? parseConnectionUrl(url ?? ""), directory, telemetry, release });
+  if (url !== undefined && url !== "") {
+    const directory = await mkdtemp(join(tmpdir(), "re-test-"));
+    const close = (): Promise<void> => rm(directory, { recursive: true, force: true });
+    return new Server({ embedded: undefined, admin: parseConnectionUrl(url), directory, telemetry, close });
+  }
+  const throwaway = await startThrowaway({ prefix: "re-test-", ...options, telemetry, clock: systemClock, random: systemRandom });
+  const { server: embedded, directory, close } = throwaway;
+  return new Server({ embedded, admin: embedded.connection, directory, telemetry, close });
 }
 
 /** One server, one database, for a test that needs no more. */
@@ -96,16 +85,18 @@ export async function withTestDatabase<T>(work: (database: TestDatabase) => Prom
 }
 
 /**
- * The server has a session of its own and would outlive a test process that is killed: a shell waits for the end of a pipe from us
- * and then cleans up. Gives the function that sends the shell away.
+ * Does what only the owner of an append-only table can do to it, and an intruder with his rights would: `sql` with its trigger off.
+ * Inside a transaction if `client` is in one.
  */
-function guardAgainstKill(pid: number, directory: string): () => void {
-  const script = 'read -r word; [ "$word" = released ] || { kill -QUIT "$1"; sleep 1; rm -rf "$2"; }';
-  const guard = spawn("sh", ["-c", script, "guard", String(pid), directory], { detached: true, stdio: ["pipe", "ignore", "ignore"] });
-  guard.unref();
-  guard.stdin.on("error", () => {});
-  (guard.stdin as unknown as { unref(): void }).unref();
-  return () => guard.stdin.end("released\n");
+export async function tamper(client: Queryable, table: string, sql: string, values: unknown[] = []): Promise<number> {
+  const guards = (how: "DISABLE" | "ENABLE ALWAYS"): string => `DO $$ DECLARE v_table regclass; BEGIN
+    FOR v_table IN SELECT ${quoteText(table)}::regclass UNION SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = ${quoteText(table)}::regclass LOOP
+      EXECUTE format('ALTER TABLE %s ${how} TRIGGER append_only', v_table);
+    END LOOP; END $$`;
+  await client.query(guards("DISABLE"));
+  const changed = await client.query(sql, values);
+  await client.query(guards("ENABLE ALWAYS"));
+  return changed.rowCount ?? 0;
 }
 
 interface ServerParts {
@@ -113,7 +104,8 @@ interface ServerParts {
   readonly admin: Connection;
   readonly directory: string;
   readonly telemetry: Telemetry;
-  readonly release: (() => void) | undefined;
+  /** Ends the server, where it is ours, and removes the directory. */
+  readonly close: () => Promise<void>;
 }
 
 class Server implements TestServer {
@@ -150,13 +142,9 @@ class Server implements TestServer {
 
   async close(): Promise<void> {
     for (const database of [...this.#open]) await database.close();
-    if (this.#parts.embedded === undefined) {
-      if (this.#template !== undefined) await this.#asAdmin(`DROP DATABASE IF EXISTS ${quoteName(this.#templateName)} WITH (FORCE)`);
-    } else {
-      this.#parts.release?.();
-      await this.#parts.embedded.stop("immediate");
-    }
-    await rm(this.#parts.directory, { recursive: true, force: true });
+    if (this.#parts.embedded === undefined && this.#template !== undefined)
+      await this.#asAdmin(`DROP DATABASE IF EXISTS ${quoteName(this.#templateName)} WITH (FORCE)`);
+    await this.#parts.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -220,4 +208,23 @@ class Server implements TestServer {
       await client.end();
     }
   }
+}
+
+/** Does what supervisor and keeper do with a counted day, until it is gone; says how many bytes that freed. */
+export async function removeCounted(connection: Connection, keeper: RetentionOptions): Promise<number> {
+  for (;;) {
+    await detachDay(connection);
+    const removal = await finishRemoval(keeper);
+    if (removal === undefined || removal.tablesLeft === 0) return removal?.bytes ?? 0;
+  }
+}
+
+/** As if the sealer had signed that a day goes; once for each day. */
+export async function signAway(client: Queryable, day: string): Promise<void> {
+  await client.query(
+    `INSERT INTO evidence.statement (number, kind, day, made_us, hash, note)
+     SELECT coalesce(max(s.number) + 1, 0), 'expiry', $1::date, 0, '', '' FROM evidence.statement s
+     HAVING NOT EXISTS (SELECT FROM evidence.statement s WHERE s.kind = 'expiry' AND s.day = $1::date)`,
+    [day],
+  );
 }

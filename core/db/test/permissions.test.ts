@@ -5,10 +5,10 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { liveObjects } from "../ownership/catalogue.ts";
-import { type MatrixRow, ownershipMatrix, type RelationRow } from "../ownership/matrix.ts";
+import { matrixFor, type MatrixRow, ownershipMatrix, type RelationRow } from "../ownership/matrix.ts";
 import { sqlState } from "../src/errors.ts";
 import { type Client, openClient } from "../src/pool.ts";
-import { loginRoles } from "../src/role_names.ts";
+import { loginRoles, schemas } from "../src/role_names.ts";
 import { openTestServer } from "../src/testing.ts";
 
 const server = await openTestServer();
@@ -26,7 +26,8 @@ const columnsOf = new Map<string, string[]>();
   const { rows } = await database.pool.query<{ name: string; columns: string[] }>(
     `SELECT n.nspname || '.' || c.relname AS name, array_agg(a.attname::text ORDER BY a.attnum) AS columns
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-     WHERE n.nspname IN ('bus', 'data', 'registry', 'ops', 'views') AND c.relkind IN ('r', 'p', 'v') GROUP BY 1`,
+     WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p', 'v') GROUP BY 1`,
+    [schemas],
   );
   for (const row of rows) columnsOf.set(row.name, row.columns);
 }
@@ -62,8 +63,13 @@ function statement(verb: Verb, name: string, column: string): string {
   }
 }
 
+/** Whether a right that may be narrowed to columns has this one. */
+function covers(right: true | readonly string[] | undefined, column: string): boolean {
+  return right === true || (right?.includes(column) ?? false);
+}
+
 for (const role of loginRoles) {
-  test(`P-6 ${role} can do what the matrix says and nothing else`, async () => {
+  test(`P-6 DP-1 ${role} can do what the matrix says and nothing else`, async () => {
     const client = await openClient(database.roleConnection(role), "permission test");
     try {
       let attempts = 0;
@@ -83,17 +89,12 @@ for (const role of loginRoles) {
             );
         };
         const [first = ""] = columnsOf.get(object.name) ?? [];
-        await check("select", statement("select", object.name, first), rights?.select === true);
         await check("insert", statement("insert", object.name, first), rights?.insert === true);
         await check("delete", statement("delete", object.name, first), rights?.delete === true);
         for (const column of columnsOf.get(object.name) ?? []) {
-          const update = rights?.update;
+          await check("select", statement("select", object.name, column), covers(rights?.select, column));
           // WHERE false reads no column, so that UPDATE's right is judged alone.
-          await check(
-            "update",
-            statement("update", object.name, column),
-            update === true || (Array.isArray(update) && update.includes(column)),
-          );
+          await check("update", statement("update", object.name, column), covers(rights?.update, column));
         }
         if (object.kind === "table") {
           await check("truncate", statement("truncate", object.name, first), false);
@@ -162,6 +163,16 @@ for (const role of loginRoles) {
   });
 }
 
+test("DP-1 DB-2 a role reads a table only if it writes it; all else it reads through views and functions", () => {
+  for (const row of [...matrixFor("here"), ...matrixFor("elsewhere")]) {
+    if (row.kind !== "table") continue;
+    for (const role of loginRoles) {
+      const { select, insert, update, delete: removes } = row.rights[role] ?? {};
+      assert.ok(select === undefined || (insert ?? update ?? removes) !== undefined, `${role} reads ${row.name}, which it does not write`);
+    }
+  }
+});
+
 test("R-12 the gate has five functions and no table", () => {
   const granted = ownershipMatrix.filter((row: MatrixRow) =>
     row.kind === "function" ? row.execute.includes("ransomeye_gate") : row.rights.ransomeye_gate !== undefined,
@@ -206,4 +217,49 @@ test("DB-2 a new table without a row in the matrix is noticed, and open to nobod
   await other.pool.query("CREATE TABLE data.forgotten (a int)");
   const { applyOwnership } = await import("../ownership/apply.ts");
   assert.deepEqual((await applyOwnership(other.pool)).unlisted, ["data.forgotten"]);
+});
+
+/** Every table, with its days. */
+const tables = objects.filter((live) => live.kind === "table");
+
+function isAppendOnly(name: string): boolean {
+  const row = ownershipMatrix.find((one) => one.name === name || (one.kind === "table" && one.byDay && name.startsWith(`${one.name}_2`)));
+  return row?.kind === "table" && row.appendOnly === true;
+}
+
+test("P-6 DP-2 DB-3 what is append-only is changed by nobody: not its owner, no superuser, nobody who plays replica; rows still come in", async () => {
+  const client = await openClient(database.connection, "permission test");
+  try {
+    const changes = (name: string): string[] => [
+      `UPDATE ${name} SET "${columnsOf.get(name)?.[0]}" = DEFAULT`,
+      `DELETE FROM ${name}`,
+      `TRUNCATE ${name} CASCADE`,
+    ];
+    let refused = 0;
+    for (const { name, owner } of tables.filter((one) => isAppendOnly(one.name))) {
+      for (const who of [undefined, `SET LOCAL ROLE ${owner}`, "SET LOCAL session_replication_role = replica"])
+        for (const change of changes(name)) {
+          await client.query("BEGIN");
+          if (who !== undefined) await client.query(who);
+          await assert.rejects(
+            client.query(change),
+            (error) => sqlState(error) === denied && String(error).includes(`${name} is append-only`),
+            `${who}: ${change}`,
+          );
+          await client.query("ROLLBACK");
+          refused += 1;
+        }
+    }
+    const rows = ownershipMatrix.filter((row) => row.kind === "table" && row.appendOnly);
+    assert.ok(refused > 9 * rows.length, `${refused} attempts on ${rows.length} tables and their days`);
+    for (const { name } of tables.filter((one) => !isAppendOnly(one.name)))
+      assert.equal(await attempt(client, `DELETE FROM ${name} WHERE false`), "ok", name);
+    for (const day of [0, 5])
+      assert.equal(
+        await attempt(client, `INSERT INTO data.gaps VALUES (now() + interval '${day} days', gen_random_uuid(), 1, 1, 1, 0, 1, 'x')`),
+        "ok",
+      );
+  } finally {
+    await client.end();
+  }
 });

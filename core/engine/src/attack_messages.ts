@@ -2,6 +2,7 @@
 // Enforces: the message's id is made from the event's, so that it is published once however often its frame is read; every text has a bound.
 // Forbids: I/O, and attacks from other kinds of producers: those are for detections to find.
 
+import { cutText } from "ransomeye-kernel";
 import type { ColumnText, RowColumns } from "ransomeye-ingestion/protocol";
 import { type AttackPayload, type BusEntry, type Message, MessagePriority, StreamName, uuidV5 } from "ransomeye-pipeline";
 
@@ -43,5 +44,5 @@ export function attackMessage({ link, receivedUs }: BusEntry, line: number, colu
 function bounded(text: ColumnText): string | undefined {
   if (text === null) return undefined;
   const whole = typeof text === "string" ? text : text.bytes.toString("utf8", text.from, text.to);
-  return whole === "" ? undefined : whole.slice(0, textCharsMax);
+  return whole === "" ? undefined : cutText(whole, textCharsMax);
 }

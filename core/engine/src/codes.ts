@@ -20,7 +20,8 @@ export type EngineCode =
   | "ENGINE_ROWS_REFUSED"
   | "ENGINE_ROW_REFUSED"
   | "ENGINE_FRAME_UNDECODABLE"
-  | "ENGINE_LINE_UNREADABLE";
+  | "ENGINE_LINE_UNREADABLE"
+  | "ENGINE_INDEX_BROKEN";
 
 export const ENGINE_CODES: CodeTable<EngineCode> = {
   ENGINE_HISTORY_DIVERGED: {
@@ -118,6 +119,12 @@ export const ENGINE_CODES: CodeTable<EngineCode> = {
     disposition: "dead_letter",
     meaning: "A line that the gateway called valid cannot be read by this engine.",
     next: "Check that gateway and engine run the same version; the original line is in its frame.",
+  },
+  ENGINE_INDEX_BROKEN: {
+    stage: "index",
+    disposition: "fatal",
+    meaning: "The index of observables does not hold what it should: a block ends in the middle, or a segment is larger than any may be.",
+    next: "Make it again with `ransomeye index --rebuild`; events and batches are not touched.",
   },
 };
 

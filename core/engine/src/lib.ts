@@ -5,7 +5,7 @@ export { ENGINE_CODES, type EngineCode, EngineError } from "./codes.ts";
 export { type Engine, type EngineOptions, type EngineParts, engineGroup, runEngine, startEngine } from "./engine.ts";
 export * as engineEvents from "./events.ts";
 export { forensicsGroup, forensicsRequestId, startForensicsTrigger, type ForensicsTriggerOptions } from "./forensics_trigger.ts";
-export { relayOutbox, type RelayOptions } from "./outbox_relay.ts";
+export { relayOutbox, type RelayOptions, writeOutbox } from "./outbox.ts";
 export type { Probe, SinkStep } from "./probe.ts";
 export { type PreparedFrame, RowBatch } from "./row_batch.ts";
 export {
@@ -27,3 +27,7 @@ export {
 } from "./sink_machine.ts";
 export { type CommitGroup, type RunOutcome, type SinkStore, type StoreRun, type StoredCounts, countsOf, offsetOf } from "./sink_store.ts";
 export { type EventTable, type DeadLetter, type Gap, eventColumns, eventTables, tableOfKind } from "./tables.ts";
+export { IndexBuilder, type IndexBuilderOptions, type IndexRound, type IndexStep } from "./observables/index_builder.ts";
+export { type CandidateFrame, IndexReader } from "./observables/index_reader.ts";
+export { IndexStore } from "./observables/index_store.ts";
+export { type KeyOf, keysUnder } from "./observables/observable_key.ts";

@@ -13,13 +13,13 @@ import {
   invalidName,
   lineEnd,
   newRowColumns,
+  reasonOfGap,
   uuidBytes,
   validatePayload,
 } from "ransomeye-ingestion/protocol";
 import type { BusEntry, Message } from "ransomeye-pipeline";
 import { attackMessage } from "./attack_messages.ts";
 import type { EngineCode } from "./codes.ts";
-import { reasonOfGap } from "./gap_reason.ts";
 import type { FrameFact } from "./sink_machine.ts";
 import { type DeadLetter, type EventTable, type Gap, eventColumns, tableOfKind } from "./tables.ts";
 

@@ -8,6 +8,7 @@ import { archiveFrames, type BusEntry, type Position } from "ransomeye-pipeline"
 import { EngineError, type EngineCode } from "./codes.ts";
 import { copyAll, copySearching } from "./copy_rows.ts";
 import { commitSettled, partitionMissing, rowsRefused } from "./events.ts";
+import { writeOutbox } from "./outbox.ts";
 import type { Probe, SinkStep } from "./probe.ts";
 import type { PreparedFrame } from "./row_batch.ts";
 import { type GroupPlan, type Halt, closedEpochsNeeded, planGroup, producersOf } from "./sink_machine.ts";
@@ -21,7 +22,6 @@ import {
   settledOffset,
   writeDeadLetters,
   writeGaps,
-  writeOutbox,
 } from "./sink_statements.ts";
 import { type CommitGroup, type RunOutcome, type SinkStore, type StoreRun, countsOf, offsetOf } from "./sink_store.ts";
 import { disposition, sqlState } from "./sqlstate.ts";

@@ -3,7 +3,7 @@
 // Forbids: statements on tables that are not the engine's in the ownership matrix.
 
 import { BinaryCopyEncoder, type PoolClient, copyIn } from "ransomeye-db";
-import type { Lease, Message, Position } from "ransomeye-pipeline";
+import type { Lease, Position } from "ransomeye-pipeline";
 import { type EpochFinal, type HeadMove, type SinkHead, finalKey } from "./sink_machine.ts";
 import { offsetOf } from "./sink_store.ts";
 import { type DeadLetter, type EventTable, type Gap, eventColumns } from "./tables.ts";
@@ -161,19 +161,6 @@ export async function writeGaps(client: PoolClient, gaps: readonly Gap[]): Promi
     `COPY data.gaps (received_at, producer_id, epoch, first_seq, count, frame_part, frame_off, reason) FROM STDIN (FORMAT binary)`,
     [encoder.finish()],
   );
-}
-
-/** What the message streams are to hear, for the relay to carry there after the commit (R-27). */
-export async function writeOutbox(client: PoolClient, messages: readonly Message[]): Promise<void> {
-  if (messages.length === 0) return;
-  const encoder = new BinaryCopyEncoder();
-  for (const message of messages) {
-    encoder.row(2);
-    encoder.uuid(message.message_id);
-    // An escaped NUL is all that JSON can hold of it.
-    encoder.text(JSON.stringify(message));
-  }
-  await copyIn(client, "COPY bus.outbox (message_id, body) FROM STDIN (FORMAT binary)", [encoder.finish()]);
 }
 
 /** The seven columns that dead letters and gaps have in common. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { openTestServer } from "ransomeye-db/testing";
 import { engineGroup } from "../src/engine.ts";
-import { Chain, eventLine, producerId } from "./frames.ts";
+import { Chain, eventLine, producerId } from "../src/testing.ts";
 import { type Fixture, fixturesOf, until } from "./postgres_fixture.ts";
 
 const server = await openTestServer();

@@ -6,7 +6,7 @@ import { type Lease, type MemoryBus, openMemoryBus } from "ransomeye-pipeline";
 import { type Assignment, newAssignment } from "../src/assignment.ts";
 import { type GatheredGroup, Gatherer, commitGroupOf } from "../src/gatherer.ts";
 import { TailWatch } from "../src/tail_watch.ts";
-import { Chain, producerId } from "./frames.ts";
+import { Chain, producerId } from "../src/testing.ts";
 
 const never = new AbortController().signal;
 

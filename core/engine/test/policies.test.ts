@@ -5,7 +5,7 @@ import { ENGINE_CODES } from "../src/codes.ts";
 import { groupIsFull, nextPollMs, pollMsMax, pollMsMin, pollMsUnanswered, workDeadlineMs } from "../src/pace.ts";
 import { type SqlAction, disposition, sqlState } from "../src/sqlstate.ts";
 
-test("R-11 every kind of SQLSTATE has a disposition, and only data errors may cost a row", () => {
+test("DP-50 R-11 every kind of SQLSTATE has a disposition, and only data errors may cost a row", () => {
   const expected: readonly (readonly [object, SqlAction])[] = [
     [{ code: "40001" }, "retry"],
     [{ code: "40P01" }, "retry"],
@@ -40,7 +40,7 @@ test("system call errors of Node are no SQLSTATEs", () => {
   assert.equal(sqlState(null), null);
 });
 
-test("R-9 polling stays between 2 and 20 ms: quick after news, slower in silence, slow under a backlog", () => {
+test("DP-51 R-9 polling stays between 2 and 20 ms: quick after news, slower in silence, slow under a backlog", () => {
   let pauseMs = pollMsMin;
   for (let i = 0; i < 10; i++) {
     const next = nextPollMs(pauseMs, { seen: "silence", backlog: false });
@@ -53,7 +53,7 @@ test("R-9 polling stays between 2 and 20 ms: quick after news, slower in silence
   assert.equal(nextPollMs(pollMsMin, { seen: "no answer", backlog: false }), pollMsUnanswered);
 });
 
-test("R-9 a group is full at its rows, its bytes or its milliseconds", () => {
+test("DP-51 R-9 a group is full at its rows, its bytes or its milliseconds", () => {
   const limits = { commitRowsMax: 100, commitMsMax: 25, gatherBytesMax: 1000 };
   assert.ok(!groupIsFull({ rows: 99, bytes: 999, elapsedMs: 24 }, limits));
   assert.ok(groupIsFull({ rows: 100, bytes: 0, elapsedMs: 0 }, limits));

@@ -19,7 +19,7 @@ import type { Probe } from "../src/probe.ts";
 import { RowBatch } from "../src/row_batch.ts";
 import { PostgresSink } from "../src/sink.ts";
 import type { CommitGroup, StoreRun } from "../src/sink_store.ts";
-import { type Chain, producerId } from "./frames.ts";
+import { type Chain, producerId } from "../src/testing.ts";
 
 export interface StoredEvent {
   readonly producer: string;

@@ -5,12 +5,12 @@ import { gapReasons } from "ransomeye-ingestion/protocol";
 import fc from "fast-check";
 import { decodeBinaryCopy } from "ransomeye-db";
 import { limits } from "ransomeye-kernel";
-import type { BusEntry, FrameAppend, ProducerKind } from "ransomeye-pipeline";
+import type { AttackPayload, BusEntry, FrameAppend, ProducerKind } from "ransomeye-pipeline";
 import { splitRows } from "../src/copy_rows.ts";
 import { type PreparedFrame, RowBatch } from "../src/row_batch.ts";
 import { addsUp } from "../src/sink_machine.ts";
 import { type EventTable, byteLengthColumn, byteOffsetColumn, eventColumns, eventTables, lineColumn, seqColumn } from "../src/tables.ts";
-import { Chain, eventLine, producerId } from "./frames.ts";
+import { Chain, eventLine, producerId } from "../src/testing.ts";
 
 const receivedUs = 1_700_000_000_000_000;
 
@@ -76,6 +76,17 @@ test("R-29 the table follows the certificate's kind, and frames share one stream
   assert.deepEqual(await hosts("events_honeypot", frames), ["honeypot"]);
   assert.deepEqual(await hosts("events_agent", frames.slice(2)), ["windows"], "a frame that is skipped leaves no row");
   assert.equal(batch.rows("events_agent", frames).length, 1, "neighbours go out as one piece");
+});
+
+test("R-27 an attack's text is cut at whole characters", () => {
+  const text = `${"x".repeat(255)}😀 and more`;
+  const { messages } = new RowBatch().add(
+    entryOf(chainOf(1, "honeypot").frame({ lines: [JSON.stringify({ ...(JSON.parse(eventLine("a")) as object), message: text })] })),
+  );
+  assert.deepEqual(
+    messages.map(({ payload }) => (payload as AttackPayload).details?.message),
+    ["x".repeat(255)],
+  );
 });
 
 test("R-17 lines that the gate found invalid become dead letters in their place, with the gate's code", async () => {

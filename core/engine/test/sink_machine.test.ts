@@ -14,7 +14,7 @@ import {
   planGroup,
   producersOf,
 } from "../src/sink_machine.ts";
-import { Chain, producerId } from "./frames.ts";
+import { Chain, producerId } from "../src/testing.ts";
 
 const generation = "00000000-0000-4000-8000-000000000001";
 

@@ -1,11 +1,11 @@
 /** Why: the row transaction on a real PostgreSQL: what it writes, and what is left when it is struck at any of its steps. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { openTestServer } from "ransomeye-db/testing";
+import { openTestServer, tamper } from "ransomeye-db/testing";
 import type { Lease } from "ransomeye-pipeline";
 import { lossesOf } from "../src/loss_report.ts";
 import { type SinkStep, sinkSteps } from "../src/probe.ts";
-import { Chain, eventLine, producerId } from "./frames.ts";
+import { Chain, eventLine, producerId } from "../src/testing.ts";
 import { type Fixture, fixturesOf } from "./postgres_fixture.ts";
 
 const server = await openTestServer();
@@ -165,7 +165,7 @@ test("R-2 another history under the sink's head stops the partition and stores n
 test("R-2 a frame that cannot be stops the run there; what lies before it is stored", () =>
   withFixture(async (fixture) => {
     const { chain, lease } = await prepared(fixture, 3);
-    await fixture.database.pool.query("UPDATE bus.frames SET prev_hash = $1 WHERE first_seq = 5", [Buffer.alloc(32, 9)]);
+    await tamper(fixture.database.pool, "bus.frames", "UPDATE bus.frames SET prev_hash = $1 WHERE first_seq = 5", [Buffer.alloc(32, 9)]);
     const sink = fixture.sink();
     const outcome = (await sink.store(await fixture.group([lease]))).get(lease.part);
     assert.equal(outcome?.kind === "stored" ? outcome.halt?.code : outcome, "ENGINE_CHAIN_BROKEN");
@@ -198,7 +198,7 @@ test("R-7 an epoch's first frame is held until the epoch before is complete in t
     await sink.close();
   }));
 
-test("R-11 a row that PostgreSQL refuses becomes a dead letter in its place, its neighbours rows", () =>
+test("DP-50 R-11 a row that PostgreSQL refuses becomes a dead letter in its place, its neighbours rows", () =>
   withFixture(async (fixture) => {
     await fixture.database.pool.query("ALTER TABLE data.events_agent ADD CONSTRAINT poison CHECK (host <> 'poison')");
     const chain = new Chain(producerId(1));
@@ -239,7 +239,7 @@ test("R-11 a row that PostgreSQL refuses becomes a dead letter in its place, its
     await sink.close();
   }));
 
-test("R-11 a table that refuses everything stops storing; nothing is dead-lettered for it", () =>
+test("DP-50 R-11 a table that refuses everything stops storing; nothing is dead-lettered for it", () =>
   withFixture(async (fixture) => {
     await fixture.database.pool.query("ALTER TABLE data.events_agent ADD CONSTRAINT nothing_fits CHECK (line < 0)");
     const chain = new Chain(producerId(1));

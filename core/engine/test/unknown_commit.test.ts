@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { type Connection, openPool } from "ransomeye-db";
 import { openTestServer } from "ransomeye-db/testing";
-import { Chain, eventLine, producerId } from "./frames.ts";
+import { Chain, eventLine, producerId } from "../src/testing.ts";
 import { Fixture, until } from "./postgres_fixture.ts";
 
 const server = await openTestServer();

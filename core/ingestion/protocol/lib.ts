@@ -10,6 +10,7 @@ export { ed25519Sign, ed25519Verify, isUuid, readU64, signedBytes, u32, u64, uui
 export type { SignedField } from "./signed_bytes.ts";
 export * from "./frame.ts";
 export { encodeGap, type GapReason, gapReasons, isGapReason } from "./gap.ts";
+export { reasonOfGap } from "./gap_reason.ts";
 export * from "./ed25519_keys.ts";
 export type { MessageCodec, UnknownMessage } from "./proto.ts";
 export * from "./messages.ts";
@@ -36,4 +37,9 @@ export * from "./validation.ts";
 export * from "./canonical.ts";
 export { type ColumnText, TextBytes } from "./column_text.ts";
 export * from "./normalise.ts";
+export { type PressureBounds, pressureBounds } from "./pressure_bounds.ts";
 export { referencePages, renderEventSchemaPage } from "./schema_page.ts";
+
+// What can be pivoted on.
+export * from "./observables.ts";
+export { observablesOf, scanObservables, type TakeText, textOf, written } from "./observable_scan.ts";

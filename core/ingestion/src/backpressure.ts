@@ -8,17 +8,7 @@
  * Forbids: taking granted credit back, giving credit nobody asked for, and any drop policy: at the bound the answer is slower, never lost.
  */
 import { limits } from "ransomeye-kernel";
-import type { ThrottleState } from "../protocol/lib.ts";
-
-/** Levels between which the states change, as shares of the value at which a signal pauses. */
-export interface PressureBounds {
-  readonly openBelowRatio: number;
-  readonly throttleAtRatio: number;
-  readonly pauseAtRatio: number;
-}
-
-/** The bounds in force, for every signal. */
-export const pressureBounds: PressureBounds = Object.freeze({ openBelowRatio: 3 / 8, throttleAtRatio: 5 / 8, pauseAtRatio: 1 });
+import { type PressureBounds, pressureBounds, type ThrottleState } from "../protocol/lib.ts";
 
 /** Held bytes over the buffer at which it pauses: what is granted already must still find room. */
 export const bufferPauseRatio = 0.8;

@@ -2,7 +2,7 @@
  * What the whole gate tells its producers: the backpressure state.
  *
  * Why: the buffer's level, the bus's answers and the engine's lag are facts of the gate, not of a session (ING-6).
- * Enforces: four signals, each with a value at which it pauses and hysteresis of its own; the gate is in the worst of their states and says which signal
+ * Enforces: five signals, each with a value at which it pauses and hysteresis of its own; the gate is in the worst of their states and says which signal
  *   put it there. PAUSED at once while the bus takes no frames or is not heard of, with the bus's own reason. After a pause credit returns by doubling.
  * Forbids: pausing everybody because one connection broke once, and any clock of its own.
  */
@@ -36,7 +36,7 @@ export interface GateLevels {
 }
 
 /** The signals, in the order in which a reason is told when several are equally bad. */
-type PressureSignal = "buffer" | "append_latency" | "bus_lag" | "engine_lag";
+type PressureSignal = "buffer" | "append_latency" | "bus_lag" | "engine_lag" | "server";
 const worse: Readonly<Record<ThrottleState, number>> = Object.freeze({ open: 0, throttled: 1, paused: 2 });
 
 /** The gate's state, from signals. Deterministic. */
@@ -106,7 +106,8 @@ export class Pressure {
       this.#states.set(signal, next);
       if (worse[next] <= worse[state]) continue;
       state = next;
-      reason = signal;
+      // The server says itself what it suffers from; once that is over, only that it did.
+      reason = signal === "server" ? (this.#bus?.strain?.name ?? signal) : signal;
     }
     const busReason = this.#busReason(nowMs);
     return busReason === undefined ? { state, reason } : { state: "paused", reason: busReason };
@@ -122,6 +123,7 @@ export class Pressure {
       ["append_latency", Math.max(this.#appendMeanMs, oldestAppendMs) / appendMsMax],
       ["engine_lag", (this.#bus?.backlogMs ?? 0) / engineLagMsMax],
       ["bus_lag", (this.#bus?.backlogEntries ?? 0) / busBacklogFramesMax],
+      ["server", this.#bus?.strain?.level ?? 0],
     ];
   }
 

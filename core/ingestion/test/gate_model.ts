@@ -126,6 +126,7 @@ export class ModelWorld {
     retryAfterMs: 1000,
     backlogEntries: 0,
     backlogMs: 0,
+    strain: null,
     inFlightBytesMax: 16 * mib,
     leaseMs: 3000,
   };

@@ -13,7 +13,15 @@ import { Quarantine } from "../src/quarantine.ts";
 import { SharedRates } from "../src/rate_limit.ts";
 
 const settings = { bufferBytesMax: 1000, appendMsMax: 5000, busBacklogFramesMax: 1000, engineLagMsMax: 30_000 };
-const calm: BusPressure = { paused: null, retryAfterMs: 10, backlogEntries: 0, backlogMs: 0, inFlightBytesMax: 500, leaseMs: 3000 };
+const calm: BusPressure = {
+  paused: null,
+  retryAfterMs: 10,
+  backlogEntries: 0,
+  backlogMs: 0,
+  strain: null,
+  inFlightBytesMax: 500,
+  leaseMs: 3000,
+};
 const quiet: GateLevels = { heldBytes: 0, oldestAppendMs: 0, waiting: false };
 
 /** A gate's pressure that has heard the bus at 0. */
@@ -41,6 +49,22 @@ test("BP-8 every signal throttles and pauses at its own value, and the reason na
   assert.equal(told(heard({ paused: "disk_floor" }), quiet), "paused disk_floor", "the bus's own word comes first");
   assert.equal(told(heard({ backlogMs: 30_000 }), { ...quiet, heldBytes: 500 }), "paused engine_lag", "the worst signal decides");
   assert.equal(told(heard({ backlogEntries: 700 }), { ...quiet, heldBytes: 800 }), "paused buffer", "whichever comes first");
+});
+
+test("BP-26 what the server suffers from by its own word throttles and pauses under its own name, and opens again below", () => {
+  const strain = (level: number): Partial<BusPressure> => ({ strain: { name: "lock_wait", level } });
+  const pressure = heard(strain(0.6));
+  const told = (bus: Partial<BusPressure>, atMs: number): string => {
+    pressure.heard({ ...calm, ...bus }, atMs);
+    pressure.update(quiet, atMs);
+    return `${pressure.now.state} ${pressure.now.reason}`;
+  };
+  assert.equal(pressure.now.state, "open");
+  assert.equal(told(strain(0.7), 10), "throttled lock_wait");
+  assert.equal(told(strain(1), 20), "paused lock_wait");
+  assert.equal(told(strain(0.7), 30), "paused lock_wait", "it goes on at a lower level than it stopped at");
+  assert.equal(told(strain(0.5), 40), "throttled lock_wait");
+  assert.equal(told({}, 50), "open ");
 });
 
 test("BP-9 a signal that falls back opens by steps, and another one does not hide it", () => {

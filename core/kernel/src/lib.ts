@@ -30,6 +30,7 @@ export {
   RansomeyeError,
 } from "./errors.ts";
 export { syncDirectory, writeFileAtomic } from "./files.ts";
+export { type Guard, startGuard } from "./guard.ts";
 export { KERNEL_CODES, type KernelCode, KernelError } from "./kernel_errors.ts";
 export { type CloseMode, type Closer, closeMsMaxDefault, Lifetime } from "./lifetime.ts";
 export { assertLimits, type Limits, limits } from "./limits.ts";
@@ -46,6 +47,7 @@ export {
   type SignalWish,
   type StopSignal,
 } from "./signals.ts";
+export { cutText } from "./text.ts";
 export { alarmFieldsMax, alarmTextCharsMax, alarmTitleCharsMax, raisedAlarm, type RaisedAlarm } from "./telemetry/alarms.ts";
 export {
   type AlarmDefinition,

@@ -27,8 +27,15 @@ export interface DiskFacts {
   readonly freeBytes: number;
 }
 
-/** Reads the facts once; they do not change while a process runs. */
+let known: MachineFacts | undefined;
+
+/** Reads the facts once; they do not change while a process runs, not even when it puts itself into a smaller control group. */
 export function machineFacts(): MachineFacts {
+  known ??= readFacts();
+  return known;
+}
+
+function readFacts(): MachineFacts {
   const constrained = process.constrainedMemory();
   const total = totalmem();
   return Object.freeze({

@@ -180,6 +180,8 @@ export interface BusPressure {
   readonly backlogEntries: number;
   /** Age of the oldest of them, in milliseconds. */
   readonly backlogMs: number;
+  /** What the server suffers from by its own word, and its value over the one at which producers pause; null while it suffers from nothing. */
+  readonly strain: { readonly name: string; readonly level: number } | null;
   /** Bytes of frames that this gate may have in appends at once, counted from the question on for `leaseMs` (R-14). */
   readonly inFlightBytesMax: number;
   readonly leaseMs: number;

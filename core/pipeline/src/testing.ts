@@ -8,6 +8,5 @@ export { startReplicated, type StartReplicatedOptions, type TestReplicated } fro
 export type { TestRedis } from "./testing/server.ts";
 export { type Mounted, startRedis, type StartRedisOptions } from "./testing/start.ts";
 export { type ContractServers, contractServers, contractServersName, givenBusUrl, ownPrefix } from "./testing/given.ts";
-export { type Guard, startGuard } from "./testing/guard.ts";
 export { removeKeys } from "./testing/own_keys.ts";
 export { Chain, producerId } from "./testing/frames.ts";

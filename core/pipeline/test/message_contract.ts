@@ -8,7 +8,7 @@ import { deliveriesMax } from "../src/messages/delivery_machine.ts";
 import { deadLetterOf, retriesExceeded } from "../src/messages/dead_letter.ts";
 import { StreamName } from "../src/messages/message.ts";
 import type { DeadLetterPayload } from "../src/messages/payloads.ts";
-import type { Delivery } from "../src/messages/port.ts";
+import type { Delivery, Settlement } from "../src/messages/port.ts";
 import { keeping } from "./message_keeping_contract.ts";
 import {
   attack,
@@ -49,6 +49,13 @@ function sharing(open: OpenMessages): void {
       assert.deepEqual((await take(log, "group:b", 5)).deliveries.map(nameOf), ["a", "b", "c"]);
     });
 
+    test("R-27 a text arrives as it went, also what databases and UTF-8 refuse", async () => {
+      const { log } = subject();
+      const names = ["a NUL \u0000", "half \ud800", "\udfff", "whole \ud83d\ude00", "\\ud800 ' $1 \r\n"];
+      await log.publish(names.map((name) => attack(name)));
+      assert.deepEqual((await take(log, "group:text", 64)).deliveries.map(nameOf).slice(-names.length), names);
+    });
+
     test("EB-4 BUS-6 what a dead member had comes to another when its lease ends; the dead one's late word is fenced", async () => {
       const { log } = subject();
       await log.createGroup(attacks, "group:lease", "end");
@@ -63,6 +70,22 @@ function sharing(open: OpenMessages): void {
       assert.deepEqual(await log.extend([lost], leaseMs), []);
       assert.equal(await log.settle(again, { kind: "done" }), "settled");
       assert.equal(await log.settle(again, { kind: "done" }), "fenced");
+    });
+
+    test("EB-4 a delivery that is ended twice at once ends once, the first time it is out and later", async () => {
+      const { log } = subject();
+      const twice = async (delivery: Delivery, how: Settlement): Promise<void> => {
+        const said = await Promise.all([log.settle(delivery, how), log.settle(delivery, { kind: "done" })]);
+        assert.deepEqual(said.toSorted(), ["fenced", "settled"]);
+      };
+      await log.rewind(attacks, "group:twice", Number.MAX_SAFE_INTEGER);
+      await log.publish([attack("twice")]);
+      await twice(await only(log, "group:twice"), { kind: "done" });
+      await log.publish([attack("thrice")]);
+      const first = await only(log, "group:twice");
+      assert.equal(await log.settle(first, { kind: "retry", reason: "again", delayMs: 0 }), "settled");
+      await twice(await soon(subject(), "group:twice", "one"), { kind: "done" });
+      assert.deepEqual((await take(log, "group:twice", 5)).deliveries, []);
     });
 
     test("a lease that is prolonged goes on", async () => {

@@ -71,15 +71,51 @@ export type HistoryBounds = Pick<MessageLogOptions, "entriesMax" | "entriesUnrea
 
 const tight: HistoryBounds = { entriesMax: 24, entriesUnreadMax: 24, bytesMax: 15_000, bytesUnreadMax: 15_000 };
 
-/**
- * Plays random histories on the adapter and on the machine. `fresh` gives empty streams with these bounds.
- * @param repeatsWithin messages are published again only while so many others have been since
- */
+type FreshStreams = (bounds: HistoryBounds) => Promise<{ readonly log: MessageLog; readonly close: () => Promise<void> }>;
+
+interface HistoriesOptions {
+  /** Gives empty streams with these bounds. */
+  readonly fresh: FreshStreams;
+  readonly bounds?: HistoryBounds;
+  /** Messages are published again only while so many others have been since. */
+  readonly repeatsWithin?: number;
+}
+
+/** Plays random histories on the adapter and on the machine, until each verdict was met. */
 export async function playMessageHistories(
-  fresh: (bounds: HistoryBounds) => Promise<{ readonly log: MessageLog; readonly close: () => Promise<void> }>,
-  { bounds = tight, repeatsWithin = 1000 }: { readonly bounds?: HistoryBounds; readonly repeatsWithin?: number } = {},
+  fresh: FreshStreams,
+  { bounds = tight, repeatsWithin = 1000 }: Omit<HistoriesOptions, "fresh"> = {},
 ): Promise<void> {
   const seen = new Set<string>();
+  for (let round = 0; round === 0 || (round < roundsMax && unmet(seen).length > 0); round += 1)
+    await playRound({ fresh, bounds, repeatsWithin }, seen);
+  assert.deepEqual(unmet(seen), []);
+}
+
+/** What the histories must have met. */
+const wanted = [
+  "published",
+  "duplicate",
+  "full of bytes",
+  "full of entries",
+  "exhausted",
+  "done settled",
+  "done fenced",
+  "retry settled",
+  "release settled",
+  "bury settled",
+  "extend 1",
+  "extend 0",
+] as const;
+
+/** One round in sixty lacks the rarest; so many in a row are a generator that does not reach it. */
+const roundsMax = 5;
+
+function unmet(seen: ReadonlySet<string>): string[] {
+  return wanted.filter((kind) => !seen.has(kind));
+}
+
+async function playRound({ fresh, bounds, repeatsWithin }: Required<HistoriesOptions>, seen: Set<string>): Promise<void> {
   await fc.assert(
     fc.asyncProperty(fc.array(move, { minLength: 10, maxLength: 60, size: "max" }), async (moves) => {
       const clock = new ManualClock();
@@ -170,23 +206,5 @@ export async function playMessageHistories(
       }
     }),
     { numRuns: 80, includeErrorInReport: true },
-  );
-  const wanted = [
-    "published",
-    "duplicate",
-    "full of bytes",
-    "full of entries",
-    "exhausted",
-    "done settled",
-    "done fenced",
-    "retry settled",
-    "release settled",
-    "bury settled",
-    "extend 1",
-    "extend 0",
-  ];
-  assert.deepEqual(
-    wanted.filter((kind) => !seen.has(kind)),
-    [],
   );
 }

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import type { Pool } from "ransomeye-db";
-import { openTestServer } from "ransomeye-db/testing";
+import { openTestServer, tamper } from "ransomeye-db/testing";
 import { hasCode, recordingTelemetry, systemClock } from "ransomeye-kernel";
 import type { Position } from "../src/bus.ts";
 import { openPostgresAppender } from "../src/postgres/appender.ts";
@@ -41,6 +41,20 @@ describe("days and partitions", () => {
       );
     }));
 
+  test("DP-34 R-16 nothing is received in a day that retention has taken, also in a partition that has slept and by a clock that went back", () =>
+    withSubject(async ({ bus, admin }) => {
+      const chain = new Chain(producerId(54));
+      const part = await openChain(bus, chain);
+      const floor = systemClock.nowUs() + 3_600_000_000;
+      await admin.query("UPDATE bus.state SET received_floor_us = $1", [floor]);
+      try {
+        const [position] = await accept(bus, part, [chain.next(1)]);
+        assert.equal(position?.receivedUs, floor);
+      } finally {
+        await admin.query("UPDATE bus.state SET received_floor_us = 0");
+      }
+    }));
+
   test("R-16 a missing day pauses the bus, and it goes on by itself when the day is made (FM-10)", () =>
     withSubject(async ({ bus, admin }) => {
       const chain = new Chain(producerId(50));
@@ -61,7 +75,9 @@ describe("days and partitions", () => {
       const part = await openChain(bus, chain);
       const frames = Array.from({ length: 6 }, () => chain.next(1));
       const positions = await accept(bus, part, frames);
-      await admin.query("UPDATE bus.frames SET received_at = received_at - interval '1 day' WHERE part = $1 AND off <= 3", [part]);
+      await tamper(admin, "bus.frames", "UPDATE bus.frames SET received_at = received_at - interval '1 day' WHERE part = $1 AND off <= 3", [
+        part,
+      ]);
       const early = positions.slice(0, 3).map((position) => ({ ...position, receivedUs: position.receivedUs - 86_400_000_000 }));
       assert.deepEqual(
         (await bus.read(part, early[0] as Position, everything)).map(({ position }) => position),
@@ -78,7 +94,7 @@ describe("days and partitions", () => {
       assert.equal(await trimYesterday(), false);
       await bus.commit(lease, positions[4] as Position);
       assert.equal(await trimYesterday(), true);
-      await admin.query("DELETE FROM bus.frames WHERE part = $1 AND off <= 3", [part]);
+      await tamper(admin, "bus.frames", "DELETE FROM bus.frames WHERE part = $1 AND off <= 3", [part]);
       assert.equal(await bus.checkPosition(early[1] as Position), "trimmed");
       assert.equal(await bus.checkPosition(early[2] as Position), "same");
       assert.equal(await control.trim(part, 3), 3);

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, describe, test } from "node:test";
 import { openPool } from "ransomeye-db";
-import { openTestServer } from "ransomeye-db/testing";
+import { openTestServer, tamper } from "ransomeye-db/testing";
 import { hasCode, recordingTelemetry, systemClock } from "ransomeye-kernel";
 import type { FrameAppend, Position } from "../src/bus.ts";
 import { busAppended, busStopped } from "../src/events.ts";
@@ -268,10 +268,10 @@ describe("damage (R-1, R-2, R-10)", () => {
     withSubject(async (subject) => {
       const { bus, admin } = subject;
       const { part, positions } = await filled(subject, 6);
-      await admin.query("DELETE FROM bus.frames WHERE part = $1 AND off = 3", [part]);
+      await tamper(admin, "bus.frames", "DELETE FROM bus.frames WHERE part = $1 AND off = 3", [part]);
       await assert.rejects(bus.read(part, null, everything), (error) => hasCode(error, "BUS_HOLE"));
       assert.equal((await bus.read(part, positions[2] as Position, everything)).length, 3);
-      await admin.query("DELETE FROM bus.frames WHERE part = $1 AND off = 6", [part]);
+      await tamper(admin, "bus.frames", "DELETE FROM bus.frames WHERE part = $1 AND off = 6", [part]);
       await assert.rejects(bus.read(part, positions[4] as Position, everything), (error) => hasCode(error, "BUS_HOLE"));
     }));
 
@@ -281,7 +281,7 @@ describe("damage (R-1, R-2, R-10)", () => {
       const { part } = await filled(subject, 3);
       const telemetry = recordingTelemetry();
       const reader = await openPostgresConsumer({ pool: enginePool, telemetry });
-      await admin.query("UPDATE bus.frames SET body = body || 'x' WHERE part = $1 AND off = 2", [part]);
+      await tamper(admin, "bus.frames", "UPDATE bus.frames SET body = body || 'x' WHERE part = $1 AND off = 2", [part]);
       await assert.rejects(reader.read(part, null, everything), (error) => hasCode(error, "BUS_CORRUPT"));
       assert.deepEqual(
         telemetry.events.filter(({ name }) => name === busStopped.name).map(({ fields }) => fields.off),
@@ -293,7 +293,7 @@ describe("damage (R-1, R-2, R-10)", () => {
     withSubject(async (subject) => {
       const { bus, admin } = subject;
       const { part, positions } = await filled(subject, 3);
-      await admin.query("DELETE FROM bus.frames WHERE part = $1 AND off = 3", [part]);
+      await tamper(admin, "bus.frames", "DELETE FROM bus.frames WHERE part = $1 AND off = 3", [part]);
       await admin.query("UPDATE bus.partition_head SET off = 2 WHERE part = $1", [part]);
       assert.equal(await bus.checkPosition(positions[2] as Position), "diverged");
       await assert.rejects(bus.read(part, positions[2] as Position, everything), (error) => hasCode(error, "BUS_HISTORY_DIVERGED"));

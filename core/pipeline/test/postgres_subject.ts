@@ -3,7 +3,7 @@
  * One database serves a test file and is emptied for each subject, which costs milliseconds where a fresh one costs a second.
  */
 import { openPool, type Pool } from "ransomeye-db";
-import type { TestDatabase, TestServer } from "ransomeye-db/testing";
+import { tamper, type TestDatabase, type TestServer } from "ransomeye-db/testing";
 import { recordingTelemetry, systemClock } from "ransomeye-kernel";
 import { openPostgresBus, openPostgresControl } from "../src/postgres/bus.ts";
 import type { Subject } from "./subject.ts";
@@ -25,12 +25,16 @@ async function openDatabase(server: TestServer): Promise<{ database: TestDatabas
 
 /** Removes every trace of frames, producers, groups and registry. */
 export async function emptyBus({ admin }: Pick<PostgresSubject, "admin">): Promise<void> {
-  await admin.query(`
+  await tamper(
+    admin,
+    "bus.frames",
+    `
     TRUNCATE bus.frames, bus.producer_head, bus.epoch_log, bus.revoked, bus.consumer_offset, bus.consumer_group, bus.group_member,
       bus.gate_incarnation, bus.gate_counters, bus.partition_head, data.sink_head;
     INSERT INTO bus.partition_head (part) SELECT generate_series(0, 15);
     UPDATE bus.registry_version SET version = 0;
-    UPDATE bus.state SET partitions = 16, paused_reason = NULL`);
+    UPDATE bus.state SET partitions = 16, paused_reason = NULL`,
+  );
 }
 
 export async function openPostgresSubject(

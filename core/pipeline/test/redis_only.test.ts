@@ -243,6 +243,18 @@ describe("a server that changes while it is used (R-4)", () => {
       await assertStored(bus, part, [...frames, ...more]);
     }));
 
+  test("a server is told each script before it is asked for it, however much is sent at once", async () => {
+    const fresh = await startRedis();
+    await withBus(fresh.url, local, async ({ bus }) => {
+      const { chain, part } = await filled(bus, 2);
+      const more = Array.from({ length: 64 }, () => chain.next(1));
+      await Promise.all(more.map((frame) => accept(bus, part, [frame])));
+      const errors = await fresh.client().info("errorstats");
+      assert.doesNotMatch(errors, /NOSCRIPT/);
+    });
+    await fresh.close();
+  });
+
   test("a bus that was closed says so, and leaves no connection behind", () =>
     withBus(server.url, local, async ({ options }) => {
       const connected = async (): Promise<number> => String(await server.client().client("LIST")).split("name=ransomeye ").length - 1;

@@ -4,6 +4,7 @@
  * Forbids: use by production code; nothing here ships.
  */
 export { type CommandSpec, count, countIfGiven, flag, oneOrAll, readCommandLine, resultFile, textIfGiven } from "./command_line.ts";
+export { writeNumberedEvents } from "./crash/numbered_events.ts";
 export { floods, runFlood } from "./gate/floods.ts";
 export { openResult, type Page, type Part, type Table } from "./results/result_file.ts";
 export { RANSOMEYE_BIN, type Runtime, RunningSystem } from "./harness/running_system.ts";

@@ -9,6 +9,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { statedPlan } from "ransomeye";
 import { type ComposeFile, houseProblems, readCompose, schemaProblems, type Service } from "../src/deploy/compose_file.ts";
 
 const root = fileURLToPath(new URL("../../../../", import.meta.url));
@@ -87,6 +88,43 @@ test("EB-17 BUS-9 nobody outside reaches the servers, and the cluster has three 
     `redis://${addresses.map((address) => `${address}:6379`).join(",")}`,
   );
   assert.equal(services["ransomeye"]?.environment?.["RANSOMEYE_BUS_DURABILITY"], "replicated");
+});
+
+const mib = 1024 ** 2;
+
+/** `4g` and `512m` in bytes. */
+function bytesOf(memory: string | undefined): number {
+  const [, number, unit] = /^(\d+)([mg])$/.exec(memory ?? "") ?? [];
+  return Number(number) * (unit === "g" ? 1024 : 1) * mib;
+}
+
+test("DP-20 DP-22 compose's limits are the plan's for the machine that is stated, and what it publishes is no other port", async () => {
+  const plan = statedPlan();
+  const core = plan.services.filter(({ supervised }) => supervised);
+  const bus = plan.services.filter(({ name }) => name === "bus");
+  const sum = (of: typeof core, key: "memoryMaxBytes" | "cpuWeight" | "ioWeight"): number =>
+    of.reduce((total, one) => total + one.processes * one[key], 0);
+  for (const path of [production, cluster]) {
+    const { services } = await readCompose(path);
+    for (const [name, service] of Object.entries(services)) {
+      if (name === "create-cluster") continue;
+      const planned = name === "ransomeye" ? core : bus;
+      assert.equal(bytesOf(service.deploy?.resources?.limits?.memory), sum(planned, "memoryMaxBytes"), `${path} ${name}`);
+      // A share of 1024 is compose's ordinary, a weight of 100 the kernel's.
+      assert.equal(service.cpu_shares, (sum(planned, "cpuWeight") * 1024) / 100, name);
+      assert.equal(service.blkio_config?.weight, sum(planned, "ioWeight"), name);
+      assert.equal(service.oom_score_adj, Math.min(...planned.map(({ oomScore }) => oomScore)), name);
+    }
+    assert.equal(services["ransomeye"]?.ulimits?.nofile, plan.openFilesMax);
+    assert.equal(services["ransomeye"]?.deploy?.resources?.limits?.cpus, String(plan.cores));
+    const heap = plan.services.find(({ name }) => name === "supervisor")?.heapMibMax;
+    assert.ok(services["ransomeye"]?.entrypoint?.includes(`--max-old-space-size=${heap}`));
+    const published = Object.values(services).flatMap(({ ports }) => ports ?? []);
+    assert.deepEqual(published, ["127.0.0.1:7443:7443"]);
+  }
+  // What the server may hold can double while its file is rewritten.
+  const configured = /^maxmemory (\d+)gb$/m.exec(await readFile(join(deploy, "valkey", "valkey.conf"), "utf8"))?.[1];
+  assert.equal(2 * Number(configured) * 1024 * mib, bus[0]?.memoryMaxBytes);
 });
 
 test("EB-17 nothing secret lies in the repository, and what makes images leaves secrets out", async () => {

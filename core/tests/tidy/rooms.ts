@@ -19,7 +19,13 @@ export interface Room {
 }
 
 /** Door for tests alone. */
-export const testDoors: ReadonlySet<string> = new Set(["ransomeye-kernel/testing", "ransomeye-db/testing", "ransomeye-pipeline/testing"]);
+export const testDoors: ReadonlySet<string> = new Set([
+  "ransomeye-kernel/testing",
+  "ransomeye-db/testing",
+  "ransomeye-engine/testing",
+  "ransomeye-evidence/testing",
+  "ransomeye-pipeline/testing",
+]);
 
 /** All rooms. The kernel is what every room agrees on, so everybody may import it. */
 export const rooms: readonly Room[] = [
@@ -32,6 +38,7 @@ export const rooms: readonly Room[] = [
     only: { "ransomeye-db": "core/pipeline/src/postgres" },
   },
   { folder: "core/ingestion", name: "ransomeye-ingestion", may: ["ransomeye-kernel", "ransomeye-pipeline"] },
+  { folder: "core/evidence", name: "ransomeye-evidence", may: ["ransomeye-kernel", "ransomeye-ingestion/protocol"] },
   {
     folder: "core/engine",
     name: "ransomeye-engine",

@@ -37,6 +37,8 @@ export interface EmbeddedOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Wait for readiness, crash recovery included. Default 10 minutes. */
   readonly startMsMax?: number;
+  /** The server's process has just been started: whoever divides a host puts it in its place before it takes memory. */
+  readonly onSpawn?: (pid: number) => void;
   /** Flush a newly created cluster to disk; only tests say false. */
   readonly syncNewCluster?: boolean;
   readonly telemetry: Telemetry;
@@ -104,8 +106,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   const log = await prepareLog(dataDir);
   const disk = await diskFacts(dataDirectory);
   const settings = serverSettings({ machine: machineFacts(), disk, socketDirectory, port, overrides: options.settings ?? {} });
-  const child = await spawnServer({ binaries, runAs, dataDirectory, settings, logFile: log.path });
-  const server = new RunningServer(child, options);
+  const server = await spawnServer({ binaries, runAs, dataDirectory, settings, logFile: log.path }, options);
   await untilReady(server, { dataDirectory, log, startMsMax: options.startMsMax ?? startMsMaxDefault, clock: options.clock });
   const connection: Connection = { host: socketDirectory, port, database: options.database ?? "ransomeye", user: superuserName, password };
   await ensureDatabase(connection).catch(async (error: unknown) => {
@@ -158,24 +159,36 @@ async function prepareLog(dataDir: string): Promise<ServerLog> {
   return { path, from: 0 };
 }
 
-async function spawnServer(o: {
-  binaries: Binaries;
-  runAs: RunAs;
-  dataDirectory: string;
-  settings: Readonly<Record<string, string>>;
-  logFile: string;
-}): Promise<ChildProcess> {
+interface SpawnOptions {
+  readonly binaries: Binaries;
+  readonly runAs: RunAs;
+  readonly dataDirectory: string;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly logFile: string;
+}
+
+/**
+ * A host that is short of memory ends the postmaster last where somebody may say so; its backends, which hold a question each, are as others: one that ends
+ * costs a recovery, the postmaster costs the server. PostgreSQL does it itself at each fork.
+ */
+const oomAdjustment = { PG_OOM_ADJUST_FILE: "/proc/self/oom_score_adj", PG_OOM_ADJUST_VALUE: "0" } as const;
+
+async function spawnServer(o: SpawnOptions, context: Pick<EmbeddedOptions, "clock" | "telemetry" | "onSpawn">): Promise<RunningServer> {
   const log = await open(o.logFile, "a", 0o600);
   try {
     const pairs = [...Object.entries(o.settings).map(([name, value]) => `${name}=${value}`), await supervisorMark()];
-    return spawn(o.binaries.postgres, ["-D", o.dataDirectory, ...pairs.flatMap((pair) => ["-c", pair])], {
+    const child = spawn(o.binaries.postgres, ["-D", o.dataDirectory, ...pairs.flatMap((pair) => ["-c", pair])], {
       // A session of its own: Ctrl-C reaches a whole terminal group, and for PostgreSQL SIGINT is a fast shutdown.
       detached: true,
       stdio: ["ignore", log.fd, log.fd],
-      env: { PATH: toolPath, LC_ALL: "C", ...o.binaries.environment },
+      env: { PATH: toolPath, LC_ALL: "C", ...oomAdjustment, ...o.binaries.environment },
       cwd: "/",
       ...spawnIdentity(o.runAs),
     });
+    // Before anything is awaited: a server that refuses its settings has ended before a file is closed.
+    const server = new RunningServer(child, context);
+    if (child.pid !== undefined) context.onSpawn?.(child.pid);
+    return server;
   } finally {
     await log.close();
   }

@@ -19,14 +19,16 @@ export const socketPathBytesMax: number = process.platform === "linux" ? 107 : 1
 /**
  * Makes (or finds) the runtime directory of an existing data directory: short, private, and the same at every start, whichever link led
  * to the data. It is not below /run/user, which vanishes at log-out under a system that goes on running, nor in TMPDIR, which may be long.
+ * `parent` is the folder that a service manager has made for this service (systemd's RuntimeDirectory=); without one it is /tmp.
  * @throws DbError DB_RUNTIME_DIR_UNSAFE
  */
-export async function makeRuntimeDirectory(dataDir: string): Promise<string> {
+export async function makeRuntimeDirectory(dataDir: string, parent?: string): Promise<string> {
   const digest = createHash("sha256")
     .update(await realpath(dataDir))
     .digest("hex")
     .slice(0, 12);
-  const path = join(existsSync("/tmp") ? "/tmp" : tmpdir(), `ransomeye-${ourselves().uid}-${digest}`);
+  const path =
+    parent === undefined ? join(existsSync("/tmp") ? "/tmp" : tmpdir(), `ransomeye-${ourselves().uid}-${digest}`) : join(parent, digest);
   await ownDirectory(path, { ...ourselves(), mode: 0o700 });
   return path;
 }

@@ -3,6 +3,7 @@
  * Enforces: bounded text, and a subject: what two alarms have in common when they are the same one again.
  * Forbids: deciding how often it is told; that is for whoever takes it.
  */
+import { cutText } from "../text.ts";
 import type { AlarmDefinition, AlarmSeverity, Fields } from "./definitions.ts";
 
 /** Characters of one text in an alarm, and of its title, and how many fields it has; the log line has more. */
@@ -27,7 +28,7 @@ export function raisedAlarm<F extends Fields>(event: string, alarm: AlarmDefinit
   const said: Record<string, string | number | boolean> = {};
   for (const [name, value] of Object.entries(fields).slice(0, alarmFieldsMax)) {
     if (value === undefined || value === null) continue;
-    if (typeof value === "string") said[name] = value.slice(0, alarmTextCharsMax);
+    if (typeof value === "string") said[name] = cutText(value, alarmTextCharsMax);
     // JSON, as which it travels, has no other numbers.
     else said[name] = typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
   }

@@ -182,7 +182,15 @@ export class MemoryLog implements FrameLog, Omit<BusControl, "rewind"> {
     const reason = this.#paused ?? (this.#heldBytes >= this.#capacityBytesMax ? "full" : null);
     const { entries, oldestUs } = this.backlog();
     const backlogMs = Math.max(0, this.#clock.nowUs() - (oldestUs ?? this.#clock.nowUs())) / 1000;
-    return { paused: reason, retryAfterMs, backlogEntries: entries, backlogMs, inFlightBytesMax: this.#lease(question), leaseMs };
+    return {
+      paused: reason,
+      retryAfterMs,
+      backlogEntries: entries,
+      backlogMs,
+      strain: null,
+      inFlightBytesMax: this.#lease(question),
+      leaseMs,
+    };
   }
 
   async report(report: GateReport): Promise<void> {

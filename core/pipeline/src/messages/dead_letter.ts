@@ -4,6 +4,7 @@
  * and goes to the group that had failed at it.
  * Forbids: I/O.
  */
+import { cutText } from "ransomeye-kernel";
 import { type Message, StreamName } from "./message.ts";
 import type { DeadLetterPayload } from "./payloads.ts";
 import type { Delivery } from "./port.ts";
@@ -22,7 +23,7 @@ export function deadLetterOf(
   who: { readonly member: string; readonly nowUs: number },
 ): Message<DeadLetterPayload> {
   const { message, stream, group, failures } = delivery;
-  const told = failures.map(({ atUs, member, reason: why }) => ({ at: isoTime(atUs), member, reason: why.slice(0, failureCharsMax) }));
+  const told = failures.map(({ atUs, member, reason: why }) => ({ at: isoTime(atUs), member, reason: cutText(why, failureCharsMax) }));
   return {
     message_id: uuidV5("dead letter", message.message_id, group),
     stream: StreamName.deadLetter,
@@ -31,7 +32,7 @@ export function deadLetterOf(
       original_message: message,
       group,
       failed_at: isoTime(who.nowUs),
-      reason: reason.slice(0, reasonCharsMax),
+      reason: cutText(reason, reasonCharsMax),
       failures: told,
     },
     priority: message.priority,

@@ -44,7 +44,8 @@ export interface PostgresAppenderOptions {
 const appendSql = "SELECT * FROM bus.append($1, $2, $3, $4, $5::uuid[], $6::bigint[], $7)";
 const openEpochSql = "SELECT * FROM bus.open_epoch($1, $2, $3, $4)";
 const headsSql = "SELECT * FROM bus.heads_of($1::uuid[])";
-const pressureSql = "SELECT paused, retry_after_ms, backlog_entries, backlog_ms, in_flight_bytes, lease_ms FROM bus.pressure($1, $2, $3)";
+const pressureSql =
+  "SELECT paused, retry_after_ms, backlog_entries, backlog_ms, strain, strain_level, in_flight_bytes, lease_ms FROM bus.pressure($1, $2, $3)";
 const reportSql = "SELECT bus.counters_put($1, $2, $3)";
 /** Who wants nothing leases nothing: the bus tells its facts. */
 const factsSql = "SELECT generation, partitions FROM bus.pressure('', '00000000-0000-0000-0000-000000000000', 0)";
@@ -60,6 +61,8 @@ interface PressureRow {
   readonly retry_after_ms: number;
   readonly backlog_entries: number;
   readonly backlog_ms: number;
+  readonly strain: string | null;
+  readonly strain_level: number;
   readonly in_flight_bytes: number;
   readonly lease_ms: number;
 }
@@ -141,6 +144,7 @@ class PostgresAppender implements FrameAppender {
       retryAfterMs: row.retry_after_ms,
       backlogEntries: row.backlog_entries,
       backlogMs: row.backlog_ms,
+      strain: row.strain === null ? null : { name: row.strain, level: row.strain_level },
       inFlightBytesMax: row.in_flight_bytes,
       leaseMs: row.lease_ms,
     };

@@ -25,7 +25,7 @@ const releaseSql = "SELECT bus.group_release($1, $2, $3::int[], $4::bigint[])";
 const commitSql = "SELECT bus.group_commit($1, $2, $3, $4, $5, $6, $7) AS verdict";
 const lagSql = `
   SELECT p.part, greatest(coalesce(o.off, 0), p.low_off) AS off, p.off AS tail
-  FROM bus.partition_head p LEFT JOIN bus.consumer_offset o ON o.part = p.part AND o.grp = $1 ORDER BY p.part`;
+  FROM views.log_heads p LEFT JOIN views.consumer_lag o ON o.part = p.part AND o.grp = $1 ORDER BY p.part`;
 
 export class PostgresGroups implements Groups {
   readonly #pool: Pool;

@@ -20,19 +20,18 @@ export interface PostgresReaderOptions {
   readonly telemetry: Telemetry;
 }
 
-export const readerFactsSql = "SELECT g.id AS generation, s.partitions FROM bus.generation g CROSS JOIN bus.state s";
-const tailsSql =
-  "SELECT p.part, p.off, p.received_us, g.id AS generation FROM bus.partition_head p CROSS JOIN bus.generation g ORDER BY p.part";
-const endsSql = "SELECT off, low_off FROM bus.partition_head WHERE part = $1";
+export const readerFactsSql = "SELECT generation, partitions FROM views.log";
+const tailsSql = "SELECT part, off, received_us, generation FROM views.log_heads ORDER BY part";
+const endsSql = "SELECT off, low_off FROM views.log_heads WHERE part = $1";
 const placeSql = `
-  SELECT g.id AS generation, p.low_off, p.low_received_us, p.low_hash,
-         (SELECT f.hash FROM bus.frames f WHERE f.part = p.part AND f.off = $2 AND f.received_at = $3::timestamptz) AS hash
-  FROM bus.partition_head p CROSS JOIN bus.generation g WHERE p.part = $1`;
+  SELECT p.generation, p.low_off, p.low_received_us, p.low_hash,
+         (SELECT f.hash FROM views.log_entries f WHERE f.part = p.part AND f.off = $2 AND f.received_at = $3::timestamptz) AS hash
+  FROM views.log_heads p WHERE p.part = $1`;
 const seekSql = `
   SELECT f.off, (extract(epoch FROM f.received_at) * 1000000)::bigint AS received_us, f.hash
-  FROM bus.frames f WHERE f.part = $1 AND f.off = bus.seek($1, $2) AND f.received_at < $3::timestamptz
+  FROM views.log_entries f WHERE f.part = $1 AND f.off = bus.seek($1, $2) AND f.received_at < $3::timestamptz
   UNION ALL
-  SELECT p.low_off, p.low_received_us, p.low_hash FROM bus.partition_head p WHERE p.part = $1 AND p.low_off > 0
+  SELECT p.low_off, p.low_received_us, p.low_hash FROM views.log_heads p WHERE p.part = $1 AND p.low_off > 0
   ORDER BY off DESC LIMIT 1`;
 
 export class PostgresReader implements FrameReader {
@@ -154,7 +153,7 @@ function readSql(part: number, from: number, fromUs: number | null, options: Rea
   return `COPY (
     SELECT ${columns} FROM (
       SELECT ${columns}, sum(octet_length(header) + octet_length(body)) OVER (ORDER BY off) AS upto FROM (
-        SELECT ${columns} FROM bus.frames WHERE part = ${integer(part)} AND off > ${integer(from)}${since} ORDER BY off LIMIT ${integer(options.framesMax)}
+        SELECT ${columns} FROM views.log_entries WHERE part = ${integer(part)} AND off > ${integer(from)}${since} ORDER BY off LIMIT ${integer(options.framesMax)}
       ) AS next
     ) AS sized WHERE upto <= ${integer(options.bytesMax)} OR off = ${integer(from) + 1} ORDER BY off
   ) TO STDOUT (FORMAT binary)`;

@@ -144,6 +144,8 @@ export class RedisAppender implements FrameAppender {
       paused: reason,
       retryAfterMs,
       ...backlog,
+      // What the database suffers from is felt here as the engine's lag.
+      strain: null,
       inFlightBytesMax: wantBytes === 0 ? 0 : await this.#lease(incarnation, wantBytes),
       leaseMs,
     };

@@ -16,7 +16,7 @@ import type { Stage } from "./stage.ts";
 const framesMin = 4;
 const framesMax = 20;
 const aheadMsMax = 2000;
-/** How long shippers are waited for: until they end, or until it is plain that they do not. */
+/** How long shippers are waited for after something was stored last: then it is plain that they do not end. */
 const patienceMs = 15_000;
 const statusPollMs = 200;
 const idleWaitSeconds = 5;
@@ -89,7 +89,7 @@ export async function weakFailover(stage: Stage, { seed, events }: { seed: numbe
 }
 
 async function look({ system }: Stage, shipping: Promise<Shipped>, events: number): Promise<Finding> {
-  const shipped = await Promise.race([shipping, waitsForAnOperator(system)]);
+  const shipped = await Promise.race([shipping, waitsForAnOperator(system, events)]);
   const audit = await system.run("audit", "--wait-idle", String(idleWaitSeconds), "--json");
   const ledger = JSON.parse(audit.stdout) as {
     readonly balanced: boolean;
@@ -113,12 +113,14 @@ async function look({ system }: Stage, shipping: Promise<Shipped>, events: numbe
   };
 }
 
-/** Resolves when the system says that it takes nothing, or when it is plain that nothing more will come. */
-async function waitsForAnOperator(system: RunningSystem): Promise<undefined> {
-  const untilMs = systemClock.monotonicMs() + patienceMs;
+/** Resolves when the system says that it takes nothing, or when it is plain that nothing more will come: for so long nothing has. */
+async function waitsForAnOperator(system: RunningSystem, events: number): Promise<undefined> {
+  let [untilMs, before] = [systemClock.monotonicMs() + patienceMs, -1];
   while (systemClock.monotonicMs() < untilMs) {
     await sleep(systemClock, statusPollMs);
     if ((await system.json<{ readonly paused: string | null }>("status")).paused === logLostReason) return;
+    const { stored } = await numberedRows(system.dataDir, events);
+    if (stored !== before) [untilMs, before] = [systemClock.monotonicMs() + patienceMs, stored];
   }
 }
 

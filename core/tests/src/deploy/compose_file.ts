@@ -30,6 +30,10 @@ export interface Service {
   readonly healthcheck?: { readonly test: readonly string[] };
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
   readonly deploy?: { readonly resources?: { readonly limits?: { readonly cpus?: string; readonly memory?: string } } };
+  readonly cpu_shares?: number;
+  readonly blkio_config?: { readonly weight?: number };
+  readonly oom_score_adj?: number;
+  readonly ulimits?: { readonly nofile?: number };
 }
 
 export interface ComposeFile {

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { type Client, openClient, readSecrets, superuserName } from "ransomeye-db";
-import { type Guard, startGuard } from "ransomeye-pipeline/testing";
+import { type Guard, startGuard } from "ransomeye-kernel";
 import { givenServers, leaveServers } from "./given_servers.ts";
 
 /** The committed entry point; it loads the built command. */
@@ -22,7 +22,7 @@ export const RANSOMEYE_BIN: string = fileURLToPath(new URL("../../../../../cli/b
 /** Seconds that a system may take to end whose test process was killed. */
 const drainSMax = 20;
 
-export type Victim = "gateway" | "engine" | "postgres" | "supervisor" | "registry" | "keeper" | "forensics";
+export type Victim = "gateway" | "engine" | "postgres" | "supervisor" | "registry" | "keeper" | "forensics" | "sealer" | "indexer";
 
 /** What `runtime.json` says, as far as the harness needs it. */
 export interface Runtime {

@@ -6,17 +6,22 @@ import { boundsMutants } from "./bounds_mutants.ts";
 import { consumerMutants } from "./consumer_mutants.ts";
 import { databaseMutants } from "./database_mutants.ts";
 import { engineMutants } from "./engine_mutants.ts";
+import { evidenceMutants } from "./evidence_mutants.ts";
 import { flushMutants } from "./flush_mutants.ts";
 import { gateMutants } from "./gate_mutants.ts";
 import { gatesMutants } from "./gates_mutants.ts";
 import { hardeningMutants } from "./hardening_mutants.ts";
+import { ledgerMutants } from "./ledger_mutants.ts";
+import { hostMutants } from "./host_mutants.ts";
 import { linuxFormatMutants } from "./linux_format_mutants.ts";
 import { netFormatMutants } from "./net_format_mutants.ts";
+import { observableMutants } from "./observable_mutants.ts";
 import { operatorMutants } from "./operator_mutants.ts";
 import { pressureMutants } from "./pressure_mutants.ts";
 import { readingMutants } from "./reading_mutants.ts";
 import { redisMutants } from "./redis_mutants.ts";
 import { replayMutants } from "./replay_mutants.ts";
+import { timeMutants } from "./time_mutants.ts";
 import { trustMutants } from "./trust_mutants.ts";
 import { urgentMutants } from "./urgent_mutants.ts";
 import { validationMutants } from "./validation_mutants.ts";
@@ -37,9 +42,14 @@ export const allMutants: readonly Mutant[] = [
   ...readingMutants,
   ...urgentMutants,
   ...databaseMutants,
+  ...ledgerMutants,
+  ...hostMutants,
   ...operatorMutants,
   ...validationMutants,
   ...consumerMutants,
   ...redisMutants,
   ...alarmMutants,
+  ...evidenceMutants,
+  ...timeMutants,
+  ...observableMutants,
 ];

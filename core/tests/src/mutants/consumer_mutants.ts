@@ -47,10 +47,28 @@ export const consumerMutants: readonly Mutant[] = [
     rule: "EB-29, R-27",
     bug: "a stream that is full keeps back all others' messages",
     patches: [
-      { file: "core/engine/dist/src/outbox_relay.js", find: "ORDER BY o.id", replace: "ORDER BY o.id LIMIT $2" },
-      { file: "core/engine/dist/src/outbox_relay.js", find: "open.delete(lane);", replace: "open.clear();" },
+      { file: "core/engine/dist/src/outbox.js", find: "ORDER BY o.id", replace: "ORDER BY o.id LIMIT $2" },
+      { file: "core/engine/dist/src/outbox.js", find: "open.delete(lane);", replace: "open.clear();" },
     ],
-    check: named("core/engine/dist/test/outbox_relay.test.js", "EB-29 R-27 a stream that is full"),
+    check: named("core/engine/dist/test/outbox.test.js", "EB-29 R-27 a stream that is full"),
+  },
+  {
+    rule: "EB-29, R-27",
+    bug: "the database reads the JSON of what waits, and refuses an attacker's text with the rows",
+    patches: [
+      {
+        file: "core/db/migrations/0020_outbox_lane_column.sql",
+        find: "ON bus.outbox (lane, id)",
+        replace: "ON bus.outbox (lane, (body::jsonb ->> 'stream'), id)",
+      },
+    ],
+    check: named("core/engine/dist/test/outbox.test.js", "EB-29 R-27 text that jsonb refuses"),
+  },
+  {
+    rule: "EB-29, R-27",
+    bug: "what waits from before there were lanes waits for ever",
+    patches: [{ file: "core/engine/dist/src/outbox.js", find: `"",`, replace: "" }],
+    check: named("core/engine/dist/test/outbox.test.js", "EB-29 R-27 what waits from before"),
   },
   {
     rule: "EB-21, R-26",

@@ -130,13 +130,13 @@ export const engineMutants: readonly Mutant[] = [
     rule: "R-11",
     bug: "one refused row stops the whole partition",
     patches: [{ file: `${engine}/sink.js`, find: `if (action === "data" && !attempt.committing && !searching)`, replace: "if (false)" }],
-    check: named(`${tests}/sink_postgres.test.js`, "R-11 a row that PostgreSQL refuses"),
+    check: named(`${tests}/sink_postgres.test.js`, "DP-50 R-11 a row that PostgreSQL refuses"),
   },
   {
     rule: "R-11",
     bug: "a deadlock costs rows",
     patches: [{ file: `${engine}/sqlstate.js`, find: `"40": busy`, replace: `"40": poison` }],
-    check: named(`${tests}/policies.test.js`, "R-11"),
+    check: named(`${tests}/policies.test.js`, "DP-50 R-11"),
   },
   {
     rule: "R-16",

@@ -9,7 +9,7 @@ const bus = "core/pipeline/dist/src";
 const busTests = "core/pipeline/dist/test";
 const migration = "core/db/migrations/0002_bus.sql";
 /** The newest `bus.append`. */
-const appendMigration = "core/db/migrations/0009_replay.sql";
+const appendMigration = "core/db/migrations/0025_retention.sql";
 const sdk = "agents/sdk/dist/src";
 
 /** A receipt for a frame that has only been queued. */

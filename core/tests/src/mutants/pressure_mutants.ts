@@ -4,7 +4,8 @@ import { type Mutant, named } from "./mutant.ts";
 const gate = "core/ingestion/dist/src";
 const tests = "core/ingestion/dist/test";
 const listener = "core/tests/dist";
-const migration = "core/db/migrations/0007_pressure.sql";
+const migration = "core/db/migrations/0027_server_strain.sql";
+const strainTest = "cli/dist/test/server_strain.test.js";
 
 export const pressureMutants: readonly Mutant[] = [
   {
@@ -86,6 +87,36 @@ export const pressureMutants: readonly Mutant[] = [
     bug: "the engine's lag is not looked at",
     patches: [{ file: `${gate}/pressure.js`, find: "(this.#bus?.backlogMs ?? 0) / engineLagMsMax", replace: "0" }],
     check: named(`${tests}/gate_pressure.test.js`, "BP-11 BP-13 an engine that has stopped"),
+  },
+  {
+    rule: "BP-26",
+    bug: "the server's own signals do not reach producers",
+    patches: [{ file: `${gate}/pressure.js`, find: "this.#bus?.strain?.level ?? 0", replace: "0" }],
+    check: named(`${tests}/pressure.test.js`, "BP-26 what the server suffers from"),
+  },
+  {
+    rule: "BP-26",
+    bug: "a keeper that stands still throttles for ever",
+    patches: [
+      {
+        file: migration,
+        find: "WHEN s.strain_level > 0 AND s.strain_until > clock_timestamp() THEN s.strain END",
+        replace: "WHEN s.strain_level > 0 THEN s.strain END",
+      },
+    ],
+    check: named(strainTest, "BP-26 a lock wait and a slot"),
+  },
+  {
+    rule: "BP-26",
+    bug: "a wait for a lock is not seen",
+    patches: [{ file: "cli/dist/src/roles/strain_watch.js", find: "WHERE NOT l.granted", replace: "WHERE l.granted" }],
+    check: named(strainTest, "BP-26 a lock wait and a slot"),
+  },
+  {
+    rule: "BP-26",
+    bug: "frequent checkpoints pause everybody",
+    patches: [{ file: "cli/dist/src/roles/server_strain.js", find: "Math.min(checkpointLevelMax, ", replace: "Math.max(0, " }],
+    check: named(strainTest, "BP-26 each signal of the server"),
   },
   {
     rule: "BP-12, R-14",

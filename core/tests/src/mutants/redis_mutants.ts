@@ -7,6 +7,7 @@ import { type Mutant, named, type Patch } from "./mutant.ts";
 const tests = "core/pipeline/dist/test";
 const contract = `${tests}/redis.test.js`;
 const histories = named(`${tests}/redis_history.test.js`, "EB-1 R-2 R-6 R-7 R-13 the scripts and the pure machine");
+const messageHistories = named(`${tests}/redis_message_history.test.js`, "R-11 BUS-6 BUS-7 the scripts and the pure machine");
 const messages = `${tests}/redis_messages.test.js`;
 
 const script = (name: string, find: string, replace: string): readonly Patch[] => [
@@ -199,4 +200,70 @@ const holding: readonly Mutant[] = [
   },
 ];
 
-export const redisMutants: readonly Mutant[] = [...appending, ...reading, ...holding];
+const publishers = `${tests}/publishing.test.js`;
+
+/** What is sent together, and what travels as a run of neighbours. */
+const together: readonly Mutant[] = [
+  {
+    rule: "EB-1, R-2",
+    bug: "a frame that comes twice in one call accuses its producer",
+    patches: script("append", "producer.off_of[name] or", ""),
+    check: histories,
+  },
+  {
+    rule: "EB-1, R-13",
+    bug: "of the producers of one call the first one's revocation is everybody's",
+    patches: script("append", "revoked[place - 3] == 1", "revoked[1] == 1"),
+    check: histories,
+  },
+  {
+    rule: "EB-4, BUS-6",
+    bug: "a delivery that is ended twice in one call has ended twice",
+    patches: script("message_settle", "    standing[at] = nil\n", ""),
+    check: named(messages, "EB-4 a delivery that is ended twice"),
+  },
+  {
+    rule: "EB-6, R-11",
+    bug: "neighbours of two priorities are handed out as one run",
+    patches: script("message_take", "#last == 3 and last.priority == priority", "#last == 3"),
+    check: messageHistories,
+  },
+  {
+    rule: "R-11",
+    bug: "a message ends whose dead letter found no place",
+    patches: script("message_bury", " or string.find(said[1], '^occupied')", ""),
+    check: named(messages, "R-11 a dead letter for which there is no place"),
+  },
+  {
+    rule: "BUS-6",
+    bug: "a server is asked for scripts that it was never told",
+    patches: code("link", "this.#told.has(script) && !inFull", "!inFull"),
+    check: named(`${tests}/redis_only.test.js`, "a server is told each script before it is asked for it"),
+  },
+  {
+    rule: "EB-6",
+    bug: "who was turned away is taken after what came behind him",
+    patches: code("publishing", "one.nth < lane.taken", "false"),
+    check: named(publishers, "EB-6 who was turned away is never taken after"),
+  },
+  {
+    rule: "EB-6",
+    bug: "what comes later overtakes what a full stream has turned away",
+    patches: code("publishing", "lane.turnedAway.length === 0 && ", ""),
+    check: named(publishers, "EB-6 what a full stream turned away"),
+  },
+  {
+    rule: "BUS-5",
+    bug: "a stream has more calls under way than two",
+    patches: code("publishing", "const callsMax = 2", "const callsMax = 3"),
+    check: named(publishers, "what is asked for in one turn leaves in two calls"),
+  },
+  {
+    rule: "BUS-5",
+    bug: "a call to publish has as many bytes as there are",
+    patches: code("publishing", " || bytes > bytesMax", ""),
+    check: named(publishers, "a call has at most 128 messages and two MiB"),
+  },
+];
+
+export const redisMutants: readonly Mutant[] = [...appending, ...reading, ...holding, ...together];

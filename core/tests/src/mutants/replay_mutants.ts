@@ -3,7 +3,7 @@ import { type Mutant, named, simulation } from "./mutant.ts";
 
 const gate = "core/ingestion/dist/src";
 const bus = "core/pipeline/dist/src";
-const migration = "core/db/migrations/0009_replay.sql";
+const migration = "core/db/migrations/0025_retention.sql";
 const replays = "core/ingestion/dist/test/replay.test.js";
 const ordering = "core/tests/dist/ordering_tests.test.js";
 

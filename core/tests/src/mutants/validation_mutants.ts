@@ -72,7 +72,9 @@ const bounds: readonly Mutant[] = [
   {
     rule: "IF-13",
     bug: "a gap's payload is parsed whatever it holds",
-    patches: [{ file: "core/engine/dist/src/gap_reason.js", find: "if (lineBoundsFault(payload) !== null)", replace: "if (false)" }],
+    patches: [
+      { file: "core/ingestion/dist/protocol/gap_reason.js", find: "if (lineBoundsFault(payload) !== null)", replace: "if (false)" },
+    ],
     check: named("core/engine/dist/test/row_batch.test.js", "IF-13 a gap's payload beyond the bounds"),
   },
   {

@@ -14,6 +14,7 @@ const rooms = [
   "core/db",
   "core/pipeline",
   "core/ingestion",
+  "core/evidence",
   "core/engine",
   "core/tests",
   "agents/sdk",

@@ -183,6 +183,24 @@ export const dataFields = {
     reloadable: false,
     prose: "Connections that one process may open to the database.",
   },
+  "database.replication_lag_bytes_max": {
+    type: "bytes",
+    default: "4GiB",
+    min: "16MiB",
+    max: "1TiB",
+    reloadable: false,
+    prose:
+      "Producers pause when the slowest replication slot keeps back so much of the write-ahead log; they are slowed down from 5/8 of it on. A standby without a slot keeps nothing back.",
+  },
+  "database.lock_wait_ms_max": {
+    type: "integer",
+    unit: "milliseconds",
+    default: 10000,
+    min: 100,
+    max: 3600000,
+    reloadable: false,
+    prose: "Producers pause when a session waits so long for a lock on a table or row; they are slowed down from 5/8 of it on.",
+  },
   "database.listen_port": {
     type: "integer",
     unit: "port number",

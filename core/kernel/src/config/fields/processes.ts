@@ -4,7 +4,7 @@
  * Forbids: fields of other sections.
  */
 
-/** Sections `demo`, `forensics` and `supervisor`. */
+/** Sections `demo`, `evidence`, `forensics` and `supervisor`. */
 export const processFields = {
   "demo.enabled": {
     type: "boolean",
@@ -28,6 +28,25 @@ export const processFields = {
     expected: "1 to 64 visible ASCII characters",
     reloadable: false,
     prose: "Seed of the demo fleet; the same seed tells the same story.",
+  },
+  "evidence.checkpoint_ms": {
+    type: "integer",
+    unit: "milliseconds",
+    default: 3600000,
+    min: 100,
+    max: 86400000,
+    reloadable: false,
+    prose: "How often the sealer signs what the log holds. What came after the last checkpoint is signed by its producers alone.",
+  },
+  "evidence.key_days_max": {
+    type: "integer",
+    unit: "days",
+    default: 365,
+    min: 1,
+    max: 3650,
+    reloadable: false,
+    prose:
+      "How long the sealer signs with one key. The next one is named in a statement that both have signed; what was signed before stays valid.",
   },
   "forensics.enabled": {
     type: "boolean",
@@ -70,5 +89,12 @@ export const processFields = {
     max: 600000,
     reloadable: false,
     prose: "Longest pause before a crashed process is started again.",
+  },
+  "supervisor.control_groups": {
+    type: "boolean",
+    default: false,
+    reloadable: false,
+    prose:
+      "Whether the supervisor divides its control group among its processes, each with the memory, processor and disk that `ransomeye doctor --plan` gives it. Needs a group of its own, as `Delegate=` of deploy/systemd/ransomeye.service hands one over.",
   },
 } as const;
