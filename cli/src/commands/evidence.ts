@@ -3,11 +3,12 @@
  * Enforces: an export is complete in itself; verifying asks no database, no network and nobody here; every answer but PASS has its own exit code.
  * Forbids: repairing anything; printing a stranger's text unescaped.
  */
-import { createReadStream, createWriteStream } from "node:fs";
+import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { once } from "node:events";
-import { encodeRecord, parseStatement, recordsIn, type Report, type Selection, type Trust, verifyRecords } from "ransomeye-evidence";
+import { parseStatement, recordsIn, type Report, type Selection, type Trust, verifyRecords } from "ransomeye-evidence";
 import { CliError } from "../errors.ts";
+import { writeEvidenceFile, writeEvidenceStream } from "../evidence/evidence_file.ts";
 import { exportEvidence, type ExportOptions } from "../evidence/export.ts";
 import { parseEventId } from "../queries/events.ts";
 import { registeredProducers } from "../queries/names.ts";
@@ -46,21 +47,9 @@ const evidenceExportCommand: CommandSpec = {
   async run(context, [file = ""], options) {
     await using reader = await openReader(context);
     const selection = await selectionOf(context, reader, options);
-    const out = file === "-" ? context.stdout : createWriteStream(file, { flags: "wx", mode: 0o600 });
-    const failed =
-      file === "-"
-        ? undefined
-        : once(out, "error").then(([error]) => Promise.reject(new CliError("CLI_FILE", `${file} cannot be written`, { cause: error })));
-    let records = 0;
-    const write = async (): Promise<void> => {
-      for await (const record of exportEvidence(await exportOptions(context, reader, selection))) {
-        records += 1;
-        if (!out.write(`${encodeRecord(record)}\n`)) await once(out, "drain");
-      }
-      if (file !== "-") await new Promise<void>((resolve) => out.end(resolve));
-    };
-    await (failed === undefined ? write() : Promise.race([write(), failed]));
-    context.note(`${formatCount(records)} records written; check them anywhere with: ransomeye evidence verify ${terminalSafe(file)}`);
+    const records = exportEvidence(await exportOptions(context, reader, selection));
+    const written = await (file === "-" ? writeEvidenceStream(context.stdout, records) : writeEvidenceFile(file, records));
+    context.note(`${formatCount(written)} records written; check them anywhere with: ransomeye evidence verify ${terminalSafe(file)}`);
     return "ok";
   },
 };
