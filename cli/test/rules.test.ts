@@ -219,10 +219,15 @@ test("AG-7 the smallest spool of an agent takes what one reading of the densest 
   }
 });
 
-test("DP-13 R-19 the ledger is folded each minute, and sooner where a million events come sooner", () => {
-  assert.equal(foldPauseMs(0, 60_000), 60_000);
-  assert.equal(foldPauseMs(500_000, 60_000), 60_000);
-  assert.equal(foldPauseMs(2_000_000, 60_000), 30_000);
-  assert.equal(foldPauseMs(50_000_000, 60_000), 10_000);
-  assert.equal(foldPauseMs(1, 0), 60_000);
+test("DP-13 R-19 the ledger is folded each minute, sooner where 200,000 events come sooner, and later where folding is dear", () => {
+  const pause = (folded: number, overMs: number, tookMs = 0): number => foldPauseMs({ folded, overMs, tookMs });
+  assert.equal(pause(0, 60_000), 60_000);
+  assert.equal(pause(100_000, 60_000), 60_000);
+  assert.equal(pause(400_000, 60_000), 30_000);
+  assert.equal(pause(50_000_000, 60_000), 10_000);
+  assert.equal(pause(1, 0), 60_000);
+  assert.equal(pause(50_000_000, 60_000, 500), 10_000);
+  assert.equal(pause(50_000_000, 60_000, 1_000), 20_000);
+  assert.equal(pause(400_000, 60_000, 1_000), 30_000, "what is dear anyway is not put off further");
+  assert.equal(pause(50_000_000, 60_000, 10_000), 60_000);
 });

@@ -57,7 +57,7 @@ async function sinkAlone(bus: Consumer, pool: Pool): Promise<EngineAnswer> {
   const { leaseMs, writers } = config.engine;
   const leases = await bus.acquire(engineGroup, member, { leaseMs: leaseMs * 100, partsMax: bus.partitions, held: [] });
   const sinks = Array.from({ length: writers }, () => {
-    return new PostgresSink({ pool, clock: systemClock, random: systemRandom, telemetry, statementMsMax: leaseMs });
+    return new PostgresSink({ pool, clock: systemClock, random: systemRandom, telemetry, leaseMs });
   });
   try {
     // Each writer has partitions of its own, as in the engine.

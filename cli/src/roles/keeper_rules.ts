@@ -53,11 +53,21 @@ export function diskVerdict(facts: DiskFacts, floor: DiskFloor, paused: boolean)
 }
 
 /** A question to the ledger counts what has come since the last fold: about so many sequence numbers at most. */
-const unfoldedMax = 1_000_000;
+const unfoldedMax = 200_000;
 const foldMs = { min: 10_000, max: 60_000 } as const;
+/** Folding takes at most this share of the time: with many producers it is the sums that cost, and questions have to count more. */
+const foldShareMax = 1 / 20;
 
-/** How long to wait for the next fold, when the last one found `folded` sequence numbers of `overMs` milliseconds. */
-export function foldPauseMs(folded: number, overMs: number): number {
+/** What the last fold found: `folded` sequence numbers of `overMs` milliseconds; it took `tookMs`. */
+export interface LastFold {
+  readonly folded: number;
+  readonly overMs: number;
+  readonly tookMs: number;
+}
+
+/** How long after the beginning of the last fold the next one is due. */
+export function foldPauseMs({ folded, overMs, tookMs }: LastFold): number {
   const perMs = folded / Math.max(overMs, 1);
-  return Math.min(foldMs.max, Math.max(foldMs.min, perMs === 0 ? foldMs.max : Math.round(unfoldedMax / perMs)));
+  const wantedMs = perMs === 0 ? foldMs.max : Math.round(unfoldedMax / perMs);
+  return Math.min(foldMs.max, Math.max(foldMs.min, wantedMs, Math.round(tookMs / foldShareMax)));
 }

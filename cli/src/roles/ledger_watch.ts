@@ -1,6 +1,6 @@
 /**
  * Why it exists: nobody sits in front of the ledger; that it does not balance has to be said by the system itself (R-19, R-27).
- * Enforces: what has been stored is folded into the sums often enough that a question counts a million rows at most, as far as the past tells; after each fold the
+ * Enforces: what has been stored is folded into the sums often enough that a question counts 200,000 rows at most, as far as the past tells and folding stays cheap; after each fold the
  * ledger is asked, shown as metrics, and each finding that is another one than the last is an alarm.
  * Forbids: repairing anything.
  */
@@ -35,10 +35,14 @@ export class LedgerWatch {
     if (this.#foldedMs !== undefined && begunMs - this.#foldedMs < this.#pauseMs) return;
     const { epochs, folded } = await foldLedger(pool);
     const endedMs = clock.monotonicMs();
+    const tookMs = endedMs - begunMs;
     // The first fold of a process may have had much to make up for, and tells nothing of how fast events come in.
-    this.#pauseMs = foldPauseMs(this.#foldedMs === undefined ? 0 : folded, begunMs - (this.#foldedMs ?? begunMs));
+    this.#pauseMs =
+      this.#foldedMs === undefined
+        ? foldPauseMs({ folded: 0, overMs: 0, tookMs })
+        : foldPauseMs({ folded, overMs: begunMs - this.#foldedMs, tookMs });
     this.#foldedMs = begunMs;
-    telemetry.emit(ledgerFolded, { epochs, folded, ms: Math.round(endedMs - begunMs) });
+    telemetry.emit(ledgerFolded, { epochs, folded, ms: Math.round(tookMs) });
     await this.#look();
   }
 

@@ -105,10 +105,17 @@ const bus: readonly MatrixRow[] = [
     [viewsOwner]: columns("producer_id", "epoch", "seq", "offered"),
   }),
   table("bus.epoch_log", "written by bus.open_epoch", { [viewsOwner]: read }),
-  table("bus.consumer_offset", "leases by functions; the engine moves the place itself in its row transaction, under its token (R-3)", {
-    [engine]: { ...columns("grp", "part", "off", "fence"), update: ["off", "generation", "entry_hash", "entry_received_us"] },
-    [viewsOwner]: read,
-  }),
+  table(
+    "bus.consumer_offset",
+    "leases by functions; the engine moves the place itself in its row transaction, under its token, and prolongs what it holds (R-3)",
+    {
+      [engine]: {
+        ...columns("grp", "part", "off", "fence", "lease_until"),
+        update: ["off", "generation", "entry_hash", "entry_received_us", "lease_until"],
+      },
+      [viewsOwner]: read,
+    },
+  ),
   table("bus.consumer_group", "written by bus.group_acquire", {}),
   table("bus.group_member", "written by bus.group_acquire and group_renew", {}),
   table("bus.gate_incarnation", "written by bus.counters_put", { [viewsOwner]: read }),

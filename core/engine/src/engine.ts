@@ -58,7 +58,7 @@ export function startEngine(options: EngineOptions): Engine {
       clock,
       random,
       telemetry,
-      statementMsMax: config.engine.leaseMs,
+      leaseMs: config.engine.leaseMs,
       archives: options.progress !== undefined,
       ...(probe === undefined ? {} : { probe }),
     });

@@ -33,10 +33,10 @@ export interface SinkOptions {
   readonly random: Random;
   readonly telemetry: Telemetry;
   /**
-   * A transaction that stands still longer than this is ended by the server, so that an engine that was stopped in its
-   * middle cannot keep the partitions from the next owner.
+   * A transaction prolongs the leases that it holds by this. One that stands still longer is ended by the server, so that an
+   * engine that was stopped in its middle cannot keep the partitions from the next owner.
    */
-  readonly statementMsMax: number;
+  readonly leaseMs: number;
   /** Whether frames go into the archive with their rows. */
   readonly archives?: boolean;
   /** Fault injection for tests; absent in a running system. */
@@ -115,6 +115,7 @@ export class PostgresSink implements SinkStore {
 
   /** One transaction over these runs. Never throws. */
   async #attempt(runs: readonly StoreRun[], { batch }: CommitGroup, searching: boolean): Promise<Attempt> {
+    const { leaseMs } = this.#options;
     const fenced: number[] = [];
     let committing = false;
     try {
@@ -124,7 +125,7 @@ export class PostgresSink implements SinkStore {
       const ours: StoreRun[] = [];
       for (const run of runs) {
         const last = run.frames[run.frames.length - 1] as PreparedFrame;
-        if (await moveOffset(client, run.lease, run.after, last.position)) ours.push(run);
+        if (await moveOffset(client, run.lease, { from: run.after, to: last.position, leaseMs })) ours.push(run);
         else fenced.push(run.part);
       }
       await this.#step("offsets_moved");
@@ -220,7 +221,7 @@ export class PostgresSink implements SinkStore {
     // Node would end the process.
     client.on("error", ignore);
     this.#client = client;
-    const boundMs = this.#options.statementMsMax;
+    const boundMs = this.#options.leaseMs;
     await client.query(`SET statement_timeout = ${boundMs}; SET idle_in_transaction_session_timeout = ${boundMs}`);
     return client;
   }

@@ -8,16 +8,25 @@ import { type EpochFinal, type HeadMove, type SinkHead, finalKey } from "./sink_
 import { offsetOf } from "./sink_store.ts";
 import { type DeadLetter, type EventTable, type Gap, eventColumns } from "./tables.ts";
 
+/** A group's step in one partition. */
+export interface OffsetMove {
+  readonly from: Position | null;
+  readonly to: Position;
+  /** What is held is at work: its lease ends no sooner than this after now. A renewal does not wait for it. */
+  readonly leaseMs: number;
+}
+
 /**
  * Moves the group's offset of one partition, if nobody else has (R-3): the first statement of the row transaction, and the
  * lock that makes everything after it ours. False: the lease is void.
  */
-export async function moveOffset(client: PoolClient, lease: Lease, expected: Position | null, to: Position): Promise<boolean> {
+export async function moveOffset(client: PoolClient, lease: Lease, { from, to, leaseMs }: OffsetMove): Promise<boolean> {
   const moved = await client.query({
     name: "engine_move_offset",
-    text: `UPDATE bus.consumer_offset SET off = $5, generation = $6, entry_hash = $7, entry_received_us = $8
+    text: `UPDATE bus.consumer_offset SET off = $5, generation = $6, entry_hash = $7, entry_received_us = $8,
+             lease_until = greatest(lease_until, clock_timestamp() + $9 * interval '1 millisecond')
            WHERE grp = $1 AND part = $2 AND off = $3 AND fence = $4`,
-    values: [lease.group, lease.part, offsetOf(expected), lease.token, to.off, to.generation, to.hash, to.receivedUs],
+    values: [lease.group, lease.part, offsetOf(from), lease.token, to.off, to.generation, to.hash, to.receivedUs, leaseMs],
   });
   return moved.rowCount === 1;
 }

@@ -151,7 +151,7 @@ export class Fixture {
       clock: systemClock,
       random: systemRandom,
       telemetry: this.telemetry,
-      statementMsMax: 10_000,
+      leaseMs: 10_000,
       ...(probe === undefined ? {} : { probe }),
     });
     this.#sinks.push(sink);

@@ -65,6 +65,37 @@ test("R-3 rows, dead letters, gaps, heads and the offset become true together", 
     await sink.close();
   }));
 
+test("DP-49 R-3 a row transaction prolongs the leases that it holds, and cuts none", () =>
+  withFixture(async (fixture) => {
+    const { chain, lease } = await prepared(fixture, 3);
+    const { part } = lease;
+    const sink = fixture.sink();
+    const { pool } = fixture.database;
+    const leaseIs = async (seconds: number): Promise<void> =>
+      void (await pool.query("UPDATE bus.consumer_offset SET lease_until = clock_timestamp() + $2 * interval '1 second' WHERE part = $1", [
+        part,
+        seconds,
+      ]));
+    const leftS = async (): Promise<number> =>
+      (
+        await pool.query<{ s: number }>(
+          "SELECT extract(epoch FROM lease_until - clock_timestamp())::float8 AS s FROM bus.consumer_offset WHERE part = $1",
+          [part],
+        )
+      ).rows[0]?.s ?? 0;
+    await leaseIs(0);
+    assert.equal((await sink.store(await fixture.group([lease]))).get(part)?.kind, "stored");
+    const left = await leftS();
+    assert.ok(left > 0 && left <= 10, `${left} s are left of ten`);
+
+    await leaseIs(1000);
+    await fixture.append(chain, [chain.frame({ lines: [eventLine("c")] })]);
+    const again = await fixture.lease(part);
+    assert.equal((await sink.store(await fixture.group([again]))).get(part)?.kind, "stored");
+    assert.ok((await leftS()) > 10, "one that lasts longer is left as it is");
+    await sink.close();
+  }));
+
 for (const struck of sinkSteps) {
   test(`X-6 the backend dies at step ${struck}: every event is stored exactly once`, () =>
     withFixture(async (fixture) => {

@@ -3,6 +3,7 @@ import { type Mutant, named, simulation } from "./mutant.ts";
 
 const engine = "core/engine/dist/src";
 const tests = "core/engine/dist/test";
+const renewal = "core/db/migrations/0030_renewal_does_not_wait.sql";
 
 export const engineMutants: readonly Mutant[] = [
   {
@@ -12,13 +13,13 @@ export const engineMutants: readonly Mutant[] = [
     patches: [
       {
         file: `${engine}/sink.js`,
-        find: "if (await moveOffset(client, run.lease, run.after, last.position))",
+        find: "if (await moveOffset(client, run.lease, { from: run.after, to: last.position, leaseMs }))",
         replace: "if (last !== undefined)",
       },
       {
         file: `${engine}/sink.js`,
         find: `            await this.#step("committed");`,
-        replace: `            await this.#step("committed");\n            for (const run of ours) await moveOffset(client, run.lease, run.after, run.frames[run.frames.length - 1].position);`,
+        replace: `            await this.#step("committed");\n            for (const run of ours) await moveOffset(client, run.lease, { from: run.after, to: run.frames[run.frames.length - 1].position, leaseMs });`,
       },
     ],
     check: named(`${tests}/sink_postgres.test.js`, "X-6 the backend dies at step committed"),
@@ -39,6 +40,42 @@ export const engineMutants: readonly Mutant[] = [
       { file: `${engine}/sink_statements.js`, find: "AND off = $3 AND fence = $4", replace: "AND $3::bigint IS NOT NULL AND fence = $4" },
     ],
     check: named(`${tests}/sink_postgres.test.js`, "R-3 the offset moves only"),
+  },
+  {
+    rule: "DP-49",
+    bug: "a row transaction leaves its lease as it is, and nobody renews it",
+    patches: [
+      {
+        file: `${engine}/sink_statements.js`,
+        find: "greatest(lease_until, clock_timestamp() + $9 * interval '1 millisecond')",
+        replace: "CASE WHEN $9 > 0 THEN lease_until END",
+      },
+    ],
+    check: named(`${tests}/sink_postgres.test.js`, "DP-49 R-3 a row transaction prolongs"),
+  },
+  {
+    rule: "DP-49",
+    bug: "a row transaction cuts a lease that lasts longer",
+    patches: [{ file: `${engine}/sink_statements.js`, find: "greatest(lease_until, ", replace: "greatest('-infinity', " }],
+    check: named(`${tests}/sink_postgres.test.js`, "DP-49 R-3 a row transaction prolongs"),
+  },
+  {
+    rule: "DP-49",
+    bug: "a renewal waits for row transactions",
+    patches: [{ file: renewal, find: "FOR UPDATE OF o SKIP LOCKED", replace: "FOR UPDATE OF o" }],
+    check: named("core/pipeline/dist/test/postgres_renewal.test.js", "DP-49 R-3 a renewal leaves alone"),
+  },
+  {
+    rule: "DP-49",
+    bug: "a renewal lets a lease run out rather than wait",
+    patches: [{ file: renewal, find: " OR v_ends < v_until - v_lease / 2", replace: "" }],
+    check: named("core/pipeline/dist/test/postgres_renewal.test.js", "DP-49 R-3 a renewal waits where it must"),
+  },
+  {
+    rule: "DP-49",
+    bug: "who stores all the time never gives a partition up",
+    patches: [{ file: renewal, find: "cardinality(v_mine) > v_quota OR ", replace: "" }],
+    check: named("core/pipeline/dist/test/postgres_renewal.test.js", "DP-49 R-3 a renewal waits where it must"),
   },
   {
     rule: "R-3",
