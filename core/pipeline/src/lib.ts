@@ -78,7 +78,7 @@ export type { Ending, MessageOf, Received } from "./messages/received.ts";
 export { type MessageLogOptions, messageLogDefaults } from "./messages/settings.ts";
 export { uuidV5 } from "./messages/uuid_v5.ts";
 export type { MemoryBusOptions } from "./memory/log.ts";
-export { logLostReason } from "./redis_streams/history.ts";
+export { logLostReason } from "./redis_streams/log_lost.ts";
 export type { NotedHead } from "./noted_head.ts";
 export { archiveFrames, noteEnds, noteHeads } from "./postgres/archive.ts";
 export type { ArchivedStream, ArchiveEntry, ArchivePlace, Forgettable, MessageArchive } from "./messages/archive.ts";
@@ -100,9 +100,8 @@ export {
   openRedisControl,
   openRedisMessages,
   prepareRedisBus,
-  type RedisBusOptions,
-  type RedisControls,
-} from "./redis_streams/bus.ts";
+} from "./redis_streams/door.ts";
+export type { RedisBusOptions, RedisControls } from "./redis_streams/bus.ts";
 export type { BusSettings, Founding, FoundingHead, Preparation } from "./redis_streams/prepare.ts";
 export type { Durability } from "./redis_streams/server_facts.ts";
 export {

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { Bus, FrameAppend } from "../src/bus.ts";
 import { openRedisBus } from "../src/redis_streams/bus.ts";
-import { slotOf } from "../src/redis_streams/keys.ts";
+import { slotOf } from "../src/redis_streams/slot.ts";
 import type { Durability } from "../src/redis_streams/server_facts.ts";
 import { startCluster, type TestCluster, type TestRedis } from "../src/testing.ts";
 import { until } from "../src/testing/until.ts";

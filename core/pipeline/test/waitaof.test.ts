@@ -7,7 +7,7 @@ import { after, describe, test } from "node:test";
 import { recordingTelemetry, systemClock, systemRandom } from "ransomeye-kernel";
 import { busConfirmation } from "../src/events.ts";
 import { prepareRedisBus } from "../src/redis_streams/bus.ts";
-import { slotOf } from "../src/redis_streams/keys.ts";
+import { slotOf } from "../src/redis_streams/slot.ts";
 import { scripts } from "../src/redis_streams/scripts.ts";
 import type { Durability } from "../src/redis_streams/server_facts.ts";
 import { Servers, type ServersOptions } from "../src/redis_streams/servers.ts";

@@ -6,11 +6,9 @@
 import type { Position } from "../bus.ts";
 import { BusError } from "../errors.ts";
 import type { BusPlace } from "./bus_place.ts";
+import { logLostReason } from "./log_lost.ts";
 import { bytesOf, listOf, numberOf, textOf } from "./replies.ts";
 import { scripts } from "./scripts.ts";
-
-/** Why nothing is taken: the servers hold less of the log than had receipts, or something else in its place. */
-export const logLostReason = "log_lost";
 
 /** Whether the log still holds what stood at a position. */
 export async function comparePosition(

@@ -4,7 +4,6 @@
  * all of the bus and its groups `{prefix.bus}`, so that one server decides in one step, standalone or cluster.
  * Forbids: keys that are put together anywhere else.
  */
-import { Command } from "ioredis";
 
 export class BusKeys {
   readonly #prefix: string;
@@ -76,9 +75,4 @@ export class BusKeys {
   #part(part: number, name: string): string {
     return `{${this.#prefix}.${part}}:${name}`;
   }
-}
-
-/** One of a cluster's 16384 slots. */
-export function slotOf(key: string): number {
-  return new Command("GET", [key]).getSlot();
 }

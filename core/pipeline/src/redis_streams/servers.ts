@@ -10,7 +10,7 @@ import { BusError } from "../errors.ts";
 import { addressOf, parseServers } from "./address.ts";
 import { Confirmations, unconfirmed } from "./confirmation.ts";
 import { busFailure, outcomeUnknown, serverWord, type Stage } from "./failures.ts";
-import { slotOf } from "./keys.ts";
+import { slotOf } from "./slot.ts";
 import { type Call, Link, type LinkOptions } from "./link.ts";
 import { listOf, numberOf, type Reply, textOf } from "./replies.ts";
 import { scripts } from "./scripts.ts";
