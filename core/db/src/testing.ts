@@ -20,12 +20,14 @@ import { applyOwnership } from "../ownership/apply.ts";
 import { type Connection, parseConnectionUrl } from "./connection.ts";
 import { quoteName, quoteText } from "./database.ts";
 import type { EmbeddedServer } from "./embedded/embedded.ts";
-import { startThrowaway } from "./embedded/throwaway.ts";
+import { startThrowaway, type ThrowawayServer } from "./embedded/throwaway.ts";
 import { inTransaction, openClient, openPool, type Pool, type Queryable } from "./pool.ts";
 import { prepareDatabase } from "./prepare.ts";
 import { detachDay, finishRemoval, type RetentionOptions } from "./retention.ts";
 import type { LoginRole } from "./role_names.ts";
 import { type DatabaseSecrets, roleConnection } from "./secrets.ts";
+
+export { CommitProxy } from "./testing/commit_proxy.ts";
 
 /** A prepared database of its own for one test. */
 export interface TestDatabase {
@@ -52,6 +54,8 @@ export interface TestServerOptions {
 export interface TestServer {
   /** The embedded server, undefined with PG_URL. */
   readonly embedded: EmbeddedServer | undefined;
+  /** Kills the embedded server (SIGKILL) and starts it again; undefined with PG_URL, whose server is not ours to kill. */
+  readonly crash: (() => Promise<void>) | undefined;
   readonly telemetry: Telemetry;
   /** A fresh database, cloned from a prepared template (migrations, roles, rights, partitions). `empty` gives one with nothing in it. */
   database(options?: { readonly empty?: boolean }): Promise<TestDatabase>;
@@ -67,11 +71,11 @@ export async function openTestServer(options: TestServerOptions = {}): Promise<T
   if (url !== undefined && url !== "") {
     const directory = await mkdtemp(join(tmpdir(), "re-test-"));
     const close = (): Promise<void> => rm(directory, { recursive: true, force: true });
-    return new Server({ embedded: undefined, admin: parseConnectionUrl(url), directory, telemetry, close });
+    return new Server({ throwaway: undefined, admin: parseConnectionUrl(url), directory, telemetry, close });
   }
   const throwaway = await startThrowaway({ prefix: "re-test-", ...options, telemetry, clock: systemClock, random: systemRandom });
-  const { server: embedded, directory, close } = throwaway;
-  return new Server({ embedded, admin: embedded.connection, directory, telemetry, close });
+  const { server, directory, close } = throwaway;
+  return new Server({ throwaway, admin: server.connection, directory, telemetry, close });
 }
 
 /** One server, one database, for a test that needs no more. */
@@ -100,7 +104,7 @@ export async function tamper(client: Queryable, table: string, sql: string, valu
 }
 
 interface ServerParts {
-  readonly embedded: EmbeddedServer | undefined;
+  readonly throwaway: ThrowawayServer | undefined;
   readonly admin: Connection;
   readonly directory: string;
   readonly telemetry: Telemetry;
@@ -109,7 +113,7 @@ interface ServerParts {
 }
 
 class Server implements TestServer {
-  readonly embedded: EmbeddedServer | undefined;
+  readonly crash: (() => Promise<void>) | undefined;
   readonly telemetry: Telemetry;
   readonly #parts: ServerParts;
   readonly #open = new Set<TestDatabase>();
@@ -119,8 +123,12 @@ class Server implements TestServer {
 
   constructor(parts: ServerParts) {
     this.#parts = parts;
-    this.embedded = parts.embedded;
+    this.crash = parts.throwaway?.crash;
     this.telemetry = parts.telemetry;
+  }
+
+  get embedded(): EmbeddedServer | undefined {
+    return this.#parts.throwaway?.server;
   }
 
   async database(options: { readonly empty?: boolean } = {}): Promise<TestDatabase> {
@@ -142,7 +150,7 @@ class Server implements TestServer {
 
   async close(): Promise<void> {
     for (const database of [...this.#open]) await database.close();
-    if (this.#parts.embedded === undefined && this.#template !== undefined)
+    if (this.#parts.throwaway === undefined && this.#template !== undefined)
       await this.#asAdmin(`DROP DATABASE IF EXISTS ${quoteName(this.#templateName)} WITH (FORCE)`);
     await this.#parts.close();
   }
@@ -156,7 +164,7 @@ class Server implements TestServer {
   }
 
   async #prepareTemplate(): Promise<DatabaseSecrets> {
-    const external = this.#parts.embedded === undefined;
+    const external = this.#parts.throwaway === undefined;
     // Roles are shared by all databases of a server: on an external one, test files running at the same time must agree on passwords.
     const random: Random = external ? seededRandom("roles of external test servers") : systemRandom;
     const lock = external ? await openClient(this.#parts.admin, "ransomeye test lock") : undefined;

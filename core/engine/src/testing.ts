@@ -5,6 +5,7 @@
 import { encodeHeader, encodeVerdicts, frameHash, payloadHash, validatePayload, zeroHash } from "ransomeye-ingestion/protocol";
 import type { FrameAppend, FrameLink, ProducerKind } from "ransomeye-pipeline";
 
+export { sinkSteps } from "./probe.ts";
 export { PostgresSink } from "./sink.ts";
 
 /** A valid event, told apart by its host name. */

@@ -1,81 +1,17 @@
 /** Why: a COMMIT whose answer never comes is the one moment in which nobody knows; R-3 says how it is settled. */
 import assert from "node:assert/strict";
-import { createServer, connect, type Server, type Socket } from "node:net";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, test } from "node:test";
-import { type Connection, openPool } from "ransomeye-db";
-import { openTestServer } from "ransomeye-db/testing";
+import { openPool } from "ransomeye-db";
+import { CommitProxy, openTestServer } from "ransomeye-db/testing";
 import { Chain, eventLine, producerId } from "../src/testing.ts";
 import { Fixture, until } from "./postgres_fixture.ts";
 
 const server = await openTestServer();
 after(() => server.close());
 
-type Mode = "pass" | "drop_commit" | "drop_answer";
-
-/** A socket in front of PostgreSQL that can lose a COMMIT, or the answer to one. */
-class LossyProxy {
-  mode: Mode = "pass";
-  losses = 0;
-  readonly connection: Connection;
-  readonly #server: Server;
-  readonly #directory: string;
-
-  private constructor(proxy: Server, directory: string, target: Connection) {
-    this.#server = proxy;
-    this.#directory = directory;
-    this.connection = { ...target, host: directory };
-    proxy.on("connection", (client) =>
-      this.#join(
-        client,
-        connect(
-          target.host.startsWith("/") ? { path: join(target.host, `.s.PGSQL.${target.port}`) } : { host: target.host, port: target.port },
-        ),
-      ),
-    );
-  }
-
-  static async open(target: Connection): Promise<LossyProxy> {
-    const directory = await mkdtemp(join(tmpdir(), "re-proxy-"));
-    const proxy = createServer();
-    const opened = new LossyProxy(proxy, directory, target);
-    await new Promise<void>((resolve) => proxy.listen(join(directory, `.s.PGSQL.${target.port}`), resolve));
-    return opened;
-  }
-
-  async close(): Promise<void> {
-    this.#server.close();
-    await rm(this.#directory, { recursive: true, force: true });
-  }
-
-  #join(client: Socket, upstream: Socket): void {
-    const cut = (): void => {
-      client.destroy();
-      upstream.end();
-    };
-    client.on("error", cut).on("close", () => upstream.end());
-    upstream.on("error", cut).on("close", () => client.destroy());
-    let deaf = false;
-    client.on("data", (chunk) => {
-      if (this.mode === "pass" || !chunk.includes("COMMIT")) return void upstream.write(chunk);
-      this.losses += 1;
-      deaf = true;
-      if (this.mode === "drop_answer") upstream.write(chunk, cut);
-      else cut();
-      this.mode = "pass";
-      return undefined;
-    });
-    upstream.on("data", (chunk) => {
-      if (!deaf) client.write(chunk);
-    });
-  }
-}
-
-async function scene(work: (fixture: Fixture, proxy: LossyProxy, chain: Chain, part: number) => Promise<void>): Promise<void> {
+async function scene(work: (fixture: Fixture, proxy: CommitProxy, chain: Chain, part: number) => Promise<void>): Promise<void> {
   const fixture = await Fixture.open(server);
-  const proxy = await LossyProxy.open(fixture.database.roleConnection("ransomeye_engine"));
+  const proxy = await CommitProxy.open(fixture.database.roleConnection("ransomeye_engine"));
   try {
     const chain = new Chain(producerId(1));
     const part = await fixture.openEpoch(chain);

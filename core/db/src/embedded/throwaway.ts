@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Clock, type Random, startGuard, type Telemetry } from "ransomeye-kernel";
 import { type EmbeddedServer, startEmbedded } from "./embedded.ts";
+import { signalProcess } from "./processes.ts";
 
 /** Small, and as durable as any; few come to such a server. */
 const smallSettings = { shared_buffers: "32MB", max_wal_size: "512MB", min_wal_size: "80MB", max_connections: "120" } as const;
@@ -28,10 +29,13 @@ export interface ThrowawayOptions {
 
 /** A server that is gone when it is closed. */
 export interface ThrowawayServer {
+  /** Another one after each `crash`, on the same socket. */
   readonly server: EmbeddedServer;
   /** Its directory, for what shall go with it. */
   readonly directory: string;
   readonly close: () => Promise<void>;
+  /** Kills the server (SIGKILL) and starts it again: settles when it has recovered. */
+  readonly crash: () => Promise<void>;
 }
 
 /** @throws DbError as startEmbedded does */
@@ -40,25 +44,36 @@ export async function startThrowaway({ prefix, settings = {}, ...options }: Thro
   // As root the server runs as somebody else, who must be able to pass.
   await chmod(directory, 0o711);
   const guard = startGuard(directory, patienceS);
-  const server = await startEmbedded({
-    dataDir: join(directory, "d"),
-    runtimeDir: join(directory, "r"),
-    syncNewCluster: false,
-    settings: { ...smallSettings, ...settings },
-    ...options,
-  }).catch(async (error: unknown) => {
+  const start = async (): Promise<EmbeddedServer> => {
+    const started = await startEmbedded({
+      dataDir: join(directory, "d"),
+      runtimeDir: join(directory, "r"),
+      syncNewCluster: false,
+      settings: { ...smallSettings, ...settings },
+      ...options,
+    });
+    guard.watch(started.pid);
+    return started;
+  };
+  let server = await start().catch(async (error: unknown) => {
     guard.release();
     await rm(directory, { recursive: true, force: true });
     throw error;
   });
-  guard.watch(server.pid);
   return {
-    server,
+    get server() {
+      return server;
+    },
     directory,
     close: async () => {
       await server.stop("immediate");
       await rm(directory, { recursive: true, force: true });
       guard.release();
+    },
+    crash: async () => {
+      signalProcess(server.pid, "SIGKILL");
+      await server.exited;
+      server = await start();
     },
   };
 }
