@@ -56,7 +56,7 @@ async function start({ connection, member, leaseMs }: EngineStart): Promise<void
 }
 
 process.on("message", (order: EngineOrder) => {
-  if ("start" in order) void start(order.start);
+  if ("start" in order) start(order.start).catch(() => process.exit(1));
   else if ("arm" in order) armed = order.arm;
   else goOn();
 });

@@ -1,19 +1,22 @@
 /**
  * Why: the parent's hand on an engine: start, arm, kill, stop and continue.
- * Enforces: a process that died is followed by one of the same name, as a supervisor does it.
+ * Enforces: a process that died, killed or by itself, is followed by one of the same name, as a supervisor does it.
  * Forbids: signals to anything but its own child.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { SinkStep } from "ransomeye-engine";
+import { sleep, systemClock } from "ransomeye-kernel";
 import type { EngineOrder, EngineStart, EngineStrike } from "./engine_main.ts";
 
+const restartMs = 100;
 const modulePath = fileURLToPath(new URL("./engine_main.js", import.meta.url));
 
 export class EngineProcess {
   readonly #options: EngineStart;
   #child: ChildProcess;
+  #closed = false;
   #strike: EngineStrike | undefined;
 
   constructor(options: EngineStart) {
@@ -40,13 +43,15 @@ export class EngineProcess {
     this.#child.kill(signal);
   }
 
-  /** SIGKILL, and another one in its place. */
+  /** SIGKILL; settles when another one has begun in its place. */
   async killAndStart(): Promise<void> {
+    const killed = this.#child;
     await this.#end();
-    this.#child = this.#begin();
+    while (this.#child === killed) await sleep(systemClock, restartMs);
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#end();
   }
 
@@ -54,6 +59,12 @@ export class EngineProcess {
     const child = fork(modulePath, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
     child.on("message", (strike: EngineStrike) => {
       this.#strike = strike;
+    });
+    child.once("exit", () => {
+      // PostgreSQL may be away when it begins, and then it ends.
+      void sleep(systemClock, restartMs).then(() => {
+        if (!this.#closed) this.#child = this.#begin();
+      });
     });
     child.send({ start: this.#options } satisfies EngineOrder);
     return child;
@@ -67,6 +78,7 @@ export class EngineProcess {
   }
 
   #order(order: EngineOrder): void {
-    if (this.#child.connected) this.#child.send(order);
+    // One that has just died is not there to be told, and will not strike.
+    if (this.#child.connected) this.#child.send(order, () => undefined);
   }
 }
