@@ -3,7 +3,8 @@
  * Enforces: a YAML file is sections of scalars, bounded in size, without aliases (no "billion laughs").
  * Forbids: duplicate keys, and nesting deeper than section and field.
  */
-import { isMap, isScalar, LineCounter, type Pair, parseDocument } from "yaml";
+import type { Pair } from "yaml";
+import { yamlPackage } from "../lazy.ts";
 import type { ConfigProblem } from "./errors.ts";
 
 /** A value as it was found: which field, where, and what stands there. */
@@ -23,6 +24,7 @@ export function readFileValues(path: string, text: string): { values: RawValue[]
   if (text.length > configFileCharsMax) {
     return { values, problems: [{ field: "", place: path, message: `the file is longer than ${configFileCharsMax} characters` }] };
   }
+  const { isMap, isScalar, LineCounter, parseDocument } = yamlPackage();
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, schema: "core", version: "1.2" });
   const placeOf = (offset: number | undefined): string => (offset === undefined ? path : `${path}:${lines.linePos(offset).line}`);

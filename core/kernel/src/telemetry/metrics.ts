@@ -3,8 +3,9 @@
  * Enforces: at most `limits.metricSeriesMax` series a metric; what comes beyond is counted together under `_other`, so sums stay right.
  * Forbids: registering a metric twice with different labels.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { invariant } from "../errors.ts";
+import { promClientPackage } from "../lazy.ts";
 import { limits } from "../limits.ts";
 import { type EventDefinition, type Fields, type GaugeDefinition, metricName } from "./definitions.ts";
 
@@ -18,14 +19,20 @@ interface Series<M> {
 
 /** The metrics of one process. */
 export class MetricStore {
-  readonly #registry = new Registry();
+  /** Made with its first metric: a command that counts nothing loads no client. */
+  #made: Registry | undefined;
   readonly #counters = new Map<string, Series<Counter>>();
   readonly #histograms = new Map<string, Series<Histogram>>();
   readonly #gauges = new Map<string, Series<Gauge>>();
 
+  get #registry(): Registry {
+    this.#made ??= new (promClientPackage().Registry)();
+    return this.#made;
+  }
+
   /** Adds Node's own metrics (CPU, memory, event loop delay, garbage collection). */
   collectProcess(): void {
-    collectDefaultMetrics({ register: this.#registry });
+    promClientPackage().collectDefaultMetrics({ register: this.#registry });
   }
 
   /** Counts and observes what the definition asks for. */
@@ -36,7 +43,7 @@ export class MetricStore {
         this.#counters,
         name,
         labels,
-        (full) => new Counter<string>({ name: full, help, labelNames: labels, registers: [this.#registry] }),
+        (full) => new (promClientPackage().Counter)<string>({ name: full, help, labelNames: labels, registers: [this.#registry] }),
       );
       series.metric.inc(labelsOf(series, fields), by === undefined ? 1 : numberOf(event.name, by, fields[by]));
     }
@@ -46,7 +53,14 @@ export class MetricStore {
         this.#histograms,
         name,
         labels,
-        (full) => new Histogram<string>({ name: full, help, labelNames: labels, buckets: [...buckets], registers: [this.#registry] }),
+        (full) =>
+          new (promClientPackage().Histogram)<string>({
+            name: full,
+            help,
+            labelNames: labels,
+            buckets: [...buckets],
+            registers: [this.#registry],
+          }),
       );
       series.metric.observe(labelsOf(series, fields), numberOf(event.name, value, fields[value]));
     }
@@ -59,7 +73,7 @@ export class MetricStore {
       this.#gauges,
       name,
       gauge.labels,
-      (full) => new Gauge<string>({ name: full, help, labelNames: gauge.labels, registers: [this.#registry] }),
+      (full) => new (promClientPackage().Gauge)<string>({ name: full, help, labelNames: gauge.labels, registers: [this.#registry] }),
     );
     series.metric.set(labelsOf(series, labels), value);
   }

@@ -3,7 +3,8 @@
  * Enforces: JSON lines in one place, each with its role, event name and bounded text; metrics from the same call, and alarms, whatever the log level is.
  * Forbids: console.log in rooms, and fields that are not flat.
  */
-import { type Logger, pino, stdTimeFunctions } from "pino";
+import type { Logger } from "pino";
+import { pinoPackage } from "../lazy.ts";
 import { limits } from "../limits.ts";
 import { raisedAlarm, type RaisedAlarm } from "./alarms.ts";
 import type { EventDefinition, Fields, FieldValue, GaugeDefinition } from "./definitions.ts";
@@ -43,6 +44,7 @@ export interface LineTaker {
  * paths count, they do not log).
  */
 export function createTelemetry(options: TelemetryOptions): Telemetry {
+  const { pino, stdTimeFunctions } = pinoPackage();
   const { taker, flush } = openDestination(options.destination ?? 2);
   const logger = pino(
     {
@@ -60,7 +62,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
 
 function openDestination(destination: number | LineTaker): { readonly taker: LineTaker; readonly flush: () => void } {
   if (typeof destination !== "number") return { taker: destination, flush: () => undefined };
-  const file = pino.destination({ fd: destination, sync: true });
+  const file = pinoPackage().pino.destination({ fd: destination, sync: true });
   return { taker: file, flush: () => file.flushSync() };
 }
 
