@@ -17,9 +17,12 @@ import { loadIdentity } from "ransomeye-sdk";
 import { writeNumberedEvents } from "../src/crash/numbered_events.ts";
 import { floodUntilQuarantined } from "../src/harness/flooder.ts";
 import { RunningSystem } from "../src/harness/running_system.ts";
+import { sharedSystem } from "../src/harness/shared_system.ts";
 
 const EVENTS = 500;
 const FOUND = 1;
+/** Until the flood, which is not over for ten minutes, it is as it was. */
+const shared = sharedSystem(["--set", "gateway.quarantine_ms_min=600000"]);
 
 interface Status {
   readonly paused: string | null;
@@ -47,33 +50,8 @@ async function until<T>(ask: () => Promise<T>, good: (answer: T) => boolean): Pr
   }
 }
 
-test("R-19 one event lost and another doubled: no count sees it, audit and status fail", async () => {
-  await using system = await RunningSystem.start();
-  await shipped(system);
-  const status = (): Promise<Status> => system.json<Status>("status");
-  await until(status, ({ ledger }) => ledger?.balanced === true);
-  assert.equal((await system.run("status")).exitCode, 0);
-  const administrator = await system.administrator();
-  try {
-    assert.equal(await tamper(administrator, "data.events_agent", "UPDATE data.events_agent SET seq = 7 WHERE seq = 8"), 1);
-    const audit = await system.run("audit", "--json");
-    const ledger = JSON.parse(audit.stdout) as Record<string, unknown>;
-    assert.equal(audit.exitCode, FOUND);
-    assert.deepEqual([ledger["balanced"], ledger["imbalance"], ledger["misplaced_epochs"]], [false, 0, 1]);
-    assert.match((await system.run("audit")).stdout, /NOT BALANCED[^]*SEQUENCE NUMBERS ARE MISSING/);
-    // What the keeper has folded already is the sums' until somebody asks for a recount; a head that moved is seen at once.
-    assert.equal((await administrator.query("UPDATE data.sink_head SET seq = seq - 1")).rowCount, 1);
-    await until(status, ({ ledger }) => ledger?.balanced === false);
-    const shown = await system.run("status");
-    assert.equal(shown.exitCode, FOUND);
-    assert.match(shown.stdout, /NOT BALANCED/);
-  } finally {
-    await administrator.end();
-  }
-});
-
 test("R-33 a bus that takes nothing is no quiet one: status says why, and fails (FM-10)", async () => {
-  await using system = await RunningSystem.start();
+  const system = await shared();
   assert.equal((await system.json<Status>("status")).paused, null);
   const administrator = await system.administrator();
   try {
@@ -92,31 +70,8 @@ test("R-33 a bus that takes nothing is no quiet one: status says why, and fails 
   }
 });
 
-test("BP-18 ING-8 who floods a gateway is named by status, with the offence and the end of it", async () => {
-  await using system = await RunningSystem.start(["--set", "gateway.quarantine_ms_min=600000"]);
-  assert.equal((await system.run("status")).exitCode, 0);
-  const producer = await floodUntilQuarantined(system, "flooder");
-  // The gateway reports once a second.
-  const shown = await until(
-    () => system.run("status"),
-    ({ stdout }) => stdout.includes("QUARANTINE"),
-  );
-  assert.equal(shown.exitCode, FOUND);
-  const line = new RegExp(`^QUARANTINE ${producer} at gateway-1 until (\\S+): INGEST_(?:PROTOCOL_VIOLATION|RECONNECT_FLOOD)$`, "m").exec(
-    shown.stdout,
-  );
-  const { quarantine } = await system.json<{ quarantine: { producer: string; gateway: string; since_us: number; until_us: number }[] }>(
-    "status",
-  );
-  assert.deepEqual(
-    quarantine.map((one) => [one.producer, one.gateway, one.until_us > one.since_us]),
-    [[producer, "gateway-1", true]],
-  );
-  assert.equal(Date.parse(line?.[1] ?? ""), Math.floor((quarantine[0]?.until_us ?? 0) / 1000), shown.stdout);
-});
-
 test("TB-8 R-6 an identity that seems to be in use twice is shown with its evidence until an operator has settled it", async () => {
-  await using system = await RunningSystem.start();
+  const system = await shared();
   assert.equal((await system.run("producer", "enroll", "twin", "--kind", "linux")).exitCode, 0);
   const { producer } = await loadIdentity(join(system.dataDir, "identities", "twin"));
   assert.deepEqual(await system.run("producer", "clones"), {
@@ -152,13 +107,61 @@ test("TB-8 R-6 an identity that seems to be in use twice is shown with its evide
 });
 
 test("each process serves its metrics on a socket of its own, and the supervisor keeps a log of the database", async () => {
-  await using system = await RunningSystem.start();
+  const system = await shared();
   await shipped(system);
   for (const role of ["registry", "keeper", "gateway-1", "engine", "supervisor"])
     assert.match(await system.metrics(role), /^process_cpu_user_seconds_total /m, role);
   assert.match(await system.metrics("engine"), new RegExp(`^ransomeye_engine_rows_total\\b.* ${EVENTS}$`, "m"));
   assert.match(await system.metrics("supervisor"), /^ransomeye_db_server_starts_total 1$/m);
   assert.match(await readFile(join(system.dataDir, "logs", "supervisor.log"), "utf8"), /"event":"db_server_started"/);
+});
+
+test("BP-18 ING-8 who floods a gateway is named by status, with the offence and the end of it", async () => {
+  const system = await shared();
+  assert.equal((await system.run("status")).exitCode, 0);
+  const producer = await floodUntilQuarantined(system, "flooder");
+  // The gateway reports once a second.
+  const shown = await until(
+    () => system.run("status"),
+    ({ stdout }) => stdout.includes("QUARANTINE"),
+  );
+  assert.equal(shown.exitCode, FOUND);
+  const line = new RegExp(`^QUARANTINE ${producer} at gateway-1 until (\\S+): INGEST_(?:PROTOCOL_VIOLATION|RECONNECT_FLOOD)$`, "m").exec(
+    shown.stdout,
+  );
+  const { quarantine } = await system.json<{ quarantine: { producer: string; gateway: string; since_us: number; until_us: number }[] }>(
+    "status",
+  );
+  assert.deepEqual(
+    quarantine.map((one) => [one.producer, one.gateway, one.until_us > one.since_us]),
+    [[producer, "gateway-1", true]],
+  );
+  assert.equal(Date.parse(line?.[1] ?? ""), Math.floor((quarantine[0]?.until_us ?? 0) / 1000), shown.stdout);
+});
+
+test("R-19 one event lost and another doubled: no count sees it, audit and status fail", async () => {
+  await using system = await RunningSystem.start();
+  await shipped(system);
+  const status = (): Promise<Status> => system.json<Status>("status");
+  await until(status, ({ ledger }) => ledger?.balanced === true);
+  assert.equal((await system.run("status")).exitCode, 0);
+  const administrator = await system.administrator();
+  try {
+    assert.equal(await tamper(administrator, "data.events_agent", "UPDATE data.events_agent SET seq = 7 WHERE seq = 8"), 1);
+    const audit = await system.run("audit", "--json");
+    const ledger = JSON.parse(audit.stdout) as Record<string, unknown>;
+    assert.equal(audit.exitCode, FOUND);
+    assert.deepEqual([ledger["balanced"], ledger["imbalance"], ledger["misplaced_epochs"]], [false, 0, 1]);
+    assert.match((await system.run("audit")).stdout, /NOT BALANCED[^]*SEQUENCE NUMBERS ARE MISSING/);
+    // What the keeper has folded already is the sums' until somebody asks for a recount; a head that moved is seen at once.
+    assert.equal((await administrator.query("UPDATE data.sink_head SET seq = seq - 1")).rowCount, 1);
+    await until(status, ({ ledger }) => ledger?.balanced === false);
+    const shown = await system.run("status");
+    assert.equal(shown.exitCode, FOUND);
+    assert.match(shown.stdout, /NOT BALANCED/);
+  } finally {
+    await administrator.end();
+  }
 });
 
 test("R-2 a partition whose history was rewritten is shown, and is reconciled only where rows and log agree (FM-14)", async () => {
