@@ -133,6 +133,7 @@ const bus: readonly MatrixRow[] = [
   callable("bus.counters_put", "the gate's way to the log (R-12)", [gate]),
   callable("bus.group_acquire", "leases of a reader", [engine]),
   callable("bus.group_renew", "leases of a reader", [engine]),
+  callable("bus.group_holders", "who stands still past the end of its lease", [engine]),
   callable("bus.group_release", "leases of a reader", [engine]),
   callable("bus.group_commit", "the place of a reader that writes no rows", [engine]),
   callable("bus.group_rewind", "an operator's", [keeper]),

@@ -83,6 +83,17 @@ export const busStopped: EventDefinition<{ part: number; off: number; code: stri
   noAlarm: "the engine, which reads, tells it as partition_stopped",
 });
 
+export const silentHolderEnded: EventDefinition<{ group: string; backend_pid: number }> = defineEvent({
+  name: "bus_silent_holder_ended",
+  level: "warn",
+  help: "A session held partitions past the end of its lease while PostgreSQL waited for its client, and was ended: its process stands still or is cut off. What it had not committed comes again.",
+  counter: {
+    name: "ransomeye_bus_silent_holders_ended_total",
+    help: "Sessions that were ended because they held partitions past their lease and said nothing.",
+    labels: ["group"],
+  },
+});
+
 export const busQueuedBytes: GaugeDefinition = defineGauge({
   name: "ransomeye_bus_append_queued_bytes",
   help: "Bytes of frames that wait for an append call under way.",

@@ -7,6 +7,7 @@ import type { Pool } from "ransomeye-db";
 import type { Telemetry } from "ransomeye-kernel";
 import type { AcquireOptions, GroupLag, Groups, Lease, Position } from "../bus.ts";
 import { BusError } from "../errors.ts";
+import { silentHolderEnded } from "../events.ts";
 import { byMember } from "../group_share.ts";
 import { queryOnce } from "./connections.ts";
 
@@ -21,6 +22,13 @@ interface LeaseRow {
 
 const acquireSql = "SELECT * FROM bus.group_acquire($1, $2, $3::int[], $4::bigint[], $5, $6) ORDER BY part";
 const renewSql = "SELECT * FROM bus.group_renew($1, $2, $3::int[], $4::bigint[], $5) ORDER BY part";
+/**
+ * Ends sessions of our own role that hold places past their lease while the server waits for their client: a process that was stopped in the middle of a COPY, or
+ * whose host is cut off. No timeout of the server strikes there. Whoever is at work, however slowly, is not waited for by the server.
+ */
+const endSilentSql = `
+  SELECT a.pid, pg_terminate_backend(a.pid) AS ended FROM bus.group_holders($1, $2) h (pid) JOIN pg_stat_activity a USING (pid)
+  WHERE a.usename = current_user AND a.wait_event_type = 'Client'`;
 const releaseSql = "SELECT bus.group_release($1, $2, $3::int[], $4::bigint[])";
 const commitSql = "SELECT bus.group_commit($1, $2, $3, $4, $5, $6, $7) AS verdict";
 const lagSql = `
@@ -38,6 +46,7 @@ export class PostgresGroups implements Groups {
 
   async acquire(group: string, member: string, options: AcquireOptions): Promise<Lease[]> {
     const { leaseMs, partsMax, held } = options;
+    await this.#endSilent(group, leaseMs);
     const values = [group, member, held.map(({ part }) => part), held.map(({ token }) => token), leaseMs, partsMax];
     const rows = await this.#change<LeaseRow>("bus_group_acquire", acquireSql, values);
     return rows.map((row) => leaseOf(row, group, member));
@@ -46,6 +55,7 @@ export class PostgresGroups implements Groups {
   async renew(leases: readonly Lease[], leaseMs: number): Promise<Lease[]> {
     const kept: Lease[] = [];
     for (const [group, member, own] of byMember(leases)) {
+      await this.#endSilent(group, leaseMs);
       const values = [group, member, own.map(({ part }) => part), own.map(({ token }) => token), leaseMs];
       const rows = await this.#change<LeaseRow>("bus_group_renew", renewSql, values);
       kept.push(...rows.map((row) => leaseOf(row, group, member)));
@@ -71,6 +81,12 @@ export class PostgresGroups implements Groups {
     type Row = { readonly part: number; readonly off: number; readonly tail: number };
     const rows = await queryOnce<Row>(this.#pool, this.#telemetry, "read", { name: "bus_lag", text: lagSql, values: [group] });
     return rows.map(({ part, off, tail }) => ({ part, off, tail, entries: tail - off }));
+  }
+
+  /** As long again as the lease was, so that whoever still works has its chance. */
+  async #endSilent(group: string, leaseMs: number): Promise<void> {
+    const ended = await this.#change<{ readonly pid: number }>("bus_group_end_silent", endSilentSql, [group, leaseMs]);
+    for (const { pid } of ended) this.#telemetry.emit(silentHolderEnded, { group, backend_pid: pid });
   }
 
   #change<Row extends object>(name: string, text: string, values: unknown[]): Promise<Row[]> {

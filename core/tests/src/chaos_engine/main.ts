@@ -34,9 +34,11 @@ const figures = await faultSeries({
   faults,
   seed: String(seed),
   signal: ended.signal,
-  told: ({ name, hit, recovered, seconds }, n) => {
+  told: ({ name, hit, recovered, seconds, evidence }, n) => {
     const word = recovered ? (hit ? "stored" : "never STRUCK") : "STUCK";
-    process.stdout.write(`${String(n).padStart(4)}  ${name.padEnd(50)} ${word} ${seconds.toFixed(2)} s\n`);
+    process.stdout.write(
+      `${String(n).padStart(4)}  ${name.padEnd(50)} ${word} ${seconds.toFixed(2)} s\n${evidence.map((line) => `        ${line}\n`).join("")}`,
+    );
   },
 });
 await keep?.(figures);

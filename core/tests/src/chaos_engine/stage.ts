@@ -33,7 +33,14 @@ export interface Struck {
   /** Everything that was accepted was stored afterwards. */
   readonly recovered: boolean;
   readonly seconds: number;
+  /** Who did what when frames were not rows in time: the server's sessions. */
+  readonly evidence: readonly string[];
 }
+
+const sessionsSql = `
+  SELECT format('%s %s %s, %s %s since %s s: %s', usename, application_name, pid, state, wait_event, extract(epoch FROM clock_timestamp() - state_change)::int,
+    left(regexp_replace(query, '\\s+', ' ', 'g'), 100)) AS line
+  FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'`;
 
 interface Engine {
   readonly proxy: CommitProxy;
@@ -48,6 +55,7 @@ export class Stage implements AsyncDisposable {
   readonly #producers: Producers;
   readonly #refusals: Refusals;
   readonly #engines: readonly Engine[];
+  readonly #evidence: string[] = [];
 
   private constructor(parts: {
     readonly server: TestServer;
@@ -107,7 +115,8 @@ export class Stage implements AsyncDisposable {
     if (this.#random.uint32() % epochEvery === 0) await this.#producers.turnEpoch();
     const hit = await this.#struck(fault);
     const recovered = await this.#stored();
-    return { hit, recovered, seconds: (systemClock.monotonicMs() - begunMs) / 1000 };
+    const evidence = this.#evidence.splice(0);
+    return { hit, recovered, seconds: (systemClock.monotonicMs() - begunMs) / 1000, evidence };
   }
 
   /** What has been accepted, and has to be found. */
@@ -209,6 +218,8 @@ export class Stage implements AsyncDisposable {
       if (lag?.every(({ entries }) => entries === 0) === true) return true;
       await sleep(systemClock, lookMs);
     }
+    const sessions = await this.admin.query<{ line: string }>(sessionsSql).catch(() => ({ rows: [] }));
+    this.#evidence.push(...sessions.rows.map(({ line }) => line));
     return false;
   }
 }

@@ -3,6 +3,8 @@ import { type Mutant, named, simulation } from "./mutant.ts";
 
 const engine = "core/engine/dist/src";
 const tests = "core/engine/dist/test";
+const groups = "core/pipeline/dist/src/postgres/groups.js";
+const renewalTests = "core/pipeline/dist/test/postgres_renewal.test.js";
 const renewal = "core/db/migrations/0030_renewal_does_not_wait.sql";
 
 export const engineMutants: readonly Mutant[] = [
@@ -63,19 +65,49 @@ export const engineMutants: readonly Mutant[] = [
     rule: "DP-49",
     bug: "a renewal waits for row transactions",
     patches: [{ file: renewal, find: "FOR UPDATE OF o SKIP LOCKED", replace: "FOR UPDATE OF o" }],
-    check: named("core/pipeline/dist/test/postgres_renewal.test.js", "DP-49 R-3 a renewal leaves alone"),
+    check: named(renewalTests, "DP-49 R-3 a renewal leaves alone"),
   },
   {
     rule: "DP-49",
     bug: "a renewal lets a lease run out rather than wait",
     patches: [{ file: renewal, find: " OR v_ends < v_until - v_lease / 2", replace: "" }],
-    check: named("core/pipeline/dist/test/postgres_renewal.test.js", "DP-49 R-3 a renewal waits where it must"),
+    check: named(renewalTests, "DP-49 R-3 a renewal waits where it must"),
   },
   {
     rule: "DP-49",
     bug: "who stores all the time never gives a partition up",
     patches: [{ file: renewal, find: "cardinality(v_mine) > v_quota OR ", replace: "" }],
-    check: named("core/pipeline/dist/test/postgres_renewal.test.js", "DP-49 R-3 a renewal waits where it must"),
+    check: named(renewalTests, "DP-49 R-3 a renewal waits where it must"),
+  },
+  {
+    rule: "DP-47",
+    bug: "who would own a partition waits for whoever stands still in a COPY",
+    patches: [
+      {
+        file: groups,
+        find: "await this.#endSilent(group, leaseMs);\n        const values = [group, member, held",
+        replace: "const values = [group, member, held",
+      },
+    ],
+    check: named(renewalTests, "DP-47 R-3 whoever stands still in a COPY past its lease is ended by who would"),
+  },
+  {
+    rule: "DP-47",
+    bug: "who renews does not end its own session that stands still",
+    patches: [{ file: groups, find: "            await this.#endSilent(group, leaseMs);\n", replace: "" }],
+    check: named(renewalTests, "DP-47 R-3 whoever stands still in a COPY past its lease is ended by itself"),
+  },
+  {
+    rule: "DP-47",
+    bug: "who is at work is ended as well",
+    patches: [{ file: groups, find: "AND a.wait_event_type = 'Client'", replace: "" }],
+    check: named(renewalTests, "DP-47 R-3 who is late but still at work"),
+  },
+  {
+    rule: "DP-47",
+    bug: "who is a moment late is ended",
+    patches: [{ file: renewal, find: "clock_timestamp() - p_grace_ms * interval '1 millisecond'", replace: "clock_timestamp()" }],
+    check: named(renewalTests, "DP-47 R-3 who is late but still at work"),
   },
   {
     rule: "R-3",
