@@ -29,6 +29,7 @@ export const roleHelp: Readonly<Record<LoginRole, string>> = {
   ransomeye_sealer: "signs what the log held: checkpoints, and days that retention removes (R-20)",
   ransomeye_custodian: "places and releases legal holds; no process has it, only the command",
   ransomeye_indexer: "notes which batches hold which hashes, addresses, names and users (R-31)",
+  ransomeye_rebuilder: "makes a day's rows again from its batches; no process has it, only the command",
 };
 
 /** A table or a view. `byDay` tables have partitions, which nobody has any right on: they are reached through the table. */
@@ -91,6 +92,7 @@ const consumer = "ransomeye_consumer";
 const sealer = "ransomeye_sealer";
 const custodian = "ransomeye_custodian";
 const indexer = "ransomeye_indexer";
+const rebuilder = "ransomeye_rebuilder";
 const busOwner = "ransomeye_bus_owner";
 const viewsOwner = "ransomeye_views_owner";
 
@@ -265,7 +267,7 @@ const ops: readonly MatrixRow[] = [
   table("ops.day_removal", "written by ops.expire_day, emptied by ops.finish_removal", { [viewsOwner]: read }),
   view("ops.ledger_place", "the engine's place beside the ledger's marks", []),
   view("ops.ledger_tail", "what lies behind the ledger's marks, counted from the tables (R-19)", [viewsOwner]),
-  callable("ops.ledger_fold", "what lies behind the marks into the sums (R-19)", [keeper]),
+  callable("ops.ledger_fold", "what lies behind the marks into the sums (R-19)", [keeper, rebuilder]),
   callable("ops.ledger_rebuild", "an operator's, after a finding", [keeper]),
   callable("ops.ensure_partitions", "days ahead, and on demand when a day is missing", [keeper, engine]),
   callable("ops.missing_days", "each second: what the intake waits for (R-16)", [keeper]),
@@ -277,6 +279,31 @@ const ops: readonly MatrixRow[] = [
   callable("ops.expire_day", "retention: counts a day, and begins its removal (R-33)", [keeper]),
   callable("ops.finish_removal", "retention: drops what was detached", [keeper]),
   callable("ops.next_detach", "what of a counted day is to be detached: asked as its owner, on the supervisor's connection", []),
+  table("ops.day_rebuild", "written by ops.rebuild_seal and rebuild_replace, emptied by rebuild_discard and finish_removal", {
+    [viewsOwner]: read,
+  }),
+  table("ops.day_rebuild_finding", "written by ops.rebuild_compare, gone with its rebuild", { [viewsOwner]: read }),
+  table("ops.day_rebuild_sum", "written by ops.rebuild_compare, gone with its rebuild", {}),
+  appendOnly("ops.rebuild_record", "written when a day is replaced, put back or let go", { [viewsOwner]: read }),
+  callable("ops.rebuild_begin", "empty tables for a day's rows, which the caller alone may fill, in the same transaction", [rebuilder]),
+  callable("ops.rebuild_compare", "the new rows beside those that are stored", [rebuilder]),
+  callable("ops.rebuild_seal", "the new rows are held against the batches and put beside the day", [rebuilder]),
+  callable("ops.rebuild_close_day", "nothing is received any more in a day that is to be replaced", [rebuilder]),
+  callable("ops.rebuild_replace", "the new rows into the day's place, or the old ones back", [rebuilder]),
+  callable("ops.rebuild_check_kept", "before the old ones are put back", [rebuilder]),
+  callable("ops.rebuild_discard", "what stands beside a day goes", [rebuilder]),
+  internal("ops.rebuild_verdict"),
+  internal("ops.rebuild_lock"),
+  internal("ops.derived_tables"),
+  internal("ops.aside_name"),
+  internal("ops.drop_aside"),
+  internal("ops.forget_rebuild"),
+  internal("ops.exchange_day"),
+  internal("ops.account_rebuild"),
+  internal("ops.day_ends"),
+  internal("ops.day_ends_mark"),
+  internal("ops.range_sum"),
+  internal("ops.range_squares"),
   internal("ops.partition_name"),
   internal("ops.retention_lock"),
   internal("ops.set_upkeep"),
@@ -306,17 +333,20 @@ const views: readonly MatrixRow[] = [
     reader,
   ]),
   view("views.sink_diverged", "producers whose rows are ahead of the log, or beside it (R-2)"),
-  view("views.log", "which log this is, and how it stands", [engine, keeper, reader]),
+  view("views.log", "which log this is, and how it stands", [engine, keeper, rebuilder, reader]),
   view("views.statements", "what the sealer has signed", [reader]),
   view("views.sealed_ranges", "what each checkpoint covers", [reader]),
   view("views.sealed_leaves", "what a proof of one entry is made of", [reader]),
   view("views.expired_chains", "what removed days held", [reader]),
   view("views.legal_holds", "legal holds with their releases", [keeper, reader]),
   view("views.day_removal", "the day that is on its way out", [keeper, reader]),
+  view("views.day_rebuilds", "days beside which rows stand that were replaced, or are to replace them", [rebuilder, reader]),
+  view("views.rebuild_findings", "in what the new rows differ", [rebuilder, reader]),
+  view("views.rebuild_records", "who has rebuilt which day", [rebuilder, reader]),
   view("views.expiry_wishes", "days that shall go and are not yet signed away", [keeper, sealer, reader]),
   view("views.sealable", "up to where rows were made of the log", [sealer, reader]),
   view("views.log_heads", "where the log's partitions end; one query over all of them wakes readers", [engine, keeper, reader]),
-  view("views.log_entries", "the log's entries, by COPY of its readers", [engine, sealer, indexer, reader]),
+  view("views.log_entries", "the log's entries, by COPY of its readers", [engine, sealer, indexer, rebuilder, reader]),
   view("views.row_places", "up to where rows were made", [indexer, reader]),
   view("views.observable_state", "the key and the rules of the index of observables", [indexer, reader]),
   view("views.observable_marks", "up to where observables are indexed", [reader]),
