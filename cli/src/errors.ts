@@ -261,6 +261,8 @@ export function systemCode(error: unknown): string | undefined {
 
 /** Exits of other rooms' codes, where it is not that nobody answers. */
 const exitOfOthers: ReadonlyMap<string, ExitName> = new Map<string, ExitName>([
+  ["ENGINE_HISTORY_DIVERGED", "found"],
+  ["ENGINE_COUNT_BROKEN", "found"],
   ["SDK_OPTIONS_INVALID", "usage"],
   ["SDK_IDENTITY_INVALID", "usage"],
   ["SDK_IDENTITY_EXPOSED", "found"],

@@ -249,7 +249,7 @@ CREATE FUNCTION ops.range_squares(p_first bigint, p_count int) RETURNS numeric L
 AS $$ SELECT p_count * p_first::numeric * p_first + p_first::numeric * p_count * (p_count - 1) + (p_count - 1::numeric) * p_count * (2 * p_count::numeric - 1) / 6 $$;
 
 -- Ends the making: holds the new rows against the batches, takes away the caller's right, and puts aside what differs from the day. false: nothing does, or the rows of
--- an earlier rebuild are still kept; the caller rolls back. RB004: the rows are not those of the batches.
+-- an earlier rebuild are still kept; the caller rolls back. RB004: batches of the day are not those that rows were made of. RB005: the rows are not those of the batches.
 CREATE FUNCTION ops.rebuild_seal(p_day date, p_rebuild bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
@@ -290,7 +290,7 @@ BEGIN
     END IF;
   END IF;
   IF v_epochs > 0 THEN
-    RAISE EXCEPTION 'what was made of % is not each sequence number of its batches, once: % epochs differ', p_day, v_epochs USING ERRCODE = 'RB004';
+    RAISE EXCEPTION 'what was made of % is not each sequence number of its batches, once: % epochs differ', p_day, v_epochs USING ERRCODE = 'RB005';
   END IF;
   -- What an interrupted rebuild has left.
   PERFORM ops.drop_aside(p_day, 'rebuilt');

@@ -75,17 +75,22 @@ export function replaceDay(o: ReplaceOptions): Promise<"done" | RebuildRefusal> 
 
 /** Puts the rows back that were replaced, and drops those that had replaced them. */
 export async function undoRebuild(o: ReplaceOptions): Promise<"done" | RebuildRefusal> {
-  await o.pool.query("SELECT ops.rebuild_check_kept($1::date)", [o.day]);
-  return exchange(o, true);
+  const checked = await unlessLocked(async () => {
+    await o.pool.query("SELECT ops.rebuild_check_kept($1::date)", [o.day]);
+    return "done" as const;
+  });
+  return checked === "done" ? exchange(o, true) : checked;
 }
 
 /** Lets go what stands beside a day. */
-export async function discardRebuild(pool: Queryable, day: string, actor: string): Promise<"discarded" | RebuildRefusal> {
-  const { rows } = await pool.query<{ verdict: "discarded" | RebuildRefusal }>("SELECT ops.rebuild_discard($1::date, $2) AS verdict", [
-    day,
-    actor,
-  ]);
-  return rows[0]?.verdict ?? "none";
+export function discardRebuild(pool: Queryable, day: string, actor: string): Promise<"discarded" | RebuildRefusal> {
+  return unlessLocked(async () => {
+    const { rows } = await pool.query<{ verdict: "discarded" | RebuildRefusal }>("SELECT ops.rebuild_discard($1::date, $2) AS verdict", [
+      day,
+      actor,
+    ]);
+    return rows[0]?.verdict ?? "none";
+  });
 }
 
 /** In what the new rows of a rebuild differ, by table, the most first. */
@@ -113,8 +118,8 @@ async function exchange(o: ReplaceOptions, isUndo: boolean): Promise<"done" | Re
   }
 }
 
-async function attempt({ pool, day, rebuild, actor }: ReplaceOptions, isUndo: boolean): Promise<"done" | RebuildRefusal> {
-  try {
+function attempt({ pool, day, rebuild, actor }: ReplaceOptions, isUndo: boolean): Promise<"done" | RebuildRefusal> {
+  return unlessLocked(async () => {
     const { rows } = await pool.query<{ verdict: "done" | RebuildRefusal }>("SELECT ops.rebuild_replace($1::date, $2, $3, $4) AS verdict", [
       day,
       rebuild,
@@ -122,6 +127,13 @@ async function attempt({ pool, day, rebuild, actor }: ReplaceOptions, isUndo: bo
       actor,
     ]);
     return rows[0]?.verdict ?? "none";
+  });
+}
+
+/** Whoever holds a table, or a lock that orders such calls, is no failure: nothing has changed. */
+async function unlessLocked<T>(work: () => Promise<T>): Promise<T | "locked"> {
+  try {
+    return await work();
   } catch (error) {
     const state = sqlState(error);
     if (state === lockNotAvailable || state === deadlockDetected) return "locked";

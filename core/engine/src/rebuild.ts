@@ -5,18 +5,20 @@
 import {
   type Pool,
   type PoolClient,
+  discardRebuild,
   type RebuildFinding,
   type RebuildRefusal,
   rebuildFindings,
   replaceDay,
   type ReplaceOptions,
 } from "ransomeye-db";
-import type { Clock, Telemetry } from "ransomeye-kernel";
+import { type Clock, RansomeyeError, type Telemetry } from "ransomeye-kernel";
 import { type BusEntry, readWindow } from "ransomeye-pipeline";
+import { type EngineCode, EngineError } from "./codes.ts";
 import { copyAll, copySearching } from "./copy_rows.ts";
 import { RowBatch } from "./row_batch.ts";
 import { type PlaceOf, writeDeadLetters, writeGaps } from "./sink_statements.ts";
-import { disposition } from "./sqlstate.ts";
+import { disposition, sqlState } from "./sqlstate.ts";
 import { type DeadLetter, eventTables, type Gap } from "./tables.ts";
 
 /** Where a rebuild stands; tests end it there. */
@@ -50,8 +52,24 @@ export type RebuildOutcome =
 
 const dayUs = 86_400_000_000;
 
-/** Makes the rows of a day again and compares them with those that are stored; puts them into their place if somebody says so. */
+/**
+ * Makes the rows of a day again and compares them with those that are stored; puts them into their place if somebody says so.
+ * @throws EngineError, BusError; the day is as it was, or replaced as a whole
+ */
 export async function rebuildDay(o: RebuildOptions): Promise<RebuildOutcome> {
+  try {
+    return await rebuildOnce(o);
+  } catch (error) {
+    if (error instanceof RansomeyeError || o.signal?.aborted === true) throw error;
+    const code = seals[sqlState(error) ?? ""] ?? disposition(error).code;
+    throw new EngineError(code, error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+/** What ops.rebuild_seal says of rows that must not be put into place. */
+const seals: Readonly<Record<string, EngineCode>> = { RB004: "ENGINE_HISTORY_DIVERGED", RB005: "ENGINE_COUNT_BROKEN" };
+
+async function rebuildOnce(o: RebuildOptions): Promise<RebuildOutcome> {
   const { pool, day, replaceAs } = o;
   if (replaceAs !== undefined) await pool.query("SELECT ops.rebuild_close_day($1::date)", [day]);
   const made = (await make(o, false)) ?? (await make(o, true));
@@ -62,7 +80,8 @@ export async function rebuildDay(o: RebuildOptions): Promise<RebuildOutcome> {
   const { clock, waitMsMax, signal } = o;
   const verdict = await replaceDay({ pool, clock, day, rebuild, actor: replaceAs, waitMsMax, signal });
   if (verdict === "done") return { kind: "replaced", findings };
-  await pool.query("SELECT ops.rebuild_discard($1::date, $2)", [day, replaceAs]);
+  // What could not be dropped now the next rebuild drops.
+  await discardRebuild(pool, day, replaceAs);
   return { kind: "given_up", why: verdict, findings };
 }
 

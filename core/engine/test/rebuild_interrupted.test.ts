@@ -43,7 +43,7 @@ test(
               throw died;
             },
           }),
-          died,
+          ({ cause }: Error) => cause === died,
         );
         assert.equal(await contentOf(fixture, day), old, at);
         await assertBalanced(reader);
