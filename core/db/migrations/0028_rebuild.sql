@@ -207,6 +207,8 @@ BEGIN
                CASE WHEN o.nth IS NULL OR n.nth IS NULL THEN '{}' ELSE array_remove(ARRAY[%3$s]::text[], NULL) END AS columns
         FROM (SELECT t.*, %4$s AS nth FROM %1$s t) o
         FULL JOIN (SELECT t.*, %4$s AS nth FROM %2$s t) n ON %10$s AND n.nth = o.nth
+        -- So that columns are compared once for each row, not wherever the result is used.
+        OFFSET 0
       ), judged AS (
         SELECT p.producer_id, p.epoch, p.seq, p.version_was, p.version_is, p.columns,
                CASE WHEN p.only_new THEN CASE WHEN NOT %11$L THEN 'new' WHEN w.seq IS NULL THEN 'missing' ELSE 'recovered' END
@@ -399,9 +401,11 @@ BEGIN
   IF EXISTS (SELECT FROM ops.day_ends(p_day) e LEFT JOIN ops.ledger_mark m USING (part) WHERE coalesce((m.received_at, m.off) < (e.received_at, e.off), true)) THEN
     RETURN 'unfolded';
   END IF;
+  -- A vacuum has a snapshot too, and reads no rows by it.
   IF EXISTS (
     SELECT FROM pg_stat_activity a
-    WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND age(a.backend_xmin) >= age(v_rebuild.sealed_xid::xid)) THEN
+    WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND age(a.backend_xmin) >= age(v_rebuild.sealed_xid::xid)
+      AND a.pid NOT IN (SELECT v.pid FROM pg_stat_progress_vacuum v)) THEN
     RETURN 'waiting';
   END IF;
   -- The tables first, then their day: who has a day has its table.
