@@ -44,6 +44,7 @@ export type CliCode =
   | "CLI_DEAD_LETTER_NOT_FOUND"
   | "CLI_STATEMENT_NOT_FOUND"
   | "CLI_HOLD_NOT_FOUND"
+  | "CLI_REBUILD_REFUSED"
   | "CLI_RUN_NOT_FOUND"
   | "CLI_FILE"
   | "CLI_DISK"
@@ -123,6 +124,12 @@ export const CLI_CODES: CodeTable<CliCode> = {
     disposition: "reject",
     meaning: "There is no such legal hold, or it was released before.",
     next: "`ransomeye hold list --all` shows every hold and its release.",
+  },
+  CLI_REBUILD_REFUSED: {
+    stage: "command",
+    disposition: "reject",
+    meaning: "The day's rows are left as they are: it cannot be rebuilt, put back or let go at this moment.",
+    next: "The message says why; `ransomeye rebuild` without a day shows what is kept, and the same command may be given again.",
   },
   CLI_DEAD_LETTER_NOT_FOUND: {
     stage: "command",
@@ -213,6 +220,7 @@ const exitOfCode: Readonly<Record<CliCode, ExitName>> = {
   CLI_DEAD_LETTER_NOT_FOUND: "not_found",
   CLI_STATEMENT_NOT_FOUND: "not_found",
   CLI_HOLD_NOT_FOUND: "not_found",
+  CLI_REBUILD_REFUSED: "found",
   CLI_RUN_NOT_FOUND: "not_found",
   CLI_FILE: "usage",
   CLI_DISK: "found",
@@ -253,6 +261,8 @@ export function systemCode(error: unknown): string | undefined {
 
 /** Exits of other rooms' codes, where it is not that nobody answers. */
 const exitOfOthers: ReadonlyMap<string, ExitName> = new Map<string, ExitName>([
+  ["ENGINE_HISTORY_DIVERGED", "found"],
+  ["ENGINE_COUNT_BROKEN", "found"],
   ["SDK_OPTIONS_INVALID", "usage"],
   ["SDK_IDENTITY_INVALID", "usage"],
   ["SDK_IDENTITY_EXPOSED", "found"],

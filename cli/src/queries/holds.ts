@@ -33,8 +33,11 @@ export async function legalHolds(pool: Queryable): Promise<LegalHold[]> {
   return rows;
 }
 
-/** Days of a hold's range that retention has taken, in which the producer had sent something: the hold came too late for them. */
-export async function goneDays(pool: Queryable, { producer, fromUs, untilUs }: LegalHold): Promise<string[]> {
+/** Days of a range that retention has taken, in which the producer had sent something: a hold came too late for them. */
+export async function goneDays(
+  pool: Queryable,
+  { producer, fromUs, untilUs }: Pick<LegalHold, "producer" | "fromUs" | "untilUs">,
+): Promise<string[]> {
   const { rows } = await pool.query<{ day: string }>(
     `SELECT to_char(s.day, 'YYYY-MM-DD') AS day FROM views.statements s
      WHERE s.kind = 'expiry'

@@ -62,12 +62,14 @@ const beside: readonly string[] = [
 
 const viewsSql = `SELECT n.nspname || '.' || c.relname, pg_get_viewdef(c.oid) ${inOurs} WHERE c.relkind = 'v'`;
 
-/** Of each day: name of its table, its own, and a line. A day on its way out is no more what it was. */
+/** Of each day: name of its table, its own, and a line. A day on its way out is no more what it was, and what a rebuild has put beside one is no day. */
 const day = `WITH day AS (
     SELECT c.oid, n.nspname || '.' || (regexp_match(c.relname, ${dayName}))[1] AS parent, c.relname, c.relowner, c.relpersistence, c.reloptions, c.reltoastrelid, c.relispartition,
            c.relpartbound, to_date((regexp_match(c.relname, ${dayName}))[2], 'YYYY_MM_DD') AS date
     ${inOurs} WHERE c.relkind = 'r' AND c.relname ~ ${dayName}
-      AND to_date((regexp_match(c.relname, ${dayName}))[2], 'YYYY_MM_DD') NOT IN (SELECT r.day FROM views.day_removal r))
+      AND to_date((regexp_match(c.relname, ${dayName}))[2], 'YYYY_MM_DD') NOT IN (SELECT r.day FROM views.day_removal r)
+      AND NOT EXISTS (SELECT FROM views.day_rebuilds r, unnest(r.day_tables) AS t WHERE n.nspname = 'data'
+        AND c.relname = t || CASE r.state WHEN 'ready' THEN '_rebuilt' ELSE '_replaced' END || to_char(r.day, '_YYYY_MM_DD')))
   SELECT day.parent, day.relname,`;
 const dayDetails: readonly string[] = [
   `${day} CASE WHEN NOT day.relispartition THEN 'stands aside' WHEN pg_get_expr(day.relpartbound, day.oid) = format('FOR VALUES FROM (%L) TO (%L)', day.date::timestamp AT TIME ZONE 'UTC', (day.date + 1)::timestamp AT TIME ZONE 'UTC')

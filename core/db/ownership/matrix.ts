@@ -5,18 +5,34 @@
  * answers 42501 (promise 6).
  * Forbids: rights for PUBLIC, for agents (they have no role), and for the gate beyond five functions (R-12).
  */
-import type { LoginRole, ownerOf, Schema } from "../src/role_names.ts";
+import type { LoginRole, ownerOf } from "../src/role_names.ts";
+import { logRows, rowsElsewhere } from "./matrix_log.ts";
+import {
+  appendOnly,
+  table,
+  tableByDay,
+  indexByDay,
+  view,
+  callable,
+  internal,
+  read,
+  append,
+  columns,
+  engine,
+  registry,
+  keeper,
+  reader,
+  sealer,
+  custodian,
+  indexer,
+  rebuilder,
+  busOwner,
+  viewsOwner,
+  type Grantee,
+  type MatrixRow,
+} from "./matrix_row.ts";
 
-/** Rights on a table or view. A list of columns narrows them. */
-export interface TableRights {
-  readonly select?: true | readonly string[];
-  readonly insert?: true;
-  readonly update?: true | readonly string[];
-  readonly delete?: true;
-}
-
-/** Whom rights are given to: roles that log in, and owners of other schemas, whose functions and views read on others' behalf. */
-export type Grantee = LoginRole | "ransomeye_bus_owner" | "ransomeye_views_owner" | "ransomeye_ops_owner";
+export type { FunctionRow, Grantee, MatrixRow, RelationRow, TableRights } from "./matrix_row.ts";
 
 /** What each role does, in the words of the reference page. */
 export const roleHelp: Readonly<Record<LoginRole, string>> = {
@@ -29,168 +45,8 @@ export const roleHelp: Readonly<Record<LoginRole, string>> = {
   ransomeye_sealer: "signs what the log held: checkpoints, and days that retention removes (R-20)",
   ransomeye_custodian: "places and releases legal holds; no process has it, only the command",
   ransomeye_indexer: "notes which batches hold which hashes, addresses, names and users (R-31)",
+  ransomeye_rebuilder: "makes a day's rows again from its batches; no process has it, only the command",
 };
-
-/** A table or a view. `byDay` tables have partitions, which nobody has any right on: they are reached through the table. */
-export interface RelationRow {
-  readonly kind: "table" | "view";
-  readonly name: `${Schema}.${string}`;
-  readonly byDay?: true;
-  /** UPDATE, DELETE and TRUNCATE end in 42501 for everybody, owner and superuser too: by a trigger, also on each of its days (DB-3). */
-  readonly appendOnly?: true;
-  /** How it is written and read: the matrix' "method". */
-  readonly method: string;
-  readonly rights: Readonly<Partial<Record<Grantee, TableRights>>>;
-}
-
-/** A function, by name: we have no overloads. */
-export interface FunctionRow {
-  readonly kind: "function";
-  readonly name: `${Schema}.${string}`;
-  readonly method: string;
-  readonly execute: readonly Grantee[];
-}
-
-export type MatrixRow = RelationRow | FunctionRow;
-
-const read: TableRights = { select: true };
-const append: TableRights = { insert: true };
-const columns = (...names: readonly string[]): TableRights => ({ select: names });
-
-function table(name: RelationRow["name"], method: string, rights: RelationRow["rights"]): RelationRow {
-  return { kind: "table", name, method, rights };
-}
-function appendOnly(name: RelationRow["name"], method: string, rights: RelationRow["rights"]): RelationRow {
-  return { kind: "table", appendOnly: true, name, method, rights };
-}
-/** Append-only, and gone with its day. */
-function tableByDay(name: RelationRow["name"], method: string, rights: RelationRow["rights"]): RelationRow {
-  return { kind: "table", byDay: true, appendOnly: true, name, method, rights };
-}
-/** Gone with its day, and no evidence: what is in it can be made again. */
-function indexByDay(name: RelationRow["name"], method: string, rights: RelationRow["rights"]): RelationRow {
-  return { kind: "table", byDay: true, name, method, rights };
-}
-function view(name: RelationRow["name"], method: string, readers: readonly Grantee[] = [reader]): RelationRow {
-  return { kind: "view", name, method, rights: Object.fromEntries(readers.map((role) => [role, read])) };
-}
-function callable(name: FunctionRow["name"], method: string, execute: readonly Grantee[]): FunctionRow {
-  return { kind: "function", name, method, execute };
-}
-/** A function that only functions and views of its own schema call. */
-function internal(name: FunctionRow["name"]): FunctionRow {
-  return { kind: "function", name, method: "called inside its own schema", execute: [] };
-}
-
-const gate = "ransomeye_gate";
-const engine = "ransomeye_engine";
-const registry = "ransomeye_registry";
-const keeper = "ransomeye_keeper";
-const reader = "ransomeye_reader";
-const consumer = "ransomeye_consumer";
-const sealer = "ransomeye_sealer";
-const custodian = "ransomeye_custodian";
-const indexer = "ransomeye_indexer";
-const busOwner = "ransomeye_bus_owner";
-const viewsOwner = "ransomeye_views_owner";
-
-const bus: readonly MatrixRow[] = [
-  tableByDay("bus.frames", "written by bus.append", { [viewsOwner]: read }),
-  table("bus.generation", "written once, at creation", { [viewsOwner]: read }),
-  table("bus.state", "written by bus.pause and bus.configure", { [viewsOwner]: columns("partitions", "paused_reason", "log_elsewhere") }),
-  table("bus.registry_version", "written by bus.set_registry", {}),
-  table("bus.revoked", "written by bus.set_registry", {}),
-  table("bus.partition_head", "written by bus.append and bus.trim", { [viewsOwner]: read }),
-  table("bus.producer_head", "written by bus.append and bus.open_epoch", {
-    [viewsOwner]: columns("producer_id", "epoch", "seq", "offered"),
-  }),
-  table("bus.epoch_log", "written by bus.open_epoch", { [viewsOwner]: read }),
-  table(
-    "bus.consumer_offset",
-    "leases by functions; the engine moves the place itself in its row transaction, under its token, and prolongs what it holds (R-3)",
-    {
-      [engine]: {
-        ...columns("grp", "part", "off", "fence", "lease_until"),
-        update: ["off", "generation", "entry_hash", "entry_received_us", "lease_until"],
-      },
-      [viewsOwner]: read,
-    },
-  ),
-  table("bus.consumer_group", "written by bus.group_acquire", {}),
-  table("bus.group_member", "written by bus.group_acquire and group_renew", {}),
-  table("bus.gate_incarnation", "written by bus.counters_put", { [viewsOwner]: read }),
-  table("bus.gate_quarantine", "written by bus.counters_put", { [viewsOwner]: read }),
-  table("bus.gate_lease", "written by bus.pressure (R-14)", {}),
-  table("bus.gate_counters", "written by bus.counters_put", { [viewsOwner]: read }),
-  callable("bus.append", "the gate's way to the log (R-12)", [gate]),
-  callable("bus.open_epoch", "the gate's way to the log (R-12)", [gate]),
-  callable("bus.heads_of", "the gate's way to the log (R-12)", [gate, engine]),
-  callable("bus.strain_put", "what the server suffers from, for gates to push back", [keeper]),
-  callable("bus.load", "how the log stands, for operators and the disk guard", [keeper, reader]),
-  callable("bus.pressure", "the gate's way to the log (R-12): how the log stands, and a lease of the bytes on their way to it (R-14)", [
-    gate,
-  ]),
-  callable("bus.counters_put", "the gate's way to the log (R-12)", [gate]),
-  callable("bus.group_acquire", "leases of a reader", [engine]),
-  callable("bus.group_renew", "leases of a reader", [engine]),
-  callable("bus.group_holders", "who stands still past the end of its lease", [engine]),
-  callable("bus.group_release", "leases of a reader", [engine]),
-  callable("bus.group_commit", "the place of a reader that writes no rows", [engine]),
-  callable("bus.group_rewind", "an operator's", [keeper]),
-  callable("bus.seek", "finding a place by time", [engine, keeper]),
-  callable("bus.set_registry", "revocation reaches the log (R-13)", [registry]),
-  callable("bus.pause", "disk state (R-33)", [keeper]),
-  callable("bus.trim", "low mark, before retention", [keeper]),
-  callable("bus.trim_day", "low mark, before retention", [keeper]),
-  callable("bus.configure", "number of partitions, from the configuration", [keeper]),
-  callable("bus.log_ends", "where a log that is to lie elsewhere begins", [keeper]),
-  callable("bus.founding_heads", "heads from which a log elsewhere goes on", [keeper]),
-  callable("bus.adopt", "from now on the log lies elsewhere", [keeper]),
-  callable("bus.note_heads", "heads of a log that lies elsewhere: as far as rows have come, and mirrored", [engine, keeper]),
-  callable("bus.note_ends", "ends of a log that lies elsewhere: as far as rows have come, and mirrored", [engine, keeper]),
-  table(
-    "bus.outbox",
-    "written in the row transaction (R-27), and by the keeper for alarms of all processes; emptied by the keeper's relay",
-    {
-      [engine]: append,
-      [keeper]: { ...columns("id", "lane", "body"), insert: true, delete: true },
-    },
-  ),
-  table("bus.dead_letters_told", "one row: up to where the keeper has alarmed (R-27)", { [keeper]: { select: true, update: true } }),
-  table("bus.message", "written by bus.message_publish, removed by bus.message_trim", {}),
-  table("bus.message_end", "written by bus.message_publish and message_trim", {}),
-  table("bus.message_group", "written by the functions of message groups", {}),
-  table("bus.message_out", "written by the functions of message groups", {}),
-  callable("bus.message_publish", "messages to a stream", [consumer, engine, keeper]),
-  callable("bus.message_group_make", "a group of a stream", [consumer, keeper]),
-  callable("bus.message_take", "messages for a member of a group", [consumer, keeper]),
-  callable("bus.message_settle", "how a delivery ended", [consumer, keeper]),
-  callable("bus.message_extend", "leases of messages", [consumer, keeper]),
-  callable("bus.message_bury", "a message that a group gave up", [consumer, keeper]),
-  callable("bus.message_rewind", "an operator's", [consumer, keeper]),
-  callable("bus.message_trim", "bounds of streams (BUS-5)", [consumer, keeper]),
-  callable("bus.message_read", "replay", [consumer, keeper]),
-  callable("bus.message_groups", "how far groups have come", [consumer, keeper]),
-  table("bus.message_archive", "written by bus.message_archive_put and message_trim, removed by bus.message_archive_forget", {}),
-  callable("bus.message_archive_bytes", "how much of a stream is no more", [keeper]),
-  callable("bus.message_archive_weigh", "up to where a stream is too much", [keeper]),
-  callable("bus.message_archive_put", "what leaves the servers' memory (R-26)", [keeper]),
-  callable("bus.message_archive_find", "messages of a group that is behind (R-26)", [consumer, keeper]),
-  callable("bus.message_archive_read", "replay", [consumer, keeper]),
-  callable("bus.message_archive_seek", "where a time begins", [consumer, keeper]),
-  callable("bus.message_archive_forget", "bounds of the archive", [keeper]),
-  appendOnly("bus.dead_letter_action", "written by bus.dead_letter_note", {}),
-  callable("bus.dead_letter_note", "what an operator did with dead letters", [consumer]),
-  callable("bus.dead_letter_trail", "what operators did with dead letters", [consumer]),
-  internal("bus.message_begin"),
-  internal("bus.message_log_here"),
-  internal("bus.clock_us"),
-  internal("bus.to_time"),
-  internal("bus.paused_reason"),
-  internal("bus.force_barrier"),
-  internal("bus.known_frame"),
-  internal("bus.group_quota"),
-];
 
 const data: readonly MatrixRow[] = [
   tableByDay("data.events_dpi", "binary COPY in the row transaction; read through views", { [engine]: append, [viewsOwner]: read }),
@@ -273,7 +129,7 @@ const ops: readonly MatrixRow[] = [
   table("ops.day_removal", "written by ops.expire_day, emptied by ops.finish_removal", { [viewsOwner]: read }),
   view("ops.ledger_place", "the engine's place beside the ledger's marks", []),
   view("ops.ledger_tail", "what lies behind the ledger's marks, counted from the tables (R-19)", [viewsOwner]),
-  callable("ops.ledger_fold", "what lies behind the marks into the sums (R-19)", [keeper]),
+  callable("ops.ledger_fold", "what lies behind the marks into the sums (R-19)", [keeper, rebuilder]),
   callable("ops.ledger_rebuild", "an operator's, after a finding", [keeper]),
   callable("ops.ensure_partitions", "days ahead, and on demand when a day is missing", [keeper, engine]),
   callable("ops.missing_days", "each second: what the intake waits for (R-16)", [keeper]),
@@ -285,6 +141,31 @@ const ops: readonly MatrixRow[] = [
   callable("ops.expire_day", "retention: counts a day, and begins its removal (R-33)", [keeper]),
   callable("ops.finish_removal", "retention: drops what was detached", [keeper]),
   callable("ops.next_detach", "what of a counted day is to be detached: asked as its owner, on the supervisor's connection", []),
+  table("ops.day_rebuild", "written by ops.rebuild_seal and rebuild_replace, emptied by rebuild_discard and finish_removal", {
+    [viewsOwner]: read,
+  }),
+  table("ops.day_rebuild_finding", "written by ops.rebuild_compare, gone with its rebuild", { [viewsOwner]: read }),
+  table("ops.day_rebuild_sum", "written by ops.rebuild_compare, gone with its rebuild", {}),
+  appendOnly("ops.rebuild_record", "written when a day is replaced, put back or let go", { [viewsOwner]: read }),
+  callable("ops.rebuild_begin", "empty tables for a day's rows, which the caller alone may fill, in the same transaction", [rebuilder]),
+  callable("ops.rebuild_compare", "the new rows beside those that are stored", [rebuilder]),
+  callable("ops.rebuild_seal", "the new rows are held against the batches and put beside the day", [rebuilder]),
+  callable("ops.rebuild_close_day", "nothing is received any more in a day that is to be replaced", [rebuilder]),
+  callable("ops.rebuild_replace", "the new rows into the day's place, or the old ones back", [rebuilder]),
+  callable("ops.rebuild_check_kept", "before the old ones are put back", [rebuilder]),
+  callable("ops.rebuild_discard", "what stands beside a day goes", [rebuilder]),
+  internal("ops.rebuild_verdict"),
+  internal("ops.rebuild_lock"),
+  internal("ops.derived_tables"),
+  internal("ops.aside_name"),
+  internal("ops.drop_aside"),
+  internal("ops.forget_rebuild"),
+  internal("ops.exchange_day"),
+  internal("ops.account_rebuild"),
+  internal("ops.day_ends"),
+  internal("ops.day_ends_mark"),
+  internal("ops.range_sum"),
+  internal("ops.range_squares"),
   internal("ops.partition_name"),
   internal("ops.retention_lock"),
   internal("ops.set_upkeep"),
@@ -314,17 +195,20 @@ const views: readonly MatrixRow[] = [
     reader,
   ]),
   view("views.sink_diverged", "producers whose rows are ahead of the log, or beside it (R-2)"),
-  view("views.log", "which log this is, and how it stands", [engine, keeper, reader]),
+  view("views.log", "which log this is, and how it stands", [engine, keeper, rebuilder, reader]),
   view("views.statements", "what the sealer has signed", [reader]),
   view("views.sealed_ranges", "what each checkpoint covers", [reader]),
   view("views.sealed_leaves", "what a proof of one entry is made of", [reader]),
   view("views.expired_chains", "what removed days held", [reader]),
   view("views.legal_holds", "legal holds with their releases", [keeper, reader]),
   view("views.day_removal", "the day that is on its way out", [keeper, reader]),
+  view("views.day_rebuilds", "days beside which rows stand that were replaced, or are to replace them", [rebuilder, reader]),
+  view("views.rebuild_findings", "in what the new rows differ", [rebuilder, reader]),
+  view("views.rebuild_records", "who has rebuilt which day", [rebuilder, reader]),
   view("views.expiry_wishes", "days that shall go and are not yet signed away", [keeper, sealer, reader]),
   view("views.sealable", "up to where rows were made of the log", [sealer, reader]),
   view("views.log_heads", "where the log's partitions end; one query over all of them wakes readers", [engine, keeper, reader]),
-  view("views.log_entries", "the log's entries, by COPY of its readers", [engine, sealer, indexer, reader]),
+  view("views.log_entries", "the log's entries, by COPY of its readers", [engine, sealer, indexer, rebuilder, reader]),
   view("views.row_places", "up to where rows were made", [indexer, reader]),
   view("views.observable_state", "the key and the rules of the index of observables", [indexer, reader]),
   view("views.observable_marks", "up to where observables are indexed", [reader]),
@@ -342,28 +226,15 @@ const views: readonly MatrixRow[] = [
 ];
 
 /** The matrix: every object that we make in the database. */
-export const ownershipMatrix: readonly MatrixRow[] = [...bus, ...data, ...registryRows, ...evidence, ...observables, ...ops, ...views];
+export const ownershipMatrix: readonly MatrixRow[] = [...logRows, ...data, ...registryRows, ...evidence, ...observables, ...ops, ...views];
 
 /** Where the frame log lies: in this database, or on other servers, and then this database holds the archive of its frames. */
 export type LogPlace = "here" | "elsewhere";
 
-/** Of a log that lies elsewhere: the gate has no business here at all, and the engine writes a frame in the transaction of its rows. */
-const elsewhere: readonly MatrixRow[] = [
-  tableByDay("bus.frames", "the archive: binary COPY in the row transaction", {
-    [engine]: append,
-    [viewsOwner]: read,
-  }),
-  callable("bus.append", "nobody: the log lies elsewhere", []),
-  callable("bus.open_epoch", "nobody: the log lies elsewhere", []),
-  callable("bus.heads_of", "how far rows have come", [engine]),
-  callable("bus.pressure", "nobody: the log lies elsewhere", []),
-  callable("bus.counters_put", "gates' reports, mirrored from the log's servers", [keeper]),
-];
-
 /** The matrix of a database, by where its log lies. */
 export function matrixFor(log: LogPlace): readonly MatrixRow[] {
   if (log === "here") return ownershipMatrix;
-  const other = new Map(elsewhere.map((row) => [row.name, row]));
+  const other = new Map(rowsElsewhere.map((row) => [row.name, row]));
   return ownershipMatrix.map((row) => other.get(row.name) ?? row);
 }
 

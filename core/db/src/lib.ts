@@ -15,6 +15,15 @@ export { type DatabaseSecrets, ensureSecrets, readSecrets, roleConnection, super
 export { assertDurable } from "./durability.ts";
 export { type DaySize, daySizes, ensurePartitions, makeMissingDays, type PartitionOptions, utcDay } from "./partitions.ts";
 export { type DayExpiry, type Detached, detachDay, expireDay, finishRemoval, type Removal, type RetentionOptions } from "./retention.ts";
+export {
+  discardRebuild,
+  rebuildFindings,
+  type RebuildFinding,
+  type RebuildRefusal,
+  replaceDay,
+  type ReplaceOptions,
+  undoRebuild,
+} from "./rebuild.ts";
 export { foldLedger, type LedgerFold, rebuildLedger } from "./ledger.ts";
 export { instantSql } from "./instant.ts";
 export { type PrepareOptions, prepareDatabase } from "./prepare.ts";

@@ -26,5 +26,6 @@ export const loginRoles = [
   "ransomeye_sealer",
   "ransomeye_custodian",
   "ransomeye_indexer",
+  "ransomeye_rebuilder",
 ] as const;
 export type LoginRole = (typeof loginRoles)[number];

@@ -6,7 +6,7 @@
 import { type PoolClient, copyIn } from "ransomeye-db";
 import { EngineError } from "./codes.ts";
 import type { PreparedFrame, RowBatch } from "./row_batch.ts";
-import { copyEventsSql } from "./sink_statements.ts";
+import { copyEventsSql, inData, type PlaceOf } from "./sink_statements.ts";
 import { disposition, sqlState } from "./sqlstate.ts";
 import { type DeadLetter, type EventTable, byteLengthColumn, byteOffsetColumn, lineColumn, seqColumn } from "./tables.ts";
 
@@ -14,12 +14,18 @@ import { type DeadLetter, type EventTable, byteLengthColumn, byteOffsetColumn, l
 export const refusedRowsMax = 256;
 
 /** Copies all rows at once. Throws PostgreSQL's error; a data error calls for `copySearching`. */
-export async function copyAll(client: PoolClient, table: EventTable, batch: RowBatch, frames: readonly PreparedFrame[]): Promise<void> {
+export async function copyAll(
+  client: PoolClient,
+  table: EventTable,
+  batch: RowBatch,
+  frames: readonly PreparedFrame[],
+  placeOf: PlaceOf = inData,
+): Promise<void> {
   const pieces = batch.stream(table, frames);
   if (pieces.length <= 2) return;
   await copyExactly(
     client,
-    table,
+    copyEventsSql(table, placeOf),
     pieces,
     frames.reduce((sum, frame) => sum + (frame.table === table ? frame.rows : 0), 0),
   );
@@ -31,6 +37,7 @@ export async function copySearching(
   table: EventTable,
   batch: RowBatch,
   frames: readonly PreparedFrame[],
+  placeOf: PlaceOf = inData,
 ): Promise<DeadLetter[]> {
   const rows = frames.flatMap((frame) => splitRows(Buffer.concat(batch.rows(table, [frame]))).map((bytes) => ({ frame, bytes })));
   const refused: DeadLetter[] = [];
@@ -43,7 +50,7 @@ export async function copySearching(
     try {
       await copyExactly(
         client,
-        table,
+        copyEventsSql(table, placeOf),
         batch.wrap(
           table,
           half.map((row) => row.bytes),
@@ -69,8 +76,8 @@ export async function copySearching(
   }
 }
 
-async function copyExactly(client: PoolClient, table: EventTable, pieces: readonly Buffer[], rows: number): Promise<void> {
-  const copied = await copyIn(client, copyEventsSql(table), pieces);
+async function copyExactly(client: PoolClient, sql: string, pieces: readonly Buffer[], rows: number): Promise<void> {
+  const copied = await copyIn(client, sql, pieces);
   if (copied !== rows) throw new EngineError("ENGINE_COUNT_BROKEN", `PostgreSQL counted ${copied} rows of ${rows}`);
 }
 

@@ -7,6 +7,7 @@ export * as engineEvents from "./events.ts";
 export { forensicsGroup, forensicsRequestId, startForensicsTrigger, type ForensicsTriggerOptions } from "./forensics_trigger.ts";
 export { relayOutbox, type RelayOptions, writeOutbox } from "./outbox.ts";
 export type { Probe, SinkStep } from "./probe.ts";
+export { rebuildDay, type RebuildOptions, type RebuildOutcome, type RebuildStep } from "./rebuild.ts";
 export { type PreparedFrame, RowBatch } from "./row_batch.ts";
 export {
   type EpochFinal,

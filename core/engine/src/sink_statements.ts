@@ -131,12 +131,17 @@ export async function closeEpochs(client: PoolClient, closed: readonly EpochFina
   );
 }
 
+/** The table that rows of a table go to; a rebuild has others than those that are read. */
+export type PlaceOf = (table: EventTable | "event_dead_letters" | "gaps") => string;
+
+export const inData: PlaceOf = (table) => `data.${table}`;
+
 /** COPY of one event table, in the order of columns that `row_batch.ts` writes. */
-export function copyEventsSql(table: EventTable): string {
-  return `COPY data.${table} (${eventColumns.join(", ")}) FROM STDIN (FORMAT binary)`;
+export function copyEventsSql(table: EventTable, placeOf: PlaceOf = inData): string {
+  return `COPY ${placeOf(table)} (${eventColumns.join(", ")}) FROM STDIN (FORMAT binary)`;
 }
 
-export async function writeDeadLetters(client: PoolClient, deadLetters: readonly DeadLetter[]): Promise<void> {
+export async function writeDeadLetters(client: PoolClient, deadLetters: readonly DeadLetter[], placeOf: PlaceOf = inData): Promise<void> {
   if (deadLetters.length === 0) return;
   const encoder = new BinaryCopyEncoder();
   for (const dead of deadLetters) {
@@ -151,13 +156,13 @@ export async function writeDeadLetters(client: PoolClient, deadLetters: readonly
   }
   await copyIn(
     client,
-    `COPY data.event_dead_letters (received_at, producer_id, epoch, first_seq, count, frame_part, frame_off,
+    `COPY ${placeOf("event_dead_letters")} (received_at, producer_id, epoch, first_seq, count, frame_part, frame_off,
        line, byte_offset, byte_length, code, detail) FROM STDIN (FORMAT binary)`,
     [encoder.finish()],
   );
 }
 
-export async function writeGaps(client: PoolClient, gaps: readonly Gap[]): Promise<void> {
+export async function writeGaps(client: PoolClient, gaps: readonly Gap[], placeOf: PlaceOf = inData): Promise<void> {
   if (gaps.length === 0) return;
   const encoder = new BinaryCopyEncoder();
   for (const gap of gaps) {
@@ -167,7 +172,7 @@ export async function writeGaps(client: PoolClient, gaps: readonly Gap[]): Promi
   }
   await copyIn(
     client,
-    `COPY data.gaps (received_at, producer_id, epoch, first_seq, count, frame_part, frame_off, reason) FROM STDIN (FORMAT binary)`,
+    `COPY ${placeOf("gaps")} (received_at, producer_id, epoch, first_seq, count, frame_part, frame_off, reason) FROM STDIN (FORMAT binary)`,
     [encoder.finish()],
   );
 }

@@ -22,7 +22,7 @@ export const derivedColumns: readonly (keyof RowColumns)[] = Object.keys(newRowC
 export function rowFault(row: RowColumns & { readonly normaliserVersion?: number }, line: Buffer, receivedUs: number): string | undefined {
   const { normaliserVersion = NORMALISER_VERSION } = row;
   if (normaliserVersion !== NORMALISER_VERSION)
-    return `was derived by normaliser ${normaliserVersion}; this release has ${NORMALISER_VERSION}: verify with the release that has it`;
+    return `was derived by normaliser ${normaliserVersion}; this release has ${NORMALISER_VERSION}: verify with the release that has it, or rebuild its day`;
   const value = parseLine(line, 0, line.length);
   if (value === unparsed) return "the line is not JSON";
   const derived = newRowColumns();

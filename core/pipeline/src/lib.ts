@@ -84,6 +84,7 @@ export { archiveFrames, noteEnds, noteHeads } from "./postgres/archive.ts";
 export type { ArchivedStream, ArchiveEntry, ArchivePlace, Forgettable, MessageArchive } from "./messages/archive.ts";
 export { logHere, openMessageArchive, type PostgresArchiveOptions } from "./postgres/message_archive.ts";
 export { openPostgresMessages, type PostgresMessagesOptions } from "./postgres/messages.ts";
+export { readWindow, replayWindow, type WindowOptions } from "./postgres/window.ts";
 export { openPostgresAppender, type PostgresAppenderOptions } from "./postgres/appender.ts";
 export {
   type Consumer,

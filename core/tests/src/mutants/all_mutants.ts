@@ -20,6 +20,7 @@ import { operatorMutants } from "./operator_mutants.ts";
 import { pressureMutants } from "./pressure_mutants.ts";
 import { readingMutants } from "./reading_mutants.ts";
 import { redisMutants } from "./redis_mutants.ts";
+import { rebuildMutants } from "./rebuild_mutants.ts";
 import { replayMutants } from "./replay_mutants.ts";
 import { timeMutants } from "./time_mutants.ts";
 import { trustMutants } from "./trust_mutants.ts";
@@ -38,6 +39,7 @@ export const allMutants: readonly Mutant[] = [
   ...trustMutants,
   ...pressureMutants,
   ...boundsMutants,
+  ...rebuildMutants,
   ...replayMutants,
   ...readingMutants,
   ...urgentMutants,
