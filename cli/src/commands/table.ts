@@ -24,6 +24,7 @@ const families: readonly Family[] = [
   { words: ["db"], load: async () => [(await import("./db_audit.ts")).dbAuditCommand] },
   { words: ["evidence"], load: async () => (await import("./evidence.ts")).evidenceCommands },
   { words: ["hold"], load: async () => (await import("./hold.ts")).holdCommands },
+  { words: ["backup"], load: async () => (await import("./backup.ts")).backupCommands },
   { words: ["producer"], load: loadProducer },
   { words: ["enrol"], load: async () => [(await import("./enrol.ts")).enrolCommand] },
   { words: ["ca"], load: async () => (await import("./authority.ts")).authorityCommands },
