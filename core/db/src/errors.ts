@@ -145,8 +145,8 @@ export const DB_CODES: CodeTable<DbCode> = {
   DB_NOT_DURABLE: {
     stage: "prepare",
     disposition: "fatal",
-    meaning: "fsync, full_page_writes or synchronous_commit is off, so a receipt could not mean durable (R-4).",
-    next: "Switch the named setting on at the server, role and database, and start again.",
+    meaning: "fsync, full_page_writes or synchronous_commit is off, or data_sync_retry is on, so a receipt could not mean durable (R-4).",
+    next: "Set the named setting as it should be at the server, role and database, and start again.",
   },
   DB_MIGRATION_CHANGED: {
     stage: "prepare",

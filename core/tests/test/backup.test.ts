@@ -5,6 +5,7 @@
  * Forbids: looking at anything but the system's own commands and rows.
  */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtemp, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -63,7 +64,7 @@ async function killAll(system: RunningSystem): Promise<void> {
   while (pids.some(isThere)) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
-test("DP-60 DP-66 R-2 R-5 X-6 a backup under load, everything lost, restored: what producers hold comes again once, the rest is declared, and the cut shows", async () => {
+test("DP-60 DP-64 DP-66 R-2 R-5 X-6 a backup under load, everything lost, restored: what producers hold comes again once, the rest is declared, and the cut shows", async () => {
   const elsewhere = await mkdtemp(join(tmpdir(), "re-elsewhere-"));
   await using system = await RunningSystem.start(["--set", "evidence.checkpoint_ms=300"]);
   let handed = 0;
@@ -83,6 +84,21 @@ test("DP-60 DP-66 R-2 R-5 X-6 a backup under load, everything lost, restored: wh
     await system.run("producer", "enroll", "dismissed", "--kind", "linux", "--out", join(elsewhere, "dismissed"));
     await send(3000);
     const before = await sealedNote("before.note");
+
+    const half = join(elsewhere, "half");
+    const dying = system.spawn("backup", "create", half);
+    while (!(await readdir(join(half, "cluster", "base")).catch(() => [])).some(Boolean))
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    dying.kill("SIGKILL");
+    await once(dying, "exit");
+    for (const verb of ["verify", "restore"]) {
+      const refused = await system.run("backup", verb, half);
+      assert.deepEqual([refused.exitCode, refused.stderr.includes("DB_BACKUP_INCOMPLETE")], [1, true], refused.stderr);
+    }
+    const administrator = await system.administrator();
+    const kept = async (): Promise<number> => (await administrator.query("SELECT FROM pg_replication_slots")).rowCount ?? 0;
+    while ((await kept()) > 0) await new Promise((resolve) => setTimeout(resolve, 50));
+    await administrator.end();
 
     const backup = join(elsewhere, "backup");
     const over = new AbortController();
