@@ -26,6 +26,8 @@ const durableNext = "Set it to on; with it off, receipts would promise what a po
 /** With it on, a flush that failed is tried again, and what the disk has lost counts as written. */
 const retrySetting = "data_sync_retry";
 const retryNext = "Set it to off; with it on, receipts would promise what a failing disk has thrown away (R-4).";
+const archiveNext =
+  "Look at the end of logs/postgres.log: make room in backup.wal_archive_dir, or move away what lies there under that name and is another server's.";
 const driftUsMax = 2_000_000;
 /** Before this, the machine's clock cannot be right. */
 const earliestUs = Date.UTC(2026, 0, 1) * 1000;
@@ -198,9 +200,11 @@ async function askServer(server: Queryable, context: CommandContext): Promise<Fi
   ).rows;
   const off = settings.filter(({ name, value }) => value === (name === retrySetting ? "on" : "off"));
   if (off.length === 0) await assertDurable(server);
-  const { rows } = await server.query<{ us: number; checksums: string }>(
-    "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS us, current_setting('data_checksums') AS checksums",
+  const { rows } = await server.query<{ us: number; checksums: string; stuck: string | null }>(
+    `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS us, current_setting('data_checksums') AS checksums,
+            CASE WHEN last_failed_time > coalesce(last_archived_time, '-infinity') THEN last_failed_wal END AS stuck FROM pg_stat_archiver`,
   );
+  const stuck = rows[0]?.stuck ?? null;
   const now = context.clock.nowUs();
   const drift = Math.abs((rows[0]?.us ?? now) - now);
   return [
@@ -210,6 +214,15 @@ async function askServer(server: Queryable, context: CommandContext): Promise<Fi
           failed("durability", `${name} is ${value} in the server`, name === retrySetting ? retryNext : durableNext),
         )),
     checksumsFinding(rows[0]?.checksums ?? ""),
+    ...(stuck === null
+      ? []
+      : [
+          failed(
+            "archive",
+            `${stuck} of the log of changes cannot be archived; everything behind it stays on the server's disk`,
+            archiveNext,
+          ),
+        ]),
     drift > driftUsMax
       ? failed("clock", `this machine and the database differ by ${Math.round(drift / 1000)} ms`, "Run a time service (NTP) on both.")
       : fine("clock", "agrees with the database's"),

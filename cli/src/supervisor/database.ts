@@ -97,6 +97,7 @@ async function openEmbedded(o: DatabaseOptions): Promise<Database> {
       port: o.config.database.listenPort,
       secretsFile: o.dataDir.databaseSecrets,
       settings: o.settings,
+      ...(o.config.backup.walArchiveDir === "" ? {} : { walArchiveDir: o.config.backup.walArchiveDir }),
       onSpawn: o.onSpawn,
       clock: o.clock,
       random: o.random,

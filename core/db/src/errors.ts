@@ -30,6 +30,7 @@ export type DbCode =
   | "DB_MIGRATION_INVALID"
   | "DB_MIGRATION_FAILED"
   | "DB_PARTITION_LOCKED"
+  | "DB_ARCHIVE_UNUSABLE"
   | "DB_BACKUP_UNSUPPORTED"
   | "DB_BACKUP_TARGET"
   | "DB_BACKUP_INTERRUPTED"
@@ -177,6 +178,12 @@ export const DB_CODES: CodeTable<DbCode> = {
     disposition: "retry",
     meaning: "A day partition could not be attached within lock_timeout because another transaction holds the table.",
     next: "It is tried again by itself; look for a long transaction in pg_stat_activity if it repeats.",
+  },
+  DB_ARCHIVE_UNUSABLE: {
+    stage: "start",
+    disposition: "fatal",
+    meaning: "The directory that the log of changes is to be archived in cannot be used by the user that PostgreSQL runs as.",
+    next: "Give that user the directory that backup.wal_archive_dir names, and a way to it; or leave the field empty.",
   },
   DB_BACKUP_UNSUPPORTED: {
     stage: "backup",

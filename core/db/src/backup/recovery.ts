@@ -7,7 +7,7 @@
 
 /** Up to when, and from which archive. */
 export interface RecoveryGoal {
-  /** ISO 8601 with its zone; absent: as far as the log goes. */
+  /** ISO 8601 in UTC; absent: as far as the log goes. */
   readonly until?: string;
   /** Directory with archived files of the log. */
   readonly wal?: string;
@@ -21,7 +21,7 @@ export const settingsName = "postgresql.auto.conf";
 const [opening, closing] = ["# ransomeye restore: begin", "# ransomeye restore: end"];
 
 /** A word for a shell that PostgreSQL starts: it replaces what follows a per cent sign. */
-function shellWord(text: string): string {
+export function shellWord(text: string): string {
   return `'${text.replaceAll("'", `'\\''`).replaceAll("%", "%%")}'`;
 }
 
@@ -39,7 +39,8 @@ export function withRecovery(settings: string, { until, wal }: RecoveryGoal): st
     recovery_target_action: "promote",
     // Nobody asks a server that recovers; one that may be asked insists on as many connections as its predecessor had.
     hot_standby: "off",
-    ...(until === undefined ? {} : { recovery_target_time: until }),
+    // While it reads its settings PostgreSQL knows no names of zones yet, not even this one.
+    ...(until === undefined ? {} : { recovery_target_time: until.replace(/Z$/, "+00") }),
   };
   const lines = Object.entries(values).map(([name, value]) => `${name} = ${fileValue(value)}`);
   return `${before}${before === "" || before.endsWith("\n") ? "" : "\n"}${[opening, ...lines, closing].join("\n")}\n`;
