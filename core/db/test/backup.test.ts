@@ -111,6 +111,7 @@ test("DP-60 DP-61 a backup made under load holds every commit from before its en
   const client = await openClient(server.connection, "load");
   await client.query("CREATE TABLE kept (n int PRIMARY KEY, filler text)");
   await client.query("CREATE UNLOGGED TABLE scratch AS SELECT generate_series(1, 1000) AS n");
+  const { rows: unlogged } = await client.query<{ path: string }>("SELECT pg_relation_filepath('scratch') AS path");
   const { committed, stop } = load(client);
   while (committed() < 500) await new Promise((resolve) => setImmediate(resolve));
   const backup = join(directory, "backup");
@@ -145,6 +146,11 @@ test("DP-60 DP-61 a backup made under load holds every commit from before its en
     [manifest.files.length, manifest.stopLsn, true],
   );
   assert.ok(manifest.files.filter(({ path }) => path.startsWith("cluster/pg_wal/")).length >= 4);
+  assert.ok(manifest.files.some(({ path }) => path === "cluster/backup_label"));
+  assert.ok(
+    !manifest.files.some(({ path }) => path === `cluster/${unlogged[0]?.path}`),
+    "a recovery empties it anyway, and torn pages in it would be nobody's",
+  );
   for (const left of ["postmaster.pid", "postmaster.opts"]) assert.ok(!manifest.files.some(({ path }) => path === `cluster/${left}`));
   assert.equal((await stat(backup)).mode & 0o777, 0o700);
   for (const { path } of manifest.files.slice(0, 50)) assert.equal((await stat(join(backup, path))).mode & 0o777, 0o600);

@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtemp, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -66,7 +66,9 @@ async function killAll(system: RunningSystem): Promise<void> {
 
 test("DP-60 DP-64 DP-66 R-2 R-5 X-6 a backup under load, everything lost, restored: what producers hold comes again once, the rest is declared, and the cut shows", async () => {
   const elsewhere = await mkdtemp(join(tmpdir(), "re-elsewhere-"));
-  await using system = await RunningSystem.start(["--set", "evidence.checkpoint_ms=300"]);
+  const archive = join(elsewhere, "wal");
+  await chmod(elsewhere, 0o711);
+  await using system = await RunningSystem.start(["--set", "evidence.checkpoint_ms=300", "--set", `backup.wal_archive_dir=${archive}`]);
   let handed = 0;
   const producer = await remoteProducer(system, elsewhere);
   const send = async (lines: number): Promise<void> => {
@@ -165,6 +167,12 @@ test("DP-60 DP-64 DP-66 R-2 R-5 X-6 a backup under load, everything lost, restor
     const bent = await system.run("backup", "verify", backup);
     assert.deepEqual([bent.exitCode, /DB_BACKUP_DAMAGED[\s\S]*pg_control/.test(bent.stderr)], [1, true], bent.stderr);
     assert.equal(await system.stop(), 0);
+    const names = await readdir(archive);
+    for (const timeline of ["00000001", "00000002"])
+      assert.ok(
+        names.some((name) => name.startsWith(timeline)),
+        names.join(" "),
+      );
     assert.equal((await system.run("backup", "create", join(elsewhere, "later"))).exitCode, 4);
   } finally {
     await producer.close().catch(() => undefined);
