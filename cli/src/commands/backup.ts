@@ -135,10 +135,12 @@ const restoreCommand: CommandSpec = {
     if (left.length > 0) throw new CliError("CLI_RESTORE_TARGET", `${dir.root} is not empty`);
     await createDataDir(dir);
     await restoreInstallation(backup, manifest, dir);
+    const { walArchiveDir } = (await context.config()).backup;
     const { clusterDirectory, runAs } = await restoreCluster({
       ...{ backup, dataDir: dir.root, random: context.random },
       goal: {
         ...(wal === undefined ? {} : { wal: resolve(wal) }),
+        ...(walArchiveDir === "" ? {} : { archive: walArchiveDir }),
         ...(untilUs === undefined ? {} : { until: formatTimeUs(untilUs) }),
       },
     });

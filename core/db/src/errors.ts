@@ -182,8 +182,8 @@ export const DB_CODES: CodeTable<DbCode> = {
   DB_ARCHIVE_UNUSABLE: {
     stage: "start",
     disposition: "fatal",
-    meaning: "The directory that the log of changes is to be archived in cannot be used by the user that PostgreSQL runs as.",
-    next: "Give that user the directory that backup.wal_archive_dir names, and a way to it; or leave the field empty.",
+    meaning: "The directory with the archive of the log of changes cannot be used by the user that PostgreSQL runs as.",
+    next: "Give that user the directory that the message names, and a way to it; or leave backup.wal_archive_dir empty.",
   },
   DB_BACKUP_UNSUPPORTED: {
     stage: "backup",

@@ -9,7 +9,7 @@ import { hasCode, recordingTelemetry, systemClock, systemRandom } from "ransomey
 import { restoreCluster } from "../src/backup/restore_cluster.ts";
 import { beginBackup } from "../src/backup/session.ts";
 import { takeBackup } from "../src/backup/take_backup.ts";
-import { withRecovery } from "../src/backup/recovery.ts";
+import { type RecoveryGoal, withRecovery } from "../src/backup/recovery.ts";
 import { archiveSettings } from "../src/backup/wal_archive.ts";
 import { type EmbeddedServer, startEmbedded } from "../src/embedded/embedded.ts";
 import { type Client, openClient } from "../src/pool.ts";
@@ -81,7 +81,7 @@ test("DP-67 R-5 a backup and the archive lead to any moment behind the backup's 
   // The disk is gone with what was not archived yet.
   await server.stop("immediate");
 
-  const restored = async (name: string, goal: { readonly until?: string; readonly wal?: string }, archive?: string): Promise<number[]> => {
+  const restored = async (name: string, goal: RecoveryGoal, archive?: string): Promise<number[]> => {
     const dataDir = join(directory, name);
     await mkdir(join(dataDir, "secrets"), { recursive: true, mode: 0o700 });
     await chmod(dataDir, 0o711);
@@ -105,7 +105,14 @@ test("DP-67 R-5 a backup and the archive lead to any moment behind the backup's 
     (await readdir(awkward)).filter((name) => name.endsWith(".part")),
     [],
   );
-  assert.deepEqual(await restored("backup-alone", {}), [1]);
+  const first = await readdir(awkward);
+  assert.deepEqual(await restored("backup-alone", { archive: awkward }, awkward), [1]);
+  const second = (await readdir(awkward)).filter((name) => !first.includes(name));
+  assert.ok(
+    second.length > 0 && second.every((name) => name.startsWith("00000003")),
+    `a second restore has a name of its own: ${second.join(" ")}`,
+  );
+  assert.deepEqual(await restored("without", {}), [1]);
   await assert.rejects(
     restored("too-far", { wal: awkward, until: "2999-01-01T00:00:00Z" }),
     (error) => hasCode(error, "DB_SERVER_START_FAILED") && /before configured recovery target/.test(error.message),

@@ -11,6 +11,8 @@ export interface RecoveryGoal {
   readonly until?: string;
   /** Directory with archived files of the log. */
   readonly wal?: string;
+  /** Directory of an archive from which nothing is taken, and into which the restored server will put its own: names of timelines that are there are not given again. */
+  readonly archive?: string;
 }
 
 /** Beside it PostgreSQL recovers, and removes it when it has. */
@@ -31,11 +33,11 @@ function fileValue(text: string): string {
 }
 
 /** The settings file with those of this recovery, and without those of an earlier one. */
-export function withRecovery(settings: string, { until, wal }: RecoveryGoal): string {
+export function withRecovery(settings: string, goal: RecoveryGoal): string {
+  const { until } = goal;
   const before = settings.replaceAll(new RegExp(`${opening}\n[\\s\\S]*?${closing}\n`, "g"), "");
   const values: Record<string, string> = {
-    // "There is no more": the backup's own log suffices.
-    restore_command: wal === undefined ? "false" : `cp ${shellWord(`${wal}/`)}"%f" "%p"`,
+    ...sourceOf(goal),
     recovery_target_action: "promote",
     // Nobody asks a server that recovers; one that may be asked insists on as many connections as its predecessor had.
     hot_standby: "off",
@@ -44,4 +46,15 @@ export function withRecovery(settings: string, { until, wal }: RecoveryGoal): st
   };
   const lines = Object.entries(values).map(([name, value]) => `${name} = ${fileValue(value)}`);
   return `${before}${before === "" || before.endsWith("\n") ? "" : "\n"}${[opening, ...lines, closing].join("\n")}\n`;
+}
+
+/** Where the log beyond the backup's own comes from, and along which history. */
+function sourceOf({ wal, archive }: RecoveryGoal): Readonly<Record<string, string>> {
+  if (wal !== undefined) return { restore_command: `cp ${shellWord(`${wal}/`)}"%f" "%p"` };
+  // "There is no more": the backup's own log suffices.
+  if (archive === undefined) return { restore_command: "false" };
+  return {
+    restore_command: `case "%f" in *.history) cp ${shellWord(`${archive}/`)}"%f" "%p";; *) false;; esac`,
+    recovery_target_timeline: "current",
+  };
 }

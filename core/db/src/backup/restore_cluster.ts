@@ -15,6 +15,7 @@ import { clusterFolder, syncTree } from "./copy_cluster.ts";
 import { type BackupManifest, type ManifestFile, readManifest } from "./manifest.ts";
 import { type RecoveryGoal, recoverySignal, settingsName, withRecovery } from "./recovery.ts";
 import { readVerified } from "./verify.ts";
+import { assertReadable } from "./wal_archive.ts";
 
 /** What {@link restoreCluster} needs. */
 export interface RestoreOptions {
@@ -33,10 +34,11 @@ export interface RestoredCluster {
   readonly runAs: string;
 }
 
-/** @throws DbError DB_BACKUP_INCOMPLETE, DB_BACKUP_DAMAGED, DB_BACKUP_TARGET, DB_RUNAS_UNAVAILABLE, DB_DATA_DIR_UNUSABLE */
+/** @throws DbError DB_BACKUP_INCOMPLETE, DB_BACKUP_DAMAGED, DB_BACKUP_TARGET, DB_ARCHIVE_UNUSABLE, DB_RUNAS_UNAVAILABLE, DB_DATA_DIR_UNUSABLE */
 export async function restoreCluster({ backup, dataDir, goal, random }: RestoreOptions): Promise<RestoredCluster> {
   const manifest = await readManifest(backup);
   const runAs = await chooseRunAs(undefined);
+  if (goal.wal !== undefined) await assertReadable(goal.wal, runAs);
   const directory = await makeClusterDirectory(dataDir, runAs, random);
   if ((await readdir(directory)).length > 0) throw new DbError("DB_BACKUP_TARGET", `${directory} is not empty.`);
   for (const path of manifest.directories) await mkdir(join(directory, path), { recursive: true, mode: 0o700 });

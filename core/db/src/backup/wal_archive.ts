@@ -34,10 +34,19 @@ export async function prepareArchive(directory: string, runAs: RunAs): Promise<v
   } catch (error) {
     throw new DbError("DB_ARCHIVE_UNUSABLE", `${directory} cannot be made or read.`, { cause: error });
   }
-  const tried = await runTool("test", ["-d", directory, "-a", "-w", directory, "-a", "-x", directory], { runAs });
-  if (tried.code !== 0)
+  if (!(await mayUse(directory, "-w", runAs)))
     throw new DbError(
       "DB_ARCHIVE_UNUSABLE",
       `The server's user${runAs.name === "" ? "" : `, ${runAs.name},`} cannot write into ${directory}.`,
     );
+}
+
+/** Holds that the server's user can read an archive. @throws DbError DB_ARCHIVE_UNUSABLE */
+export async function assertReadable(directory: string, runAs: RunAs): Promise<void> {
+  if (!(await mayUse(directory, "-r", runAs)))
+    throw new DbError("DB_ARCHIVE_UNUSABLE", `The server's user${runAs.name === "" ? "" : `, ${runAs.name},`} cannot read ${directory}.`);
+}
+
+async function mayUse(directory: string, how: "-r" | "-w", runAs: RunAs): Promise<boolean> {
+  return (await runTool("test", ["-d", directory, "-a", how, directory, "-a", "-x", directory], { runAs })).code === 0;
 }

@@ -184,4 +184,28 @@ export const backupMutants: readonly Mutant[] = [
     "[dir.identities, dir.gatewayPortFile, dir.spool]",
     named("cli/dist/test/installation_files.test.js", "DP-60 DP-64 keys, identities"),
   ),
+  bug(
+    "DP-67",
+    "a second restore gives a timeline's name again",
+    `${db}/backup/recovery.js`,
+    "if (archive === undefined)",
+    "if (true)",
+    moment,
+  ),
+  bug(
+    "DP-67",
+    "an archive that nobody can read is found out at the start",
+    `${db}/backup/restore_cluster.js`,
+    "if (goal.wal !== undefined)",
+    "if (false)",
+    moment,
+  ),
+  bug(
+    "DP-66, R-13",
+    "a registry from a backup stays behind what the log has heard of",
+    "cli/dist/src/registry/registry.js",
+    "!(await this.#tellBus())",
+    "(await this.#tellBus(), false)",
+    named("cli/dist/test/registry.test.js", "DP-66 R-13 a registry from a backup"),
+  ),
 ];
