@@ -113,6 +113,10 @@ test("DP-67 R-5 a backup and the archive lead to any moment behind the backup's 
     `a second restore has a name of its own: ${second.join(" ")}`,
   );
   assert.deepEqual(await restored("without", {}), [1]);
+  const closed = join(directory, "closed");
+  await mkdir(closed);
+  await chmod(closed, 0);
+  await assert.rejects(restored("closed-archive", { wal: closed }), (error) => hasCode(error, "DB_ARCHIVE_UNUSABLE"));
   await assert.rejects(
     restored("too-far", { wal: awkward, until: "2999-01-01T00:00:00Z" }),
     (error) => hasCode(error, "DB_SERVER_START_FAILED") && /before configured recovery target/.test(error.message),
