@@ -4,7 +4,7 @@
  * if it is the same to the byte; the server's own user can write there, or nothing starts.
  * Forbids: programs that a Debian without Node's directories could not run as the server's user (R-23): the shell and coreutils, no more.
  */
-import { chown, mkdir, readdir } from "node:fs/promises";
+import { chown, mkdir, readdir, stat } from "node:fs/promises";
 import { DbError } from "../errors.ts";
 import { runTool } from "../embedded/processes.ts";
 import type { RunAs } from "../embedded/run_as.ts";
@@ -29,8 +29,10 @@ export function archiveSettings(directory: string): Readonly<Record<string, stri
 /** Makes the directory if need be, and holds that the server's user can write there. @throws DbError DB_ARCHIVE_UNUSABLE */
 export async function prepareArchive(directory: string, runAs: RunAs): Promise<void> {
   try {
-    const made = (await mkdir(directory, { recursive: true, mode: 0o700 })) !== undefined;
-    if (runAs.changed && (made || (await readdir(directory)).length === 0)) await chown(directory, runAs.uid, runAs.gid);
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    // As root: one that we have just made, or that was made for us. Anybody else's stays his.
+    const isOurs = runAs.changed && (await stat(directory)).uid === 0 && (await readdir(directory)).length === 0;
+    if (isOurs) await chown(directory, runAs.uid, runAs.gid);
   } catch (error) {
     throw new DbError("DB_ARCHIVE_UNUSABLE", `${directory} cannot be made or read.`, { cause: error });
   }
