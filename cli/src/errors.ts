@@ -55,7 +55,9 @@ export type CliCode =
   | "CLI_REFUSED"
   | "CLI_START_FAILED"
   | "CLI_HOST_TOO_SMALL"
-  | "CLI_CONTROL_GROUPS";
+  | "CLI_CONTROL_GROUPS"
+  | "CLI_BACKUP_EXTERNAL"
+  | "CLI_RESTORE_TARGET";
 
 /** What each code means and what the operator does next. */
 export const CLI_CODES: CodeTable<CliCode> = {
@@ -204,6 +206,18 @@ export const CLI_CODES: CodeTable<CliCode> = {
     meaning: "`supervisor.control_groups` is on, and this process has no control group of its own to divide.",
     next: "Start it by deploy/systemd/ransomeye.service, whose Delegate= gives one, or set supervisor.control_groups to false.",
   },
+  CLI_BACKUP_EXTERNAL: {
+    stage: "backup",
+    disposition: "reject",
+    meaning: "The database is an external server, which has tools of its own.",
+    next: "Use pg_basebackup of that server's version, and copy keys and configuration as the message says.",
+  },
+  CLI_RESTORE_TARGET: {
+    stage: "restore",
+    disposition: "reject",
+    meaning: "A restore goes into an empty data directory only.",
+    next: "Name another one with --data-dir; what lies in this one was left as it is.",
+  },
 };
 
 const exitOfCode: Readonly<Record<CliCode, ExitName>> = {
@@ -232,6 +246,8 @@ const exitOfCode: Readonly<Record<CliCode, ExitName>> = {
   CLI_START_FAILED: "unreachable",
   CLI_HOST_TOO_SMALL: "found",
   CLI_CONTROL_GROUPS: "found",
+  CLI_BACKUP_EXTERNAL: "found",
+  CLI_RESTORE_TARGET: "usage",
 };
 
 /** Errors of the command line, the supervisor and the registry. */
@@ -277,6 +293,11 @@ const exitOfOthers: ReadonlyMap<string, ExitName> = new Map<string, ExitName>([
   ["SDK_ENROL_REFUSED", "found"],
   ["SDK_ENROL_UNTRUSTED", "found"],
   ["SHIP_CHECKPOINT", "found"],
+  ["DB_BACKUP_TARGET", "usage"],
+  ["DB_BACKUP_UNSUPPORTED", "found"],
+  ["DB_BACKUP_INTERRUPTED", "found"],
+  ["DB_BACKUP_INCOMPLETE", "found"],
+  ["DB_BACKUP_DAMAGED", "found"],
   ["EVIDENCE_FILE_UNREADABLE", "found"],
   ["EVIDENCE_ENTRY_MISSING", "found"],
   ["EVIDENCE_NOTHING_SELECTED", "not_found"],

@@ -48,6 +48,17 @@ export const cloneSuspected: EventDefinition<{ producer: string; evidence: strin
   counter: { name: "clones_suspected_total", help: "New findings of suspected clones.", labels: ["evidence"] },
   alarm: { title: "One identity is in use on two machines, by all signs", severity: "critical", about: ["producer", "evidence"] },
 });
+export const registryWasBehind: EventDefinition<{ version: number; raised_to: number }> = defineEvent({
+  name: "registry_was_behind",
+  level: "error",
+  help: "The log has heard of a newer registry than the database holds: the database came from a backup. Who was barred since then is not: revoke again.",
+  counter: { name: "registry_behind_total", help: "Starts at which the registry was older than the log's word.", labels: [] },
+  alarm: {
+    title: "The registry came from a backup: who was barred since then is not, until somebody revokes again",
+    severity: "critical",
+    about: [],
+  },
+});
 export const authorityChanged: EventDefinition<{ what: string; pin: string; certificates: number }> = defineEvent({
   name: "authority_changed",
   level: "warn",

@@ -130,6 +130,30 @@ test("R-13 what is not exactly the registry's protocol is not believed", () => {
   assert.throws(() => lines.push(Buffer.alloc(wireLineBytesMax + 1)), CliError);
 });
 
+test("DP-66 R-13 a registry from a backup goes past what the log has heard of, once, and says so", async () => {
+  await using database = await server.database();
+  const telemetry = recordingTelemetry();
+  const pool = database.rolePool("ransomeye_registry");
+  const bus = openPostgresControl({ pool, telemetry });
+  const trust = await keeperIn(await temporaryDirectory());
+  const open = async (): Promise<number> => {
+    const registry = new Registry({ pool, trust, bus, trustDomain: domain, clock: systemClock, random: systemRandom, telemetry });
+    await registry.open();
+    return registry.snapshot().version;
+  };
+  const before = await open();
+  const told = (): number => telemetry.events.filter(({ name }) => name === "registry_was_behind").length;
+  assert.deepEqual([await open(), told()], [before, 0], "an ordinary start");
+  assert.equal(await bus.setRegistry({ versionMin: before + 57, revoked: [] }), true);
+  const after = await open();
+  assert.ok(after >= before + 57, String(after));
+  assert.deepEqual([await open(), told()], [after, 1]);
+  const { rows } = await database.pool.query<{ n: number }>(
+    "SELECT count(*)::int AS n FROM registry.audit WHERE action = 'versions_skipped'",
+  );
+  assert.ok((rows[0]?.n ?? 0) > 0);
+});
+
 test("TB-2 R-13 enrolment is proven, idempotent by key, audited; revocation reaches gateway and bus, a stale gate appends for nobody; the socket is private", async () => {
   await using database = await server.database();
   await using lifetime = new Lifetime();

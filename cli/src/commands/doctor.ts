@@ -36,7 +36,7 @@ export const doctorCommand: CommandSpec = {
   path: "doctor",
   summary: "check this installation and say what is wrong and what to do about it",
   prose:
-    "Looks at the Node.js version, the configuration, permissions of data directory and key files, PostgreSQL's durability settings (fsync, full_page_writes and synchronous_commit must not be off; an external server is asked also while nothing runs), memory, free disk, the gateway's port, the roles' processes and the clock. Works with the system running or not. With --plan it says instead how this host, or one that is described, is divided among all services: memory, processor, disk, PostgreSQL's settings, connections, ports and sockets. A start follows that plan; core/docs/data_plane.md, \"One host for all\".",
+    "Looks at the Node.js version, the configuration, permissions of data directory and key files, PostgreSQL's durability settings (fsync, full_page_writes and synchronous_commit must not be off, data_sync_retry not on; an external server is asked also while nothing runs), checksums of its pages, memory, free disk, the gateway's port, the roles' processes and the clock. Works with the system running or not. With --plan it says instead how this host, or one that is described, is divided among all services: memory, processor, disk, PostgreSQL's settings, connections, ports and sockets. A start follows that plan; core/docs/data_plane.md, \"One host for all\".",
   options: planOptions,
   examples: [
     { line: "ransomeye doctor", says: "Exit code 1 if anything fails." },

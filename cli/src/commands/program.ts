@@ -64,6 +64,7 @@ const groupHelp: Readonly<Record<string, string>> = {
   ca: "the authority that signs certificates",
   config: "look at the configuration",
   evidence: "take what is stored out with its proofs, and check it anywhere",
+  backup: "copy the embedded database with its keys, check a copy, bring it back",
   hold: "keep days from retention",
   bus: "servers that hold the log",
   db: "what the database's catalogue says",

@@ -26,6 +26,7 @@ const families: readonly Family[] = [
   { words: ["hold"], load: async () => (await import("./hold.ts")).holdCommands },
   { words: ["rebuild"], load: async () => [(await import("./rebuild.ts")).rebuildCommand] },
   { words: ["replay"], load: async () => [(await import("./replay.ts")).replayCommand] },
+  { words: ["backup"], load: async () => (await import("./backup.ts")).backupCommands },
   { words: ["producer"], load: loadProducer },
   { words: ["enrol"], load: async () => [(await import("./enrol.ts")).enrolCommand] },
   { words: ["ca"], load: async () => (await import("./authority.ts")).authorityCommands },

@@ -23,6 +23,11 @@ type CheckFunction = (context: CommandContext, dir: DataDir, config: Config) => 
 /** Settings without which a receipt would not mean durable (R-4). */
 const durableSettings = ["fsync", "full_page_writes", "synchronous_commit"] as const;
 const durableNext = "Set it to on; with it off, receipts would promise what a power cut can take away (R-4).";
+/** With it on, a flush that failed is tried again, and what the disk has lost counts as written. */
+const retrySetting = "data_sync_retry";
+const retryNext = "Set it to off; with it on, receipts would promise what a failing disk has thrown away (R-4).";
+const archiveNext =
+  "Look at the end of logs/postgres.log: make room in backup.wal_archive_dir, or move away what lies there under that name and is another server's.";
 const driftUsMax = 2_000_000;
 /** Before this, the machine's clock cannot be right. */
 const earliestUs = Date.UTC(2026, 0, 1) * 1000;
@@ -190,20 +195,47 @@ async function askServer(server: Queryable, context: CommandContext): Promise<Fi
     await server.query<{ name: string; value: string }>(
       `SELECT name, setting AS value FROM pg_settings WHERE name = ANY($1)
        UNION ALL SELECT split_part(c, '=', 1), split_part(c, '=', 2) FROM pg_db_role_setting, unnest(setconfig) AS c WHERE split_part(c, '=', 1) = ANY($1)`,
-      [durableSettings],
+      [[...durableSettings, retrySetting]],
     )
   ).rows;
-  const off = settings.filter(({ value }) => value === "off");
+  const off = settings.filter(({ name, value }) => value === (name === retrySetting ? "on" : "off"));
   if (off.length === 0) await assertDurable(server);
-  const rows = (await server.query<{ us: number }>("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS us")).rows;
+  const { rows } = await server.query<{ us: number; checksums: string; stuck: string | null }>(
+    `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS us, current_setting('data_checksums') AS checksums,
+            CASE WHEN last_failed_time > coalesce(last_archived_time, '-infinity') THEN last_failed_wal END AS stuck FROM pg_stat_archiver`,
+  );
+  const stuck = rows[0]?.stuck ?? null;
   const now = context.clock.nowUs();
   const drift = Math.abs((rows[0]?.us ?? now) - now);
   return [
     ...(off.length === 0
-      ? [fine("durability", `${durableSettings.join(", ")} are on`)]
-      : off.map(({ name }) => failed("durability", `${name} is off in the server`, durableNext))),
+      ? [fine("durability", `${durableSettings.join(", ")} are on, ${retrySetting} is off`)]
+      : off.map(({ name, value }) =>
+          failed("durability", `${name} is ${value} in the server`, name === retrySetting ? retryNext : durableNext),
+        )),
+    checksumsFinding(rows[0]?.checksums ?? ""),
+    ...(stuck === null
+      ? []
+      : [
+          failed(
+            "archive",
+            `${stuck} of the log of changes cannot be archived; everything behind it stays on the server's disk`,
+            archiveNext,
+          ),
+        ]),
     drift > driftUsMax
       ? failed("clock", `this machine and the database differ by ${Math.round(drift / 1000)} ms`, "Run a time service (NTP) on both.")
       : fine("clock", "agrees with the database's"),
   ];
+}
+
+/** Without checksums a page that the disk has changed is read as if nothing were, and copied into every backup. */
+export function checksumsFinding(dataChecksums: string): Finding {
+  return dataChecksums === "on"
+    ? fine("checksums", "the server's pages carry checksums")
+    : doubtful(
+        "checksums",
+        "the server's pages carry no checksums",
+        "Stop the server and run pg_checksums --enable on its data directory.",
+      );
 }

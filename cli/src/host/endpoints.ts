@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { parseConnectionUrl } from "ransomeye-db";
 import { type Config, limits } from "ransomeye-kernel";
+import { backupSocketName } from "../backup/backup_desk.ts";
 import { redisUrl } from "../supervisor/bus_url.ts";
 import { controlSocketName } from "../supervisor/control.ts";
 import { splitAddress } from "../supervisor/gateway_address.ts";
@@ -58,6 +59,7 @@ export function hostEndpoints(config: Config, plan: HostPlan, socketDir: string)
     if (!supervised && name !== "supervisor") continue;
     if (name === "registry") found.push(unix(name, "requests of commands and gateways", join(socketDir, registrySocketName)));
     if (name === "supervisor") found.push(unix(name, "requests of commands", join(socketDir, controlSocketName)));
+    if (name === "supervisor" && config.database.url.isEmpty) found.push(unix(name, "backups", join(socketDir, backupSocketName)));
     const processes = name === "supervisor" ? [name] : processNames(name as Parameters<typeof processNames>[0], gatewaysOf(plan));
     for (const one of processes) found.push(unix(name, `metrics of ${one}`, join(socketDir, metricsSocketName(one))));
   }

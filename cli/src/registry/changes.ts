@@ -32,9 +32,9 @@ export async function changed(client: PoolClient, id: string, action: string, de
   return { version, producer: producer ?? refuse("the producer vanished") };
 }
 
-/** A new version. */
-export async function raiseVersion(client: PoolClient): Promise<number> {
-  const raised = await client.query<{ version: number }>("UPDATE registry.version SET version = version + 1 RETURNING version");
+/** A new version, so much higher. */
+export async function raiseVersion(client: PoolClient, by = 1): Promise<number> {
+  const raised = await client.query<{ version: number }>("UPDATE registry.version SET version = version + $1 RETURNING version", [by]);
   return raised.rows[0]?.version ?? 0;
 }
 

@@ -6,11 +6,11 @@
  */
 import type { CloneSuspicion, ProducerStatus } from "ransomeye-ingestion";
 import { type EnrolmentRequest, keyIdOf, producerSpiffeId, verifyEnrolment } from "ransomeye-ingestion/protocol";
-import type { Clock, Random, Telemetry } from "ransomeye-kernel";
+import { type Clock, invariant, type Random, type Telemetry } from "ransomeye-kernel";
 import type { Pool } from "ransomeye-db";
 import type { BusControl } from "ransomeye-pipeline";
 import { CliError } from "../errors.ts";
-import { authorityChanged, cloneSuspected, producerBarred, producerEnrolled } from "../events.ts";
+import { authorityChanged, cloneSuspected, producerBarred, producerEnrolled, registryWasBehind } from "../events.ts";
 import { Admissions } from "./admissions.ts";
 import type { Authority } from "./authority.ts";
 import { CloneStore } from "./clone_store.ts";
@@ -26,6 +26,8 @@ const statusOf = { revoke: "revoked", suspend: "suspended", resume: "active" } a
 
 /** Producers that are looked at for one part of a list. */
 const listPartMax = 500;
+/** No registry has had so many changes. */
+const skippedVersionsMax = 2 ** 40;
 const endingSoonUs = 30 * 86_400_000_000;
 
 type Listener = Parameters<RegistryDesk["onChange"]>[0];
@@ -83,7 +85,7 @@ export class Registry implements RegistryDesk {
   async open(): Promise<void> {
     if (this.#o.trust.retiring === undefined) await this.#store.adoptCertificates(this.#o.trust.current.pin);
     await this.#load();
-    await this.#tellBus();
+    await this.#catchUp();
   }
 
   snapshot(): { readonly version: number; readonly producers: Iterable<WireProducer> } {
@@ -284,9 +286,23 @@ export class Registry implements RegistryDesk {
   }
 
   /** The bus refuses barred producers by itself, whatever a gateway still believes. */
-  async #tellBus(): Promise<void> {
+  async #tellBus(): Promise<boolean> {
     const revoked = [...this.#producers.values()].filter((p) => p.status !== "active").map((p) => p.id);
-    await this.#o.bus.setRegistry({ versionMin: this.#versionMin, revoked });
+    return this.#o.bus.setRegistry({ versionMin: this.#versionMin, revoked });
+  }
+
+  /**
+   * A bus that has heard of a newer registry takes no append under this one: the database came from a backup, and the log did not. Version by version nobody would
+   * get there, and what the newer one has barred nobody knows: that is for an operator, loudly.
+   */
+  async #catchUp(): Promise<void> {
+    const version = this.#version;
+    for (let step = 1; !(await this.#tellBus()); step *= 2) {
+      invariant(step < skippedVersionsMax, "the bus refuses every version of the registry");
+      this.#version = await this.#store.skipVersions(step);
+      this.#versionMin = this.#version;
+    }
+    if (this.#version > version) this.#o.telemetry.emit(registryWasBehind, { version, raised_to: this.#version });
   }
 
   async #load(): Promise<void> {

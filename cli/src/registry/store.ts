@@ -124,6 +124,15 @@ export class RegistryStore {
     });
   }
 
+  /** Goes so many versions on, without any other change: a log on servers of its own has heard of more than a restored database knows. */
+  async skipVersions(by: number): Promise<number> {
+    return inTransaction(this.#pool, async (client) => {
+      const version = await raiseVersion(client, by);
+      await audit(client, { version, action: "versions_skipped", detail: `${by}: the log has heard of a newer registry` });
+      return version;
+    });
+  }
+
   /** Files the certificates from before authorities could change under the only one that there was. */
   async adoptCertificates(issuer: string): Promise<void> {
     await this.#pool.query("UPDATE registry.certificates SET issuer = $1 WHERE issuer IS NULL", [Buffer.from(issuer, "hex")]);

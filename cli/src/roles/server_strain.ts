@@ -8,7 +8,7 @@ import { pressureBounds } from "ransomeye-ingestion/protocol";
 
 /** What the server shows of itself. */
 export interface ServerSignals {
-  /** Write-ahead log that the slowest replication slot keeps back, in bytes; 0 without a slot. */
+  /** Write-ahead log that the slowest replication slot keeps back, or an archive that fails, in bytes; 0 without either. */
   readonly replicationLagBytes: number;
   /** Checkpoints begun because WAL came fast, since the server's statistics were made. */
   readonly requestedCheckpoints: number;

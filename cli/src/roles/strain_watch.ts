@@ -59,6 +59,14 @@ export async function askServer(pool: Pool, sql: string): Promise<ServerSignals>
   return rows[0] as ServerSignals;
 }
 
+/** Bytes of write-ahead log that are kept back: by the slowest slot, and by an archive that does not take the file it was offered last. */
+const keptBackSql = `
+    (SELECT coalesce(max(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn)), 0)::bigint FROM pg_catalog.pg_replication_slots),
+    (SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), (substr(last_failed_wal, 9, 8) || '/' ||
+              to_hex(('x' || substr(last_failed_wal, 17, 8))::bit(32)::bigint * pg_catalog.pg_size_bytes(current_setting('wal_segment_size'))))::pg_lsn)::bigint
+     FROM pg_catalog.pg_stat_archiver
+     WHERE last_failed_wal ~ '^[0-9A-F]{24}$' AND last_failed_time > coalesce(last_archived_time, '-infinity'))`;
+
 /** The question. Since PostgreSQL 17 checkpoints have a view of their own. */
 export async function signalsSql(pool: Pool): Promise<string> {
   const { rows } = await pool.query<{ version: number }>("SELECT current_setting('server_version_num')::int AS version");
@@ -67,8 +75,7 @@ export async function signalsSql(pool: Pool): Promise<string> {
       ? "SELECT num_requested FROM pg_catalog.pg_stat_checkpointer"
       : "SELECT checkpoints_req FROM pg_catalog.pg_stat_bgwriter";
   return `SELECT
-    (SELECT coalesce(max(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn)), 0)::bigint FROM pg_catalog.pg_replication_slots)
-      AS "replicationLagBytes",
+    greatest(${keptBackSql}) AS "replicationLagBytes",
     (${checkpoints})::bigint AS "requestedCheckpoints",
     (SELECT setting::bigint * 1000 FROM pg_catalog.pg_settings WHERE name = 'checkpoint_warning') AS "checkpointWarningMs",
     (SELECT coalesce(max(extract(epoch FROM pg_catalog.clock_timestamp() - l.waitstart) * 1000), 0)::bigint

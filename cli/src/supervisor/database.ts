@@ -4,8 +4,10 @@
  * roles, grants, days) before any role begins; a server on which a receipt could not mean durable is refused (R-4).
  * Forbids: handing the administrator's connection to any role.
  */
+import { join } from "node:path";
 import {
   assertDurable,
+  beginBackup,
   type Connection,
   type DatabaseSecrets,
   type Detached,
@@ -20,6 +22,7 @@ import {
   startEmbedded,
 } from "ransomeye-db";
 import { type Clock, type Config, type Random, sleep, type Telemetry } from "ransomeye-kernel";
+import { backupSocketName, serveBackups } from "../backup/backup_desk.ts";
 import { CliError } from "../errors.ts";
 import { nextBackoff } from "./backoff.ts";
 import { redisUrl } from "./bus_url.ts";
@@ -94,6 +97,7 @@ async function openEmbedded(o: DatabaseOptions): Promise<Database> {
       port: o.config.database.listenPort,
       secretsFile: o.dataDir.databaseSecrets,
       settings: o.settings,
+      ...(o.config.backup.walArchiveDir === "" ? {} : { walArchiveDir: o.config.backup.walArchiveDir }),
       onSpawn: o.onSpawn,
       clock: o.clock,
       random: o.random,
@@ -105,8 +109,10 @@ async function openEmbedded(o: DatabaseOptions): Promise<Database> {
   const stopping = new AbortController();
   const { connection } = server;
   let secrets: DatabaseSecrets;
+  let endBackups: () => Promise<void>;
   try {
     secrets = await prepare(o, connection);
+    endBackups = await serveBackups(join(o.socketDir, backupSocketName), () => beginBackup(connection));
   } catch (error) {
     await server.stop("fast");
     throw error;
@@ -164,8 +170,10 @@ async function openEmbedded(o: DatabaseOptions): Promise<Database> {
     detachDay: () => detachDay(connection),
     async stop(mode) {
       stopping.abort(new CliError("CLI_START_FAILED", "stopping"));
+      const ended = endBackups();
       if (alive) await server.stop(mode);
       await guarded;
+      await ended;
     },
   };
 }

@@ -165,7 +165,11 @@ async function settingsDrift(live: Queryable): Promise<Drift[]> {
     drifts.push({ object: "server", found: `data_checksums ${rows[0]?.checksums}`, wanted: "data_checksums on" });
   await assertDurable(live).catch((error: unknown) => {
     if (!(error instanceof DbError)) throw error;
-    drifts.push({ object: "server", found: error.message, wanted: "fsync, full_page_writes and synchronous_commit on" });
+    drifts.push({
+      object: "server",
+      found: error.message,
+      wanted: "fsync, full_page_writes and synchronous_commit on, data_sync_retry off",
+    });
   });
   return drifts;
 }

@@ -32,7 +32,7 @@ import {
   type MatrixRow,
 } from "./matrix_row.ts";
 
-export type { FunctionRow, Grantee, MatrixRow, RelationRow, TableRights } from "./matrix_row.ts";
+export type { Grantee, MatrixRow, RelationRow, TableRights } from "./matrix_row.ts";
 
 /** What each role does, in the words of the reference page. */
 export const roleHelp: Readonly<Record<LoginRole, string>> = {

@@ -1,7 +1,7 @@
 /**
  * Why it exists: a receipt means durable, and that rests on settings of a server that may not be ours.
- * Enforces: fsync, full_page_writes and synchronous_commit are on, as the asking session sees them (role and database settings included);
- * PostgreSQL 15 or newer (R-4).
+ * Enforces: fsync, full_page_writes and synchronous_commit are on, and data_sync_retry is off, as the asking session sees them (role and database
+ * settings included); PostgreSQL 15 or newer (R-4).
  * Forbids: going on with a warning.
  */
 import { DbError } from "./errors.ts";
@@ -15,6 +15,8 @@ const durableValues: Readonly<Record<string, readonly string[]>> = {
   full_page_writes: ["on"],
   // remote_apply, remote_write and local all flush here first; only off does not.
   synchronous_commit: ["on", "remote_apply", "remote_write", "local"],
+  // With it on, a flush that failed is tried again, and Linux says yes for pages that it has thrown away.
+  data_sync_retry: ["off"],
 };
 
 /**
@@ -29,9 +31,11 @@ export async function assertDurable(client: Queryable): Promise<void> {
     fsync: string;
     full_page_writes: string;
     synchronous_commit: string;
+    data_sync_retry: string;
   }>(
     `SELECT current_setting('server_version_num')::int AS version_number, current_setting('server_version') AS version,
-            current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes, current_setting('synchronous_commit') AS synchronous_commit`,
+            current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes, current_setting('synchronous_commit') AS synchronous_commit,
+            current_setting('data_sync_retry') AS data_sync_retry`,
   );
   const [row] = rows;
   if (row === undefined || row.version_number < versionNumberMin)

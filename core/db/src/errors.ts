@@ -30,6 +30,12 @@ export type DbCode =
   | "DB_MIGRATION_INVALID"
   | "DB_MIGRATION_FAILED"
   | "DB_PARTITION_LOCKED"
+  | "DB_ARCHIVE_UNUSABLE"
+  | "DB_BACKUP_UNSUPPORTED"
+  | "DB_BACKUP_TARGET"
+  | "DB_BACKUP_INTERRUPTED"
+  | "DB_BACKUP_INCOMPLETE"
+  | "DB_BACKUP_DAMAGED"
   | "DB_COPY_MALFORMED"
   | "DB_VALUE_UNSAFE";
 
@@ -140,8 +146,8 @@ export const DB_CODES: CodeTable<DbCode> = {
   DB_NOT_DURABLE: {
     stage: "prepare",
     disposition: "fatal",
-    meaning: "fsync, full_page_writes or synchronous_commit is off, so a receipt could not mean durable (R-4).",
-    next: "Switch the named setting on at the server, role and database, and start again.",
+    meaning: "fsync, full_page_writes or synchronous_commit is off, or data_sync_retry is on, so a receipt could not mean durable (R-4).",
+    next: "Set the named setting as it should be at the server, role and database, and start again.",
   },
   DB_MIGRATION_CHANGED: {
     stage: "prepare",
@@ -172,6 +178,42 @@ export const DB_CODES: CodeTable<DbCode> = {
     disposition: "retry",
     meaning: "A day partition could not be attached within lock_timeout because another transaction holds the table.",
     next: "It is tried again by itself; look for a long transaction in pg_stat_activity if it repeats.",
+  },
+  DB_ARCHIVE_UNUSABLE: {
+    stage: "start",
+    disposition: "fatal",
+    meaning: "The directory with the archive of the log of changes cannot be used by the user that PostgreSQL runs as.",
+    next: "Give that user the directory that the message names, and a way to it; or leave backup.wal_archive_dir empty.",
+  },
+  DB_BACKUP_UNSUPPORTED: {
+    stage: "backup",
+    disposition: "reject",
+    meaning: "This database cannot be backed up or restored by us.",
+    next: 'For an external server use pg_basebackup of its own version; core/docs/data_plane.md, "Backup and crash", says how and what else to copy.',
+  },
+  DB_BACKUP_TARGET: {
+    stage: "backup",
+    disposition: "reject",
+    meaning: "A backup is written into a directory that is empty or does not exist yet, and so is a restore.",
+    next: "Name another directory; nothing was changed in this one.",
+  },
+  DB_BACKUP_INTERRUPTED: {
+    stage: "backup",
+    disposition: "retry",
+    meaning: "The backup was not finished: server, supervisor or files went away or changed while it was made.",
+    next: "Make it again; the message says what happened. What there is of it is no backup and can be deleted.",
+  },
+  DB_BACKUP_INCOMPLETE: {
+    stage: "restore",
+    disposition: "reject",
+    meaning: "The directory holds no whole backup: it has no manifest, or one that is not as it was written.",
+    next: "Use another backup; a manifest is written last, so this one was never finished, or somebody has changed it.",
+  },
+  DB_BACKUP_DAMAGED: {
+    stage: "restore",
+    disposition: "reject",
+    meaning: "A file of a backup, or a page of the database that was to be copied, is not what it was when it was written.",
+    next: 'In a backup: use another one. In the database: read "Backup and crash" in core/docs/data_plane.md before anything is written over.',
   },
   DB_COPY_MALFORMED: {
     stage: "copy",

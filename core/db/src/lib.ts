@@ -34,3 +34,9 @@ export { openReference, type Reference, type ReferenceOptions } from "./referenc
 export { applyOwnership, type MatrixDrift } from "../ownership/apply.ts";
 export { referencePages } from "../ownership/ownership_page.ts";
 export { type LogPlace, type MatrixRow, ownershipMatrix } from "../ownership/matrix.ts";
+export { type BackupBegin, type BackupEnd, type BackupSession, beginBackup } from "./backup/session.ts";
+export { type BackupOptions, takeBackup } from "./backup/take_backup.ts";
+export { type BackupManifest, type ManifestFile, readManifest } from "./backup/manifest.ts";
+export { readVerified, type VerifiedBackup, verifyBackup } from "./backup/verify.ts";
+export { type RestoredCluster, restoreCluster, type RestoreOptions } from "./backup/restore_cluster.ts";
+export type { RecoveryGoal } from "./backup/recovery.ts";

@@ -48,6 +48,8 @@ export interface TestDatabase {
 export interface TestServerOptions {
   /** Over ours; for example `{ fsync: "off" }` for a test of exactly that. Ignored with PG_URL. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** An embedded one also with PG_URL: for a test that stops it, or looks into its files. */
+  readonly own?: boolean;
 }
 
 /** One server per test file: embedded in a temporary directory, or the external one of PG_URL. */
@@ -65,10 +67,10 @@ export interface TestServer {
 }
 
 /** Use as `const server = await openTestServer(); after(() => server.close());` at the top of a test file. */
-export async function openTestServer(options: TestServerOptions = {}): Promise<TestServer> {
+export async function openTestServer({ own = false, ...options }: TestServerOptions = {}): Promise<TestServer> {
   const telemetry = recordingTelemetry();
   const url = systemEnvironment().PG_URL;
-  if (url !== undefined && url !== "") {
+  if (url !== undefined && url !== "" && !own) {
     const directory = await mkdtemp(join(tmpdir(), "re-test-"));
     const close = (): Promise<void> => rm(directory, { recursive: true, force: true });
     return new Server({ throwaway: undefined, admin: parseConnectionUrl(url), directory, telemetry, close });

@@ -257,7 +257,7 @@ test("DP-3 R-4 the audit names a setting under which a receipt would not mean du
   await reader.query("SET synchronous_commit = off");
   try {
     assert.deepEqual((await audit()).map(told), [
-      "server: The server has synchronous_commit = off., not fsync, full_page_writes and synchronous_commit on",
+      "server: The server has synchronous_commit = off., not fsync, full_page_writes and synchronous_commit on, data_sync_retry off",
     ]);
   } finally {
     await reader.query("RESET synchronous_commit");

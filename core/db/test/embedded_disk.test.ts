@@ -1,11 +1,13 @@
 /** A full disk, for real: a small file system in memory. Mounting it takes root; elsewhere this file has nothing to say (R-25). */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { hasCode, recordingTelemetry, systemClock, systemRandom } from "ransomeye-kernel";
+import { beginBackup } from "../src/backup/session.ts";
+import { takeBackup } from "../src/backup/take_backup.ts";
 import { type EmbeddedServer, startEmbedded } from "../src/embedded/embedded.ts";
 import { sqlState } from "../src/errors.ts";
 import { openClient } from "../src/pool.ts";
@@ -20,7 +22,9 @@ after(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-test("DB-6 a full disk: refused with a reason, nothing committed is lost, and room is all that it needs", { skip: !mounted }, async () => {
+test("DB-6 DP-69 a full disk: refused with a reason, nothing committed is lost, and room is all that it needs", {
+  skip: !mounted,
+}, async () => {
   await chmod(directory, 0o755);
   const start = (): Promise<EmbeddedServer> =>
     startEmbedded({
@@ -57,5 +61,18 @@ test("DB-6 a full disk: refused with a reason, nothing committed is lost, and ro
   const again = await openClient(server.connection, "test");
   assert.equal((await again.query<{ n: number }>("SELECT count(*) AS n FROM kept")).rows[0]?.n, kept);
   await again.end();
+  // A backup that has no room leaves nothing.
+  const backup = await mkdtemp(join(tmpdir(), "re-disk-"));
+  execFileSync(mountTool, ["-t", "tmpfs", "-o", "size=10m,mode=700", "tmpfs", backup]);
+  const making = takeBackup({
+    ...{ directory: backup, begin: () => beginBackup(server.connection), release: "test", said: () => undefined },
+    ...{ beside: () => Promise.resolve({ files: [], stillHolds: () => Promise.resolve(true) }) },
+    ...{ clock: systemClock, signal: new AbortController().signal },
+  });
+  await assert.rejects(making, (error) => (error as NodeJS.ErrnoException).code === "ENOSPC");
+  const left = await readdir(backup);
+  execFileSync(unmountTool, [backup]);
+  await rm(backup, { recursive: true });
+  assert.deepEqual(left, []);
   await server.stop("immediate");
 });

@@ -37,7 +37,7 @@ test("values are read exactly: int8 as safe numbers, times as microseconds, date
   await assert.rejects(fresh.client.query("SELECT timestamptz 'infinity'"), failsWith("DB_VALUE_UNSAFE"));
 });
 
-test("R-4 a server, role or database without fsync, full_page_writes or synchronous_commit is refused", async () => {
+test("DP-69 R-4 a server, role or database without fsync, full_page_writes or synchronous_commit, or with data_sync_retry, is refused", async () => {
   await using database = await server.database();
   await assertDurable(database.pool);
   const engine = database.rolePool("ransomeye_engine");
@@ -52,6 +52,8 @@ test("R-4 a server, role or database without fsync, full_page_writes or synchron
   await using unsafe = await openTestServer({ settings: { fsync: "off" } });
   await assert.rejects(assertDurable((await unsafe.database({ empty: true })).pool), failsWith("DB_NOT_DURABLE"));
   await assert.rejects(unsafe.database(), failsWith("DB_NOT_DURABLE"));
+  await using retrying = await openTestServer({ settings: { data_sync_retry: "on" } });
+  await assert.rejects(retrying.database(), failsWith("DB_NOT_DURABLE"));
 });
 
 test("PostgreSQL older than 15 is refused", async () => {

@@ -16,6 +16,7 @@ export type EngineCode =
   | "ENGINE_SINK_BUSY"
   | "ENGINE_SINK_FULL"
   | "ENGINE_SINK_REFUSED"
+  | "ENGINE_SINK_DAMAGED"
   | "ENGINE_PARTITION_MISSING"
   | "ENGINE_ROWS_REFUSED"
   | "ENGINE_ROW_REFUSED"
@@ -89,6 +90,12 @@ export const ENGINE_CODES: CodeTable<EngineCode> = {
     disposition: "fatal",
     meaning: "PostgreSQL refused a statement that does not depend on the data (privilege, missing table, wrong version).",
     next: "Run the migrations and grants of this version; the partition is tried again after a pause.",
+  },
+  ENGINE_SINK_DAMAGED: {
+    stage: "store",
+    disposition: "fatal",
+    meaning: "PostgreSQL has found a page, an index or a file that is not what it wrote: disk, memory or somebody has changed it.",
+    next: 'Stop, keep the data directory as it is, and look after the disk; then restore a backup (`ransomeye backup restore`). Frames wait on the bus meanwhile, and nothing is written over. core/docs/data_plane.md, "Backup and crash".',
   },
   ENGINE_PARTITION_MISSING: {
     stage: "store",

@@ -22,6 +22,7 @@ const unreachable: SqlDisposition = { action: "reconnect", code: "ENGINE_SINK_UN
 const busy: SqlDisposition = { action: "retry", code: "ENGINE_SINK_BUSY" };
 const full: SqlDisposition = { action: "reconnect", code: "ENGINE_SINK_FULL" };
 const refused: SqlDisposition = { action: "stop", code: "ENGINE_SINK_REFUSED" };
+const damaged: SqlDisposition = { action: "stop", code: "ENGINE_SINK_DAMAGED" };
 const poison: SqlDisposition = { action: "data", code: "ENGINE_ROW_REFUSED" };
 const noPartition: SqlDisposition = { action: "partition", code: "ENGINE_PARTITION_MISSING" };
 
@@ -31,9 +32,9 @@ const byState: Readonly<Record<string, SqlDisposition>> = {
   "25006": unreachable, // read-only: we talk to a standby, or a failover is under way
   "25P03": unreachable, // idle_in_transaction_session_timeout has closed the session
   "57014": busy, // cancelled, or statement_timeout
-  "58P01": refused, // undefined_file: part of the data directory is missing
-  XX001: refused, // data_corrupted: writing on would bury it
-  XX002: refused, // index_corrupted
+  "58P01": damaged, // undefined_file: part of the data directory is missing
+  XX001: damaged, // data_corrupted: writing on would bury it
+  XX002: damaged, // index_corrupted
 };
 
 const byClass: Readonly<Record<string, SqlDisposition>> = {

@@ -85,7 +85,7 @@ export const BUS_CODES: CodeTable<BusCode> = {
     stage: "read",
     disposition: "fatal",
     meaning: "The position lies below what the bus still keeps: entries in between were removed before this reader had them.",
-    next: "Decide what to do about the missing entries, then rewind the group to the first entry that is kept.",
+    next: 'After a restore of the database under a log on servers of its own: start with --after-loss and another bus.key_prefix (core/docs/data_plane.md, "Backup and crash"). Else decide what to do about the missing entries, then rewind the group to the first entry that is kept.',
   },
   BUS_BAD_ARGUMENT: {
     stage: "bus",

@@ -49,7 +49,7 @@ export async function inspectCluster(directory: string, major: number): Promise<
 }
 
 /** Written into the cluster as the last act of its creation: initdb itself has no such mark, and a kill -9 would go unseen. */
-const completeName = "ransomeye.complete";
+export const completeName = "ransomeye.complete";
 
 /** What {@link createCluster} needs. */
 export interface CreateOptions {

@@ -5,9 +5,12 @@
  * Forbids: a second server on one data directory; TCP.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdir, open, readFile, rename, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { type Clock, diskFacts, machineFacts, type Random, type Telemetry } from "ransomeye-kernel";
+import { recoverySignal } from "../backup/recovery.ts";
+import { archiveSettings, prepareArchive } from "../backup/wal_archive.ts";
 import type { Connection } from "../connection.ts";
 import { ensureDatabase } from "../database.ts";
 import { DbError } from "../errors.ts";
@@ -35,7 +38,9 @@ export interface EmbeddedOptions {
   readonly secretsFile?: string;
   /** Further settings of the server, over ours. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Wait for readiness, crash recovery included. Default 10 minutes. */
+  /** Where finished files of the log of changes are copied to, for points in time (absolute). Default: nowhere. */
+  readonly walArchiveDir?: string;
+  /** Wait for readiness, crash recovery included. Default 10 minutes, and a day for a restored cluster. */
   readonly startMsMax?: number;
   /** The server's process has just been started: whoever divides a host puts it in its place before it takes memory. */
   readonly onSpawn?: (pid: number) => void;
@@ -77,6 +82,8 @@ export interface EmbeddedServer {
 }
 
 const startMsMaxDefault = 600_000;
+/** A recovery from an archive reads everything since the backup. */
+const restoreMsMaxDefault = 86_400_000;
 const stopMsMaxDefault = 60_000;
 const logBytesMax = 16 * 1024 * 1024;
 const logTailBytes = 4096;
@@ -85,7 +92,7 @@ const logTailBytes = 4096;
  * Starts the embedded server: creates the cluster if there is none, takes over from a supervisor that died, waits for the remains of a
  * killed server, and lets PostgreSQL recover from its log. Settles when it accepts connections.
  * @throws DbError DB_BINARIES_*, DB_RUNAS_UNAVAILABLE, DB_RUNTIME_DIR_UNSAFE, DB_SOCKET_PATH_TOO_LONG, DB_DATA_DIR_*, DB_DISK_FULL,
- * DB_INITDB_FAILED, DB_SERVER_START_*, DB_SECRETS_UNREADABLE
+ * DB_INITDB_FAILED, DB_SERVER_START_*, DB_SECRETS_UNREADABLE, DB_ARCHIVE_UNUSABLE
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedServer> {
   const begun = options.clock.monotonicMs();
@@ -105,9 +112,18 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   }
   const log = await prepareLog(dataDir);
   const disk = await diskFacts(dataDirectory);
-  const settings = serverSettings({ machine: machineFacts(), disk, socketDirectory, port, overrides: options.settings ?? {} });
+  const { walArchiveDir } = options;
+  if (walArchiveDir !== undefined) await prepareArchive(walArchiveDir, runAs);
+  const overrides = { ...(walArchiveDir === undefined ? {} : archiveSettings(walArchiveDir)), ...options.settings };
+  const settings = serverSettings({ machine: machineFacts(), disk, socketDirectory, port, overrides });
+  const isRestored = existsSync(join(dataDirectory, recoverySignal));
   const server = await spawnServer({ binaries, runAs, dataDirectory, settings, logFile: log.path }, options);
-  await untilReady(server, { dataDirectory, log, startMsMax: options.startMsMax ?? startMsMaxDefault, clock: options.clock });
+  await untilReady(server, {
+    dataDirectory,
+    log,
+    startMsMax: options.startMsMax ?? (isRestored ? restoreMsMaxDefault : startMsMaxDefault),
+    clock: options.clock,
+  });
   const connection: Connection = { host: socketDirectory, port, database: options.database ?? "ransomeye", user: superuserName, password };
   await ensureDatabase(connection).catch(async (error: unknown) => {
     await server.stop("fast");

@@ -2,6 +2,7 @@
 import type { Mutant } from "./mutant.ts";
 import { agentMutants } from "./agent_mutants.ts";
 import { alarmMutants } from "./alarm_mutants.ts";
+import { backupMutants } from "./backup_mutants.ts";
 import { boundsMutants } from "./bounds_mutants.ts";
 import { consumerMutants } from "./consumer_mutants.ts";
 import { databaseMutants } from "./database_mutants.ts";
@@ -54,4 +55,5 @@ export const allMutants: readonly Mutant[] = [
   ...evidenceMutants,
   ...timeMutants,
   ...observableMutants,
+  ...backupMutants,
 ];

@@ -4,7 +4,7 @@
  * Forbids: fields of other sections.
  */
 
-/** Sections `bus`, `streams`, `database`, `engine`, `retention` and `disk`. */
+/** Sections `bus`, `streams`, `database`, `backup`, `engine`, `retention` and `disk`. */
 export const dataFields = {
   "bus.url": {
     type: "url",
@@ -209,6 +209,15 @@ export const dataFields = {
     max: 65535,
     reloadable: false,
     prose: "Port number in the name of the embedded PostgreSQL's unix socket. No TCP port is opened.",
+  },
+  "backup.wal_archive_dir": {
+    type: "path",
+    default: "",
+    pattern: "(/[^\\n]{1,4095})?",
+    expected: "an absolute path, or nothing",
+    reloadable: false,
+    prose:
+      "Where the embedded PostgreSQL copies finished files of its log of changes to: with a backup and these a point in time can be restored. On another disk than the data. Nothing is ever removed there by us. Empty: nowhere.",
   },
   "engine.commit_rows_max": {
     type: "integer",
