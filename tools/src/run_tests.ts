@@ -6,6 +6,7 @@
  *
  * Suites whose files are named redis… start servers of their own and need redis-server (or valkey-server) on PATH. With BUS_URL=redis://… contracts are
  * played on the servers that it names instead, and systems under test have their log there (CONTRIBUTING.md).
+ * Suites in a folder `long/` run when a word names it (`npm run test:long`).
  * Usage: npm test [-- WORDS… --node-test-options…]. Only files whose path holds one of the words run.
  */
 import { spawn, spawnSync } from "node:child_process";
@@ -55,7 +56,7 @@ export function findSuites(root: string, words: readonly string[], redis: RedisP
 function judge(root: string, path: string, words: readonly string[], redis: RedisPlaces): Suite {
   const source = path.replace("/dist/", "/").replace(/\.js$/, ".ts");
   if (!existsSync(`${root}/${source}`)) return { path, leftOut: "its source is gone; the compiled file is stale" };
-  if (/\/long\//.test(path)) return { path, leftOut: "long: it has a command of its own, see CONTRIBUTING.md" };
+  if (/\/long\//.test(path) && !words.some((word) => word.includes("long/"))) return { path, leftOut: "long: npm run test:long" };
   if (words.length > 0 && !words.some((word) => path.includes(word))) return { path, leftOut: unasked };
   if (!/\/redis[a-z_]*\.test\.js$/.test(path) || redis.isInstalled) return { path };
   const none = "there is no redis-server (Debian: apt-get install redis-server)";

@@ -42,6 +42,11 @@ test("every compiled test with a source is found; stale, long and filtered ones 
     assert.equal(found["core/a/dist/test/kept.test.js"], undefined);
     assert.match(found["core/a/dist/test/stale.test.js"] ?? "", /stale/);
     assert.match(found["core/a/dist/long/hours.test.js"] ?? "", /long/);
+    const long = findSuites(root, ["long/"], none).filter(({ leftOut }) => leftOut === undefined);
+    assert.deepEqual(
+      long.map(({ path }) => path),
+      ["core/a/dist/long/hours.test.js"],
+    );
     assert.match(found["core/a/dist/test/redis_only.test.js"] ?? "", /redis-server/);
     assert.match(found["core/a/dist/test/redis.test.js"] ?? "", /redis-server/);
     assert.ok(findSuites(root, ["redis"], installed).every(({ path, leftOut }) => (leftOut === undefined) === path.includes("redis")));

@@ -33,7 +33,7 @@ export const databaseMutants: readonly Mutant[] = [
     bug: "a module reads a table that is another's",
     patches: [
       {
-        file: `${db}/ownership/matrix.js`,
+        file: `${db}/ownership/matrix_log.js`,
         find: `"written by bus.append and bus.trim", { `,
         replace: `"written by bus.append and bus.trim", { [keeper]: read, `,
       },
@@ -43,7 +43,7 @@ export const databaseMutants: readonly Mutant[] = [
   {
     rule: "DP-3",
     bug: "a throwaway server outlives who started it",
-    patches: [{ file: `${db}/src/embedded/throwaway.js`, find: "guard.watch(server.pid);", replace: "" }],
+    patches: [{ file: `${db}/src/embedded/throwaway.js`, find: "guard.watch(started.pid);", replace: "" }],
     check: named(`${db}/test/throwaway.test.js`, "a throwaway server and its directory are gone"),
   },
   {
@@ -73,7 +73,7 @@ export const databaseMutants: readonly Mutant[] = [
     bug: "the matrix lets the gate read the log itself",
     patches: [
       {
-        file: `${db}/ownership/matrix.js`,
+        file: `${db}/ownership/matrix_log.js`,
         find: `tableByDay("bus.frames", "written by bus.append", { `,
         replace: `tableByDay("bus.frames", "written by bus.append", { [gate]: read, `,
       },

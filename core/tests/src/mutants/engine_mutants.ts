@@ -5,7 +5,7 @@ const engine = "core/engine/dist/src";
 const tests = "core/engine/dist/test";
 const groups = "core/pipeline/dist/src/postgres/groups.js";
 const renewalTests = "core/pipeline/dist/test/postgres_renewal.test.js";
-const renewal = "core/db/migrations/0030_renewal_does_not_wait.sql";
+const renewal = "core/db/migrations/0029_renewal_does_not_wait.sql";
 
 export const engineMutants: readonly Mutant[] = [
   {

@@ -13,9 +13,9 @@ import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
 import { recordingTelemetry, systemClock, systemRandom } from "ransomeye-kernel";
 import { startRedis } from "ransomeye-pipeline/testing";
 import { loadIdentity, openProducer } from "ransomeye-sdk";
-import { numberedEvent } from "../src/crash/numbered_events.ts";
-import { numberedRows } from "../src/crash/numbered_rows.ts";
-import { RunningSystem } from "../src/harness/running_system.ts";
+import { numberedEvent } from "../../src/crash/numbered_events.ts";
+import { numberedRows } from "../../src/crash/numbered_rows.ts";
+import { RunningSystem } from "../../src/harness/running_system.ts";
 
 const linesPerCall = 100;
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 100));

@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { dashboardRun } from "../src/stopped_dashboard/dashboard_run.ts";
+import { dashboardRun } from "../../src/stopped_dashboard/dashboard_run.ts";
 
 test("EB-21 R-26 a dashboard that is stopped stalls no publisher and misses nothing, on a Redis server", async () => {
   const { lost, doubled, outOfOrder, archivedOnly } = await dashboardRun({ adapter: "redis_streams", messages: 115_000, rate: undefined });

@@ -13,11 +13,11 @@ import { promisify } from "node:util";
 import { fileURLToPath } from "node:url";
 import { temporaryDirectory } from "ransomeye-kernel/testing";
 import type { TestRedis } from "ransomeye-pipeline/testing";
-import { type ComposeFile, readCompose, type Service } from "../src/deploy/compose_file.ts";
-import { laySecrets, passwordsIn, settingsOf, startMounted } from "../src/deploy/mounted_server.ts";
-import { RANSOMEYE_BIN, RunningSystem } from "../src/harness/running_system.ts";
+import { type ComposeFile, readCompose, type Service } from "../../src/deploy/compose_file.ts";
+import { laySecrets, passwordsIn, settingsOf, startMounted } from "../../src/deploy/mounted_server.ts";
+import { RANSOMEYE_BIN, RunningSystem } from "../../src/harness/running_system.ts";
 
-const deploy = fileURLToPath(new URL("../../../../deploy/", import.meta.url));
+const deploy = fileURLToPath(new URL("../../../../../deploy/", import.meta.url));
 const run = promisify(execFile);
 
 /** A compose file with the secrets that `ransomeye bus acl` makes for it, laid out as a container sees them. */

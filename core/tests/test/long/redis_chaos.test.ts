@@ -6,9 +6,9 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { besides } from "../src/chaos_bus/chaos_page.ts";
-import { type ChaosRecord, chaosSeries } from "../src/chaos_bus/chaos_series.ts";
-import type { JudgedFault } from "../src/chaos_bus/faults.ts";
+import { besides } from "../../src/chaos_bus/chaos_page.ts";
+import { type ChaosRecord, chaosSeries } from "../../src/chaos_bus/chaos_series.ts";
+import type { JudgedFault } from "../../src/chaos_bus/faults.ts";
 
 const plan = { runs: 3, seed: 20_261_122, events: 8000 };
 

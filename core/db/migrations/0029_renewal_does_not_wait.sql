@@ -1,4 +1,4 @@
--- 0030 renewal does not wait: an engine that prolongs its leases leaves alone what its own row transactions hold; what stands still past its lease can be ended.
+-- 0029 renewal does not wait: an engine that prolongs its leases leaves alone what its own row transactions hold; what stands still past its lease can be ended.
 -- Why: a row transaction holds the places of its partitions until its commit, and a renewal waited for each of them; while it waited it held others, and the next row
 --   transaction waited for those. Nothing was lost by it, but under load everybody stood behind the slowest COPY. And an engine that is stopped in the middle of a COPY,
 --   or whose host is cut off, held its partitions for as long as it stood: while PostgreSQL waits for a client's bytes no timeout of a statement or transaction strikes.
