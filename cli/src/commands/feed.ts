@@ -10,8 +10,9 @@ import { CliError } from "../errors.ts";
 import { formatTimeUs } from "../terminal/format.ts";
 import { onInterrupt } from "../terminal/interrupt.ts";
 import { messageLine, shortName } from "../terminal/message_line.ts";
+import { readerGone } from "../terminal/reader_gone.ts";
 import { terminalSafe, terminalSafeJson } from "../terminal/terminal_safe.ts";
-import { type CommandContext, type CommandSpec, type OptionValues, textOption } from "./command.ts";
+import { type CommandSpec, type OptionValues, textOption } from "./command.ts";
 import { openMessageStreams } from "./message_streams.ts";
 import { parseTime } from "./time.ts";
 
@@ -50,7 +51,7 @@ export const feedCommand: CommandSpec = {
     const log = await openMessageStreams(context, telemetry, "operator");
     const feed = new MessageFeed({ log, clock: context.clock, telemetry });
     const interrupt = onInterrupt();
-    const ended = AbortSignal.any([interrupt.signal, endOf(context.stdout)]);
+    const ended = AbortSignal.any([interrupt.signal, readerGone(context.stdout)]);
     ended.addEventListener("abort", () => void feed.close(), { once: true });
     try {
       const follower = await feed.follow({ ...(chosen === undefined ? {} : { streams: chosen }), start });
@@ -88,13 +89,6 @@ function limitOf(options: OptionValues): number | undefined {
   const limit = Number(text);
   if (!Number.isInteger(limit) || limit < 1) throw new CliError("CLI_USAGE", "--limit is a whole number from 1");
   return limit;
-}
-
-/** Aborts when nobody reads our output any more. */
-function endOf(stdout: CommandContext["stdout"]): AbortSignal {
-  const gone = new AbortController();
-  for (const event of ["close", "error"]) stdout.once(event, () => gone.abort(new Error("nobody reads")));
-  return gone.signal;
 }
 
 function textLine(item: FeedItem): string {

@@ -12,6 +12,7 @@ import { goneDays } from "../queries/holds.ts";
 import { registeredProducers } from "../queries/names.ts";
 import { formatTimeUs } from "../terminal/format.ts";
 import { onInterrupt } from "../terminal/interrupt.ts";
+import { readerGone } from "../terminal/reader_gone.ts";
 import { terminalSafeJson } from "../terminal/terminal_safe.ts";
 import { type CommandContext, type CommandSpec, type OptionValues, textOption } from "./command.ts";
 import { openReader, type Reader } from "./context.ts";
@@ -56,7 +57,7 @@ export const replayCommand: CommandSpec = {
     await using reader = await openReader(context);
     const producer = await producerOf(context, reader, textOption(options, "producer"));
     const interrupt = onInterrupt();
-    const ended = AbortSignal.any([interrupt.signal, endOf(context.stdout)]);
+    const ended = AbortSignal.any([interrupt.signal, readerGone(context.stdout)]);
     const write = async (bytes: Buffer | string): Promise<void> => {
       if (!context.stdout.write(bytes)) await once(context.stdout, "drain", { signal: ended });
     };
@@ -95,13 +96,6 @@ async function producerOf(context: CommandContext, reader: Reader, named: string
   const found = known.find(({ name }) => name === named);
   if (found === undefined) throw new CliError("CLI_IDENTITY_MISSING", `no producer is called ${named}`);
   return found.id;
-}
-
-/** Aborts when nobody reads our output any more. */
-function endOf(stdout: CommandContext["stdout"]): AbortSignal {
-  const gone = new AbortController();
-  for (const event of ["close", "error"]) stdout.once(event, () => gone.abort(new Error("nobody reads")));
-  return gone.signal;
 }
 
 /** The signed lines of a batch; nothing for a declared gap. */

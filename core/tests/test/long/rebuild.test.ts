@@ -10,8 +10,8 @@ import { utcDay } from "ransomeye-db";
 import { tamper } from "ransomeye-db/testing";
 import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
 import { systemClock } from "ransomeye-kernel";
-import { writeNumberedEvents } from "../src/crash/numbered_events.ts";
-import { finished, RunningSystem } from "../src/harness/running_system.ts";
+import { writeNumberedEvents } from "../../src/crash/numbered_events.ts";
+import { finished, RunningSystem } from "../../src/harness/running_system.ts";
 
 const events = 3000;
 

@@ -15,9 +15,9 @@ import type { Report } from "ransomeye-evidence";
 import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
 import { recordingTelemetry, systemClock, systemRandom } from "ransomeye-kernel";
 import { loadIdentity, openProducer, type Producer } from "ransomeye-sdk";
-import { numberedEvent } from "../src/crash/numbered_events.ts";
-import { numberedRows } from "../src/crash/numbered_rows.ts";
-import { RunningSystem } from "../src/harness/running_system.ts";
+import { numberedEvent } from "../../src/crash/numbered_events.ts";
+import { numberedRows } from "../../src/crash/numbered_rows.ts";
+import { RunningSystem } from "../../src/harness/running_system.ts";
 
 const linesPerCall = 100;
 
