@@ -14,7 +14,7 @@ import { CliError } from "../errors.ts";
 import { createDataDir, type DataDir } from "../supervisor/data_dir.ts";
 import { requireRuntime, type RuntimeFile } from "../supervisor/runtime_file.ts";
 import { formatBytes, formatTimeUs } from "../terminal/format.ts";
-import { onInterrupt } from "../terminal/interrupt.ts";
+import { interruptible } from "../terminal/interrupt.ts";
 import { terminalSafe } from "../terminal/terminal_safe.ts";
 import { version } from "../version.ts";
 import { type CommandSpec, textOption } from "./command.ts";
@@ -43,8 +43,7 @@ const createCommand: CommandSpec = {
     const { postgres, socketDir } = await requireRuntime(dir);
     if (postgres !== null && !postgres.embedded) throw new CliError("CLI_BACKUP_EXTERNAL", externalText(postgres, dir));
     const { file: config } = await context.configSources();
-    const interrupt = onInterrupt();
-    try {
+    return interruptible(async (signal) => {
       const manifest = await takeBackup({
         directory: target,
         begin: () => beginAtDesk(join(socketDir, backupSocketName)),
@@ -52,7 +51,7 @@ const createCommand: CommandSpec = {
         beside: (backup) => copyInstallation(dir, config?.text, backup),
         said: (message) => context.note(message),
         clock: context.clock,
-        signal: interrupt.signal,
+        signal,
       });
       const summary = summaryOf(target, manifest);
       context.result(
@@ -60,12 +59,7 @@ const createCommand: CommandSpec = {
         `${terminalSafe(summary.backup)}: ${summary.files} files, ${formatBytes(summary.bytes)}, as of ${summary.made}\nit holds every key of this installation: keep it closed, and away from this host`,
       );
       return "ok";
-    } catch (error) {
-      if (interrupt.signal.aborted) return "interrupted";
-      throw error;
-    } finally {
-      interrupt.release();
-    }
+    });
   },
 };
 
@@ -80,19 +74,13 @@ const verifyCommand: CommandSpec = {
   json: backupShape,
   exits: ["ok", "found", "usage", "interrupted"],
   async run(context, [directory = ""]) {
-    const interrupt = onInterrupt();
-    try {
-      const { manifest } = await verifyBackup(resolve(directory), interrupt.signal);
+    return interruptible(async (signal) => {
+      const { manifest } = await verifyBackup(resolve(directory), signal);
       const summary = summaryOf(directory, manifest);
       const pages = manifest.server.dataChecksums ? "" : "; the server's pages carry no checksums";
       context.result(summary, `whole: ${summary.files} files, ${formatBytes(summary.bytes)}, as of ${summary.made}${pages}`);
       return "ok";
-    } catch (error) {
-      if (interrupt.signal.aborted) return "interrupted";
-      throw error;
-    } finally {
-      interrupt.release();
-    }
+    });
   },
 };
 

@@ -49,6 +49,7 @@ const evidenceExportCommand: CommandSpec = {
     const selection = await selectionOf(context, reader, options);
     const records = exportEvidence(await exportOptions(context, reader, selection));
     const written = await (file === "-" ? writeEvidenceStream(context.stdout, records) : writeEvidenceFile(file, records));
+    if (written === null) return "ok";
     context.note(`${formatCount(written)} records written; check them anywhere with: ransomeye evidence verify ${terminalSafe(file)}`);
     return "ok";
   },

@@ -22,45 +22,33 @@ export async function writeEvidenceFile(path: string, records: AsyncIterable<Evi
   }
 }
 
-/** Writes to a stream that stays open; ends early, without an error, where its reader has seen enough (`| head`). */
-export async function writeEvidenceStream(stream: NodeJS.WritableStream, records: AsyncIterable<EvidenceRecord>): Promise<number> {
-  let taken = 0;
-  const write = (text: string, lines: number): Promise<void> =>
+/** Writes to a stream that stays open; gives null, and no error, where its reader has seen enough (`| head`). */
+export async function writeEvidenceStream(stream: NodeJS.WritableStream, records: AsyncIterable<EvidenceRecord>): Promise<number | null> {
+  const write = (text: string): Promise<void> =>
     new Promise((resolve, reject) => {
-      stream.write(text, (error) => {
-        if (error === null || error === undefined) {
-          taken += lines;
-          resolve();
-        } else reject(error);
-      });
+      stream.write(text, (error) => (error === null || error === undefined ? resolve() : reject(error)));
     });
   try {
     return await writeLines(records, write);
   } catch (error) {
     if (!readerGone.has((error as NodeJS.ErrnoException).code)) throw error;
-    return taken;
+    return null;
   }
 }
 
 const readerGone: ReadonlySet<string | undefined> = new Set(["EPIPE", "ERR_STREAM_DESTROYED"]);
 const charactersPerWrite = 256 * 1024;
 
-async function writeLines(
-  records: AsyncIterable<EvidenceRecord>,
-  write: (text: string, lines: number) => Promise<unknown>,
-): Promise<number> {
+async function writeLines(records: AsyncIterable<EvidenceRecord>, write: (text: string) => Promise<unknown>): Promise<number> {
   let written = 0;
   let text = "";
-  let lines = 0;
   for await (const record of records) {
     text += `${encodeRecord(record)}\n`;
-    lines += 1;
+    written += 1;
     if (text.length < charactersPerWrite) continue;
-    await write(text, lines);
-    written += lines;
+    await write(text);
     text = "";
-    lines = 0;
   }
-  if (lines > 0) await write(text, lines);
-  return written + lines;
+  if (text !== "") await write(text);
+  return written;
 }

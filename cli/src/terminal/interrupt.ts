@@ -4,7 +4,7 @@
  * Forbids: swallowing a second request to stop.
  */
 import { SignalWatch } from "ransomeye-kernel";
-import { EXITS } from "../errors.ts";
+import { EXITS, type ExitName } from "../errors.ts";
 
 /** Listens for SIGINT and SIGTERM until released. */
 export function onInterrupt(): { readonly signal: AbortSignal; release(): void } {
@@ -18,4 +18,17 @@ export function onInterrupt(): { readonly signal: AbortSignal; release(): void }
     },
   });
   return { signal: controller.signal, release: () => watch.release() };
+}
+
+/** Runs work that a signal ends; whatever it throws when that has come is the interruption. */
+export async function interruptible(work: (signal: AbortSignal) => Promise<ExitName>): Promise<ExitName> {
+  const interrupt = onInterrupt();
+  try {
+    return await work(interrupt.signal);
+  } catch (error) {
+    if (interrupt.signal.aborted) return "interrupted";
+    throw error;
+  } finally {
+    interrupt.release();
+  }
 }

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { copyIn, type Pool, type PoolClient } from "ransomeye-db";
 import { openTestServer } from "ransomeye-db/testing";
+import { hasCode } from "ransomeye-kernel";
 import type { Lease } from "../src/bus.ts";
 import { type PostgresSubject, subjectsOf, until } from "./postgres_subject.ts";
 
@@ -94,6 +95,25 @@ const late = (admin: Pool, seconds: number): Promise<unknown> =>
     "UPDATE bus.consumer_offset SET lease_until = clock_timestamp() - $1 * interval '1 second' WHERE grp = 'engine' AND owner IS NOT NULL",
     [seconds],
   );
+
+test("DP-47 R-3 a renewal that has to wait does not wait for ever: it fails after a lease's time, and holds nothing", () =>
+  withSubject(async (subject) => {
+    const { bus, admin } = subject;
+    const leases = await taken(subject, 10_000);
+    const holder = await admin.connect();
+    try {
+      await late(admin, 1);
+      await holder.query("BEGIN");
+      await holder.query(place, [leases[1]?.part]);
+      await assert.rejects(bus.renew(leases, 300), (error) => hasCode(error, "BUS_UNAVAILABLE"));
+      const others = await admin.query("SELECT FROM bus.consumer_offset WHERE grp = 'engine' AND part <> $1 FOR UPDATE NOWAIT", [
+        leases[1]?.part,
+      ]);
+      assert.ok(others.rows.length > 0);
+    } finally {
+      holder.release(true);
+    }
+  }));
 
 for (const heir of ["two", "one"]) {
   test(`DP-47 R-3 whoever stands still in a COPY past its lease is ended by ${heir === "one" ? "itself, when it renews" : "who would own its partition"}`, () =>
