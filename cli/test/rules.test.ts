@@ -14,7 +14,7 @@ import { parseEventId } from "../src/queries/events.ts";
 import { type GateStatus, shownGates } from "../src/queries/gates.ts";
 import { bytesPerDay } from "../src/queries/storage.ts";
 import { renderCliPage } from "../src/reference_page.ts";
-import { daysToDrop, diskVerdict, foldPauseMs } from "../src/roles/keeper_rules.ts";
+import { daysToDrop, diskVerdict } from "../src/roles/keeper_rules.ts";
 import { RejectsFile, rejectJson } from "../src/ship/rejects.ts";
 import { encodeCheckpoint, findRun, furthest, type Run, saveRun } from "../src/ship/runs.ts";
 
@@ -217,17 +217,4 @@ test("AG-7 the smallest spool of an agent takes what one reading of the densest 
     );
     assert.ok(bytes <= spoolBytesMin / 2, `${format}: ${String(bytes)}`);
   }
-});
-
-test("DP-13 R-19 the ledger is folded each minute, sooner where 200,000 events come sooner, and later where folding is dear", () => {
-  const pause = (folded: number, overMs: number, tookMs = 0): number => foldPauseMs({ folded, overMs, tookMs });
-  assert.equal(pause(0, 60_000), 60_000);
-  assert.equal(pause(100_000, 60_000), 60_000);
-  assert.equal(pause(400_000, 60_000), 30_000);
-  assert.equal(pause(50_000_000, 60_000), 10_000);
-  assert.equal(pause(1, 0), 60_000);
-  assert.equal(pause(50_000_000, 60_000, 500), 10_000);
-  assert.equal(pause(50_000_000, 60_000, 1_000), 20_000);
-  assert.equal(pause(400_000, 60_000, 1_000), 30_000, "what is dear anyway is not put off further");
-  assert.equal(pause(50_000_000, 60_000, 10_000), 60_000);
 });

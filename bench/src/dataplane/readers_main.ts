@@ -1,5 +1,6 @@
 /**
- * Why: consoles, scripts and analysts read while rows come in; sixty-four of them, each on a session of its own.
+ * Why: a console, scripts and analysts read while rows come in; sixty-four sessions. A console asks the ledger and the groups' places once for all who look at it; the others
+ * look for events.
  * Enforces: reads through views alone, as the reader's role; each is timed by its client, from the question to the last row.
  * Forbids: a pause that hides a slow answer: it begins when the answer is there.
  */
@@ -31,7 +32,9 @@ let ended = false;
 const goesOn = (): boolean => !ended;
 let sessions: Promise<void>[] = [];
 
-const reads: readonly (readonly [name: string, read: (client: Client) => Promise<unknown>])[] = [
+type Read = readonly [name: string, read: (client: Client) => Promise<unknown>];
+
+const ofEvents: readonly Read[] = [
   [
     "an event by its id",
     async (client) => {
@@ -48,6 +51,9 @@ const reads: readonly (readonly [name: string, read: (client: Client) => Promise
     },
   ],
   [`${rangeRows} events of the last second`, (client) => rangeOf(client, Date.now() * 1000 - newestUs, Date.now() * 1000)],
+];
+
+const ofTheConsole: readonly Read[] = [
   ["the ledger", (client) => client.query("SELECT * FROM views.ledger_live")],
   ["how far the groups are", (client) => client.query("SELECT * FROM views.consumer_lag")],
 ];
@@ -69,7 +75,8 @@ async function open({ connection, sessions: count, pauseMs }: Extract<ReadersQue
   sessions = clients.map(async (client, n) => {
     await new Promise((resolve) => setTimeout(resolve, (pauseMs * n) / count));
     for (let turn = n; goesOn(); turn += 1) {
-      const [name, read] = reads[turn % reads.length] as (typeof reads)[number];
+      const reads = n === 0 ? ofTheConsole : ofEvents;
+      const [name, read] = reads[turn % reads.length] as Read;
       const fromUs = sharedClockUs();
       await read(client);
       (readMs[name] ??= []).push((sharedClockUs() - fromUs) / 1000);

@@ -5,6 +5,7 @@
  */
 import { readFile } from "node:fs/promises";
 import type { Pool } from "ransomeye-db";
+import { rawCopyName } from "../ingest/raw_copy.ts";
 
 /** A wait for a lock is written into the server's log from this on, in milliseconds. */
 export const lockWaitMs = 100;
@@ -16,6 +17,8 @@ export const watchSettings: Readonly<Record<string, string>> = { log_lock_waits:
 export interface ServerFacts {
   /** Lines of the log: one for each wait. */
   readonly lockWaits: readonly string[];
+  /** Of the bare COPY's connections for each other: the limit's own. */
+  readonly limitWaits: number;
   readonly deadlocks: number;
   readonly tables: readonly TableFacts[];
   /** Of tables that are updated in place. */
@@ -47,7 +50,8 @@ const headTables = ["bus.partition_head", "bus.producer_head", "bus.consumer_off
 /** Reads log and statistics. As administrator, once everybody has been quiet for a second: sessions tell their counts late. */
 export async function serverFacts(pool: Pool, logFile: string): Promise<ServerFacts> {
   const log = await readFile(logFile, "utf8");
-  const lockWaits = log.split("\n").filter((line) => /still waiting for|deadlock detected/.test(line));
+  const waits = log.split("\n").filter((line) => /still waiting for|deadlock detected/.test(line));
+  const lockWaits = waits.filter((line) => !line.includes(` ${rawCopyName} `));
   const deadlocks = await pool.query<{ deadlocks: number }>("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
   const tables = await pool.query<TableFacts>(
     `SELECT t.schema_name || '.' || t.table_name AS "table", sum(s.n_tup_ins)::bigint AS rows, sum(s.n_dead_tup)::bigint AS "deadRows",
@@ -63,5 +67,11 @@ export async function serverFacts(pool: Pool, logFile: string): Promise<ServerFa
      FROM pg_stat_user_tables s WHERE s.schemaname || '.' || s.relname = ANY ($1) ORDER BY 1`,
     [headTables],
   );
-  return { lockWaits, deadlocks: deadlocks.rows[0]?.deadlocks ?? 0, tables: tables.rows, heads: heads.rows };
+  return {
+    lockWaits,
+    limitWaits: waits.length - lockWaits.length,
+    deadlocks: deadlocks.rows[0]?.deadlocks ?? 0,
+    tables: tables.rows,
+    heads: heads.rows,
+  };
 }

@@ -78,7 +78,10 @@ export function judge(figures: DataplaneFigures): Verdict {
       ratio >= ratioMin,
       `rows/s of the sink (exactly once, with heads and places) ÷ rows/s of a bare COPY of the same rows: ${ratio.toFixed(2)}, at least ${ratioMin}`,
     ],
-    [server.lockWaits.length === 0, `waits for a lock of more than ${lockWaitMs} ms: ${server.lockWaits.length}`],
+    [
+      server.lockWaits.length === 0,
+      `waits for a lock of more than ${lockWaitMs} ms: ${server.lockWaits.length} (and ${server.limitWaits} among the bare COPY's own connections)`,
+    ],
     [server.deadlocks === 0, `deadlocks: ${server.deadlocks}`],
     [dead === 0, `dead rows in tables by day: ${dead}`],
     [hot >= hotShareMin, `updates of heads that touch no index: ${(hot * 100).toFixed(1)}% of ${updates}, at least ${hotShareMin * 100}%`],

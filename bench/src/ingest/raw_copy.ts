@@ -8,6 +8,8 @@ import { type Client, type Connection, copyIn, copyOut, instantSql, openClient }
 import { cpuSecondsOfTree } from "../cpu_account.ts";
 
 const CONNECTIONS = 2;
+/** What its connections call themselves. */
+export const rawCopyName = "bench-raw-copy";
 /** As many as the engine's commit groups have. */
 const ROWS_PER_TRANSACTION = 20_000;
 
@@ -61,7 +63,7 @@ export async function rawCopy(
   table: string,
   transactions: readonly EncodedRows[],
 ): Promise<RawCopyResult> {
-  const clients = await Promise.all(Array.from({ length: CONNECTIONS }, () => openClient(administrator, "bench-raw-copy")));
+  const clients = await Promise.all(Array.from({ length: CONNECTIONS }, () => openClient(administrator, rawCopyName)));
   try {
     const [first] = clients;
     if (first === undefined) throw new Error("no connection");
@@ -109,7 +111,7 @@ async function encoded(client: Client, query: string): Promise<EncodedRows> {
 }
 
 async function withClient<T>(administrator: Connection, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = await openClient(administrator, "bench-raw-copy");
+  const client = await openClient(administrator, rawCopyName);
   try {
     return await work(client);
   } finally {

@@ -90,7 +90,10 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
 
   let finish: (exit: ExitName) => void = () => undefined;
   const finished = new Promise<ExitName>((resolve) => {
-    finish = resolve;
+    finish = (exit) => {
+      hostWatch?.close();
+      resolve(exit);
+    };
   });
   const stop = async (wish: "drain" | "destroy"): Promise<void> => {
     console.stopLive();
@@ -98,14 +101,12 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
     if (wish === "destroy") {
       console.say("second signal: ending everything now; the next start recovers");
       await supervisor.destroy();
-      hostWatch?.close();
-      finish("interrupted");
-      return;
+      await view.close();
+      return finish("interrupted");
     }
     console.say("stopping: the fleet, then the gateway, then the engine when it is idle, then PostgreSQL (Ctrl-C again ends at once)");
-    await supervisor.drain(view, () => view.finalLedger());
+    if (!(await supervisor.drain(view, () => view.finalLedger()))) return;
     await view.close();
-    hostWatch?.close();
     console.say("stopped");
     // The echo of the signal may still come (R-22); in a process that is just leaving it would count as a death by signal.
     await sleep(clock, watch.echoMs);
@@ -116,7 +117,6 @@ async function runStart(context: CommandContext, _args: readonly string[], optio
     clock,
     onWish: (wish) => {
       stop(wish).catch((error: unknown) => {
-        hostWatch?.close();
         console.say(`stopping failed: ${error instanceof Error ? error.message : String(error)}`);
         finish("defect");
       });

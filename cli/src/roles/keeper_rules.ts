@@ -51,23 +51,3 @@ export function diskVerdict(facts: DiskFacts, floor: DiskFloor, paused: boolean)
   if (facts.freeBytes < least) return paused ? "keep" : "pause";
   return paused && facts.freeBytes >= least * resumeMargin ? "resume" : "keep";
 }
-
-/** A question to the ledger counts what has come since the last fold: about so many sequence numbers at most. */
-const unfoldedMax = 200_000;
-const foldMs = { min: 10_000, max: 60_000 } as const;
-/** Folding takes at most this share of the time: with many producers it is the sums that cost, and questions have to count more. */
-const foldShareMax = 1 / 20;
-
-/** What the last fold found: `folded` sequence numbers of `overMs` milliseconds; it took `tookMs`. */
-export interface LastFold {
-  readonly folded: number;
-  readonly overMs: number;
-  readonly tookMs: number;
-}
-
-/** How long after the beginning of the last fold the next one is due. */
-export function foldPauseMs({ folded, overMs, tookMs }: LastFold): number {
-  const perMs = folded / Math.max(overMs, 1);
-  const wantedMs = perMs === 0 ? foldMs.max : Math.round(unfoldedMax / perMs);
-  return Math.min(foldMs.max, Math.max(foldMs.min, wantedMs, Math.round(tookMs / foldShareMax)));
-}

@@ -1,14 +1,13 @@
 /**
  * Why it exists: nobody sits in front of the ledger; that it does not balance has to be said by the system itself (R-19, R-27).
- * Enforces: what has been stored is folded into the sums often enough that a question counts 200,000 rows at most, as far as the past tells and folding stays cheap; after each fold the
- * ledger is asked, shown as metrics, and each finding that is another one than the last is an alarm.
+ * Enforces: what has been stored is folded into the sums at the pace at which it comes; after a fold, now and then, the ledger is asked, shown as metrics, and each finding that
+ * is another one than the last is an alarm.
  * Forbids: repairing anything.
  */
-import { foldLedger, type Pool } from "ransomeye-db";
+import { LedgerFolder, type Pool } from "ransomeye-db";
 import type { Clock, Telemetry } from "ransomeye-kernel";
 import { ledgerFolded, ledgerImbalance, ledgerUnbalanced, ledgerUnbalancedEpochs } from "../events.ts";
 import { readLedgerNow } from "../queries/ledger.ts";
-import { foldPauseMs } from "./keeper_rules.ts";
 
 export interface LedgerWatchOptions {
   /** Of the keeper's role. */
@@ -17,33 +16,33 @@ export interface LedgerWatchOptions {
   readonly telemetry: Telemetry;
 }
 
+/** Between two looks; and so many times what the last one took, for with many producers it is the sums that cost. */
+const lookMsMin = 10_000;
+const lookShare = 50;
+
 export class LedgerWatch {
   readonly #o: LedgerWatchOptions;
-  #foldedMs: number | undefined;
-  #pauseMs = 0;
+  readonly #folder: LedgerFolder;
+  #lookMs = -Infinity;
   /** The last finding, in words; empty while the ledger balances. */
   #told = "";
 
   constructor(o: LedgerWatchOptions) {
     this.#o = o;
+    this.#folder = new LedgerFolder(o.pool, o.clock);
   }
 
   /** Folds and looks, if it is time; to be asked more often than that. */
   async round(): Promise<void> {
-    const { pool, clock, telemetry } = this.#o;
+    const { clock, telemetry } = this.#o;
+    const fold = await this.#folder.round();
+    if (fold === undefined) return;
+    telemetry.emit(ledgerFolded, { epochs: fold.epochs, folded: fold.folded, ms: Math.round(fold.tookMs) });
     const begunMs = clock.monotonicMs();
-    if (this.#foldedMs !== undefined && begunMs - this.#foldedMs < this.#pauseMs) return;
-    const { epochs, folded } = await foldLedger(pool);
-    const endedMs = clock.monotonicMs();
-    const tookMs = endedMs - begunMs;
-    // The first fold of a process may have had much to make up for, and tells nothing of how fast events come in.
-    this.#pauseMs =
-      this.#foldedMs === undefined
-        ? foldPauseMs({ folded: 0, overMs: 0, tookMs })
-        : foldPauseMs({ folded, overMs: begunMs - this.#foldedMs, tookMs });
-    this.#foldedMs = begunMs;
-    telemetry.emit(ledgerFolded, { epochs, folded, ms: Math.round(tookMs) });
+    if (begunMs < this.#lookMs) return;
     await this.#look();
+    const tookMs = clock.monotonicMs() - begunMs;
+    this.#lookMs = begunMs + Math.max(lookMsMin, tookMs * lookShare);
   }
 
   async #look(): Promise<void> {

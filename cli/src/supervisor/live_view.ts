@@ -10,7 +10,7 @@ import { type Ledger, type LedgerNow, readLag, readLedger, readLedgerNow } from 
 import { producerNames } from "../queries/names.ts";
 import { ledgerJson, ledgerLine, ledgerText } from "../queries/ledger_text.ts";
 import type { Console } from "./console.ts";
-import type { IdleProbe } from "./supervisor.ts";
+import type { IdleProbe } from "./until_idle.ts";
 
 /** The pause between two counts: at least this, and this many times what the last count took. */
 const pauseMsMin = 1000;
@@ -37,6 +37,7 @@ export class LiveView implements IdleProbe {
   readonly #o: LiveViewOptions;
   readonly #ended = new AbortController();
   #pool: Pool | undefined;
+  #closing: Promise<void> | undefined;
   #ledger: LedgerNow | undefined;
   /** Of the last recount of all rows; undefined before the first. */
   #recounted: boolean | undefined;
@@ -86,7 +87,7 @@ export class LiveView implements IdleProbe {
 
   async close(): Promise<void> {
     this.#ended.abort(new Error("stopping"));
-    await this.#pool?.end();
+    await (this.#closing ??= this.#pool?.end());
   }
 
   #open(): Pool {

@@ -17,7 +17,6 @@ import {
   machineFacts,
   type Random,
   serveMetrics,
-  sleep,
   type Telemetry,
 } from "ransomeye-kernel";
 import { AlarmDesk } from "../alarms/alarm_desk.ts";
@@ -45,6 +44,7 @@ import { restartOneByOne } from "./rolling.ts";
 import { guestRoles, type LedgerVerdict, type Phase, type RoleName, type RuntimeFile, writeRuntime } from "./runtime_file.ts";
 import type { SharedSocket } from "./shared_socket.ts";
 import { takeOver } from "./takeover.ts";
+import { type IdleProbe, untilIdle } from "./until_idle.ts";
 
 /** The database role of each process; the demo fleet has none: it is a producer like any other. */
 const databaseRole: Readonly<Record<RoleName, LoginRole | undefined>> = {
@@ -65,7 +65,6 @@ const onlyForTheLog: ReadonlySet<RoleName> = new Set(["gateway"]);
 const startAttemptsMax = 5;
 /** What keeps a role from starting until somebody changes something: another attempt would only say it again. */
 const operatorCodes: ReadonlySet<string> = new Set<CliCode | BusCode>(["CLI_START_FAILED", "BUS_FORBIDDEN", "BUS_NOT_DURABLE"]);
-const idlePollMs = 100;
 
 export interface SupervisorOptions {
   readonly config: Config;
@@ -77,12 +76,6 @@ export interface SupervisorOptions {
   readonly runtimeParent?: string;
   /** The operator's word that what the log's servers held and rows were not made of is gone for good. */
   readonly afterLoss: boolean;
-}
-
-/** What the supervisor asks of whoever reads the ledger. */
-export interface IdleProbe {
-  /** Sequence numbers accepted and not yet stored; undefined when it cannot be read now. */
-  inFlight(): Promise<number | undefined>;
 }
 
 /** The running system. */
@@ -107,6 +100,7 @@ export class Supervisor {
   #writing: Promise<void> = Promise.resolve();
   #writeAgain = false;
   #stopped = false;
+  #destroyed = false;
 
   constructor(o: SupervisorOptions) {
     this.#o = o;
@@ -206,23 +200,33 @@ export class Supervisor {
     }
   }
 
-  /** Ends everything in order; nothing that was receipted is left unstored unless a bound is passed, and then it is recovered at the next start. */
-  async drain(probe: IdleProbe, beforeDatabaseStops: () => Promise<void>): Promise<void> {
+  /**
+   * Ends everything in order; nothing that was receipted is left unstored unless a bound is passed, and then it is recovered at the next start.
+   * False: `destroy` came in between, and ends it all.
+   */
+  async drain(probe: IdleProbe, beforeDatabaseStops: () => Promise<void>): Promise<boolean> {
     this.#stopped = true;
     this.#phase = "draining";
     this.#changed();
     for (const role of ["demo", "gateway"] as const) await this.#drainRole(role);
-    await this.#untilIdle(probe);
+    const { clock, config, console } = this.#o;
+    // A stop in the middle of the start: nothing has come in, and nobody would store it.
+    if (this.#children.has("engine"))
+      await untilIdle({ probe, clock, boundMs: config.supervisor.drainMsMax, givenUp: () => this.#destroyed, say: console.say });
+    if (this.#destroyed) return false;
     for (const role of ["engine", "sealer", "indexer", "forensics", "keeper", "registry"] as const) await this.#drainRole(role);
     await this.#detacher?.close();
     await beforeDatabaseStops();
+    if (this.#destroyed) return false;
     await this.#database?.stop("fast");
     await this.#forget();
+    return true;
   }
 
   /** Ends everything now. What was receipted is recovered at the next start. */
   async destroy(): Promise<void> {
     this.#stopped = true;
+    this.#destroyed = true;
     await Promise.all([...this.#children.values()].map((child) => child.destroy()));
     const detached = this.#detacher?.close();
     await this.#database?.stop("immediate");
@@ -356,18 +360,6 @@ export class Supervisor {
     this.#desk?.left(child.name);
     if (await child.drain(boundMs)) this.#o.console.say(`${child.name} stopped`);
     else this.#o.console.say(`${child.name} did not finish within ${boundMs} ms and was ended; the next start recovers`);
-  }
-
-  /** The gateway is closed, so what is in flight can only shrink. */
-  async #untilIdle(probe: IdleProbe): Promise<void> {
-    // A stop in the middle of the start: nothing has come in, and nobody would store it.
-    if (!this.#children.has("engine")) return;
-    const untilMs = this.#o.clock.monotonicMs() + this.#o.config.supervisor.drainMsMax;
-    while (this.#o.clock.monotonicMs() < untilMs) {
-      if ((await probe.inFlight()) === 0) return;
-      await sleep(this.#o.clock, idlePollMs);
-    }
-    this.#o.console.say("the engine still has accepted events to store; they are safe on the bus and will be stored after the next start");
   }
 
   /** Writes runtime.json; while one write runs, the next waits and takes the newest state. */

@@ -24,7 +24,7 @@ export {
   type ReplaceOptions,
   undoRebuild,
 } from "./rebuild.ts";
-export { foldLedger, type LedgerFold, rebuildLedger } from "./ledger.ts";
+export { type LastFold, LedgerFolder, type LedgerFold, rebuildLedger } from "./ledger.ts";
 export { instantSql } from "./instant.ts";
 export { type PrepareOptions, prepareDatabase } from "./prepare.ts";
 export { schemaDump } from "./schema_dump.ts";

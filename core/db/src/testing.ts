@@ -25,9 +25,11 @@ import { inTransaction, openClient, openPool, type Pool, type Queryable } from "
 import { prepareDatabase } from "./prepare.ts";
 import { detachDay, finishRemoval, type RetentionOptions } from "./retention.ts";
 import type { LoginRole } from "./role_names.ts";
-import { type DatabaseSecrets, roleConnection } from "./secrets.ts";
+import { type DatabaseSecrets, readSecrets, roleConnection } from "./secrets.ts";
+import { copyPreparedCluster } from "./testing/prepared_cluster.ts";
 
 export { CommitProxy } from "./testing/commit_proxy.ts";
+export { copyPreparedCluster } from "./testing/prepared_cluster.ts";
 
 /** A prepared database of its own for one test. */
 export interface TestDatabase {
@@ -50,6 +52,8 @@ export interface TestServerOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** An embedded one also with PG_URL: for a test that stops it, or looks into its files. */
   readonly own?: boolean;
+  /** Cluster and database are made by this very server; otherwise they are copies of those that another one has made. */
+  readonly fresh?: boolean;
 }
 
 /** One server per test file: embedded in a temporary directory, or the external one of PG_URL. */
@@ -67,17 +71,22 @@ export interface TestServer {
 }
 
 /** Use as `const server = await openTestServer(); after(() => server.close());` at the top of a test file. */
-export async function openTestServer({ own = false, ...options }: TestServerOptions = {}): Promise<TestServer> {
+export async function openTestServer({ own = false, fresh = false, ...options }: TestServerOptions = {}): Promise<TestServer> {
   const telemetry = recordingTelemetry();
   const url = systemEnvironment().PG_URL;
   if (url !== undefined && url !== "" && !own) {
     const directory = await mkdtemp(join(tmpdir(), "re-test-"));
     const close = (): Promise<void> => rm(directory, { recursive: true, force: true });
-    return new Server({ throwaway: undefined, admin: parseConnectionUrl(url), directory, telemetry, close });
+    return new Server({ throwaway: undefined, admin: parseConnectionUrl(url), directory, secretsFile: undefined, telemetry, close });
   }
-  const throwaway = await startThrowaway({ prefix: "re-test-", ...options, telemetry, clock: systemClock, random: systemRandom });
+  let isPrepared = false;
+  const fill = async (dataDir: string): Promise<void> => {
+    isPrepared = !fresh && (await copyPreparedCluster(dataDir));
+  };
+  const throwaway = await startThrowaway({ prefix: "re-test-", ...options, fill, telemetry, clock: systemClock, random: systemRandom });
   const { server, directory, close } = throwaway;
-  return new Server({ throwaway, admin: server.connection, directory, telemetry, close });
+  const secretsFile = isPrepared ? join(directory, "d", "secrets", "database.json") : undefined;
+  return new Server({ throwaway, admin: server.connection, directory, secretsFile, telemetry, close });
 }
 
 /** One server, one database, for a test that needs no more. */
@@ -109,6 +118,8 @@ interface ServerParts {
   readonly throwaway: ThrowawayServer | undefined;
   readonly admin: Connection;
   readonly directory: string;
+  /** Of the database that came with a prepared cluster. */
+  readonly secretsFile: string | undefined;
   readonly telemetry: Telemetry;
   /** Ends the server, where it is ours, and removes the directory. */
   readonly close: () => Promise<void>;
@@ -162,10 +173,11 @@ class Server implements TestServer {
   }
 
   get #templateName(): string {
-    return `${this.#prefix}_template`;
+    return this.#parts.secretsFile === undefined ? `${this.#prefix}_template` : this.#parts.admin.database;
   }
 
   async #prepareTemplate(): Promise<DatabaseSecrets> {
+    if (this.#parts.secretsFile !== undefined) return await readSecrets(this.#parts.secretsFile);
     const external = this.#parts.throwaway === undefined;
     // Roles are shared by all databases of a server: on an external one, test files running at the same time must agree on passwords.
     const random: Random = external ? seededRandom("roles of external test servers") : systemRandom;

@@ -49,10 +49,10 @@ test("DP-69 R-4 a server, role or database without fsync, full_page_writes or sy
   };
   await assert.rejects(assertDurable(later.client), failsWith("DB_NOT_DURABLE"));
   if (server.embedded === undefined) return;
-  await using unsafe = await openTestServer({ settings: { fsync: "off" } });
+  await using unsafe = await openTestServer({ settings: { fsync: "off" }, fresh: true });
   await assert.rejects(assertDurable((await unsafe.database({ empty: true })).pool), failsWith("DB_NOT_DURABLE"));
   await assert.rejects(unsafe.database(), failsWith("DB_NOT_DURABLE"));
-  await using retrying = await openTestServer({ settings: { data_sync_retry: "on" } });
+  await using retrying = await openTestServer({ settings: { data_sync_retry: "on" }, fresh: true });
   await assert.rejects(retrying.database(), failsWith("DB_NOT_DURABLE"));
 });
 

@@ -142,7 +142,7 @@ test("R-35 an identity that was carried to another host ships from there, where 
 });
 
 test("R-22 what is killed comes back without a hand, and a killed supervisor's system is taken over (FM-19)", async () => {
-  await using system = await RunningSystem.start();
+  await using system = await RunningSystem.startFirst();
   const file = await eveFile(500);
   const before = await system.runtime();
   let expected = 0;

@@ -4,7 +4,7 @@
  * and its first answer, the server notices within a minute that its directory is gone, and ends).
  * Forbids: data that anybody wants to keep.
  */
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Clock, type Random, startGuard, type Telemetry } from "ransomeye-kernel";
@@ -22,6 +22,8 @@ export interface ThrowawayOptions {
   readonly prefix: string;
   /** Over ours. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Puts a cluster into the data directory, before the first start; without it one is made. */
+  readonly fill?: (dataDir: string) => Promise<void>;
   readonly telemetry: Telemetry;
   readonly clock: Clock;
   readonly random: Random;
@@ -39,7 +41,7 @@ export interface ThrowawayServer {
 }
 
 /** @throws DbError as startEmbedded does */
-export async function startThrowaway({ prefix, settings = {}, ...options }: ThrowawayOptions): Promise<ThrowawayServer> {
+export async function startThrowaway({ prefix, settings = {}, fill, ...options }: ThrowawayOptions): Promise<ThrowawayServer> {
   const directory = await mkdtemp(join(tmpdir(), prefix));
   // As root the server runs as somebody else, who must be able to pass.
   await chmod(directory, 0o711);
@@ -55,7 +57,14 @@ export async function startThrowaway({ prefix, settings = {}, ...options }: Thro
     guard.watch(started.pid);
     return started;
   };
-  let server = await start().catch(async (error: unknown) => {
+  const first = async (): Promise<EmbeddedServer> => {
+    if (fill !== undefined) {
+      await mkdir(join(directory, "d"), { mode: 0o700 });
+      await fill(join(directory, "d"));
+    }
+    return start();
+  };
+  let server = await first().catch(async (error: unknown) => {
     guard.release();
     await rm(directory, { recursive: true, force: true });
     throw error;

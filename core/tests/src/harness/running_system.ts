@@ -13,12 +13,15 @@ import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { type Client, openClient, readSecrets, superuserName } from "ransomeye-db";
+import { copyPreparedCluster } from "ransomeye-db/testing";
 import { type Guard, startGuard } from "ransomeye-kernel";
 import { givenServers, leaveServers } from "./given_servers.ts";
 
 /** The committed entry point; it loads the built command. */
 export const RANSOMEYE_BIN: string = fileURLToPath(new URL("../../../../../cli/bin/ransomeye.js", import.meta.url));
 
+/** A system that nobody needs any more has drained by then, or will not. */
+const patienceMs = 5_000;
 /** Seconds that a system may take to end whose test process was killed. */
 const drainSMax = 20;
 
@@ -57,13 +60,25 @@ export class RunningSystem implements AsyncDisposable {
   }
 
   /**
-   * Starts a system without the demo fleet in a fresh directory and waits until it says that rows can flow.
+   * Starts a system without the demo fleet in a fresh directory and waits until it says that rows can flow. Where the log lies in the database, that one is a copy of
+   * a new one: `startFirst` makes its own.
    * @param environment variables that the system's processes get beside ours
    */
   static async start(flags: readonly string[] = [], environment: Readonly<Record<string, string>> = {}): Promise<RunningSystem> {
     const dataDir = await mkdtemp(join(tmpdir(), "ransomeye-run-"));
-    const all = { ...givenServers(dataDir), ...environment };
-    const system = new RunningSystem(dataDir, ["--no-demo", "--listen", "127.0.0.1:0", ...flags], all);
+    const all: Readonly<Record<string, string>> = { ...givenServers(dataDir), ...environment };
+    if ((all["RANSOMEYE_BUS_URL"] ?? "") === "" && !flags.includes("--bus")) await copyPreparedCluster(dataDir);
+    return await RunningSystem.#startIn(dataDir, flags, all);
+  }
+
+  /** The same from nothing at all, as a stranger does. */
+  static async startFirst(): Promise<RunningSystem> {
+    const dataDir = await mkdtemp(join(tmpdir(), "ransomeye-run-"));
+    return await RunningSystem.#startIn(dataDir, [], givenServers(dataDir));
+  }
+
+  static async #startIn(dataDir: string, flags: readonly string[], environment: Readonly<Record<string, string>>): Promise<RunningSystem> {
+    const system = new RunningSystem(dataDir, ["--no-demo", "--listen", "127.0.0.1:0", ...flags], environment);
     await system.startAgain();
     return system;
   }
@@ -203,9 +218,19 @@ export class RunningSystem implements AsyncDisposable {
     return await ended;
   }
 
+  /** The same, and a second Ctrl-C if it has not ended by then: that ends at once what nothing drains. */
+  async stopWithin(ms: number): Promise<number | null> {
+    const ended = this.stop();
+    const child = this.#supervisor;
+    const timer = setTimeout(() => child?.kill("SIGTERM"), ms);
+    const exitCode = await ended;
+    clearTimeout(timer);
+    return exitCode;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const command of this.#commands) command.kill("SIGKILL");
-    await this.stop();
+    await this.stopWithin(patienceMs);
     await leaveServers(this.dataDir, this.#environment);
     await rm(this.dataDir, { recursive: true, force: true, maxRetries: 3 });
     this.#guard.release();

@@ -5,7 +5,8 @@ const engine = "core/engine/dist/src";
 const tests = "core/engine/dist/test";
 const groups = "core/pipeline/dist/src/postgres/groups.js";
 const renewalTests = "core/pipeline/dist/test/postgres_renewal.test.js";
-const renewal = "core/db/migrations/0029_renewal_does_not_wait.sql";
+const renewal = "core/db/migrations/0031_renewal_waits_less.sql";
+const holders = "core/db/migrations/0029_renewal_does_not_wait.sql";
 
 export const engineMutants: readonly Mutant[] = [
   {
@@ -69,8 +70,8 @@ export const engineMutants: readonly Mutant[] = [
   },
   {
     rule: "DP-49",
-    bug: "a renewal lets a lease run out rather than wait",
-    patches: [{ file: renewal, find: " OR v_ends < v_until - v_lease / 2", replace: "" }],
+    bug: "a renewal tells of a lease that has run out as kept, rather than wait",
+    patches: [{ file: renewal, find: " OR v_ends <= clock_timestamp()", replace: "" }],
     check: named(renewalTests, "DP-49 R-3 a renewal waits where it must"),
   },
   {
@@ -106,7 +107,7 @@ export const engineMutants: readonly Mutant[] = [
   {
     rule: "DP-47",
     bug: "who is a moment late is ended",
-    patches: [{ file: renewal, find: "clock_timestamp() - p_grace_ms * interval '1 millisecond'", replace: "clock_timestamp()" }],
+    patches: [{ file: holders, find: "clock_timestamp() - p_grace_ms * interval '1 millisecond'", replace: "clock_timestamp()" }],
     check: named(renewalTests, "DP-47 R-3 who is late but still at work"),
   },
   {
