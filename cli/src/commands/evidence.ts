@@ -248,6 +248,8 @@ function reportText(report: Report): string {
     `  ${formatCount(report.unsealed)} batches not yet under a checkpoint; ${report.anchored ? "tied to what was kept elsewhere" : "tied to nothing outside"}`,
   );
   if (report.attestation !== null) lines.push(`  ${attestationLine(report.attestation)}`);
+  else if (selection.kind === "event" && report.batches > 0)
+    lines.push("  without the record of an attestation: the file is of an older release, or it was taken out");
   return lines.join("\n");
 }
 

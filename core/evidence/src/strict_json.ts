@@ -10,7 +10,7 @@ import { lineBoundsFault, parseLine, printable, unparsed } from "ransomeye-inges
 export type StrictJson = { readonly kind: "value"; readonly value: unknown } | { readonly kind: "refused"; readonly why: string };
 
 /** Of text that is known to be JSON: strings, with the colon behind a name; numbers; what begins and ends objects and lists. */
-const tokens = /("[^"\\]*(?:\\.[^"\\]*)*")([ \t\r]*:)?|-?\d[\d.eE+-]*|[{}[\]]/g;
+const tokens = /("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|-?\d[\d.eE+-]*|[{}[\]]/g;
 const decimalForm = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
 
 /** The value of a line, or why it has not exactly one. */
