@@ -85,6 +85,12 @@ export const attestationMutants: readonly Mutant[] = [
   },
   {
     rule: "DP-71",
+    bug: "a signature may be spelled in four ways",
+    patches: [{ file: `${room}/signed_note.js`, find: 'bytes.toString("base64") !== base64', replace: "false" }],
+    check: named(evidence, "DP-71 one character of the document"),
+  },
+  {
+    rule: "DP-71",
     bug: "only the newest key counts, also for what was signed before it",
     patches: [{ file: `${room}/attestation_check.js`, find: "chain.keyAt(note.statement)", replace: "chain.keys.at(-1)" }],
     check: named(evidence, "DP-71 R-20 an attestation from before"),
