@@ -60,8 +60,11 @@ test("DP-72 R-20 the sealer signs an event's fingerprint under the checkpoint th
     assert.deepEqual([again.report.verdict, again.report.attestation?.state], ["PASS", "signed"]);
     assert.equal(parseAttestation(again.attestation?.note ?? "").statement, 3, "behind the statement of the moment");
   }
-  // A sealer that was started again reads the whole chain.
-  assert.match(why(await (await at.open()).attest(event)), /^signed/);
+  // A sealer that was started again reads the whole chain, in one read or in several that end anywhere; then from the checkpoint on.
+  for (const notesPerRead of [1, 2, 3, 4, 5]) {
+    const started = await at.open({ notesPerRead });
+    for (const id of [event, { producer: b, epoch: 1, seq: 1 }, event]) assert.match(why(await started.attest(id)), /^signed/);
+  }
 });
 
 test("DP-72 an export without the sealer's word has the fingerprint, and says why it is not signed", async () => {

@@ -21,7 +21,7 @@ export interface Place {
   readonly world: World;
   readonly secrets: string;
   readonly telemetry: ReturnType<typeof recordingTelemetry>;
-  readonly open: (more?: { readonly entriesMax?: number }) => Promise<Sealer>;
+  readonly open: (more?: { readonly entriesMax?: number; readonly notesPerRead?: number }) => Promise<Sealer>;
   readonly verify: (selection?: Selection, trust?: Trust) => Promise<Report>;
   readonly records: (selection: Selection, attest?: ExportOptions["attest"]) => AsyncGenerator<EvidenceRecord, void, undefined>;
   readonly notes: () => Promise<string[]>;

@@ -47,7 +47,10 @@ const evidenceExportCommand: CommandSpec = {
   prose:
     "The file holds the batches as their producers signed them, the producers' public keys, what was made of them (rows, dead letters, gaps), every statement of the sealer, and for each batch the hashes that lead to the checkpoint that covers it. With --event: the one batch that carries it, and the event as an OCSF document with a `record_integrity` attestation: its SHA-256 fingerprint (RFC 8785), signed by the sealer, which is asked for it; where it cannot sign, or the event can have none, the file and the terminal say why. With --producer: its batches that were received since then. With neither: everything that was sealed since --since, so that it also shows what was removed. Attestations are made with --event alone. Nothing is judged here: what was tampered with is exported as it is, and `ransomeye evidence verify` names it. The file is JSON, one record to a line, bytes in base64; `-` writes to standard output.",
   options: [
-    { flags: "--event <id>", help: "the batch that carries this event, producer:epoch:sequence" },
+    {
+      flags: "--event <id>",
+      help: "the batch that carries this event (producer:epoch:sequence), and its OCSF document with an attestation",
+    },
     { flags: "--producer <producer>", help: "batches of this producer, by name or id" },
     { flags: "--since <time>", help: "received not before (default 24h)" },
     { flags: "--until <time>", help: "received before; with --producer only" },

@@ -28,7 +28,7 @@ import type { ChainEnd, SealedBatch, SealStore } from "./seal_store.ts";
 export type Attested = { readonly kind: "attested"; readonly note: string } | { readonly kind: "refused"; readonly why: string };
 
 /** Statements in memory at once. */
-const notesPerRead = 500;
+const notesPerReadDefault = 500;
 
 /** A statement of the chain, and the sealer's first key. */
 interface Known {
@@ -39,12 +39,14 @@ interface Known {
 export class Attester {
   readonly #store: SealStore;
   readonly #telemetry: Telemetry;
+  readonly #notesPerRead: number;
   /** The key that statement 0 names, once the chain was followed from there. */
   #authority: string | undefined;
 
-  constructor({ store, telemetry }: { readonly store: SealStore; readonly telemetry: Telemetry }) {
-    this.#store = store;
-    this.#telemetry = telemetry;
+  constructor(o: { readonly store: SealStore; readonly telemetry: Telemetry; readonly notesPerRead?: number }) {
+    this.#store = o.store;
+    this.#telemetry = o.telemetry;
+    this.#notesPerRead = o.notesPerRead ?? notesPerReadDefault;
   }
 
   /** `end`: what this sealer has signed last; `signer`: by whom it signs since. */
@@ -79,7 +81,7 @@ export class Attester {
     let statement: Statement | undefined;
     let previous: string | undefined;
     for (let next = authority === undefined ? 0 : number; next <= end.number; ) {
-      const notes = await this.#store.notesBehind(next - 1, Math.min(notesPerRead, end.number - next + 1));
+      const notes = await this.#store.notesBehind(next - 1, Math.min(this.#notesPerRead, end.number - next + 1));
       if (notes.length === 0) return undefined;
       for (const note of notes) {
         const one = readStatement(note);

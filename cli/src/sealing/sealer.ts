@@ -46,6 +46,8 @@ export interface SealerOptions {
   readonly telemetry: Telemetry;
   /** Entries of one checkpoint; only tests say less. */
   readonly entriesMax?: number;
+  /** Statements that an attestation reads at once; only tests say less. */
+  readonly notesPerRead?: number;
 }
 
 /** Signs statements; one of its methods at a time. */
