@@ -160,6 +160,23 @@ export const entryMissing: EventDefinition<{ part: number; off: number }> = defi
   counter: { name: "log_entries_missing_total", help: "Rounds of the sealer that found an entry missing.", labels: [] },
   alarm: { title: "An entry of the log is missing", severity: "critical", about: ["part", "off"] },
 });
+export const attestationAnswered: EventDefinition<{ outcome: string }> = defineEvent({
+  name: "attestation_answered",
+  level: "info",
+  help: "The sealer was asked to attest an event, and has signed, or said why not.",
+  counter: { name: "attestations_answered_total", help: "Answers of the sealer to whoever asked for an attestation.", labels: ["outcome"] },
+});
+export const entryChanged: EventDefinition<{ part: number; off: number; checkpoint: number }> = defineEvent({
+  name: "log_entry_changed",
+  level: "error",
+  help: "An entry of the log is not the one that a checkpoint was signed over: it was changed in the database.",
+  counter: {
+    name: "log_entries_changed_total",
+    help: "Times that the sealer found an entry changed when it was to attest an event.",
+    labels: [],
+  },
+  alarm: { title: "A sealed entry of the log was changed", severity: "critical", about: ["part", "off"] },
+});
 export const observablesIndexed: EventDefinition<{ batches: number; bytes: number; keys: number; sorted: number }> = defineEvent({
   name: "observables_indexed",
   level: "debug",

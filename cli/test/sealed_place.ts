@@ -7,7 +7,7 @@ import type { TestDatabase, TestServer } from "ransomeye-db/testing";
 import { type EvidenceRecord, type Report, type Selection, type Trust, verifyRecords } from "ransomeye-evidence";
 import { fullWorld, type World } from "ransomeye-evidence/testing";
 import { recordingTelemetry, systemClock } from "ransomeye-kernel";
-import { exportEvidence } from "../src/evidence/export.ts";
+import { exportEvidence, type ExportOptions } from "../src/evidence/export.ts";
 import type { WireProducer } from "../src/registry/wire.ts";
 import { SealStore } from "../src/sealing/seal_store.ts";
 import { Sealer } from "../src/sealing/sealer.ts";
@@ -21,9 +21,9 @@ export interface Place {
   readonly world: World;
   readonly secrets: string;
   readonly telemetry: ReturnType<typeof recordingTelemetry>;
-  readonly open: (more?: { readonly entriesMax?: number }) => Promise<Sealer>;
+  readonly open: (more?: { readonly entriesMax?: number; readonly notesPerRead?: number }) => Promise<Sealer>;
   readonly verify: (selection?: Selection, trust?: Trust) => Promise<Report>;
-  readonly records: (selection: Selection) => AsyncGenerator<EvidenceRecord, void, undefined>;
+  readonly records: (selection: Selection, attest?: ExportOptions["attest"]) => AsyncGenerator<EvidenceRecord, void, undefined>;
   readonly notes: () => Promise<string[]>;
 }
 
@@ -42,8 +42,8 @@ export async function openPlace(server: TestServer, world: World = fullWorld()):
   const telemetry = recordingTelemetry();
   const store = new SealStore(database.rolePool("ransomeye_sealer"));
   const reader = database.rolePool("ransomeye_reader");
-  const records = (selection: Selection): AsyncGenerator<EvidenceRecord, void, undefined> =>
-    exportEvidence({ pool: reader, selection, producers, nowUs: systemClock.nowUs() });
+  const records: Place["records"] = (selection, attest) =>
+    exportEvidence({ pool: reader, selection, producers, nowUs: systemClock.nowUs(), ...(attest === undefined ? {} : { attest }) });
   return {
     database,
     pool,

@@ -6,12 +6,25 @@
 import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { once } from "node:events";
-import { parseStatement, recordsIn, type Report, type Selection, type Trust, verifyRecords } from "ransomeye-evidence";
+import { join } from "node:path";
+import {
+  type AttestationRecord,
+  type EvidenceRecord,
+  parseStatement,
+  recordsIn,
+  type Report,
+  type Selection,
+  type Trust,
+  verifyRecords,
+} from "ransomeye-evidence";
 import { CliError } from "../errors.ts";
 import { writeEvidenceFile, writeEvidenceStream } from "../evidence/evidence_file.ts";
 import { exportEvidence, type ExportOptions } from "../evidence/export.ts";
-import { parseEventId } from "../queries/events.ts";
+import { type EventId, parseEventId } from "../queries/events.ts";
 import { registeredProducers } from "../queries/names.ts";
+import { askSealer } from "../sealing/attestation_desk.ts";
+import type { Attested } from "../sealing/attester.ts";
+import { sealerSocketName } from "../supervisor/ipc.ts";
 import { formatCount, formatTimeUs } from "../terminal/format.ts";
 import { terminalSafe } from "../terminal/terminal_safe.ts";
 import { type CommandContext, type CommandSpec, type OptionSpec, type OptionValues, textOption } from "./command.ts";
@@ -23,17 +36,21 @@ const trustOptions: readonly OptionSpec[] = [
   { flags: "--checkpoint <file>", help: "a statement that was copied elsewhere, as `evidence checkpoint` printed it" },
 ];
 const reportJson = `{"verdict": "PASS" | "EXPIRED_BY_POLICY" | "MISSING" | "FAIL", "selection": {"kind": "event" | "producer" | "all", …what was asked for}, "anchored": boolean, "findings": [{"state": string, "what": string, "why": string}],
- "found": n, "statements": n, "batches": n, "rows": n, "deadLetters": n, "gaps": n, "unsealed": n, "sealerKeys": [string]}
-findings: the first 100 of found; anchored: whether --key or --checkpoint tied the file to something outside of it; unsealed: batches that no checkpoint covers yet`;
+ "found": n, "statements": n, "batches": n, "rows": n, "deadLetters": n, "gaps": n, "unsealed": n,
+ "attestation": {"state": "signed" | "unsigned" | "none" | "broken", "why": string | null} | null, "sealerKeys": [string]}
+attestation: of a file of one event; findings: the first 100 of found; anchored: whether --key or --checkpoint tied the file to something outside of it; unsealed: batches that no checkpoint covers yet`;
 
 const evidenceExportCommand: CommandSpec = {
   path: "evidence export",
   args: "<file>",
   summary: "write signed batches, their rows and all proofs into a file that needs nothing else",
   prose:
-    "The file holds the batches as their producers signed them, the producers' public keys, what was made of them (rows, dead letters, gaps), every statement of the sealer, and for each batch the hashes that lead to the checkpoint that covers it. With --event: the one batch that carries it. With --producer: its batches that were received since then. With neither: everything that was sealed since --since, so that it also shows what was removed. Nothing is judged here: what was tampered with is exported as it is, and `ransomeye evidence verify` names it. The file is JSON, one record to a line, bytes in base64; `-` writes to standard output.",
+    "The file holds the batches as their producers signed them, the producers' public keys, what was made of them (rows, dead letters, gaps), every statement of the sealer, and for each batch the hashes that lead to the checkpoint that covers it. With --event: the one batch that carries it, and the event as an OCSF document with a `record_integrity` attestation: its SHA-256 fingerprint (RFC 8785), signed by the sealer, which is asked for it; where it cannot sign, or the event can have none, the file and the terminal say why. With --producer: its batches that were received since then. With neither: everything that was sealed since --since, so that it also shows what was removed. Attestations are made with --event alone. Nothing is judged here: what was tampered with is exported as it is, and `ransomeye evidence verify` names it. The file is JSON, one record to a line, bytes in base64; `-` writes to standard output.",
   options: [
-    { flags: "--event <id>", help: "the batch that carries this event, producer:epoch:sequence" },
+    {
+      flags: "--event <id>",
+      help: "the batch that carries this event (producer:epoch:sequence), and its OCSF document with an attestation",
+    },
     { flags: "--producer <producer>", help: "batches of this producer, by name or id" },
     { flags: "--since <time>", help: "received not before (default 24h)" },
     { flags: "--until <time>", help: "received before; with --producer only" },
@@ -47,9 +64,16 @@ const evidenceExportCommand: CommandSpec = {
   async run(context, [file = ""], options) {
     await using reader = await openReader(context);
     const selection = await selectionOf(context, reader, options);
-    const records = exportEvidence(await exportOptions(context, reader, selection));
+    const sealer = join(reader.runtime.socketDir, sealerSocketName);
+    const attest = (event: EventId): Promise<Attested> => askSealer(sealer, event, context.clock);
+    let told: AttestationRecord | undefined;
+    const records = heard(exportEvidence({ ...(await exportOptions(context, reader, selection)), attest }), (record) => {
+      if (record.type === "attestation") told = record;
+    });
     const written = await (file === "-" ? writeEvidenceStream(context.stdout, records) : writeEvidenceFile(file, records));
     if (written === null) return "ok";
+    if (told?.document === null) context.note(`the event has no attestation: ${terminalSafe(told.why ?? "", 400)}`);
+    else if (told?.note === null) context.note(`the event's attestation is not signed: ${terminalSafe(told.why ?? "", 400)}`);
     context.note(`${formatCount(written)} records written; check them anywhere with: ransomeye evidence verify ${terminalSafe(file)}`);
     return "ok";
   },
@@ -60,7 +84,7 @@ const evidenceVerifyCommand: CommandSpec = {
   args: "<file>",
   summary: "check a file of evidence: no database, no network; PASS, or the first records that are wrong or missing",
   prose:
-    "Checks each batch's signature, its payload, its place in its producer's chain and under its checkpoint, each row derived anew from the signed bytes, each dead letter and gap, and the chain of the sealer's statements. A file by itself shows that nothing in it contradicts itself; whoever could make all of its keys could make all of it. So give what was kept elsewhere: the sealer's key, or a checkpoint, which also shows a tail that was cut off.",
+    "Checks each batch's signature, its payload, its place in its producer's chain and under its checkpoint, each row derived anew from the signed bytes, each dead letter and gap, and the chain of the sealer's statements; of one event also its OCSF document, fingerprint and attestation, derived anew and compared whole. A file by itself shows that nothing in it contradicts itself; whoever could make all of its keys could make all of it. So give what was kept elsewhere: the sealer's key, or a checkpoint, which also shows a tail that was cut off.",
   options: trustOptions,
   examples: [
     { line: "ransomeye evidence verify event.evidence --key ransomeye-sealer+1f2e3d4c+AZ…", says: "Exit code 0 only for PASS." },
@@ -178,6 +202,17 @@ async function exportOptions(context: CommandContext, reader: Reader, selection:
   return { pool: reader.pool, selection, producers, nowUs: context.clock.nowUs() };
 }
 
+/** The same records, each told of as it goes by. */
+async function* heard(
+  records: AsyncIterable<EvidenceRecord>,
+  hear: (record: EvidenceRecord) => void,
+): AsyncGenerator<EvidenceRecord, void, undefined> {
+  for await (const record of records) {
+    hear(record);
+    yield record;
+  }
+}
+
 async function trustOf(options: OptionValues): Promise<Trust> {
   const key = textOption(options, "key");
   const path = textOption(options, "checkpoint");
@@ -215,7 +250,19 @@ function reportText(report: Report): string {
     `  ${formatCount(report.statements)} statement${report.statements === 1 ? "" : "s"} of the sealer, by ${sealerKeys.map((key) => terminalSafe(key)).join(" then ") || "nobody"}`,
     `  ${formatCount(report.unsealed)} batches not yet under a checkpoint; ${report.anchored ? "tied to what was kept elsewhere" : "tied to nothing outside"}`,
   );
+  if (report.attestation !== null) lines.push(`  ${attestationLine(report.attestation)}`);
+  else if (selection.kind === "event" && report.batches > 0)
+    lines.push("  without the record of an attestation: the file is of an older release, or it was taken out");
   return lines.join("\n");
+}
+
+function attestationLine({ state, why }: NonNullable<Report["attestation"]>): string {
+  if (state === "signed") return "with an OCSF attestation, signed by the sealer";
+  if (state === "broken") return "with an OCSF attestation that does not hold";
+  const reason = terminalSafe(why ?? "no reason is given", 400);
+  return state === "none"
+    ? `without an OCSF attestation: ${reason}`
+    : `with an OCSF attestation that is not signed; the export says: ${reason}`;
 }
 
 function selectionText(selection: Selection): string {

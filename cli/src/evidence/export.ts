@@ -3,20 +3,27 @@
  * Enforces: one snapshot of the database, whatever comes in meanwhile; batches by binary COPY (R-10); a bounded number of them in memory.
  * Forbids: judging; leaving out what does not fit: that is what the verifier is to see.
  */
-import { copyOut, decodeBinaryCopy, instantSql, type Pool, type PoolClient } from "ransomeye-db";
+import { instantSql, type Pool, type PoolClient } from "ransomeye-db";
 import {
+  attestableEvent,
+  type AttestationRecord,
   type EntryRecord,
   EvidenceError,
   type EvidenceRecord,
   type ExpiredChain,
   type ExpiredRecord,
   fileFormat,
+  parseAttestation,
   rowColumns,
   type Selection,
+  StatementChain,
 } from "ransomeye-evidence";
 import { decodeHeader } from "ransomeye-ingestion/protocol";
+import type { EventId } from "../queries/events.ts";
 import type { WireProducer } from "../registry/wire.ts";
+import type { Attested } from "../sealing/attester.ts";
 import { version } from "../version.ts";
+import { type Batch, int, readBatches, uuid } from "./batches.ts";
 import { derivedFrom, type DerivedRecords } from "./derived_records.ts";
 import { LeafProofs } from "./leaf_proofs.ts";
 
@@ -30,22 +37,23 @@ export interface ExportOptions {
   /** With their keys, as the registry has them. */
   readonly producers: readonly ProducerKeys[];
   readonly nowUs: number;
+  /** Asks the sealer for its word on the one event that is selected. */
+  readonly attest?: (event: EventId) => Promise<Attested>;
 }
 
 /** Batches that are read at once; each is at most `frame_bytes_max` large. */
 const entriesPerRead = 32;
 
-/** A batch as the log holds it, without what was made of it. */
-type Batch = Omit<EntryRecord, "type" | "generation" | "leaf" | "rows" | "deadLetters" | "gaps" | "stored">;
-
 /** The records, in the order in which a verifier wants them. @throws EvidenceError EVIDENCE_NOTHING_SELECTED */
 export async function* exportEvidence(o: ExportOptions): AsyncGenerator<EvidenceRecord, void, undefined> {
+  // Before the snapshot: whatever statement the answer names is in it.
+  const attested = o.selection.kind === "event" ? await o.attest?.(o.selection) : undefined;
   const client = await o.pool.connect();
   let fit = false;
   try {
     await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     let records = 0;
-    for await (const record of new Exporter(client, o).records()) {
+    for await (const record of new Exporter(client, o, attested).records()) {
       records += 1;
       yield record;
     }
@@ -61,14 +69,18 @@ export async function* exportEvidence(o: ExportOptions): AsyncGenerator<Evidence
 class Exporter {
   readonly #client: PoolClient;
   readonly #o: ExportOptions;
+  readonly #attested: Attested | undefined;
   readonly #proofs: LeafProofs;
+  /** The sealer's first key, by which its chain is known. */
+  #authority: string | undefined;
   #stored = new Map<number, { readonly off: number; readonly generation: string }>();
   /** Up to where each chain is written, by producer and epoch. */
   readonly #ends = new Map<string, number>();
 
-  constructor(client: PoolClient, o: ExportOptions) {
+  constructor(client: PoolClient, o: ExportOptions, attested: Attested | undefined) {
     this.#client = client;
     this.#o = o;
+    this.#attested = attested;
     this.#proofs = new LeafProofs(client);
   }
 
@@ -76,6 +88,9 @@ class Exporter {
     const { selection, nowUs } = this.#o;
     yield { type: "evidence", format: fileFormat, madeUs: nowUs, release: version, selection, rowColumns };
     const notes = await this.#client.query<{ note: string }>("SELECT note FROM views.statements ORDER BY number");
+    const beginning = new StatementChain();
+    for (const { note } of notes.rows.slice(0, 1)) beginning.add(note);
+    this.#authority = beginning.keys[0];
     for (const { note } of notes.rows) yield { type: "statement", note };
     yield* this.#keys();
     const sealable = await this.#client.query<{ part: number; off: number; generation: string }>(
@@ -104,7 +119,8 @@ class Exporter {
     const place = rows[0];
     if (place !== undefined) {
       yield* this.#entries(
-        await this.#batches(
+        await readBatches(
+          this.#client,
           `part = ${int(place.part)} AND off = ${int(place.off)} AND received_at = ${instantSql(place.received_at)}`,
           "off",
           1,
@@ -123,7 +139,8 @@ class Exporter {
     const within = `producer_id = '${uuid(producer)}' AND received_at >= ${instantSql(sinceUs)}${untilUs === null ? "" : ` AND received_at < ${instantSql(untilUs)}`}`;
     let after = { epoch: 0, seq: 0 };
     for (let first = true; ; first = false) {
-      const batches = await this.#batches(
+      const batches = await readBatches(
+        this.#client,
         `${within} AND (epoch, first_seq) > (${int(after.epoch)}, ${int(after.seq)})`,
         "epoch, first_seq",
         entriesPerRead,
@@ -174,27 +191,12 @@ class Exporter {
 
   async *#range(part: number, afterOff: number, where: string): AsyncGenerator<EvidenceRecord> {
     for (let after = afterOff; ; ) {
-      const batches = await this.#batches(`part = ${int(part)} AND off > ${int(after)} AND ${where}`, "off", entriesPerRead);
+      const batches = await readBatches(this.#client, `part = ${int(part)} AND off > ${int(after)} AND ${where}`, "off", entriesPerRead);
       const last = batches.at(-1);
       if (last === undefined) return;
       yield* this.#entries(batches);
       after = last.off;
     }
-  }
-
-  /** Batches in full. COPY takes no parameters: what stands in `where` is integers and uuids, checked where it is put together. */
-  async #batches(where: string, order: string, limit: number): Promise<Batch[]> {
-    const columns = "part::bigint, off, (extract(epoch FROM received_at) * 1000000)::bigint, header, signature, verdicts, body";
-    const sql = `COPY (SELECT ${columns} FROM views.log_entries WHERE ${where} ORDER BY ${order} LIMIT ${int(limit)}) TO STDOUT (FORMAT binary)`;
-    const batches: Batch[] = [];
-    for await (const row of decodeBinaryCopy(copyOut(this.#client, sql), { fields: 7 })) {
-      const [part, off, receivedUs, header, signature, verdicts, payload] = row;
-      if (!part || !off || !receivedUs || !header || !signature || !verdicts || !payload)
-        throw new EvidenceError("EVIDENCE_ENTRY_MISSING", "an entry lacks a column");
-      const number = (bytes: Buffer): number => Number(bytes.readBigInt64BE());
-      batches.push({ part: number(part), off: number(off), receivedUs: number(receivedUs), header, signature, verdicts, payload });
-    }
-    return batches;
   }
 
   async *#entries(batches: readonly Batch[], only?: number): AsyncGenerator<EvidenceRecord> {
@@ -205,8 +207,39 @@ class Exporter {
       if (only === undefined) yield* this.#between(batch);
       const made: DerivedRecords = derived.get(`${batch.part}:${batch.off}`) ?? { rows: [], deadLetters: [], gaps: [] };
       const generation = proof?.generation ?? stored?.generation ?? "";
-      yield { type: "entry", ...batch, ...made, generation, leaf: proof?.leaf ?? null, stored: batch.off <= (stored?.off ?? 0) };
+      const entry: EntryRecord = {
+        type: "entry",
+        ...batch,
+        ...made,
+        generation,
+        leaf: proof?.leaf ?? null,
+        stored: batch.off <= (stored?.off ?? 0),
+      };
+      yield entry;
+      if (only !== undefined) yield* this.#attestation(entry, only);
     }
+  }
+
+  /** The event as an OCSF document. What is not signed says why; the fingerprint is there all the same. */
+  *#attestation(entry: EntryRecord, seq: number): Generator<AttestationRecord> {
+    const header = decodeHeader(entry.header);
+    if (header.kind === "refused") return;
+    const event = `${header.value.producer}:${header.value.epoch}:${seq}`;
+    const found = attestableEvent({ entry, header: header.value, seq }, this.#authority);
+    if (found.kind === "none") {
+      yield { type: "attestation", event, document: null, note: null, why: found.why };
+      return;
+    }
+    const attested = this.#attested ?? { kind: "refused", why: "the sealer was not asked" };
+    if (attested.kind === "refused") yield { type: "attestation", event, document: found.document(), note: null, why: attested.why };
+    else
+      yield {
+        type: "attestation",
+        event,
+        document: found.document(parseAttestation(attested.note).madeUs),
+        note: attested.note,
+        why: null,
+      };
   }
 
   /** What retention has removed between this batch and the one before it in its chain, where a hold has kept that one. */
@@ -235,14 +268,4 @@ class Exporter {
     const { statement, index, ...chain } = row;
     return { type: "expired", chain, index, leaf: await this.#proofs.expired(statement, index) };
   }
-}
-
-function int(value: number): string {
-  if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is no whole number`);
-  return String(value);
-}
-
-function uuid(text: string): string {
-  if (!/^[0-9a-f-]{36}$/.test(text)) throw new RangeError(`${text} is no uuid`);
-  return text;
 }

@@ -10,7 +10,7 @@ import { backupSocketName } from "../backup/backup_desk.ts";
 import { redisUrl } from "../supervisor/bus_url.ts";
 import { controlSocketName } from "../supervisor/control.ts";
 import { splitAddress } from "../supervisor/gateway_address.ts";
-import { metricsSocketName, registrySocketName } from "../supervisor/ipc.ts";
+import { metricsSocketName, registrySocketName, sealerSocketName } from "../supervisor/ipc.ts";
 import { processNames } from "../supervisor/process_names.ts";
 import { busHosts, isLoopback } from "./beside.ts";
 import type { HostPlan } from "./plan.ts";
@@ -58,6 +58,7 @@ export function hostEndpoints(config: Config, plan: HostPlan, socketDir: string)
     }
     if (!supervised && name !== "supervisor") continue;
     if (name === "registry") found.push(unix(name, "requests of commands and gateways", join(socketDir, registrySocketName)));
+    if (name === "sealer") found.push(unix(name, "attestations, asked for by exports", join(socketDir, sealerSocketName)));
     if (name === "supervisor") found.push(unix(name, "requests of commands", join(socketDir, controlSocketName)));
     if (name === "supervisor" && config.database.url.isEmpty) found.push(unix(name, "backups", join(socketDir, backupSocketName)));
     const processes = name === "supervisor" ? [name] : processNames(name as Parameters<typeof processNames>[0], gatewaysOf(plan));

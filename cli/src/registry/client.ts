@@ -22,11 +22,25 @@ const reconnectBaseMs = 50;
 const reconnectCapMs = 1000;
 
 /** Asks one question. @throws CliError CLI_REGISTRY_REFUSED with the registry's reason, CLI_UNREACHABLE when it does not answer */
-export function registryRequest(socketPath: string, request: Question, clock: Clock): Promise<unknown> {
+export async function registryRequest(socketPath: string, request: Question, clock: Clock): Promise<unknown> {
+  const reply = await askSocket({ socketPath, line: requestLine(request), whom: "the registry", clock });
+  if (reply.ok) return reply.result;
+  throw new CliError("CLI_REGISTRY_REFUSED", reply.message, { fields: { code: reply.code } });
+}
+
+/** One line to a private socket, and the reply. @throws CliError CLI_UNREACHABLE when there is none */
+export function askSocket(o: {
+  readonly socketPath: string;
+  readonly line: string;
+  /** Who is asked, in words. */
+  readonly whom: string;
+  readonly clock: Clock;
+}): Promise<Reply> {
+  const { socketPath, line: question, whom, clock } = o;
   return new Promise((resolve, reject) => {
     const socket = connect(socketPath);
     const lines = new LineSplitter();
-    const timer = clock.setTimer(requestMsMax, () => fail(new CliError("CLI_UNREACHABLE", "the registry did not answer in time")));
+    const timer = clock.setTimer(requestMsMax, () => fail(new CliError("CLI_UNREACHABLE", `${whom} did not answer in time`)));
     const end = (): void => {
       timer.cancel();
       socket.destroy();
@@ -35,19 +49,16 @@ export function registryRequest(socketPath: string, request: Question, clock: Cl
       end();
       reject(error);
     };
-    socket.on("connect", () => socket.write(requestLine(request)));
-    socket.on("error", (cause) =>
-      fail(new CliError("CLI_UNREACHABLE", `the registry's socket ${socketPath} cannot be reached`, { cause })),
-    );
-    socket.on("close", () => fail(new CliError("CLI_UNREACHABLE", "the registry closed the connection without an answer")));
+    socket.on("connect", () => socket.write(question));
+    socket.on("error", (cause) => fail(new CliError("CLI_UNREACHABLE", `${whom}'s socket ${socketPath} cannot be reached`, { cause })));
+    socket.on("close", () => fail(new CliError("CLI_UNREACHABLE", `${whom} closed the connection without an answer`)));
     socket.on("data", (chunk: Buffer) => {
       try {
         const line = lines.push(chunk)[0];
         if (line === undefined) return;
         const reply = JSON.parse(line) as Reply;
         end();
-        if (reply.ok) resolve(reply.result);
-        else reject(new CliError("CLI_REGISTRY_REFUSED", reply.message, { fields: { code: reply.code } }));
+        resolve(reply);
       } catch (error) {
         fail(error);
       }

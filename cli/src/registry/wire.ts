@@ -149,9 +149,14 @@ export function directoryEntry(p: WireProducer): DirectoryEntry {
   };
 }
 
-/** Cuts a byte stream into lines of at most `wireLineBytesMax`. @throws CliError CLI_REGISTRY_PROTOCOL */
+/** Cuts a byte stream into lines of at most `wireLineBytesMax`, or as many as are said. @throws CliError CLI_REGISTRY_PROTOCOL */
 export class LineSplitter {
+  readonly #bytesMax: number;
   #rest: Buffer = Buffer.alloc(0);
+
+  constructor(bytesMax: number = wireLineBytesMax) {
+    this.#bytesMax = bytesMax;
+  }
 
   push(chunk: Buffer): string[] {
     let data = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
@@ -160,7 +165,7 @@ export class LineSplitter {
       lines.push(data.toString("utf8", 0, end));
       data = data.subarray(end + 1);
     }
-    if (data.length > wireLineBytesMax) refuse("a line longer than its bound");
+    if (data.length > this.#bytesMax) refuse("a line longer than its bound");
     this.#rest = data;
     return lines;
   }

@@ -5,6 +5,9 @@
  */
 import { instantSql, inTransaction, type Pool, type PoolClient } from "ransomeye-db";
 import type { ExpiredChain, SealedRange } from "ransomeye-evidence";
+import { type Batch, int, readBatches, uuid } from "../evidence/batches.ts";
+import { LeafProofs } from "../evidence/leaf_proofs.ts";
+import type { EventId } from "../queries/events.ts";
 
 /** The end of the chain of statements. */
 export interface ChainEnd {
@@ -53,6 +56,12 @@ export interface SealedEntries {
   readonly chunks: readonly Buffer[];
 }
 
+/** A batch, and what shows that a checkpoint covers it. */
+export interface SealedBatch {
+  readonly batch: Batch;
+  readonly proof: Awaited<ReturnType<LeafProofs["entry"]>>;
+}
+
 export interface ExpiryWish {
   readonly day: string;
   readonly policy: string;
@@ -93,6 +102,24 @@ export class SealStore {
       "SELECT note FROM evidence.statement WHERE kind = 'key' ORDER BY number DESC LIMIT 1",
     );
     return rows[0]?.note;
+  }
+
+  /** Notes of the statements behind a number, in order. */
+  async notesBehind(number: number, limit: number): Promise<string[]> {
+    const { rows } = await this.#pool.query<{ note: string }>(
+      "SELECT note FROM evidence.statement WHERE number > $1 ORDER BY number LIMIT $2",
+      [number, limit],
+    );
+    return rows.map(({ note }) => note);
+  }
+
+  /** The batch that may carry an event, with the proof of its place under a checkpoint where there is one; undefined where the log has none. */
+  async batchOf({ producer, epoch, seq }: EventId): Promise<SealedBatch | undefined> {
+    return inTransaction(this.#pool, async (client) => {
+      const where = `producer_id = '${uuid(producer)}' AND epoch = ${int(epoch)} AND first_seq <= ${int(seq)}`;
+      const [batch] = await readBatches(client, where, "first_seq DESC", 1);
+      return batch && { batch, proof: await new LeafProofs(client).entry(batch.part, batch.off) };
+    });
   }
 
   /** Partitions with entries that rows were made of and no checkpoint covers. */

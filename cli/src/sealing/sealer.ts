@@ -26,7 +26,9 @@ import {
 } from "ransomeye-evidence";
 import type { Clock, Telemetry } from "ransomeye-kernel";
 import { dayExpirySigned, entryMissing, statementSigned } from "../events.ts";
+import type { EventId } from "../queries/events.ts";
 import { type ChainEnd, type ExpiryWish, leavesPerChunk, type Sealable, type SealedEntries, type SealStore } from "./seal_store.ts";
+import { type Attested, Attester } from "./attester.ts";
 import type { SealerKeys } from "./sealer_keys.ts";
 
 const dayUs = 86_400_000_000;
@@ -44,6 +46,8 @@ export interface SealerOptions {
   readonly telemetry: Telemetry;
   /** Entries of one checkpoint; only tests say less. */
   readonly entriesMax?: number;
+  /** Statements that an attestation reads at once; only tests say less. */
+  readonly notesPerRead?: number;
 }
 
 /** Signs statements; one of its methods at a time. */
@@ -52,12 +56,14 @@ export class Sealer {
   #end: ChainEnd | undefined;
   #signer: NoteSigner;
   #keySinceUs: number;
+  readonly #attester: Attester;
 
   private constructor(o: SealerOptions, end: ChainEnd | undefined, signer: NoteSigner, keySinceUs: number) {
     this.#o = o;
     this.#end = end;
     this.#signer = signer;
     this.#keySinceUs = keySinceUs;
+    this.#attester = new Attester(o);
   }
 
   /** Goes on with the chain, or begins it. @throws EvidenceError EVIDENCE_CHAIN_ROLLED_BACK, EVIDENCE_KEY_MISSING, EVIDENCE_KEY_UNREADABLE */
@@ -88,6 +94,13 @@ export class Sealer {
     await this.#o.keys.adopt();
     this.#signer = next;
     return true;
+  }
+
+  /** Signs what one event's fingerprint is, if it stands under a checkpoint of this chain. */
+  async attest(event: EventId): Promise<Attested> {
+    const end = this.#end;
+    if (end === undefined) return { kind: "refused", why: "nothing has been signed yet" };
+    return this.#attester.attest(event, end, this.#signer, Math.max(this.#o.clock.nowUs(), end.madeUs));
   }
 
   /** Puts everything under checkpoints that may be; says how many entries that were. */

@@ -84,6 +84,9 @@ export type UpMessage =
 /** Socket of the registry inside the socket folder. */
 export const registrySocketName = "registry.sock";
 
+/** Socket of the sealer inside the socket folder. */
+export const sealerSocketName = "sealer.sock";
+
 /** Socket inside the socket folder on which a process serves its metrics. */
 export function metricsSocketName(process: string): string {
   return `${process}.metrics`;

@@ -75,6 +75,18 @@ export interface EntryRecord {
   /** Whether rows of it could have been made: false behind the stored offset. */
   readonly stored: boolean;
 }
+/** The event that was asked for as an OCSF document with its attestation; behind its entry. */
+export interface AttestationRecord {
+  readonly type: "attestation";
+  /** producer:epoch:sequence. */
+  readonly event: string;
+  /** In its canonical form; null where the event can have none. */
+  readonly document: string | null;
+  /** What the sealer has signed of it; null where it has not. */
+  readonly note: string | null;
+  /** Why one of them is not there, in words; nobody signs it. */
+  readonly why: string | null;
+}
 /** The event that was asked for is not there. */
 export interface AbsentRecord {
   readonly type: "absent";
@@ -102,7 +114,15 @@ export interface EndRecord {
   readonly records: number;
 }
 
-export type EvidenceRecord = FileRecord | StatementRecord | KeyRecord | EntryRecord | AbsentRecord | ExpiredRecord | EndRecord;
+export type EvidenceRecord =
+  | FileRecord
+  | StatementRecord
+  | KeyRecord
+  | EntryRecord
+  | AttestationRecord
+  | AbsentRecord
+  | ExpiredRecord
+  | EndRecord;
 
 /** The order of a row's values in a file. */
 export const rowColumns: readonly (keyof SequencedRow)[] = [
@@ -174,6 +194,14 @@ export function decodeRecord(line: string, at: string): EvidenceRecord {
       };
     case "entry":
       return entryRecord(shape, record);
+    case "attestation":
+      return {
+        type: "attestation",
+        event: shape.text(record, "event"),
+        document: shape.textOrNull(record, "document"),
+        note: shape.textOrNull(record, "note"),
+        why: shape.textOrNull(record, "why"),
+      };
     case "absent":
       return { type: "absent", event: shape.text(record, "event"), why: shape.text(record, "why") };
     case "expired":
@@ -283,6 +311,10 @@ class Shape {
     const value = record[name];
     if (typeof value !== "string") throw this.refused(`has no text ${name}`);
     return value;
+  }
+
+  textOrNull(record: Fields, name: string): string | null {
+    return record[name] === null ? null : this.text(record, name);
   }
 
   uuid(record: Fields, name: string): string {

@@ -85,7 +85,10 @@ export function parseNote(note: string): Note {
   const signatures = lines.slice(0, -1).map((line) => {
     const [, name, base64] = linePattern.exec(line) ?? [];
     const bytes = Buffer.from(base64 ?? "", "base64");
-    return name === undefined ? undefined : { name, keyHash: bytes.subarray(0, keyHashBytes), signature: bytes.subarray(keyHashBytes) };
+    // One spelling: the last character of base64 has bits that decode to nothing.
+    return name === undefined || bytes.toString("base64") !== base64
+      ? undefined
+      : { name, keyHash: bytes.subarray(0, keyHashBytes), signature: bytes.subarray(keyHashBytes) };
   });
   const whole = end > 0 && lines.at(-1) === "" && isNoteText(text) && signatures.length > 0 && signatures.length <= signaturesMax;
   if (!whole || signatures.includes(undefined))

@@ -39,6 +39,12 @@ export class StatementChain {
     return [...this.#byNumber.values()].findLast((one) => one.kind === "checkpoint" && leafIndex(one, part, off) !== undefined)?.number;
   }
 
+  /** The key that was the sealer's once a statement was signed. */
+  keyAt(number: number): string | undefined {
+    const named = [...this.#byNumber.values()].findLast((one) => one.kind === "key" && one.number <= number);
+    return named?.kind === "key" ? named.key : undefined;
+  }
+
   hash(number: number): string | undefined {
     return this.#hashes.get(number);
   }

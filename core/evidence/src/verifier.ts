@@ -4,14 +4,15 @@
  * Forbids: I/O, clocks; stopping at the first finding; memory that grows with the events.
  */
 import type { KeyObject } from "node:crypto";
-import { importPublicKey, keyIdOf } from "ransomeye-ingestion/protocol";
+import { type FrameHeader, importPublicKey, keyIdOf } from "ransomeye-ingestion/protocol";
+import { type AttestationReport, checkAttestation, type Subject } from "./attestation_check.ts";
 import { EvidenceError } from "./codes.ts";
 import { checkDerived, checkSigned } from "./entry_check.ts";
 import type { Finding, FindingState } from "./finding.ts";
 import { entryLeaf, expiredLeaf } from "./leaves.ts";
 import { rootByPath } from "./merkle.ts";
 import { ProducerChains } from "./producer_chains.ts";
-import type { EntryRecord, EvidenceRecord, ExpiredRecord, KeyRecord, Selection } from "./records.ts";
+import type { AttestationRecord, EntryRecord, EvidenceRecord, ExpiredRecord, KeyRecord, Selection } from "./records.ts";
 import { parseNote } from "./signed_note.ts";
 import { type CheckpointStatement, leafIndex, parseStatement, statementHash } from "./statement.ts";
 import { StatementChain } from "./statement_chain.ts";
@@ -39,6 +40,8 @@ export interface Report {
   readonly gaps: number;
   /** Batches that no checkpoint covers yet: signed by their producers, not yet by the sealer. */
   readonly unsealed: number;
+  /** Of the event that the file was made for; null where the file has none: it is of more than one event, or of an older release. */
+  readonly attestation: AttestationReport | null;
   /** What ties the chain of statements to something outside the file. */
   readonly anchored: boolean;
   /** The sealer's keys in the chain, the first one first. */
@@ -69,6 +72,9 @@ export class Verifier {
   #gaps = 0;
   #unsealed = 0;
   #answered = false;
+  /** The batch that was found for the one event that was asked for. */
+  #subject: Subject | undefined;
+  #attestation: AttestationReport | null = null;
 
   constructor(trust: Trust = {}) {
     this.#trust = trust;
@@ -83,6 +89,7 @@ export class Verifier {
     else if (record.type === "statement") this.#statement(record.note);
     else if (record.type === "key") this.#key(record);
     else if (record.type === "entry") this.#entry(record);
+    else if (record.type === "attestation") this.#attested(record);
     else if (record.type === "expired") this.#expired(record);
     else if (record.type === "absent") this.#absent(record.event, record.why);
     else {
@@ -113,6 +120,7 @@ export class Verifier {
       deadLetters: this.#deadLetters,
       gaps: this.#gaps,
       unsealed: this.#unsealed,
+      attestation: this.#attestation,
       anchored,
       sealerKeys: this.#chain.keys,
     };
@@ -161,20 +169,30 @@ export class Verifier {
     if (link !== undefined) this.#find(link);
   }
 
+  #attested(record: AttestationRecord): void {
+    if (this.#subject === undefined || this.#attestation !== null)
+      this.#find({
+        state: "FAIL",
+        what: `attestation of ${record.event}`,
+        why: "does not stand behind the batch of the event that was asked for, or stands there twice",
+      });
+    else this.#attestation = checkAttestation(record, this.#subject, this.#chain, (finding) => this.#find(finding));
+  }
+
   /** Whether it is what the file was made for. */
-  #belongs(
-    header: { readonly producer: string; readonly epoch: number; readonly firstSeq: number; readonly count: number },
-    batch: string,
-    entry: EntryRecord,
-  ): void {
+  #belongs(header: FrameHeader, batch: string, entry: EntryRecord): void {
     const wanted = this.#selection;
     if (wanted === undefined || wanted.kind === "all") return;
     const holds =
       wanted.kind === "event"
         ? wanted.epoch === header.epoch && header.firstSeq <= wanted.seq && wanted.seq < header.firstSeq + header.count
         : wanted.sinceUs <= entry.receivedUs && entry.receivedUs < (wanted.untilUs ?? Number.POSITIVE_INFINITY);
-    if (wanted.producer !== header.producer || !holds) this.#find({ state: "FAIL", what: batch, why: "is not what the file was made for" });
-    else this.#answered = true;
+    if (wanted.producer !== header.producer || !holds) {
+      this.#find({ state: "FAIL", what: batch, why: "is not what the file was made for" });
+      return;
+    }
+    this.#answered = true;
+    if (wanted.kind === "event") this.#subject = { entry, header, seq: wanted.seq };
   }
 
   #leafFault(entry: EntryRecord, hash: Buffer): string | undefined {

@@ -43,6 +43,7 @@ test("DP-4 X-3 honest evidence passes: everything, one producer, one event; gaps
       deadLetters: 4,
       gaps: 5,
       unsealed: 1,
+      attestation: null,
       anchored: false,
       sealerKeys: 2,
     },

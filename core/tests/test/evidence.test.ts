@@ -9,7 +9,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { Report } from "ransomeye-evidence";
+import type { AttestationRecord, Report } from "ransomeye-evidence";
 import { OCSF_VERSION } from "ransomeye-ingestion/protocol";
 import { writeNumberedEvents } from "../src/crash/numbered_events.ts";
 import { RunningSystem } from "../src/harness/running_system.ts";
@@ -29,7 +29,7 @@ async function checked(system: RunningSystem, holds: (report: Report) => boolean
   }
 }
 
-test("DP-4 DP-5 R-20 X-3 evidence of a running system: sealed through kills, exported, judged elsewhere, sealed to the end at a stop", async () => {
+test("DP-4 DP-5 DP-70 DP-72 R-20 X-3 evidence of a running system: sealed through kills, exported, judged elsewhere, sealed to the end at a stop", async () => {
   const elsewhere = await mkdtemp(join(tmpdir(), "re-elsewhere-"));
   await using system = await RunningSystem.start(["--set", "evidence.checkpoint_ms=300"]);
   try {
@@ -49,6 +49,14 @@ test("DP-4 DP-5 R-20 X-3 evidence of a running system: sealed through kills, exp
     const exported = join(elsewhere, "event.evidence");
     assert.equal((await system.run("evidence", "export", exported, "--event", id)).exitCode, 0);
     assert.equal((await stat(exported)).mode & 0o777, 0o600);
+    const recordOf = (text: string): AttestationRecord =>
+      JSON.parse(text.split("\n").find((line) => line.startsWith('{"type":"attestation"')) ?? "null") as AttestationRecord;
+    const attestation = recordOf(await readFile(exported, "utf8"));
+    assert.match(attestation.note ?? attestation.why ?? "", new RegExp(`^ransomeye/attestation/v1\nevent ${id}\n`));
+    assert.ok(attestation.document?.includes('"profiles":["record_integrity"]') && attestation.document.includes('"signatures":['));
+    // Whoever can ask for the sealer's word owns the data directory.
+    const { socketDir } = JSON.parse(await readFile(join(system.dataDir, "runtime.json"), "utf8")) as { socketDir: string };
+    assert.equal((await stat(join(socketDir, "sealer.sock"))).mode & 0o777, 0o600);
     const copy = join(elsewhere, "checkpoint.note");
     await writeFile(copy, (await system.run("evidence", "checkpoint")).stdout);
     const key = (await system.run("evidence", "key")).stdout.trim();
@@ -61,10 +69,10 @@ test("DP-4 DP-5 R-20 X-3 evidence of a running system: sealed through kills, exp
     for (const trust of [[], ["--key", key], ["--checkpoint", copy]])
       for (const name of [exported, whole]) {
         const judged = await system.run("evidence", "verify", name, ...trust, "--json");
-        const { verdict, anchored, rows } = JSON.parse(judged.stdout) as Report;
+        const { verdict, anchored, rows, attestation: attested } = JSON.parse(judged.stdout) as Report;
         assert.deepEqual(
-          [judged.exitCode, verdict, anchored, rows],
-          [0, "PASS", trust.length > 0, name === whole ? events : 1],
+          [judged.exitCode, verdict, anchored, rows, attested?.state],
+          [0, "PASS", trust.length > 0, name === whole ? events : 1, name === whole ? undefined : "signed"],
           judged.stderr,
         );
       }
@@ -77,6 +85,13 @@ test("DP-4 DP-5 R-20 X-3 evidence of a running system: sealed through kills, exp
     const judged = await system.run("evidence", "verify", bent);
     assert.equal(judged.exitCode, 1);
     assert.match(judged.stdout, /^FAIL .*batch .*\n +its payload is not the one that was signed/);
+    await writeFile(bent, text.replace(/\\"severity_id\\":\d/u, String.raw`\"severity_id\":6`));
+    const altered = await system.run("evidence", "verify", bent);
+    assert.equal(altered.exitCode, 1);
+    assert.match(
+      altered.stdout,
+      /^FAIL +attestation of .*\n +has a document that differs from what the signed line gives in severity_id\n/,
+    );
     await writeFile(bent, text.slice(0, text.length / 2));
     const cut = await system.run("evidence", "verify", bent);
     assert.deepEqual([cut.exitCode, cut.stdout], [1, ""]);
@@ -91,6 +106,14 @@ test("DP-4 DP-5 R-20 X-3 evidence of a running system: sealed through kills, exp
     const before = await signed();
     assert.equal((await system.run("ship", file, "--wait", "stored")).exitCode, 0);
     assert.equal(await signed(), before, "the next checkpoint is due tomorrow");
+    const unsealed = join(elsewhere, "unsealed.evidence");
+    const early = await system.run("evidence", "export", unsealed, "--event", id.replace(/\d+$/u, String(2 * events)));
+    assert.equal(early.exitCode, 0);
+    assert.match(early.stderr, /the event's attestation is not signed: no checkpoint covers its batch yet/);
+    assert.deepEqual(
+      [recordOf(await readFile(unsealed, "utf8")).note, (await system.run("evidence", "verify", unsealed)).exitCode],
+      [null, 0],
+    );
     assert.equal(await system.stop(), 0);
     assert.equal(await signed(), before + 1, "a stop leaves nothing unsealed");
   } finally {

@@ -5,17 +5,12 @@
  */
 import { createHash, type KeyPairKeyObjectResult, generateKeyPairSync } from "node:crypto";
 import {
-  deriveRow,
   decodeHeader,
   encodeGap,
   encodeHeader,
-  encodeVerdicts,
   type FrameFields,
   frameHash,
-  INVALID_CODES,
   keyIdOf,
-  newRowColumns,
-  NORMALISER_VERSION,
   rawPublicKey,
   signHeader,
   zeroHash,
@@ -23,6 +18,7 @@ import {
 import { entryLeaf, expiredLeaf } from "../leaves.ts";
 import { rootOf, Tree } from "../merkle.ts";
 import {
+  type AttestationRecord,
   decodeRecord,
   encodeRecord,
   type EntryRecord,
@@ -31,11 +27,13 @@ import {
   fileFormat,
   rowColumns,
   type Selection,
-  type SequencedRow,
 } from "../records.ts";
-import { type NoteSigner, signNote, verifierKey } from "../signed_note.ts";
+import { attestableEvent } from "../attestation_check.ts";
+import { type AttestationNote, attestationText } from "../attestation_note.ts";
+import { type NoteSigner, parseNote, signNote, verifierKey } from "../signed_note.ts";
 import { noPrevious, type SealedRange, type Statement, statementHash, statementText } from "../statement.ts";
 import { type Report, type Trust, Verifier } from "../verifier.ts";
+import { gapOf, rowsOf, wholeLetter } from "./made_of_batches.ts";
 
 const generation = "10000000-0000-4000-8000-000000000001";
 export const producerIds: readonly string[] = ["20000000-0000-4000-8000-00000000000a", "20000000-0000-4000-8000-00000000000b"];
@@ -188,6 +186,45 @@ export class World {
     return statement;
   }
 
+  /** A file of one event with its attestation, signed now; `say` has the sealer say something else. */
+  attestedFile(
+    wanted: { readonly producer: string; readonly epoch: number; readonly seq: number },
+    say: Partial<AttestationNote> & { readonly signer?: NoteSigner } = {},
+  ): EvidenceRecord[] {
+    const records = this.file({ kind: "event", ...wanted });
+    const at = records.findIndex(({ type }) => type === "entry");
+    const entry = records[at] as EntryRecord;
+    const decoded = decodeHeader(entry.header);
+    if (decoded.kind === "refused") throw new Error(decoded.detail);
+    const found = attestableEvent({ entry, header: decoded.value, seq: wanted.seq }, verifierKey(this.firstKey));
+    const event = `${wanted.producer}:${wanted.epoch}:${wanted.seq}`;
+    let record: AttestationRecord = {
+      type: "attestation",
+      event,
+      document: null,
+      note: null,
+      why: found.kind === "none" ? found.why : null,
+    };
+    if (found.kind === "event") {
+      const { signer = this.signer, ...facts } = say;
+      const madeUs = startUs + 41 * dayUs;
+      const statement = this.statements.notes.length - 1;
+      const statementHashHex = statementHash(parseNote(this.statements.notes[statement] as string).text);
+      const { fingerprint } = found;
+      const said = {
+        event,
+        fingerprint,
+        checkpoint: entry.leaf?.statement ?? 0,
+        statement,
+        statementHash: statementHashHex,
+        madeUs,
+        ...facts,
+      };
+      record = { ...record, document: found.document(said.madeUs), note: signNote(attestationText(said), [signer]) };
+    }
+    return withEnd(records.toSpliced(at + 1, 0, record));
+  }
+
   rotate(): void {
     const next = sealerKey();
     this.statements.say({ kind: "key", key: verifierKey(next) }, [this.signer, next]);
@@ -249,6 +286,12 @@ export class World {
   }
 }
 
+/** The same records with the right count at their end. */
+export function withEnd(records: readonly EvidenceRecord[]): EvidenceRecord[] {
+  const kept = records.filter(({ type }) => type !== "end");
+  return [...kept, { type: "end", records: kept.length }];
+}
+
 /** Everything that a world may hold, on two days. */
 export function fullWorld(): World {
   const world = new World();
@@ -293,64 +336,6 @@ function event(message: string, receivedUs: number): string {
     metadata: { version: "1.5.0", product: {} },
     device: { hostname: "ws-1" },
   });
-}
-
-type Made = Pick<Sealed, "verdicts" | "rows" | "deadLetters" | "gaps">;
-
-function gapOf(firstSeq: number, count: number): Made {
-  return {
-    verdicts: encodeVerdicts({ kind: "lines", lineStarts: new Uint32Array(0), invalid: [] }),
-    rows: [],
-    deadLetters: [],
-    gaps: [{ firstSeq, count, reason: "spool_full" }],
-  };
-}
-
-function wholeLetter(firstSeq: number, count: number): Made {
-  const code = INVALID_CODES.PAYLOAD_LINE_COUNT.number;
-  return {
-    verdicts: encodeVerdicts({ kind: "frame", code }),
-    rows: [],
-    deadLetters: [{ firstSeq, count, code: "PAYLOAD_LINE_COUNT" }],
-    gaps: [],
-  };
-}
-
-function rowsOf(lines: readonly string[], fields: FrameFields, receivedUs: number): Made {
-  const lineStarts = new Uint32Array(lines.length);
-  const rows: SequencedRow[] = [];
-  const invalid: { line: number; code: number }[] = [];
-  const deadLetters: { firstSeq: number; count: number; code: string }[] = [];
-  let from = 0;
-  for (const [line, text] of lines.entries()) {
-    lineStarts[line] = from;
-    const byteLength = Buffer.byteLength(text);
-    const seq = fields.firstSeq + line;
-    let value: unknown;
-    try {
-      value = JSON.parse(text);
-    } catch {
-      invalid.push({ line, code: INVALID_CODES.EVENT_NOT_JSON.number });
-      deadLetters.push({ firstSeq: seq, count: 1, code: "EVENT_NOT_JSON" });
-    }
-    if (value !== undefined) {
-      const columns = newRowColumns();
-      deriveRow(value, receivedUs, columns);
-      const { schemaVersion, mappingVersion } = fields;
-      rows.push({
-        ...columns,
-        seq,
-        line,
-        byteOffset: from,
-        byteLength,
-        schemaVersion,
-        mappingVersion,
-        normaliserVersion: NORMALISER_VERSION,
-      });
-    }
-    from += byteLength + 1;
-  }
-  return { verdicts: encodeVerdicts({ kind: "lines", lineStarts, invalid }), rows, deadLetters, gaps: [] };
 }
 
 /** What the verifier says of these records, through the file's text, as whoever gets it has it. */

@@ -5,6 +5,7 @@
  */
 import { readCommandLine, resultFile } from "../command_line.ts";
 import { openResult } from "../results/result_file.ts";
+import { checkAttestations } from "./attestation_schema_check.ts";
 import { checkAuditOracle } from "./audit_oracle_check.ts";
 import { type CheckFigures, corpusPage } from "./corpus_page.ts";
 import { checkJsonSuite } from "./json_suite_check.ts";
@@ -18,6 +19,7 @@ const checks = {
   "auditd's events against another reader's": checkAuditOracle,
   "originals out of a running system": checkRaw,
   "our schema against OCSF's own": checkOcsf,
+  "our attestations against OCSF's own": checkAttestations,
   "the line checker against JSONTestSuite": checkJsonSuite,
   "our verifier against Wycheproof": checkWycheproof,
 } as const;

@@ -11,7 +11,7 @@ import { gunzipSync } from "node:zlib";
 import { baseFields, classes, type FieldTable, objects } from "ransomeye-ingestion/protocol";
 import { tarFiles } from "./tar.ts";
 
-interface Definition {
+export interface Definition {
   readonly name?: string;
   readonly caption?: string;
   readonly extends?: string;
@@ -21,10 +21,13 @@ interface Definition {
   readonly constraints?: { readonly at_least_one?: readonly string[] };
 }
 
-interface Attribute {
+export interface Attribute {
   readonly type?: string;
   readonly is_array?: boolean;
   readonly requirement?: string;
+  /** Of an `_id`: the attribute that says the same in words. */
+  readonly sibling?: string;
+  readonly enum?: Readonly<Record<string, { readonly caption?: string }>>;
   readonly "@deprecated"?: unknown;
 }
 
@@ -40,7 +43,7 @@ const ocsfNames: Readonly<Record<string, string>> = {
 /** The Windows extension adds its uid, times 100,000, to those of its classes. */
 const windowsUid = 200_000;
 
-class Schema {
+export class Schema {
   readonly #files = new Map<string, Definition>();
   readonly #events = new Map<string, Definition>();
   readonly #objects = new Map<string, Definition>();
@@ -84,6 +87,15 @@ class Schema {
     return definition.constraints?.at_least_one ?? (definition.constraints === undefined && parent !== undefined ? this.anyOf(parent) : []);
   }
 
+  /** An attribute with what the dictionary says of all of its name. */
+  whole(name: string, attribute: Attribute): Attribute {
+    return { ...this.#dictionary[name], ...attribute };
+  }
+
+  profile(name: string): Definition | undefined {
+    return this.#files.get(`profiles/${name}.json`);
+  }
+
   object(name: string): Definition | undefined {
     return this.#objects.get(ocsfNames[name] ?? name);
   }
@@ -99,7 +111,7 @@ class Schema {
 
   /** A field's type in our notation, without the exclamation mark. */
   notation(name: string, attribute: Attribute): string {
-    const known = { ...this.#dictionary[name], ...attribute };
+    const known = this.whole(name, attribute);
     return `${this.#basic(known.type ?? "")}${known.is_array === true ? "[]" : ""}`;
   }
 
@@ -131,12 +143,17 @@ function fieldFaults(schema: Schema, owner: string, fields: FieldTable, attribut
   });
 }
 
-/** Compares the event schema with OCSF's definitions below `corpus`. True if it is a subset. */
-export async function checkOcsf(corpus: string, print: (line: string) => void): Promise<boolean> {
+/** OCSF's definitions below `corpus`, and the file that they are from. */
+export async function readOcsf(corpus: string): Promise<{ readonly name: string; readonly schema: Schema }> {
   const folder = join(corpus, "7-ocsf");
   const name = (await readdir(folder)).find((file) => file.endsWith(".tar.gz"));
   if (name === undefined) throw new Error(`${folder} holds no .tar.gz`);
-  const schema = new Schema(tarFiles(gunzipSync(await readFile(join(folder, name)))));
+  return { name, schema: new Schema(tarFiles(gunzipSync(await readFile(join(folder, name))))) };
+}
+
+/** Compares the event schema with OCSF's definitions below `corpus`. True if it is a subset. */
+export async function checkOcsf(corpus: string, print: (line: string) => void): Promise<boolean> {
+  const { name, schema } = await readOcsf(corpus);
   const faults: string[] = [];
   for (const [object, spec] of Object.entries(objects)) {
     const definition = schema.object(object);

@@ -2,6 +2,7 @@
 import type { Mutant } from "./mutant.ts";
 import { agentMutants } from "./agent_mutants.ts";
 import { alarmMutants } from "./alarm_mutants.ts";
+import { attestationMutants } from "./attestation_mutants.ts";
 import { backupMutants } from "./backup_mutants.ts";
 import { boundsMutants } from "./bounds_mutants.ts";
 import { consumerMutants } from "./consumer_mutants.ts";
@@ -53,6 +54,7 @@ export const allMutants: readonly Mutant[] = [
   ...redisMutants,
   ...alarmMutants,
   ...evidenceMutants,
+  ...attestationMutants,
   ...timeMutants,
   ...observableMutants,
   ...backupMutants,
