@@ -1,7 +1,7 @@
 /**
  * Why: a first installation is one machine: core, a probe's records, a Linux agent and somebody who ships old files by hand (G-5).
  * Enforces: they share a host, a data directory and a gateway without conflict: each kind and each program has an identity of its own, every record is one row
- *   under it, in order, and the ledger balances. And as producers are asked to gather for a minute here: what a sensor detects does not wait for that (R-15).
+ *   under it, in order, and the ledger balances. And as producers are asked to gather for half a minute here: what a sensor detects does not wait for that (R-15).
  * Forbids: a verdict from anything but the stored rows.
  */
 import assert from "node:assert/strict";
@@ -61,8 +61,8 @@ async function storedBy(system: RunningSystem, names: Map<string, string>): Prom
   }
 }
 
-test("AG-8 G-5 R-15 core, probe, Linux agent and ship on one host: each its own identity, each record one row, detections ahead of a linger of a minute", async () => {
-  await using system = await RunningSystem.start(["--set", "gateway.linger_ms=60000"]);
+test("AG-8 G-5 R-15 core, probe, Linux agent and ship on one host: each its own identity, each record one row, detections ahead of a linger of half a minute", async () => {
+  await using system = await RunningSystem.start(["--set", "gateway.linger_ms=30000"]);
   const folder = join(await temporaryDirectory(), "logs");
   await mkdir(folder);
   const [eve, audit] = [join(folder, "eve.json"), join(folder, "audit.log")];
