@@ -114,5 +114,11 @@ async function databaseServer(
 ): Promise<Parameters<typeof roleConnection>[0]> {
   if (state.embedded) return state;
   const { parseConnectionUrl } = await import("ransomeye-db");
-  return parseConnectionUrl((await context.config()).database.url.reveal());
+  const { url } = (await context.config()).database;
+  if (url.isEmpty)
+    throw new CliError(
+      "CLI_UNREACHABLE",
+      `the system's PostgreSQL at ${state.host} is none of its own, and this command is not told database.url as the system was: put it into config.yaml in the data directory, or set RANSOMEYE_DATABASE_URL`,
+    );
+  return parseConnectionUrl(url.reveal());
 }

@@ -30,6 +30,8 @@ const roleSettings: readonly string[] = [
   "search_path = pg_catalog, pg_temp",
   "idle_in_transaction_session_timeout = '60s'",
   "synchronous_commit = on",
+  // As on the embedded server: the queries here are short or read much, and compiling one takes longer than it then runs.
+  "jit = off",
 ];
 
 /** Sets passwords, attributes and settings of all roles that log in. Run it inside a transaction, as administrator. */

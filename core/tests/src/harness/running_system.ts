@@ -15,6 +15,7 @@ import { fileURLToPath } from "node:url";
 import { type Client, openClient, readSecrets, superuserName } from "ransomeye-db";
 import { copyPreparedCluster } from "ransomeye-db/testing";
 import { type Guard, startGuard } from "ransomeye-kernel";
+import { type GivenDatabase, givenDatabase } from "./given_database.ts";
 import { givenServers, leaveServers } from "./given_servers.ts";
 
 /** The committed entry point; it loads the built command. */
@@ -50,12 +51,14 @@ export class RunningSystem implements AsyncDisposable {
   readonly #flags: readonly string[];
   readonly #commands = new Set<ChildProcess>();
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #database: GivenDatabase | undefined;
   readonly #guard: Guard;
 
   private constructor(dataDir: string, flags: readonly string[], environment: Readonly<Record<string, string>>) {
     this.dataDir = dataDir;
     this.#flags = flags;
-    this.#environment = environment;
+    this.#database = environment["RANSOMEYE_DATABASE_URL"] === undefined ? givenDatabase() : undefined;
+    this.#environment = { ...this.#database?.environment, ...environment };
     this.#guard = startGuard(dataDir, drainSMax);
   }
 
@@ -67,7 +70,8 @@ export class RunningSystem implements AsyncDisposable {
   static async start(flags: readonly string[] = [], environment: Readonly<Record<string, string>> = {}): Promise<RunningSystem> {
     const dataDir = await mkdtemp(join(tmpdir(), "ransomeye-run-"));
     const all: Readonly<Record<string, string>> = { ...givenServers(dataDir), ...environment };
-    if ((all["RANSOMEYE_BUS_URL"] ?? "") === "" && !flags.includes("--bus")) await copyPreparedCluster(dataDir);
+    if ((all["RANSOMEYE_BUS_URL"] ?? "") === "" && !flags.includes("--bus") && givenDatabase() === undefined)
+      await copyPreparedCluster(dataDir);
     return await RunningSystem.#startIn(dataDir, flags, all);
   }
 
@@ -81,6 +85,11 @@ export class RunningSystem implements AsyncDisposable {
     const system = new RunningSystem(dataDir, ["--no-demo", "--listen", "127.0.0.1:0", ...flags], environment);
     await system.startAgain();
     return system;
+  }
+
+  /** Whether PostgreSQL is this system's own, and may be killed; with PG_URL it is not. */
+  get hasOwnDatabase(): boolean {
+    return this.#database === undefined;
   }
 
   /** Starts the supervisor on the same directory (again), `more` after the flags that it always has. Rejects if it does not become ready. */
@@ -111,19 +120,24 @@ export class RunningSystem implements AsyncDisposable {
 
   /** Starts a `ransomeye` command on this system's directory and leaves it running. */
   spawn(...args: readonly string[]): ChildProcess {
-    const command = spawn(process.execPath, this.#line(args), { stdio: ["ignore", "pipe", "pipe"] });
+    const command = spawn(process.execPath, this.#line(args), { stdio: ["ignore", "pipe", "pipe"], env: this.#commandEnvironment() });
     return this.#watched(command);
   }
 
   /** The same with a standard input to write to. What a command that has ended does not take is the caller's to notice by its end. */
   spawnFed(...args: readonly string[]): { readonly command: ChildProcess; readonly stdin: Writable } {
-    const command = spawn(process.execPath, this.#line(args), { stdio: ["pipe", "pipe", "pipe"] });
+    const command = spawn(process.execPath, this.#line(args), { stdio: ["pipe", "pipe", "pipe"], env: this.#commandEnvironment() });
     command.stdin.on("error", () => undefined);
     return { command: this.#watched(command), stdin: command.stdin };
   }
 
   #line(args: readonly string[]): string[] {
     return [RANSOMEYE_BIN, ...args, "--data-dir", this.dataDir];
+  }
+
+  /** A command finds the system by its directory, and a database of somebody else's by the configuration. */
+  #commandEnvironment(): NodeJS.ProcessEnv {
+    return { ...process.env, ...this.#database?.environment };
   }
 
   #watched(command: ChildProcess): ChildProcess {
@@ -168,6 +182,7 @@ export class RunningSystem implements AsyncDisposable {
 
   /** A connection as PostgreSQL's administrator, for tests that change things behind the system's back. */
   async administrator(): Promise<Client> {
+    if (this.#database !== undefined) return await openClient(this.#database.connection, "test");
     const { postgres } = await this.runtime();
     if (postgres === null) throw new Error("runtime.json names no PostgreSQL");
     const { host, port, database } = postgres;
@@ -232,6 +247,7 @@ export class RunningSystem implements AsyncDisposable {
     for (const command of this.#commands) command.kill("SIGKILL");
     await this.stopWithin(patienceMs);
     await leaveServers(this.dataDir, this.#environment);
+    await this.#database?.drop();
     await rm(this.dataDir, { recursive: true, force: true, maxRetries: 3 });
     this.#guard.release();
   }
