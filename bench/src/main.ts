@@ -3,7 +3,7 @@
  * Enforces: unknown names and options end with a sentence and exit code 2.
  * Forbids: work before the command line is understood.
  */
-import { type CommandSpec, readCommandLine } from "ransomeye-tests";
+import { type CommandSpec, readCommandLine } from "ransomeye-tests/command_line";
 import { busCommand } from "./bus/options.ts";
 import { connectionsCommand } from "./connections/options.ts";
 import { dataplaneCommand } from "./dataplane/options.ts";

@@ -3,7 +3,7 @@
  * Enforces: numbers are positive whole numbers; anything else ends with a sentence and exit code 2.
  * Forbids: reading the command line anywhere else.
  */
-import { type CommandSpec, count, flag, oneOrAll, resultFile } from "ransomeye-tests";
+import { type CommandSpec, count, flag, oneOrAll, resultFile } from "ransomeye-tests/command_line";
 
 /** Where the bus lies. */
 export const adapterNames = ["memory", "postgres", "redis", "redis_replicated", "redis_cluster"] as const;

@@ -3,7 +3,7 @@
  * Enforces: numbers are positive whole numbers, shapes are known; anything else ends with a sentence and exit code 2.
  * Forbids: reading the command line anywhere else.
  */
-import { type CommandSpec, count, countIfGiven, flag, oneOrAll, resultFile, textIfGiven } from "ransomeye-tests";
+import { type CommandSpec, count, countIfGiven, flag, oneOrAll, resultFile, textIfGiven } from "ransomeye-tests/command_line";
 
 const shapeNames = ["throughput", "latency", "fleet"] as const;
 export type ShapeName = (typeof shapeNames)[number];

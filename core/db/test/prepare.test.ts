@@ -9,8 +9,9 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { recordingTelemetry, systemClock, systemRandom } from "ransomeye-kernel";
 import { applyOwnership } from "../ownership/apply.ts";
-import { inTransaction } from "../src/pool.ts";
+import { inTransaction, type Pool } from "../src/pool.ts";
 import { prepareDatabase } from "../src/prepare.ts";
+import { loginRoles } from "../src/role_names.ts";
 import { openTestServer } from "../src/testing.ts";
 
 const server = await openTestServer();
@@ -41,4 +42,12 @@ test("preparing twice changes nothing, and the secrets file is private", async (
   assert.deepEqual(second, first);
   assert.equal(telemetry.events.length, applied, "a second run emits nothing");
   assert.equal((await stat(options.secretsFile)).mode & 0o777, 0o600);
+});
+
+test("sessions of every role compile no queries, whatever the server does of itself", async () => {
+  await using eager = await openTestServer({ settings: { jit: "on" }, own: true });
+  const database = await eager.database();
+  const jitOf = async (pool: Pool): Promise<string | undefined> => (await pool.query<{ jit: string }>("SHOW jit")).rows[0]?.jit;
+  assert.equal(await jitOf(database.pool), "on");
+  for (const role of loginRoles) assert.equal(await jitOf(database.rolePool(role, 1)), "off", role);
 });

@@ -3,7 +3,6 @@
  * Enforces: one harness for both, one way to read their command lines, and one way to say where a figure comes from.
  * Forbids: use by production code; nothing here ships.
  */
-export { type CommandSpec, count, countIfGiven, flag, oneOrAll, readCommandLine, resultFile, textIfGiven } from "./command_line.ts";
 export { writeNumberedEvents } from "./crash/numbered_events.ts";
 export { floods, runFlood } from "./gate/floods.ts";
 export { openResult, type Page, type Part, type Table } from "./results/result_file.ts";

@@ -6,7 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { access, chmod, constants, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { recordingTelemetry, systemClock, systemRandom } from "ransomeye-kernel";
@@ -42,6 +42,7 @@ async function preparedCluster(): Promise<string | undefined> {
   if (existsSync(wanted)) return wanted;
   try {
     await mkdir(place, { recursive: true, mode: 0o700 });
+    await access(place, constants.W_OK);
   } catch {
     return undefined;
   }

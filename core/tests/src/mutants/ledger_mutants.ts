@@ -3,7 +3,9 @@ import { type Mutant, type Patch, named } from "./mutant.ts";
 
 const migration = "core/db/migrations/0023_ledger.sql";
 /** Where the question to what lies behind the marks was written last. */
-const tailMigration = "core/db/migrations/0025_retention.sql";
+const tailMigration = "core/db/migrations/0030_ledger_by_batch.sql";
+const pace = "core/db/dist/src/ledger.js";
+const paceTests = "core/db/dist/test/ledger_pace.test.js";
 const live = "core/db/dist/test/ledger_live.test.js";
 const told = "cli/dist/test/ledger.test.js";
 const histories = named(live, "DP-10 R-19 in random histories the sums");
@@ -82,7 +84,7 @@ export const ledgerMutants: readonly Mutant[] = [
   {
     rule: "DP-10, R-5, R-19",
     bug: "offsets that are given again are taken for those that were counted",
-    patches: [tail("coalesce((g.received_at, g.frame_off) > (b.mark_received_at, b.mark_off), false)", "g.frame_off > b.mark_off")],
+    patches: [tail("(f.received_at, f.frame_off) > (b.mark_received_at, b.mark_off)", "f.frame_off > b.mark_off")],
     check: named(live, "DP-10 R-19 a log that is made anew"),
   },
   {
@@ -101,11 +103,46 @@ export const ledgerMutants: readonly Mutant[] = [
     bug: "a question reads all rows, and leaves out what it has counted",
     patches: [
       tail(
-        "FROM data.events_agent e LEFT JOIN behind b ON b.part = e.frame_part\n  WHERE e.received_at >= (SELECT min(n.from_at) FROM behind n)",
-        "FROM data.events_agent e LEFT JOIN behind b ON b.part = e.frame_part\n  WHERE e.received_at >= '-infinity'",
+        "FROM data.events_agent e WHERE e.received_at >= (SELECT min(n.from_at) FROM behind n)",
+        "FROM data.events_agent e WHERE e.received_at >= '-infinity'",
       ),
     ],
     check: named(live, "DP-13 R-19 a question reads what came"),
+  },
+  {
+    rule: "DP-10, R-19",
+    bug: "the batch at a mark is counted once more",
+    patches: [
+      tail(
+        "(f.received_at, f.frame_off) > (b.mark_received_at, b.mark_off)",
+        "(f.received_at, f.frame_off) >= (b.mark_received_at, b.mark_off)",
+      ),
+    ],
+    check: histories,
+  },
+  {
+    rule: "DP-10, R-19",
+    bug: "of a batch numbers are made up instead of added",
+    patches: [tail("sum(e.seq)\n    FROM data.events_agent e", "min(e.seq) * count(*)\n    FROM data.events_agent e")],
+    check: histories,
+  },
+  {
+    rule: "DP-13, R-19",
+    bug: "a ledger that events fill quickly is folded ever more rarely",
+    patches: [{ file: pace, find: "tookMs / foldShareMax", replace: "tookMs * 20" }],
+    check: named(paceTests, "DP-13 R-19 the ledger is folded each ten seconds"),
+  },
+  {
+    rule: "DP-13, R-19",
+    bug: "however much has come, the ledger is folded each ten seconds",
+    patches: [{ file: pace, find: "(unfoldedMax / folded) * Math.max(overMs, 1)", replace: "foldMs.max" }],
+    check: named(paceTests, "DP-13 R-19 the ledger is folded each ten seconds"),
+  },
+  {
+    rule: "DP-13, R-19",
+    bug: "what a process finds at its start is taken for the pace of events",
+    patches: [{ file: pace, find: "before === undefined ? { ...last, epochs: 0, folded: 0 } : last", replace: "last" }],
+    check: named(paceTests, "DP-13 R-19 what a process finds at its start"),
   },
   {
     rule: "DP-14, R-27",
