@@ -18,7 +18,7 @@ import { prepareDatabase } from "../prepare.ts";
 
 /** Of another day or other code; a copy that is being made takes a moment. */
 const oldMs = 3_600_000;
-/** What a cluster is made by: compiled code of this room, and its migrations. */
+/** What a cluster is made by: compiled code of this room, and its migrations; its package.json names the very version of the programs. */
 const makers = ["dist/src", "dist/ownership", "migrations"] as const;
 /** As few files of the write-ahead log as may be: they are most of what is copied. */
 const settings = { shared_buffers: "32MB", min_wal_size: "32MB", max_wal_size: "32MB" } as const;
@@ -60,8 +60,7 @@ async function preparedCluster(): Promise<string | undefined> {
 async function makersHash(): Promise<string> {
   const hash = createHash("sha256");
   hash.update(`${utcDay(systemClock.nowUs())} ${process.getuid?.()}\n`);
-  const lock = join(packageRoot(), "..", "..", "package-lock.json");
-  const files = [lock];
+  const files = [join(packageRoot(), "package.json")];
   for (const maker of makers) {
     for (const entry of await readdir(join(packageRoot(), maker), { recursive: true, withFileTypes: true }))
       if (entry.isFile() && /\.(?:js|sql)$/.test(entry.name)) files.push(join(entry.parentPath, entry.name));
