@@ -1,6 +1,7 @@
 /** The ledger as it is read: what gateways counted beside the sum, over all their lives. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Pool } from "ransomeye-db";
 import { openTestServer, tamper } from "ransomeye-db/testing";
 import { recordingTelemetry, systemClock } from "ransomeye-kernel";
 import { openPostgresAppender } from "ransomeye-pipeline";
@@ -144,4 +145,31 @@ test("DP-14 R-19 R-27 the keeper folds, shows the ledger as metrics, and alarms 
   const metrics = await telemetry.metricsText();
   assert.match(metrics, /^ransomeye_ledger_imbalances_total 2$/m);
   assert.match(metrics, /^ransomeye_ledger_imbalance 0$/m);
+});
+
+test("DP-14 R-19 the keeper asks the ledger after a fold, each ten seconds at most, and where that takes long for a fiftieth of the time", async () => {
+  const clock = manualClock();
+  let looks: number[] = [];
+  let lookMs = 0;
+  const answer = (sql: string): object => {
+    if (sql.includes("ledger_fold")) return { epochs: 1, folded: 1_000_000 };
+    looks.push(clock.monotonicMs());
+    clock.advance(lookMs);
+    return { balanced: true, imbalance: 0, misplaced_epochs: 0, unbalanced_epochs: 0 };
+  };
+  const pool = { query: (sql: string) => Promise.resolve({ rows: [answer(sql)] }) } as unknown as Pool;
+  for (const [takesMs, pauseMs] of [
+    [0, 10_000],
+    [1_000, 50_000],
+  ] as const) {
+    [looks, lookMs] = [[], takesMs];
+    const watch = new LedgerWatch({ pool, clock, telemetry: recordingTelemetry() });
+    const from = clock.monotonicMs();
+    for (let second = 0; second < 101; second += 1) {
+      await watch.round();
+      if (clock.monotonicMs() < from + (second + 1) * 1000) clock.advance(from + (second + 1) * 1000 - clock.monotonicMs());
+    }
+    assert.ok(looks.length > 2);
+    for (const [n, at] of looks.entries()) if (n > 0) assert.ok(at - (looks[n - 1] ?? 0) >= pauseMs, String(looks));
+  }
 });

@@ -4,14 +4,14 @@
  *   connection, few connections, short lines, and a bound on how long a question may be in coming, and an answer in going.
  * Forbids: bytes to be signed; a second thing that can be asked.
  */
-import { createServer, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { parseAttestation } from "ransomeye-evidence";
 import type { Clock, Lifetime, Telemetry } from "ransomeye-kernel";
 import { attestationAnswered } from "../events.ts";
 import { type EventId, parseEventId } from "../queries/events.ts";
 import { askSocket } from "../registry/client.ts";
-import { listenPrivately } from "../registry/server.ts";
-import { LineSplitter, type Reply } from "../registry/wire.ts";
+import { serveQuestions } from "../registry/question_socket.ts";
+import type { Reply } from "../registry/wire.ts";
 import type { Attested } from "./attester.ts";
 
 /** A question is some hundred bytes long. */
@@ -27,10 +27,7 @@ export async function serveAttestations(o: {
   readonly telemetry: Telemetry;
   readonly lifetime: Lifetime;
 }): Promise<void> {
-  const sockets = new Set<Socket>();
-  let last = Promise.resolve();
-
-  const answer = async (socket: Socket, line: string): Promise<void> => {
+  const answer = async (line: string, socket: Socket): Promise<void> => {
     if (socket.destroyed) return;
     const event = eventIn(line);
     let reply: Reply;
@@ -43,43 +40,11 @@ export async function serveAttestations(o: {
         attested.kind === "attested" ? { ok: true, result: attested.note } : { ok: false, code: "CLI_REFUSED", message: attested.why };
     }
     o.telemetry.emit(attestationAnswered, { outcome: reply.ok ? "signed" : event === undefined ? "not_understood" : "refused" });
-    socket.end(`${JSON.stringify(reply)}\n`);
+    socket.write(`${JSON.stringify(reply)}\n`);
   };
-
-  const server = createServer((socket) => {
-    // To say what is asked, and once it is answered, to take that.
-    let timer = o.clock.setTimer(takesMsMax, () => socket.destroy());
-    sockets.add(socket);
-    socket.on("close", () => {
-      timer.cancel();
-      sockets.delete(socket);
-    });
-    socket.on("error", () => undefined);
-    const lines = new LineSplitter(questionBytesMax);
-    const take = (chunk: Buffer): void => {
-      let line: string | undefined;
-      try {
-        line = lines.push(chunk)[0];
-      } catch {
-        socket.destroy();
-      }
-      if (line === undefined) return;
-      timer.cancel();
-      socket.off("data", take);
-      socket.resume();
-      last = last.then(async () => {
-        await answer(socket, line);
-        if (!socket.destroyed) timer = o.clock.setTimer(takesMsMax, () => socket.destroy());
-      });
-    };
-    socket.on("data", take);
-  });
-  server.maxConnections = connectionsMax;
-  await listenPrivately(server, o.socketPath);
-  o.lifetime.defer("attestation socket", async () => {
-    for (const socket of sockets) socket.destroy();
-    await new Promise<void>((resolve) => server.close(() => resolve()));
-  });
+  const { socketPath, clock, lifetime } = o;
+  const bounds = { lineBytesMax: questionBytesMax, connectionsMax, takesMsMax, clock };
+  await serveQuestions({ socketPath, lifetime, name: "attestation socket", answer, bounds });
 }
 
 function eventIn(line: string): EventId | undefined {

@@ -4,10 +4,10 @@
  * piece of work at a time; what happens is told while it happens.
  * Forbids: anything that a signal or the registry does already.
  */
-import { connect, createServer, type Socket } from "node:net";
+import { connect } from "node:net";
 import { type Lifetime, RansomeyeError } from "ransomeye-kernel";
 import { CliError } from "../errors.ts";
-import { listenPrivately } from "../registry/server.ts";
+import { serveQuestions } from "../registry/question_socket.ts";
 import { LineSplitter } from "../registry/wire.ts";
 
 /** Socket of the supervisor inside the socket folder. */
@@ -31,32 +31,11 @@ export type ControlWork = (request: ControlRequest, say: (message: string) => vo
 
 /** Serves requests until the lifetime ends; whoever asked and has gone does not stop the work. */
 export async function serveControl(socketPath: string, work: ControlWork, lifetime: Lifetime): Promise<void> {
-  const sockets = new Set<Socket>();
-  let last = Promise.resolve();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
-    socket.on("error", () => undefined);
-    const answer = (message: ControlAnswer): void => void (socket.writable && socket.write(`${JSON.stringify(message)}\n`));
-    const lines = new LineSplitter();
-    const take = (chunk: Buffer): void => {
-      let line: string | undefined;
-      try {
-        line = lines.push(chunk)[0];
-      } catch {
-        socket.destroy();
-      }
-      if (line === undefined) return;
-      socket.off("data", take);
-      socket.resume();
-      last = last.then(() => carryOut(line, work, answer)).then(() => void socket.end());
-    };
-    socket.on("data", take);
-  });
-  await listenPrivately(server, socketPath);
-  lifetime.defer("control socket", async () => {
-    for (const socket of sockets) socket.destroy();
-    await new Promise<void>((resolve) => server.close(() => resolve()));
+  await serveQuestions({
+    socketPath,
+    lifetime,
+    name: "control socket",
+    answer: (line, socket) => carryOut(line, work, (message) => void (socket.writable && socket.write(`${JSON.stringify(message)}\n`))),
   });
 }
 

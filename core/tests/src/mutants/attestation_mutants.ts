@@ -5,6 +5,7 @@ const room = "core/evidence/dist/src";
 const evidence = "core/evidence/dist/test/attestation.test.js";
 const strictJson = "core/evidence/dist/test/strict_json.test.js";
 const sealing = "cli/dist/src/sealing";
+const questions = "cli/dist/src/registry/question_socket.js";
 const sealer = "cli/dist/test/attestation.test.js";
 const schema = "core/tests/dist/test/attestation_schema.test.js";
 
@@ -140,7 +141,7 @@ export const attestationMutants: readonly Mutant[] = [
   {
     rule: "DP-73",
     bug: "anybody may hold as many connections as he likes",
-    patches: [{ file: `${sealing}/attestation_desk.js`, find: "server.maxConnections = connectionsMax;", replace: "" }],
+    patches: [{ file: questions, find: "server.maxConnections = bounds.connectionsMax;", replace: ";" }],
     check: named(sealer, "DP-73 who says nothing is let go"),
   },
   {
@@ -148,7 +149,7 @@ export const attestationMutants: readonly Mutant[] = [
     bug: "questions are answered all at once",
     patches: [
       {
-        file: `${sealing}/attestation_desk.js`,
+        file: questions,
         find: "last = last.then(async () =>",
         replace: "last = Promise.resolve().then(async () =>",
       },
